@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# One file builds everything. `make help` lists the targets. Variables:
+#   DEVELOPER=1                   warnings are errors
+#   SANITIZE=address,undefined    instrumented, under build/sanitize/ (also: thread)
+#   PREFIX= DESTDIR=              where `make install` puts things
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+CC ?= cc
+BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+comma := ,
+MAKEFLAGS += --jobs=$(shell nproc) --no-builtin-rules
+
+# --- what each program is made of: a list to review, not a wildcard ---------------------------
+
+COMMON := error buffer clock log text base64 channel message layout
+SETTINGS := settings settings_text
+PROTO_JSON :=
+MAPPER :=
+MAPPER_SIM :=
+MAPPER_XEN :=
+AUTH := guarded_file name certificate identity policy policy_file policy_list seal quota pki
+RESOURCE :=
+RPC :=
+HTTP :=
+SERVER := main config material sandbox service supervisor demo
+CLIENT :=
+CLI :=
+PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
+          google/protobuf/timestamp
+
+common_objs := $(COMMON:%=$(BUILD)/common/%.o)
+settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
+proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o)
+mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
+sim_objs := $(MAPPER_SIM:%=$(BUILD)/server/mapper/sim/%.o)
+xen_objs := $(MAPPER_XEN:%=$(BUILD)/server/mapper/xen/%.o)
+auth_objs := $(AUTH:%=$(BUILD)/auth/%.o)
+server_objs := $(RESOURCE:%=$(BUILD)/server/resource/%.o) $(RPC:%=$(BUILD)/server/rpc/%.o) \
+               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o)
+client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
+cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
+
+# Each program names the libraries that it may be linked with; tests/arch holds them to it.
+mapper_libs := -lxxhash
+sim_libs := -lconfuse
+xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lsystemd
+client_libs := -lcurl -lssl -lcrypto -lprotobuf-c
+cli_libs := -lprotobuf-c
+
+have_xen := $(wildcard /usr/include/xenforeignmemory.h)
+programs := $(if $(SERVER),xenresd) $(if $(MAPPER),xenresd-mapper-sim $(if $(have_xen),xenresd-mapper)) \
+            $(if $(CLI),xenres)
+libraries := $(if $(CLIENT),libxenres.so.1 libxenres.a)
+
+# --- flags -----------------------------------------------------------------------------------
+
+CFLAGS ?= -O2 -g
+cflags := -std=gnu17 -I. -I$(BUILD)/gen -DXENRES_VERSION='"$(VERSION)"' -D_GNU_SOURCE \
+          -fPIE -fvisibility=hidden -fno-strict-aliasing -pthread -Wall -Wextra
+hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
+             -ftrivial-auto-var-init=zero
+ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -pthread
+ifdef SANITIZE
+cflags += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -DXENRES_SANITIZED
+ldflags += -fsanitize=$(SANITIZE)
+else
+cflags += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(hardening)
+endif
+warnings := -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wold-style-definition -Wvla -Wformat=2 -Wformat-security -Wcast-qual -Wcast-align \
+            -Wpointer-arith -Wwrite-strings -Wundef -Wredundant-decls -Wnested-externs \
+            -Wimplicit-fallthrough -Wnull-dereference -Wduplicated-cond -Wlogical-op
+ifdef DEVELOPER
+cflags += $(warnings) -Werror
+endif
+
+# --- build -----------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh conformance bench \
+        install dist clean tests
+.SECONDARY:
+
+all: $(addprefix $(BUILD)/,$(programs) $(libraries)) ## build the programs and the library
+ifndef have_xen
+	@echo "No Xen headers here (Debian: libxen-dev): built all but xenresd-mapper."
+endif
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(cflags) $(CFLAGS) $(cflags_$(subst /,_,$*)) -MMD -MP -c -o $@ $<
+
+# Generated code is not ours to warn about.
+$(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
+	$(CC) $(filter-out $(warnings) -Werror -Wall -Wextra,$(cflags)) $(CFLAGS) -w -fPIC -c -o $@ $<
+
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(BUILD)/gen
+	protoc-c -I proto -I /usr/include --c_out=$(BUILD)/gen $<
+$(BUILD)/gen/google/%.pb-c.c $(BUILD)/gen/google/%.pb-c.h &: /usr/include/google/%.proto
+	@mkdir -p $(BUILD)/gen
+	protoc-c -I /usr/include --c_out=$(BUILD)/gen $<
+
+generated := $(PROTOS:%=$(BUILD)/gen/%.pb-c.h)
+$(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(generated)
+
+link = $(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(BUILD)/xenresd-mapper: $(common_objs) $(mapper_objs) $(xen_objs)
+	$(link) $(mapper_libs) $(xen_libs)
+$(BUILD)/xenresd-mapper-sim: $(common_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
+	$(link) $(mapper_libs) $(sim_libs)
+$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) $(server_objs)
+	$(link) $(xenresd_libs)
+$(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
+	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN'
+
+# The library is position independent and takes what it needs of common/ and proto/ into itself.
+libxenres_objs := $(patsubst $(BUILD)/%.o,$(BUILD)/pic/%.o,$(client_objs) $(common_objs)) \
+                  $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
+$(BUILD)/pic/%.o: %.c | $(generated)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(cflags)) -fPIC $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/libxenres.so.1: $(libxenres_objs) client/libxenres.map
+	$(CC) -shared $(filter-out -pie,$(ldflags)) $(LDFLAGS) -Wl,-soname,libxenres.so.1 \
+	    -Wl,--version-script=client/libxenres.map -Wl,-z,defs -o $@ $(libxenres_objs) $(client_libs)
+$(BUILD)/libxenres.so: $(BUILD)/libxenres.so.1
+	ln -sf $(<F) $@
+$(BUILD)/libxenres.a: $(libxenres_objs)
+	rm -f $@ && $(AR) rcs $@ $^
+
+# --- tests -----------------------------------------------------------------------------------
+
+# Unit tests may use everything but the mains.
+testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) \
+                 $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
+test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
+                 tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
+test_scripts := $(wildcard tests/arch/*.sh tests/system/*.sh)
+
+$(BUILD)/libtestable.a: $(testable_objs)
+	rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/tests/%.o: tests/%.c | $(generated)
+	@mkdir -p $(@D)
+	$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(test_programs): %: %.o $(BUILD)/libtestable.a
+	$(link) -lcmocka $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs)
+tests: all $(test_programs) ## build the tests too
+
+ensure-deps:
+	@deploy/deps.sh
+deps: ## install the Debian packages that building and testing need
+	deploy/deps.sh
+
+demo: ensure-deps ## build, serve a simulated host, and show the main job
+	@$(MAKE) --no-print-directory all
+	@deploy/demo.sh $(BUILD)
+
+check: ensure-deps ## build and run all tests that need no hypervisor
+	@$(MAKE) --no-print-directory DEVELOPER=1 tests
+	@tests/lib/run.sh $(BUILD) $(test_programs) $(test_scripts)
+
+check-sanitize: ensure-deps ## the same, instrumented for addresses and undefined behaviour
+	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
+
+check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
+	@$(MAKE) --no-print-directory all
+	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh
+
+check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
+	@tests/lib/run.sh $(BUILD) tests/fresh/fresh.sh
+
+bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run $(BUILD)
+
+# --- install ---------------------------------------------------------------------------------
+
+install: all ## install under DESTDIR/PREFIX
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include lib/pkgconfig share/man/man1 \
+	    share/man/man3 share/man/man5 share/man/man8 share/xenresd/proto/xenres/v1)
+	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
+	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
+	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
+	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' deploy/xenres.pc.in \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/xenres.pc
+	install -m 644 proto/xenres/v1/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/xenres/v1/
+	for page in docs/man/*.[1-8]; do \
+	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/ || exit 1; done
+
+dist: ## a tarball of the committed tree
+	@mkdir -p $(BUILD)
+	git archive --format=tar.gz --prefix=xenresd-$(VERSION)/ -o $(BUILD)/xenresd-$(VERSION).tar.gz HEAD
+
+clean: ## remove what was built
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
+	    while read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/guarded_file.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/scope.h"
+
+enum { READ_STEP_BYTES = 16384 };
+
+static int fail_call(struct failure *f, const char *call, const char *doing, const char *path)
+{
+    int errnum = errno;
+    enum error_code code = errnum == ENOENT   ? ERROR_NOT_FOUND
+                           : errnum == EEXIST ? ERROR_ALREADY_EXISTS
+                                              : ERROR_FAILED_PRECONDITION;
+    int result = failure_set(f, code, "cannot %s %s", doing, path);
+
+    return failure_call(f, result, call, errnum);
+}
+
+static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind, struct failure *f)
+{
+    int result;
+
+    if (!S_ISREG(st->st_mode)) {
+        return failure_set(f, ERROR_FAILED_PRECONDITION, "%s is not a regular file", path);
+    }
+    if (st->st_uid != 0 && st->st_uid != geteuid()) {
+        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s belongs to user %u, who could change it",
+                             path, (unsigned)st->st_uid);
+        return failure_next(f, result, "chown root %s", path);
+    }
+    if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be written by others (mode %04o)",
+                             path, (unsigned)(st->st_mode & 07777));
+        return failure_next(f, result, "chmod go-w %s", path);
+    }
+    if (kind == GUARDED_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be read by others (mode %04o)", path,
+                             (unsigned)(st->st_mode & 07777));
+        return failure_next(f, result, "chmod 600 %s; if others had access, replace the secret", path);
+    }
+    return 0;
+}
+
+static int read_all(int fd, const char *path, struct buffer *out, struct failure *f)
+{
+    for (;;) {
+        uint8_t piece[READ_STEP_BYTES];
+        ssize_t n = read(fd, piece, sizeof piece);
+
+        if (n > 0) {
+            bool fits = buffer_append(out, piece, (size_t)n);
+
+            explicit_bzero(piece, (size_t)n);   /* it may be a key */
+            if (!fits) {
+                return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s is longer than %zu bytes", path,
+                                   out->max_bytes);
+            }
+        } else if (n == 0) {
+            return 0;
+        } else if (errno != EINTR) {
+            return fail_call(f, "read", "read", path);
+        }
+    }
+}
+
+int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out, struct failure *f)
+{
+    /* O_NONBLOCK: a FIFO in its place must not hold us up. */
+    SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    int result;
+
+    if (fd < 0) {
+        return fail_call(f, "open", "open", path);
+    }
+    if (fstat(fd, &st) != 0) {
+        return fail_call(f, "fstat", "look at", path);
+    }
+    result = check_stat(&st, path, kind, f);
+    return result != 0 ? result : read_all(fd, path, out, f);
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t len_bytes)
+{
+    while (len_bytes > 0) {
+        ssize_t n = write(fd, bytes, len_bytes);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return -1;
+        }
+        bytes += n;
+        len_bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The directory entry itself reaches the disk only by this. */
+static int sync_directory(const char *path)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+
+    SCOPE_FD int fd = -1;
+
+    memcpy(directory, len > 0 ? path : ".", len > 0 ? len : 1);
+    directory[len > 0 ? len : 1] = '\0';
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -1 : fsync(fd);
+}
+
+int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes, size_t len_bytes,
+                        struct failure *f)
+{
+    char temporary[PATH_MAX];
+    int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    int result = 0;
+
+    if (n < 0 || (size_t)n >= sizeof temporary) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "the path is longer than %d bytes", PATH_MAX);
+    }
+    SCOPE_FD int fd = mkostemp(temporary, O_CLOEXEC);    /* O_EXCL, mode 0600 */
+
+    if (fd < 0) {
+        return fail_call(f, "mkostemp", "make", path);
+    }
+    if (fchmod(fd, kind == GUARDED_SECRET ? 0600 : 0644) != 0 || write_all(fd, bytes, len_bytes) != 0 ||
+        fsync(fd) != 0) {
+        result = fail_call(f, "write", "write", path);
+    } else if (link(temporary, path) != 0) {        /* unlike rename(), never replaces */
+        result = fail_call(f, "link", "make", path);
+    } else if (sync_directory(path) != 0) {
+        result = fail_call(f, "fsync", "write the directory of", path);
+        (void)unlink(path);
+    }
+    (void)unlink(temporary);
+    return result;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * Who a peer is: its certificate chain verified, and one typed identity read from the same object.
+ *
+ * The TLS library proves that the peer holds the key of the first certificate; everything else is
+ * decided here, by OpenSSL, so that no two parsers can disagree about one certificate. A `struct
+ * trust` is immutable once loaded, counted, and shared by all threads: a reload makes a new one.
+ */
+#ifndef XENRES_AUTH_IDENTITY_H
+#define XENRES_AUTH_IDENTITY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+enum {
+    IDENTITY_TEXT_BYTES = 512,      /* longer names are refused */
+    IDENTITY_CHAIN_MAX = 4,         /* certificates that a peer may send */
+    IDENTITY_CERTIFICATE_MAX_BYTES = 16384,
+};
+
+/* `spiffe:…` of exactly one URI SAN (two or more are refused), else `dns:…` of exactly one DNS SAN,
+ * else `cn:…` of exactly one common name. Printable ASCII without spaces; anything else is refused. */
+struct identity {
+    char text[IDENTITY_TEXT_BYTES];     /* "spiffe:spiffe://example.org/agent" */
+    uint8_t fingerprint[32];            /* SHA-256 of the certificate */
+    int64_t not_after_s;                /* its end, seconds since 1970 */
+};
+
+/* Why a peer is not let in: what the TLS alert and the metrics say. */
+enum identity_fault {
+    IDENTITY_OK = 0,
+    IDENTITY_NO_CERTIFICATE,    /* alert certificate_required */
+    IDENTITY_UNKNOWN_CA,        /* unknown_ca */
+    IDENTITY_EXPIRED,           /* certificate_expired; also not yet valid */
+    IDENTITY_REVOKED,           /* certificate_revoked */
+    IDENTITY_BAD_CERTIFICATE,   /* bad_certificate: malformed, wrong usage, weak key, no name */
+};
+
+struct trust;
+
+/* Trust anchors from a PEM file of one or more CA certificates. */
+int trust_load(const char *ca_path, struct trust **out, struct failure *f);
+struct trust *trust_ref(struct trust *t);
+void trust_unref(struct trust *t);      /* NULL is fine */
+
+struct identity_der {
+    const uint8_t *bytes;
+    size_t len_bytes;
+};
+
+/* Verifies the chain (leaf first; as received, hostile) at the time `now_s` for TLS client use, and
+ * reads the identity. -ERROR_UNAUTHENTICATED with `*fault` set. */
+int trust_verify(const struct trust *t, const struct identity_der *chain, size_t chain_count,
+                 int64_t now_s, struct identity *out, enum identity_fault *fault, struct failure *f);
+
+#endif

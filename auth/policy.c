@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/policy.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/policy_rule.h"
+
+struct policy {
+    atomic_uint references;
+    struct policy_rule *rules;
+    size_t rule_count;
+};
+
+static const char *const ACTION_NAMES[ACTION_COUNT] = {
+    [ACTION_LIST] = "list",
+    [ACTION_SNAPSHOT] = "snapshot",
+    [ACTION_WATCH] = "watch",
+    [ACTION_DECODE] = "decode",
+    [ACTION_TRACE_READ] = "trace.read",
+    [ACTION_TRACE_CONTROL] = "trace.control",
+    [ACTION_ADMIN] = "admin",
+};
+
+const char *action_name(enum action a)
+{
+    assert((unsigned)a < ACTION_COUNT);
+    return ACTION_NAMES[a];
+}
+
+int action_from_name(const char *name)
+{
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        if (strcmp(ACTION_NAMES[i], name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+void policy_rule_done(struct policy_rule *rule)
+{
+    for (size_t i = 0; i < rule->identity_count; i++) {
+        free(rule->identities[i]);
+    }
+    for (size_t i = 0; i < rule->domain_count; i++) {
+        free(rule->domains[i].name);
+    }
+    free(rule->identities);
+    free(rule->domains);
+    free(rule->name);
+    memset(rule, 0, sizeof *rule);
+}
+
+static void free_rules(struct policy_rule *rules, size_t rule_count)
+{
+    for (size_t i = 0; i < rule_count; i++) {
+        policy_rule_done(&rules[i]);
+    }
+    free(rules);
+}
+
+int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out, struct failure *f)
+{
+    struct policy *p = malloc(sizeof *p);
+
+    if (p == NULL) {
+        free_rules(rules, rule_count);
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
+    }
+    atomic_init(&p->references, 1);
+    p->rules = rules;
+    p->rule_count = rule_count;
+    *out = p;
+    return 0;
+}
+
+struct policy *policy_ref(struct policy *p)
+{
+    unsigned before = atomic_fetch_add_explicit(&p->references, 1, memory_order_relaxed);
+
+    assert(before > 0 && before < UINT32_MAX);
+    return p;
+}
+
+void policy_unref(struct policy *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    unsigned before = atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel);
+
+    assert(before > 0);
+    if (before == 1) {
+        free_rules(p->rules, p->rule_count);
+        free(p);
+    }
+}
+
+static bool identity_matches(const struct policy_rule *rule, const struct identity *who)
+{
+    for (size_t i = 0; i < rule->identity_count; i++) {
+        if (text_glob(rule->identities[i], who->text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The toolstack has given none yet, or one too long for us to know. */
+static bool name_is_unknown(const struct domain_identity *domain)
+{
+    return domain->name_cut != 0 || domain->name[0] == '\0';
+}
+
+/* In doubt, an allow rule does not match, and a deny rule does: a domain with a name that cannot be
+ * compared must not slip through a deny rule that was written for it. */
+static bool pattern_matches(const struct domain_pattern *pattern, bool allow,
+                            const struct domain_identity *domain)
+{
+    if (allow && domain->domid == 0) {
+        return pattern->kind == DOMAIN_PATTERN_DOM0;    /* never by a glob that happens to fit */
+    }
+    switch (pattern->kind) {
+    case DOMAIN_PATTERN_ALL:
+        return true;
+    case DOMAIN_PATTERN_DOM0:
+        return domain->domid == 0;
+    case DOMAIN_PATTERN_NAME:
+        return name_is_unknown(domain) ? !allow : text_glob(pattern->name, domain->name);
+    case DOMAIN_PATTERN_UUID:
+        return memcmp(pattern->uuid, domain->uuid, UUID_BYTES) == 0;
+    }
+    return !allow;
+}
+
+/* With no domain, the question is whether some domain may be meant: any pattern of an allow rule
+ * says yes, and only a deny rule that leaves none out says no. */
+static bool domain_matches(const struct policy_rule *rule, const struct domain_identity *domain)
+{
+    for (size_t i = 0; i < rule->domain_count; i++) {
+        const struct domain_pattern *pattern = &rule->domains[i];
+        bool matches = domain != NULL ? pattern_matches(pattern, rule->allow, domain)
+                                      : rule->allow || pattern->kind == DOMAIN_PATTERN_ALL;
+
+        if (matches) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct policy_verdict verdict(bool allowed, const struct policy_rule *rule)
+{
+    return (struct policy_verdict){ .allowed = allowed, .rule = rule->name, .line = rule->line };
+}
+
+struct policy_verdict policy_decide(const struct policy *p, const struct policy_question *q)
+{
+    const struct policy_rule *first_allow[RESOURCE_TYPE_COUNT] = { NULL };
+    const struct policy_rule *first_deny[RESOURCE_TYPE_COUNT] = { NULL };
+    const struct policy_rule *denied_by = NULL;
+    uint32_t wanted = q->type == -1 ? POLICY_ALL_TYPES
+                      : q->type >= 0 && q->type < RESOURCE_TYPE_COUNT ? UINT32_C(1) << q->type
+                                                                      : 0;
+
+    if (q->who == NULL || (unsigned)q->action >= ACTION_COUNT) {
+        return (struct policy_verdict){ 0 };
+    }
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct policy_rule *rule = &p->rules[i];
+        const struct policy_rule **first = rule->allow ? first_allow : first_deny;
+        uint32_t types = rule->types & wanted;
+
+        if (types == 0 || (rule->actions >> q->action & 1) == 0 || !domain_matches(rule, q->domain) ||
+            !identity_matches(rule, q->who)) {
+            continue;
+        }
+        for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++) {
+            if ((types >> type & 1) != 0 && first[type] == NULL) {
+                first[type] = rule;
+            }
+        }
+    }
+    for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++) {
+        if (first_allow[type] != NULL && first_deny[type] == NULL) {
+            return verdict(true, first_allow[type]);
+        }
+        if (denied_by == NULL) {
+            denied_by = first_deny[type];
+        }
+    }
+    return denied_by != NULL ? verdict(false, denied_by) : (struct policy_verdict){ 0 };
+}

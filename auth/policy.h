@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The policy: which identity may do what with which domain. Decisions only; policy_file reads it
+ * from a file. Default deny; a matching deny rule wins over any allow; order does not matter. A
+ * policy is immutable once loaded, counted, and shared by all threads.
+ *
+ * Decide on the domain as resolved, and hand exactly that resolution to the mapper: renaming and
+ * reuse of numbers cannot get between the decision and the copy then.
+ */
+#ifndef XENRES_AUTH_POLICY_H
+#define XENRES_AUTH_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/identity.h"
+#include "common/error.h"
+#include "common/message.h"
+
+/* Every action of the API. The names are in ACTION_NAMES and never change. */
+enum action {
+    ACTION_LIST,            /* see the domain and what it has */
+    ACTION_SNAPSHOT,        /* raw frames, once */
+    ACTION_WATCH,           /* raw frames, as they change */
+    ACTION_DECODE,          /* decoded content */
+    ACTION_TRACE_READ,
+    ACTION_TRACE_CONTROL,   /* also needs the mapper's export list */
+    ACTION_ADMIN,
+    ACTION_COUNT
+};
+const char *action_name(enum action a);         /* "trace.control" */
+int action_from_name(const char *name);         /* -1 for none */
+
+struct policy;
+struct policy *policy_ref(struct policy *p);
+void policy_unref(struct policy *p);
+
+/*
+ * What is asked.
+ *
+ * With type -1: allowed where it is for at least one type: exact. With no domain: allowed where, for
+ * one and the same type, an allow rule matches whatever its domains, and no deny rule with all
+ * domains does. That never says no where some domain is allowed, but may say yes where deny rules
+ * leave none: it decides whether to go on and ask for each domain, and nothing else.
+ *
+ * A domain whose name is not known (name_cut, or none given yet) is matched by no name pattern of an
+ * allow rule and by every name pattern of a deny rule. dom0 is matched in an allow rule by "dom0" alone.
+ */
+struct policy_question {
+    const struct identity *who;             /* NULL is denied */
+    const struct domain_identity *domain;   /* NULL: on any domain at all? */
+    int type;                               /* enum resource_type; -1: on any type at all? */
+    enum action action;
+};
+
+/* The answer, with the rule that decided (the first in the file of those that did): for the audit and
+ * for the operator, never for the client. */
+struct policy_verdict {
+    bool allowed;
+    const char *rule;       /* its name; NULL where no rule matched. Lives as long as the policy. */
+    unsigned line;
+};
+struct policy_verdict policy_decide(const struct policy *p, const struct policy_question *q);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What a policy is made of: for policy_file, which builds one, and policy, which decides by it.
+ * Plain data until policy_new() takes it.
+ */
+#ifndef XENRES_AUTH_POLICY_RULE_H
+#define XENRES_AUTH_POLICY_RULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/policy.h"
+
+enum domain_pattern_kind {
+    DOMAIN_PATTERN_ALL,         /* in an allow rule: all but dom0 */
+    DOMAIN_PATTERN_DOM0,
+    DOMAIN_PATTERN_NAME,
+    DOMAIN_PATTERN_UUID,
+};
+
+struct domain_pattern {
+    enum domain_pattern_kind kind;
+    uint8_t uuid[UUID_BYTES];
+    char *name;                 /* glob */
+};
+
+struct policy_rule {
+    char *name;
+    unsigned line;
+    bool allow;
+    char **identities;          /* globs over the whole identity, kind included */
+    size_t identity_count;
+    struct domain_pattern *domains;
+    size_t domain_count;
+    uint32_t types;             /* bit n: enum resource_type n */
+    uint32_t actions;           /* bit n: enum action n */
+};
+
+#define POLICY_ALL_TYPES ((UINT32_C(1) << RESOURCE_TYPE_COUNT) - 1)
+#define POLICY_ALL_ACTIONS ((UINT32_C(1) << ACTION_COUNT) - 1)
+/* What "all" means in an allow rule: what changes a guest or the gateway has to be named. */
+#define POLICY_ALLOW_ALL_ACTIONS                                                                   \
+    (POLICY_ALL_ACTIONS & ~(UINT32_C(1) << ACTION_TRACE_CONTROL | UINT32_C(1) << ACTION_ADMIN))
+
+void policy_rule_done(struct policy_rule *rule);
+
+/* Takes the rules, from malloc(), in any case. */
+int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out, struct failure *f);
+
+#endif

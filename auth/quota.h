@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What one identity may hold at a time, so that none can take more than its share: calls in flight,
+ * and bytes of the arena. Over a limit is resource_exhausted at once, never a wait. One table behind
+ * one lock; any thread. Identities without anything held take no room.
+ */
+#ifndef XENRES_AUTH_QUOTA_H
+#define XENRES_AUTH_QUOTA_H
+
+#include <stdint.h>
+
+#include "auth/identity.h"
+
+struct quota;
+struct quota_limits {
+    uint32_t calls_per_identity;
+    uint64_t arena_bytes_per_identity;
+};
+int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f);
+void quota_free(struct quota *q);   /* everything must have been given back */
+
+/* Takes one call and `arena_bytes`; quota_give() gives both back. */
+int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes, struct failure *f);
+void quota_give(struct quota *q, const struct identity *who, uint64_t arena_bytes);
+
+#endif

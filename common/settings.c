@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "common/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/scope.h"
+#include "common/settings_text.h"
+
+/* libconfuse hands its callbacks no argument of the caller's: the parse that this thread is in. */
+struct parse {
+    const char *path;
+    struct buffer *faults;
+    unsigned count;
+};
+static _Thread_local struct parse *current;
+
+static void append_fault(struct buffer *faults, const char *path, unsigned line, const char *format,
+                         va_list ap)
+{
+    char text[1024];
+
+    vsnprintf(text, sizeof(text), format, ap);
+    if (line > 0) {
+        buffer_printf(faults, "%s:%u: %s\n", path, line, text);
+    }
+    else {
+        buffer_printf(faults, "%s: %s\n", path, text);
+    }
+}
+
+/* "effect, identities": what may stand in a section. */
+static void option_names(const cfg_t *section, char *out, size_t out_bytes)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (const cfg_opt_t *o = section->opts; o != NULL && o->name != NULL; o++) {
+        int n = snprintf(out + used, out_bytes - used, "%s%s", used > 0 ? ", " : "", o->name);
+
+        if (n < 0 || (size_t)n >= out_bytes - used) {
+            return;
+        }
+        used += (size_t)n;
+    }
+}
+
+static void report(cfg_t *cfg, const char *format, va_list ap)
+{
+    unsigned line = cfg != NULL ? (unsigned)cfg->line : 0;
+    char text[256], names[512];
+
+    if (current == NULL) {
+        return;
+    }
+    current->count++;
+    if (cfg != NULL && strstr(format, "no such option") != NULL) {
+        vsnprintf(text, sizeof(text), format, ap);
+        option_names(cfg, names, sizeof(names));
+        settings_fault_at(current->faults, current->path, line, "%s; expected one of: %s", text, names);
+    } else {
+        append_fault(current->faults, current->path, line, format, ap);
+    }
+}
+
+void settings_fault(cfg_t *cfg, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    report(cfg, format, ap);
+    va_end(ap);
+}
+
+void settings_fault_at(struct buffer *faults, const char *path, unsigned line, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    append_fault(faults, path, line, format, ap);
+    va_end(ap);
+}
+
+static int unreadable(struct failure *f, const char *path, int errnum)
+{
+    enum error_code code = errnum == ENOENT ? ERROR_NOT_FOUND : ERROR_PERMISSION_DENIED;
+    int result = failure_set(f, code, "cannot read %s: %s", path, strerror(errnum));
+
+    return failure_next(f, result, "check that the file is there and that this user may read it");
+}
+
+int settings_read_file(const char *path, size_t max_bytes, struct buffer *content, struct failure *f)
+{
+    SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return unreadable(f, path, errno);
+
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s is not a regular file", path);
+    }
+    for (size_t total = 0;;) {
+        char piece[4096];
+        ssize_t n = read(fd, piece, sizeof(piece));
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+
+        }
+        if (n < 0) {
+            return unreadable(f, path, errno);
+        }
+        if (n == 0) {
+            return 0;
+        }
+        total += (size_t)n;
+        if (total > max_bytes || !buffer_append(content, piece, (size_t)n))
+            return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s has more than %zu bytes", path,
+                               max_bytes);
+    }
+}
+
+/* Under parser_lock: libconfuse has one lexer in a process. */
+static bool parse_locked(cfg_t *cfg, const char *text, struct parse *parse)
+{
+    static pthread_mutex_t parser_lock = PTHREAD_MUTEX_INITIALIZER;
+    int result;
+
+    (void)pthread_mutex_lock(&parser_lock);
+    current = parse;
+    cfg_set_error_function(cfg, report);
+    result = cfg_parse_buf(cfg, text);
+    current = NULL;
+    (void)pthread_mutex_unlock(&parser_lock);
+    return result == CFG_SUCCESS;
+}
+
+int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_bytes,
+                        struct buffer *faults, struct failure *f)
+{
+    struct parse parse = { .path = path, .faults = faults };
+    bool parsed;
+
+    if (!settings_text_check(path, text, len_bytes, faults)) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
+    }
+    parsed = parse_locked(cfg, text, &parse);
+    if (!parsed && parse.count == 0) {
+        settings_fault_at(faults, path, 0, "cannot be parsed");
+    }
+    if (!parsed || parse.count > 0) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
+    }
+    return 0;
+}
+
+int settings_parse(cfg_t *cfg, const char *path, size_t max_bytes, struct buffer *faults,
+                   struct failure *f)
+{
+    BUFFER_AUTO content;
+    char none[] = "";
+    int result;
+
+    buffer_init(&content, max_bytes + 1);
+    result = settings_read_file(path, max_bytes, &content, f);
+    if (result < 0) {
+        return result;
+    }
+    if (buffer_string(&content) == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot read %s: out of memory", path);
+    }
+    return settings_parse_text(cfg, path, content.data != NULL ? (char *)content.data : none,
+                               content.len_bytes, faults, f);
+}

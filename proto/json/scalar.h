@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* Single values of the proto3 JSON mapping: numbers, strings, times. Pure, any thread. */
+#ifndef XENRES_PROTO_JSON_SCALAR_H
+#define XENRES_PROTO_JSON_SCALAR_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+
+#include "common/buffer.h"
+
+/* Bytes of an element of this type in a protobuf-c array. */
+size_t scalar_size(ProtobufCType type);
+/* True for what proto3 does not send: 0, false, "", no bytes. -0.0 is none of them. */
+bool scalar_is_default(ProtobufCType type, const void *at);
+/* A number or boolean at `at`. */
+void scalar_print(struct buffer *out, ProtobufCType type, const void *at);
+/* Quoted and escaped; false where `text` is not UTF-8. */
+bool scalar_print_string(struct buffer *out, const char *text);
+/* Quoted RFC 3339, UTC; false outside the years 1 to 9999, or nanoseconds outside a second. */
+bool scalar_print_timestamp(struct buffer *out, int64_t seconds, int32_t nanoseconds);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/config.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "common/settings.h"
+
+/* A row of the table, as the code below walks it. */
+struct option {
+    const char *section, *name;
+    size_t offset;
+    bool is_number;
+    const char *default_text;
+    int64_t default_number, low, high;
+    const char *unit, *text;
+};
+
+static const struct option options[] = {
+#define CONFIG_TEXT(section_, name_, value, text_)                                                 \
+    { .section = #section_, .name = #name_, .offset = offsetof(struct config, section_##_##name_), \
+      .default_text = (value), .text = (text_) },
+#define CONFIG_NUMBER(section_, name_, value, low_, high_, unit_, text_)                           \
+    { .section = #section_, .name = #name_, .offset = offsetof(struct config, section_##_##name_), \
+      .is_number = true, .default_number = (value), .low = (low_), .high = (high_),                \
+      .unit = (unit_), .text = (text_) },
+#include "server/config.def"
+#undef CONFIG_TEXT
+#undef CONFIG_NUMBER
+};
+
+enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]), SECTIONS_MAX = 8 };
+
+/* Where each option was given: the validator's memory, by row. */
+static _Thread_local unsigned given_at_line[OPTION_COUNT];
+
+static char *text_field(struct config *c, const struct option *o)
+{
+    return (char *)c + o->offset;
+}
+
+static int64_t *number_field(struct config *c, const struct option *o)
+{
+    return (int64_t *)(void *)((char *)c + o->offset);
+}
+
+void config_defaults(struct config *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+
+        if (o->is_number) {
+            *number_field(out, o) = o->default_number;
+        } else {
+            snprintf(text_field(out, o), CONFIG_TEXT_BYTES, "%s", o->default_text);
+        }
+    }
+}
+
+static const struct option *find_option(const char *section, const char *name, size_t *index)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (strcmp(options[i].section, section) == 0 && strcmp(options[i].name, name) == 0) {
+            *index = i;
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+/* libconfuse calls it after each value that it has read. Returning 0 lets it go on, so that all
+ * faults are told at once. */
+static int validate(cfg_t *section, cfg_opt_t *opt)
+{
+    size_t index = 0;
+    const struct option *o = find_option(cfg_name(section), cfg_opt_name(opt), &index);
+
+    if (o == NULL) {
+        return 0;
+    }
+    if (given_at_line[index] != 0) {
+        settings_fault(section, "%s.%s is given twice, first in line %u", o->section, o->name,
+                       given_at_line[index]);
+    }
+    given_at_line[index] = (unsigned)section->line;
+    if (o->is_number) {
+        long value = cfg_opt_getnint(opt, 0);
+
+        if (value < o->low || value > o->high) {
+            settings_fault(section, "%s.%s is %ld; expected %lld to %lld %s", o->section, o->name,
+                           value, (long long)o->low, (long long)o->high, o->unit);
+        }
+    } else if (strlen(cfg_opt_getnstr(opt, 0)) >= CONFIG_TEXT_BYTES) {
+        settings_fault(section, "%s.%s has more than %d bytes", o->section, o->name,
+                       CONFIG_TEXT_BYTES - 1);
+    }
+    return 0;
+}
+
+/* libconfuse's schema, built from the table. Sections stand together in it. */
+struct schema {
+    cfg_opt_t root[SECTIONS_MAX + 1];
+    cfg_opt_t rows[OPTION_COUNT + SECTIONS_MAX];
+};
+
+static void build_schema(struct schema *s)
+{
+    const cfg_opt_t end = CFG_END();
+    size_t row = 0, section = 0;
+
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+        const cfg_opt_t number = CFG_INT(o->name, (long)o->default_number, CFGF_NONE);
+        const cfg_opt_t text = CFG_STR(o->name, o->default_text, CFGF_NONE);
+
+        if (i == 0 || strcmp(o->section, options[i - 1].section) != 0) {
+            const cfg_opt_t head = CFG_SEC(o->section, &s->rows[row], CFGF_NONE);
+
+            s->root[section++] = head;
+        }
+        s->rows[row] = o->is_number ? number : text;
+        s->rows[row++].validcb = validate;
+        if (i + 1 == OPTION_COUNT || strcmp(o->section, options[i + 1].section) != 0) {
+            s->rows[row++] = end;
+        }
+    }
+    s->root[section] = end;
+}
+
+static void take_values(cfg_t *cfg, struct config *out)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+        cfg_t *section = cfg_getsec(cfg, o->section);
+
+        if (o->is_number) {
+            *number_field(out, o) = cfg_getint(section, o->name);
+        } else {
+            snprintf(text_field(out, o), CONFIG_TEXT_BYTES, "%s", cfg_getstr(section, o->name));
+        }
+    }
+}
+
+static unsigned line_of(const char *section, const char *name)
+{
+    size_t index = 0;
+
+    return find_option(section, name, &index) != NULL ? given_at_line[index] : 0;
+}
+
+/* What no single option can know. */
+static void check_together(const struct config *c, struct buffer *faults)
+{
+    if (c->mapper_slot_max_mib > c->mapper_arena_mib) {
+        settings_fault_at(faults, c->path, line_of("mapper", "slot_max_mib"),
+                          "mapper.slot_max_mib is %lld; expected at most mapper.arena_mib (%lld)",
+                          (long long)c->mapper_slot_max_mib, (long long)c->mapper_arena_mib);
+    }
+    if (c->mapper_program[0] == '\0' && c->mapper_socket[0] == '\0') {
+        settings_fault_at(faults, c->path, line_of("mapper", "socket"),
+                          "mapper.socket and mapper.program are both empty; expected one of them");
+    }
+    if (c->mapper_scenario[0] != '\0' && c->mapper_program[0] == '\0') {
+        settings_fault_at(faults, c->path, line_of("mapper", "scenario"),
+                          "mapper.scenario is for a supervised mapper; expected mapper.program too");
+    }
+    if (c->limits_connections_per_address > c->limits_connections) {
+        settings_fault_at(faults, c->path, line_of("limits", "connections_per_address"),
+                          "limits.connections_per_address is %lld; expected at most "
+                          "limits.connections (%lld)",
+                          (long long)c->limits_connections_per_address,
+                          (long long)c->limits_connections);
+    }
+    if (c->limits_open_files < c->limits_connections + 64) {
+        settings_fault_at(faults, c->path, line_of("limits", "open_files"),
+                          "limits.open_files is %lld; expected at least limits.connections + 64",
+                          (long long)c->limits_open_files);
+    }
+}
+
+int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f)
+{
+    struct schema schema;
+    struct config loaded;
+    cfg_t *cfg;
+    int result;
+
+    memset(given_at_line, 0, sizeof(given_at_line));
+    build_schema(&schema);
+    cfg = cfg_init(schema.root, CFGF_NONE);
+    if (cfg == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot read %s: out of memory", path);
+    }
+    result = settings_parse(cfg, path, CONFIG_FILE_MAX_BYTES, faults, f);
+    if (result == 0) {
+        config_defaults(&loaded);
+        take_values(cfg, &loaded);
+        snprintf(loaded.path, sizeof(loaded.path), "%s", path);
+        check_together(&loaded, faults);
+        if (faults->len_bytes > 0) {
+            result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
+        }
+    }
+    cfg_free(cfg);
+    if (result == 0) {
+        *out = loaded;
+    }
+    return result;
+}
+
+void config_print_options(FILE *out)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+
+        if (o->is_number) {
+            fprintf(out, "%s.%s = %lld (%lld to %lld %s): %s\n", o->section, o->name,
+                    (long long)o->default_number, (long long)o->low, (long long)o->high, o->unit,
+                    o->text);
+        } else {
+            fprintf(out, "%s.%s = \"%s\": %s\n", o->section, o->name, o->default_text, o->text);
+        }
+    }
+}

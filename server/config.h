@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * xenresd.conf: one table of options (config.def), read strictly. Values are within their bounds
+ * once loaded. Plain data; whoever loaded it owns it.
+ */
+#ifndef XENRES_SERVER_CONFIG_H
+#define XENRES_SERVER_CONFIG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+enum { CONFIG_TEXT_BYTES = 512, CONFIG_FILE_MAX_BYTES = 256 * 1024 };
+
+struct config {
+    char path[CONFIG_TEXT_BYTES];
+#define CONFIG_TEXT(section, name, value, text) char section##_##name[CONFIG_TEXT_BYTES];
+#define CONFIG_NUMBER(section, name, value, low, high, unit, text) int64_t section##_##name;
+#include "server/config.def"
+#undef CONFIG_TEXT
+#undef CONFIG_NUMBER
+};
+
+/* Every option at its default. */
+void config_defaults(struct config *out);
+
+/*
+ * Reads `path`. Every fault (unknown option, wrong type, out of bounds, given twice, options that
+ * contradict each other) is a line `file:line: what was expected` in `faults`;
+ * -ERROR_INVALID_ARGUMENT then.
+ */
+int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f);
+
+/* One line an option, for people and for the test of the manual page. */
+void config_print_options(FILE *out);
+
+#endif

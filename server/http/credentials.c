@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/http/credentials.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct credentials {
+    atomic_uint refs;
+    gnutls_certificate_credentials_t certificate;
+    struct trust *trust;
+};
+
+static void credentials_free(struct credentials *c)
+{
+    if (c->certificate != NULL) {
+        gnutls_certificate_free_credentials(c->certificate);    /* wipes the key */
+    }
+    trust_unref(c->trust);
+    free(c);
+}
+
+/* GnuTLS takes pointers to non-const bytes, and only reads them. */
+static gnutls_datum_t datum(const void *bytes, size_t len_bytes)
+{
+    union { const void *constant; unsigned char *plain; } u = { .constant = bytes };
+
+    return (gnutls_datum_t){ .data = u.plain, .size = (unsigned)len_bytes };
+}
+
+static int load(struct credentials *c, const struct listener_pem *pem, struct failure *f)
+{
+    const gnutls_datum_t certificate = datum(pem->certificate, pem->certificate_len_bytes);
+    const gnutls_datum_t key = datum(pem->key, pem->key_len_bytes);
+    int code;
+
+    if (pem->certificate_len_bytes == 0 || pem->certificate_len_bytes > INT_MAX ||
+        pem->key_len_bytes == 0 || pem->key_len_bytes > INT_MAX) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "server certificate or key is empty");
+    }
+    code = gnutls_certificate_allocate_credentials(&c->certificate);
+    if (code < 0) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot load the server certificate: %s",
+                           gnutls_strerror(code));
+    }
+    code = gnutls_certificate_set_x509_key_mem2(c->certificate, &certificate, &key,
+                                                GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (code < 0) {
+        int r = failure_set(f, ERROR_INVALID_ARGUMENT, "cannot load the server certificate: %s",
+                            gnutls_strerror(code));
+
+        return failure_next(f, r, "give PEM files: the certificate with its intermediates behind "
+                                  "it, and its own key without a password");
+    }
+    return 0;
+}
+
+int credentials_new(const struct listener_pem *pem, struct trust *trust, struct credentials **out,
+                    struct failure *f)
+{
+    struct credentials *c = calloc(1, sizeof(*c));
+    int result;
+
+    if (c == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    atomic_init(&c->refs, 1);
+    c->trust = trust_ref(trust);
+    result = load(c, pem, f);
+    if (result != 0) {
+        credentials_free(c);
+        return result;
+    }
+    *out = c;
+    return 0;
+}
+
+struct credentials *credentials_ref(struct credentials *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void credentials_unref(struct credentials *c)
+{
+    if (c != NULL && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1) {
+        credentials_free(c);
+    }
+}
+
+gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c)
+{
+    return c->certificate;
+}
+
+const struct trust *credentials_trust(const struct credentials *c)
+{
+    return c->trust;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The health listener: plain HTTP on loopback or a unix socket, for the machine's own supervisors.
+ * `/healthz`: the process serves (always 200). `/readyz`: 200 when it can do its work, else 503 with
+ * the reasons, a line each. GET and HEAD only. Never waits for the mapper.
+ */
+#ifndef XENRES_HTTP_HEALTH_H
+#define XENRES_HTTP_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+struct health;
+struct health_options {
+    int listen_fd;              /* from listener_bind() or health_bind_unix(); closed by health_stop() */
+    /* True when ready; else reasons, a line each. Any thread, must not wait. */
+    bool (*ready)(void *arg, struct buffer *reasons);
+    void *arg;
+};
+/* A unix socket at `path`, mode 0660; replaces a stale one. */
+int health_bind_unix(const char *path, int *listen_fd, struct failure *f);
+int health_start(const struct health_options *options, struct health **out, struct failure *f);
+void health_stop(struct health *h);
+
+#endif

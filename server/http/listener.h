@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The public listener: TLS 1.3 with client certificates, HTTP/1.1, through libmicrohttpd.
+ *
+ * Owns the daemon, its threads and every connection. Each connection belongs to one thread of the
+ * daemon; a suspended one is resumed by whoever completes its exchange. Credentials are counted and
+ * can be exchanged while it runs: connections keep what they began with.
+ */
+#ifndef XENRES_HTTP_LISTENER_H
+#define XENRES_HTTP_LISTENER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/identity.h"
+#include "common/error.h"
+#include "server/rpc/rpc.h"
+
+struct listener;
+
+struct listener_limits {
+    uint32_t threads;                       /* 1 to 16; 0: as many as cores, 2 to 4 */
+    uint32_t connections;                   /* in all */
+    uint32_t connections_per_address;
+    uint32_t handshake_timeout_s;           /* from accept to a finished handshake */
+    uint32_t idle_timeout_s;                /* keep-alive */
+    uint32_t request_timeout_s;             /* from its first byte to its last */
+    uint32_t drain_min_bytes_per_s;         /* a reader slower than this is ended */
+};
+
+/* Why a connection was not let in, or ended. The names (metrics, log) never change. */
+enum listener_refusal {
+    LISTENER_REFUSED_CONNECTIONS,       /* limit in all */
+    LISTENER_REFUSED_ADDRESS,           /* limit per address */
+    LISTENER_REFUSED_MEMORY,
+    LISTENER_REFUSED_TLS_VERSION,       /* no TLS 1.3 */
+    LISTENER_REFUSED_NO_CERTIFICATE,
+    LISTENER_REFUSED_UNKNOWN_CA,
+    LISTENER_REFUSED_EXPIRED,
+    LISTENER_REFUSED_REVOKED,
+    LISTENER_REFUSED_BAD_CERTIFICATE,
+    LISTENER_REFUSED_HANDSHAKE,         /* garbage, nothing in common, or given up */
+    LISTENER_REFUSED_HANDSHAKE_TIMEOUT,
+    LISTENER_ENDED_SLOW_REQUEST,
+    LISTENER_ENDED_SLOW_READER,
+    LISTENER_REFUSAL_COUNT
+};
+const char *listener_refusal_name(enum listener_refusal r);     /* "unknown_ca" */
+
+/* What happened since the start; for metrics and tests. */
+struct listener_counters {
+    uint64_t accepted, handshakes_done, requests;
+    uint64_t refused[LISTENER_REFUSAL_COUNT];
+    uint32_t open;
+};
+
+/* What the server shows of itself, in PEM. Read by the caller, who may have had the right to read the
+ * key and has it no longer; wiped by the caller when the call returns. */
+struct listener_pem {
+    const void *certificate;                /* with intermediates behind the leaf */
+    size_t certificate_len_bytes;
+    const void *key;
+    size_t key_len_bytes;
+};
+
+struct listener_options {
+    int listen_fd;                          /* bound and listening; the listener closes it */
+    struct listener_pem pem;
+    struct trust *trust;                    /* a reference is taken */
+    struct rpc *rpc;
+    struct listener_limits limits;
+};
+
+/* Binds and listens at a numeric address, "127.0.0.1:8443" or "[::]:8443"; port 0: the kernel's
+ * choice. Close-on-exec. */
+int listener_bind(const char *address, int *listen_fd, struct failure *f);
+uint16_t listener_bound_port(int listen_fd);
+
+int listener_start(const struct listener_options *options, struct listener **out, struct failure *f);
+/* All or nothing: on failure the old credentials stay in force. */
+int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
+                    struct failure *f);
+void listener_counters(struct listener *l, struct listener_counters *out);
+/* Takes no more connections, lets exchanges that run end (at most `grace_ms`), then closes all. */
+void listener_stop(struct listener *l, uint32_t grace_ms);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/http/tls.h"
+
+#include <microhttpd.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+enum {
+    /* One handshake message: a chain of the longest certificates, and what frames it. Bounds what a
+     * stranger can make us hold. */
+    HANDSHAKE_MAX_BYTES = IDENTITY_CHAIN_MAX * (IDENTITY_CERTIFICATE_MAX_BYTES + 16) + 64,
+    EXTENSION_SUPPORTED_VERSIONS = 43,      /* RFC 8446, 4.2.1 */
+    TLS_1_3 = 0x0304,
+};
+
+/* What the hooks find again through the session. */
+static struct connection *connection_of(gnutls_session_t session)
+{
+    struct MHD_Connection *mhd = gnutls_session_get_ptr(session);   /* the daemon sets it */
+    const union MHD_ConnectionInfo *info;
+
+    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static struct tally *tally_of(gnutls_session_t session)
+{
+    return gnutls_db_get_ptr(session);      /* ours to use: there is no session database */
+}
+
+/* Tells the peer, the counters and the log; the daemon closes what fails, and says nothing. */
+static void refuse(struct connection *c, gnutls_session_t session, enum listener_refusal why,
+                   gnutls_alert_description_t alert, const char *detail)
+{
+    (void)gnutls_alert_send(session, GNUTLS_AL_FATAL, alert);
+    c->refused = true;
+    c->linger = true;       /* else the alert is lost: the client has sent its request already */
+    tally_refuse(tally_of(session), why, c->peer, detail);
+}
+
+static void refuse_fault(struct connection *c, gnutls_session_t session, enum identity_fault fault,
+                         const char *detail)
+{
+    switch (fault) {
+    case IDENTITY_NO_CERTIFICATE:
+        refuse(c, session, LISTENER_REFUSED_NO_CERTIFICATE, GNUTLS_A_CERTIFICATE_REQUIRED, detail);
+        return;
+    case IDENTITY_UNKNOWN_CA:
+        refuse(c, session, LISTENER_REFUSED_UNKNOWN_CA, GNUTLS_A_UNKNOWN_CA, detail);
+        return;
+    case IDENTITY_EXPIRED:
+        refuse(c, session, LISTENER_REFUSED_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED, detail);
+        return;
+    case IDENTITY_REVOKED:
+        refuse(c, session, LISTENER_REFUSED_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED, detail);
+        return;
+    case IDENTITY_OK:       /* a verification that fails must say why; if it does not, refuse */
+    case IDENTITY_BAD_CERTIFICATE:
+        break;
+    }
+    refuse(c, session, LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, detail);
+}
+
+/*
+ * Runs when the client has proved that it holds the key of the certificate that it sent, and also
+ * when it sent none. Fails closed: only a verified identity returns 0.
+ */
+static int verify(gnutls_session_t session)
+{
+    struct connection *c = connection_of(session);
+    unsigned count = 0;
+    const gnutls_datum_t *certificates = gnutls_certificate_get_peers(session, &count);
+    struct identity_der chain[IDENTITY_CHAIN_MAX];
+    enum identity_fault fault = IDENTITY_BAD_CERTIFICATE;
+    struct failure f = { 0 };
+
+    if (c == NULL) {
+        return GNUTLS_E_CERTIFICATE_ERROR;
+    }
+    if (certificates == NULL || count == 0) {
+        refuse_fault(c, session, IDENTITY_NO_CERTIFICATE, NULL);
+        return GNUTLS_E_CERTIFICATE_ERROR;
+    }
+    if (count > IDENTITY_CHAIN_MAX) {
+        refuse_fault(c, session, IDENTITY_BAD_CERTIFICATE, "too many certificates");
+        return GNUTLS_E_CERTIFICATE_ERROR;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        chain[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
+    }
+    if (trust_verify(credentials_trust(c->credentials), chain, count,
+                     (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), &c->who, &fault, &f) != 0) {
+        refuse_fault(c, session, fault, f.message);
+        return GNUTLS_E_CERTIFICATE_ERROR;
+    }
+    c->known = true;
+    return 0;
+}
+
+static int find_tls_1_3(void *arg, unsigned extension, const unsigned char *data, unsigned size)
+{
+    bool *found = arg;
+
+    if (extension != EXTENSION_SUPPORTED_VERSIONS || size < 1) {
+        return 0;
+    }
+    for (unsigned i = 1; i + 1 < size; i += 2) {
+        if (((unsigned)data[i] << 8 | data[i + 1]) == TLS_1_3) {
+            *found = true;
+        }
+    }
+    return 0;
+}
+
+/* GnuTLS refuses an older client by itself, but without the alert that tells it why. */
+static int look_at_hello(gnutls_session_t session, struct connection *c, const gnutls_datum_t *hello)
+{
+    bool found = false;
+
+    if (gnutls_ext_raw_parse(&found, find_tls_1_3, hello,
+                             GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) == 0 && found) {
+        return 0;
+    }
+    refuse(c, session, LISTENER_REFUSED_TLS_VERSION, GNUTLS_A_PROTOCOL_VERSION, NULL);
+    return GNUTLS_E_UNSUPPORTED_VERSION_PACKET;
+}
+
+static int on_message(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                      const gnutls_datum_t *message)
+{
+    struct connection *c = connection_of(session);
+
+    if (c == NULL || incoming == 0) {
+        return 0;
+    }
+    if (type == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE) {
+        return look_at_hello(session, c, message);
+    }
+    if (type == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST) {
+        atomic_fetch_add_explicit(&tally_of(session)->handshakes_done, 1, memory_order_relaxed);
+        connection_enter(c, CONNECTION_IDLE);
+    }
+    return 0;
+}
+
+bool tls_begin(struct connection *c, struct tally *t, gnutls_session_t session)
+{
+    if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
+                               credentials_gnutls(c->credentials)) != 0) {
+        return false;
+    }
+    gnutls_db_set_ptr(session, t);
+    gnutls_handshake_set_max_packet_length(session, HANDSHAKE_MAX_BYTES);
+    /* Requested and not required in GnuTLS' sense, which would refuse without calling verify(). */
+    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+    gnutls_session_set_verify_function(session, verify);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
+    return true;
+}
+
+int tls_no_certificate(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,
+                       const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
+                       gnutls_pcert_st **chain, unsigned *chain_len, gnutls_privkey_t *key)
+{
+    (void)session, (void)ca_names, (void)ca_count, (void)algorithms, (void)algorithm_count;
+    *chain = NULL;
+    *chain_len = 0;
+    *key = NULL;
+    return -1;
+}

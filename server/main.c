@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * xenresd: options, and which of its roles this process plays. See xenresd(8).
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "server/config.h"
+#include "server/demo.h"
+#include "server/service.h"
+#include "server/supervisor.h"
+
+enum { STATUS_FAILED = 1, STATUS_USAGE = 2, FAULTS_MAX_BYTES = 64 * 1024 };
+
+enum option_id {
+    OPTION_CONFIG = 'c', OPTION_HELP = 'h', OPTION_VERSION = 'V',
+    OPTION_CHECK = 256, OPTION_DEMO, OPTION_LISTEN, OPTION_SCENARIO, OPTION_OPTIONS, OPTION_VERBOSE,
+    OPTION_WORKER,
+};
+
+struct arguments {
+    const char *config, *demo, *listen, *scenario, *worker;
+    bool check, verbose;
+};
+
+static const char help[] =
+    "xenresd serves the pages that Xen shares with dom0 to remote clients.\n"
+    "\n"
+    "    xenresd --config FILE              serve\n"
+    "    xenresd --check --config FILE      say all that is wrong in the files, and end\n"
+    "    xenresd --demo DIR [--listen ADDRESS:PORT] [--scenario FILE]\n"
+    "                                       serve a simulated host, with certificates made in DIR;\n"
+    "                                       DIR/env is there as soon as it serves\n"
+    "    xenresd --options                  list the options of the configuration file\n"
+    "\n"
+    "    --verbose                          log more\n"
+    "    --worker SOCKET                    used by the supervisor for the process that it starts\n"
+    "    --version, --help\n"
+    "\n"
+    "See xenresd(8) and xenresd.conf(5).\n";
+
+static const struct option long_options[] = {
+    { "config", required_argument, NULL, OPTION_CONFIG },
+    { "check", no_argument, NULL, OPTION_CHECK },
+    { "demo", required_argument, NULL, OPTION_DEMO },
+    { "listen", required_argument, NULL, OPTION_LISTEN },
+    { "scenario", required_argument, NULL, OPTION_SCENARIO },
+    { "options", no_argument, NULL, OPTION_OPTIONS },
+    { "verbose", no_argument, NULL, OPTION_VERBOSE },
+    { "worker", required_argument, NULL, OPTION_WORKER },
+    { "version", no_argument, NULL, OPTION_VERSION },
+    { "help", no_argument, NULL, OPTION_HELP },
+    { NULL, 0, NULL, 0 },
+};
+
+static int usage(const char *what)
+{
+    fprintf(stderr, "xenresd: %s\nxenresd: see xenresd --help\n", what);
+    return STATUS_USAGE;
+}
+
+static int failed(const struct failure *f)
+{
+    log_failure(LOG_LEVEL_ERROR, "xenresd", f);
+    return f->code != ERROR_OK ? error_exit_status(f->code) : STATUS_FAILED;
+}
+
+static int load(const char *path, struct config *config)
+{
+    struct failure f = { 0 };
+    BUFFER_AUTO faults;
+    int result;
+
+    buffer_init(&faults, FAULTS_MAX_BYTES);
+    result = config_load(path, config, &faults, &f);
+    if (result < 0) {
+        fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
+        return failed(&f);
+    }
+    return 0;
+}
+
+static int check(const char *path)
+{
+    struct config config;
+    struct failure f = { 0 };
+    BUFFER_AUTO faults;
+    int status = load(path, &config);
+
+    if (status != 0) {
+        return status;
+    }
+    buffer_init(&faults, FAULTS_MAX_BYTES);
+    if (service_check(&config, &faults, &f) < 0) {
+        fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
+        return failed(&f);
+    }
+    printf("%s: no faults\n", path);
+    return 0;
+}
+
+static int supervise(const struct config *config, const char *demo_dir)
+{
+    const struct supervisor_options options = {
+        .config = config,
+        .on_ready = demo_dir != NULL ? demo_ready : NULL,
+        .arg = (void *)(uintptr_t)demo_dir,
+    };
+    struct failure f = { 0 };
+
+    return supervisor_run(&options, &f) < 0 ? failed(&f) : 0;
+}
+
+static int serve(const char *path, const char *worker_socket)
+{
+    struct config config;
+    struct failure f = { 0 };
+    int status = load(path, &config);
+    const struct service_options options = {
+        .config = &config,
+        .mapper_socket = worker_socket != NULL ? worker_socket : config.mapper_socket,
+        .supervised = worker_socket != NULL,
+    };
+
+    if (status != 0) {
+        return status;
+    }
+    if (worker_socket == NULL && config.mapper_program[0] != '\0') {
+        return supervise(&config, NULL);
+    }
+    return service_run(&options, &f) < 0 ? failed(&f) : 0;
+}
+
+static int demonstrate(const struct arguments *a)
+{
+    const struct demo_options options = { .dir = a->demo, .listen = a->listen,
+                                          .scenario = a->scenario };
+    char path[CONFIG_TEXT_BYTES], dir[CONFIG_TEXT_BYTES];
+    struct config config;
+    struct failure f = { 0 };
+    int status;
+
+    if (demo_prepare(&options, path, &f) < 0) {
+        return failed(&f);
+    }
+    status = load(path, &config);
+    if (status != 0) {
+        return status;
+    }
+    memcpy(dir, path, sizeof(dir));
+    *strrchr(dir, '/') = '\0';
+    return supervise(&config, dir);
+}
+
+/* Status to exit with, or -1 to go on. */
+static int take_option(int id, struct arguments *a)
+{
+    switch (id) {
+    case OPTION_CONFIG: a->config = optarg; return -1;
+    case OPTION_CHECK: a->check = true; return -1;
+    case OPTION_DEMO: a->demo = optarg; return -1;
+    case OPTION_LISTEN: a->listen = optarg; return -1;
+    case OPTION_SCENARIO: a->scenario = optarg; return -1;
+    case OPTION_VERBOSE: a->verbose = true; return -1;
+    case OPTION_WORKER: a->worker = optarg; return -1;
+    case OPTION_OPTIONS: config_print_options(stdout); return 0;
+    case OPTION_VERSION: puts("xenresd " XENRES_VERSION); return 0;
+    case OPTION_HELP: fputs(help, stdout); return 0;
+    default: return usage("the option is wrong");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = { 0 };
+    int id;
+
+    while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        int status = take_option(id, &a);
+
+        if (status >= 0) {
+            return status;
+        }
+    }
+    log_open("xenresd", a.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (optind < argc) {
+        return usage("there is an argument too many");
+    }
+    if ((a.config == NULL) == (a.demo == NULL)) {
+        return usage("expected either --config FILE or --demo DIR");
+    }
+    if (a.demo == NULL && (a.listen != NULL || a.scenario != NULL)) {
+        return usage("--listen and --scenario go with --demo");
+    }
+    if (a.demo != NULL) {
+        return a.check || a.worker != NULL ? usage("--demo goes with neither --check nor --worker")
+                                           : demonstrate(&a);
+    }
+    return a.check ? check(a.config) : serve(a.config, a.worker);
+}

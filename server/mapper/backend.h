@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What the mapper's core needs of a hypervisor: a table of functions. xen/ fills it with Xen's
+ * libraries, sim/ with a simulation that obeys the same rules; one contract suite runs against both.
+ *
+ * One thread, the mapper's loop, makes every call. A backend reports what the hypervisor says, with
+ * call and errno and the texts of its likely cause and next step (failure_xen() words those once for both); it keeps
+ * no policy: limits, identity, export list and caching are the core's.
+ */
+#ifndef XENRES_MAPPER_BACKEND_H
+#define XENRES_MAPPER_BACKEND_H
+
+#include "common/error.h"
+#include "common/message.h"
+
+struct backend;         /* of the implementation */
+
+/* One domain as the hypervisor has it now. The incarnation is the core's (directory). */
+struct backend_domain {
+    uint8_t uuid[UUID_BYTES];
+    uint16_t domid;
+    bool dying;
+    uint32_t type;              /* enum domain_type */
+    uint32_t state;             /* enum domain_state */
+    uint32_t online_vcpus;
+    uint32_t max_vcpus;
+    uint64_t memory_kib;
+    uint64_t cpu_time_ns;
+};
+
+/* Sizes of a resource as they are now. */
+struct backend_size {
+    uint32_t frames_in_use;     /* what may be mapped without changing the guest */
+    uint32_t frames_max;
+    uint32_t grant_version;     /* of grant tables, else 0 */
+};
+
+/* A live mapping, read-only. `handle` is the backend's. */
+struct backend_mapping {
+    const volatile void *address;
+    uint32_t frame_count;
+    void *handle;
+};
+
+enum backend_event {            /* bits: what has happened since the last look */
+    BACKEND_EVENT_DOMAINS = 1,  /* a domain appeared, shut down, died or went away */
+    BACKEND_EVENT_NAME = 2,     /* a name node was written, for `domid` */
+};
+
+struct backend_ops {
+    const char *name;           /* "xen", "sim" */
+
+    /* Fills everything of the answer but its head, clocks included; checks too. */
+    void (*host)(struct backend *, struct message_host_answer *out);
+
+    /* Domains with a number of at least `first_domid`, ascending, at most `max`. Count in *count. */
+    int (*list)(struct backend *, uint16_t first_domid, struct backend_domain *out, uint32_t max,
+                uint32_t *count, struct failure *f);
+    /* One domain, by number; -ERROR_NOT_FOUND. */
+    int (*find)(struct backend *, uint16_t domid, struct backend_domain *out, struct failure *f);
+    /* Its name as the toolstack wrote it, "" for none. *cut where it does not fit. */
+    int (*domain_name)(struct backend *, uint16_t domid, char out[MESSAGE_NAME_BYTES], bool *cut,
+                       struct failure *f);
+
+    /* Sizes, without mapping anything. -ERROR_FAILED_PRECONDITION, UNIMPLEMENTED, … where the
+     * domain has no such resource. For ioreq servers the id is not looked at. */
+    int (*size)(struct backend *, uint16_t domid, uint32_t type, uint32_t id,
+                struct backend_size *out, struct failure *f);
+
+    /* Maps read-only. The core has checked that count > 0 and that the range is in use. */
+    int (*map)(struct backend *, uint16_t domid, uint32_t type, uint32_t id, uint32_t first_frame,
+               uint32_t frame_count, struct backend_mapping *out, struct failure *f);
+    void (*unmap)(struct backend *, struct backend_mapping *);
+
+    /* Run times of vCPUs, at most `max`; where the hypervisor shares no stats table. */
+    int (*vcpu_info)(struct backend *, uint16_t domid, struct message_vcpu *out, uint32_t max,
+                     uint32_t *count, struct failure *f);
+
+    /* Descriptor to poll for events (-1: none), and the next event without waiting. False when
+     * there is none left. The core drains before it compares an identity. watch_name() asks for
+     * NAME events of a domain from now on, unwatch_name() ends them; each stands for a write after
+     * watch_name() returned: the event that setting a watch fires by itself is not reported. */
+    int (*event_fd)(struct backend *);
+    bool (*next_event)(struct backend *, unsigned *events, uint16_t *domid);
+    void (*watch_name)(struct backend *, uint16_t domid);
+    void (*unwatch_name)(struct backend *, uint16_t domid);
+
+    /* How many hypercalls it has made, for ceilings and metrics. */
+    uint64_t (*hypercalls)(struct backend *);
+
+    void (*close)(struct backend *);
+};
+
+/* What each mapper executable defines exactly once. `argument`: the sim's scenario file, or NULL. */
+extern const struct backend_ops *const backend_ops;
+int backend_open(const char *argument, struct backend **out, struct failure *f);
+/* Words for --help and --version: what `argument` is, "" if the backend takes none. */
+extern const char backend_argument_help[];
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The domains as the mapper last saw them, and who each of them is: domid, UUID, name, and an
+ * incarnation, 128 random bits drawn when the domain is first seen and anew after any gap in sight:
+ *   - it was missing from the list in between;
+ *   - its UUID is another, or its run time went back by more than clocks disagree;
+ *   - its name node was written again with the same name, or taken away. (One write of another name
+ *     is a rename: the same incarnation, another identity.)
+ * Too many incarnations cost a caller a retry; one too few would show it another guest's pages.
+ *
+ * When an incarnation ends, or its domain begins to die, `gone` is called, so that nothing of it
+ * stays mapped. Owns its table. One thread.
+ */
+#ifndef XENRES_MAPPER_DIRECTORY_H
+#define XENRES_MAPPER_DIRECTORY_H
+
+#include "common/error.h"
+#include "common/message.h"
+#include "server/mapper/backend.h"
+
+enum { DIRECTORY_DOMAINS_MAX = 4096 };  /* a host with more is refused, never shown in part */
+
+struct directory;
+
+struct directory_entry {
+    struct backend_domain domain;       /* as last seen */
+    struct domain_identity identity;
+};
+
+typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
+
+int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
+                  void *arg, struct directory **out, struct failure *f);
+void directory_free(struct directory *d);   /* NULL is fine */
+
+/* Takes what the backend reports, and reads the list or a name again where it must. On failure the
+ * directory knows that it is out of date, and the next call tries again. */
+int directory_drain(struct directory *d, struct failure *f);
+/* Reads the whole list again, if it was read longer than `max_age_ns` ago. */
+int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *f);
+/* Asks for one domain now. -ERROR_NOT_FOUND when it is gone. */
+int directory_find(struct directory *d, uint16_t domid, const struct directory_entry **out,
+                   struct failure *f);
+
+/* The entries, ascending by domid. Valid until the next call that reads. */
+const struct directory_entry *directory_entries(const struct directory *d, uint32_t *count);
+/* Another number after any change of who is there, or alive, or shut down. */
+uint64_t directory_generation(const struct directory *d);
+
+#endif

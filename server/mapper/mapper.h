@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What the handlers of requests work with: the parts of the running mapper. main owns all of it, and
+ * the one thread of the loop uses it.
+ */
+#ifndef XENRES_MAPPER_MAPPER_H
+#define XENRES_MAPPER_MAPPER_H
+
+#include "common/message.h"
+#include "server/mapper/arena.h"
+#include "server/mapper/backend.h"
+#include "server/mapper/ceiling.h"
+#include "server/mapper/directory.h"
+#include "server/mapper/export.h"
+#include "server/mapper/mapping.h"
+
+struct peer;
+struct snapshot_jobs;
+
+struct mapper {
+    const struct backend_ops *ops;
+    struct backend *backend;
+    struct export_list *export;
+    struct directory *directory;
+    struct mapping_cache *mappings;
+    struct snapshot_jobs *jobs;
+    struct peer *peer;              /* never NULL; whether anybody is served it knows itself */
+    struct arena *arena;            /* of the peer that is served; NULL: none is */
+    struct ceiling ceiling;
+    uint64_t arena_bytes, slot_max_bytes;
+    uint8_t mapper_id[16];          /* random, of this start */
+};
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/material.h"
+
+#include <string.h>
+
+#include "auth/policy_file.h"
+#include "common/settings.h"
+
+/* Adds a fault that came as a failure, and remembers the first. */
+static void keep(int result, const struct failure *fault, struct buffer *faults, int *first,
+                 struct failure *f)
+{
+    if (result == 0) {
+        return;
+    }
+    buffer_printf(faults, "%s%s%s%s%s\n", fault->message, fault->cause[0] != '\0' ? ": " : "",
+                  fault->cause, fault->next_step[0] != '\0' ? "; " : "", fault->next_step);
+    if (*first == 0) {
+        *first = result;
+        if (f != NULL) {
+            *f = *fault;
+        }
+    }
+}
+
+int material_load(const struct config *config, struct material *out, struct buffer *faults,
+                  struct failure *f)
+{
+    struct material m = { 0 };
+    struct failure fault = { 0 };
+    int first = 0;
+    size_t before;
+
+    buffer_init(&m.certificate, MATERIAL_PEM_MAX_BYTES + 1);
+    buffer_init(&m.key, MATERIAL_PEM_MAX_BYTES + 1);
+    keep(settings_read_file(config->tls_certificate, MATERIAL_PEM_MAX_BYTES, &m.certificate, &fault),
+         &fault, faults, &first, f);
+    keep(settings_read_file(config->tls_key, MATERIAL_PEM_MAX_BYTES, &m.key, &fault), &fault, faults,
+         &first, f);
+    keep(trust_load(config->tls_client_ca, &m.trust, &fault), &fault, faults, &first, f);
+    before = faults->len_bytes;
+    if (policy_file_load(config->server_policy, &m.policy, faults, &fault) < 0) {
+        if (faults->len_bytes == before) {
+            keep(-fault.code, &fault, faults, &first, f);
+        } else if (first == 0) {
+            first = -fault.code;
+            if (f != NULL) {
+                *f = fault;
+            }
+        }
+    }
+    if (first != 0) {
+        material_done(&m);
+        return first;
+    }
+    *out = m;
+    return 0;
+}
+
+void material_done(struct material *m)
+{
+    if (m->key.data != NULL) {
+        explicit_bzero(m->key.data, m->key.capacity_bytes);
+    }
+    buffer_done(&m->key);
+    buffer_done(&m->certificate);
+    trust_unref(m->trust);
+    policy_unref(m->policy);
+    memset(m, 0, sizeof(*m));
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The files that the service reads at its start and again at a reload: server certificate and key,
+ * client authorities, policy. All of them, or none.
+ */
+#ifndef XENRES_SERVER_MATERIAL_H
+#define XENRES_SERVER_MATERIAL_H
+
+#include "auth/identity.h"
+#include "auth/policy.h"
+#include "common/buffer.h"
+#include "server/config.h"
+
+enum { MATERIAL_PEM_MAX_BYTES = 256 * 1024 };
+
+struct material {
+    struct buffer certificate, key;     /* PEM */
+    struct trust *trust;
+    struct policy *policy;
+};
+
+/* Every fault is a line in `faults`; -ERROR_INVALID_ARGUMENT (or what the first one is) then. */
+int material_load(const struct config *config, struct material *out, struct buffer *faults,
+                  struct failure *f);
+/* Wipes the key. Fine on a zeroed one. */
+void material_done(struct material *m);
+
+#endif

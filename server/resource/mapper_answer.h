@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * Holds an answer against its question. message_check() has seen that the bytes are a message; here
+ * is decided whether it can be the answer to what was asked: the type, the range of frames, their
+ * number and size, the order of domains. What is not is a contradiction: -ERROR_INTERNAL, and the
+ * caller drops the connection rather than serve it. Pure, any thread.
+ */
+#ifndef XENRES_RESOURCE_MAPPER_ANSWER_H
+#define XENRES_RESOURCE_MAPPER_ANSWER_H
+
+#include "common/error.h"
+#include "common/message.h"
+
+/* What of a request its answer is held against. */
+struct mapper_question {
+    uint16_t type;              /* enum message_type */
+    uint32_t resource, id;      /* of SNAPSHOT, as are first_frame, frame_count, flags */
+    uint32_t first_frame, frame_count, flags;
+    uint32_t first_domid;       /* of DOMAINS */
+};
+
+struct mapper_question mapper_question_of(const union message *request);
+
+/* `answer` has passed message_check(). A FAILED message answers any question. */
+int mapper_answer_check(const struct mapper_question *q, const union message *answer,
+                        struct failure *f);
+
+/* The slot that an answer names; NULL for those that have none. */
+const struct message_slot *mapper_answer_slot(const union message *answer);
+
+#endif

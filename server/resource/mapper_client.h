@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * xenresd's side of the channel to the mapper: the twin of mapper/request.
+ *
+ * Owns the connection (and makes it again, with back-off, for as long as it runs), the arena as
+ * xenresd sees it (read-only), the calls in flight, and a thread that receives. Calls are made from
+ * any thread and never wait: the answer comes to `done`, exactly once for every call that was
+ * accepted, on the receiving thread: with the mapper's answer, its refusal, `unavailable` when it
+ * dies, or `deadline_exceeded`. An answer that comes later is dropped and its slot released.
+ *
+ * Lock order: nothing of a caller may be held that `done` takes.
+ */
+#ifndef XENRES_RESOURCE_MAPPER_CLIENT_H
+#define XENRES_RESOURCE_MAPPER_CLIENT_H
+
+#include "common/error.h"
+#include "common/message.h"
+
+enum { MAPPER_CALLS_MAX = 1024 };   /* in flight; more are resource_exhausted at once */
+
+struct mapper_client;
+
+/* One copy in the arena, shared by counting. It stays until the last reference goes, also when the
+ * mapper that made it is gone (its memory is then kept by our mapping of the old arena). */
+struct mapper_slot;
+const void *mapper_slot_bytes(const struct mapper_slot *s, size_t *len_bytes);
+struct mapper_slot *mapper_slot_ref(struct mapper_slot *s);
+void mapper_slot_unref(struct mapper_slot *s);      /* NULL is fine; any thread */
+
+/* What `done` is given; valid during the call only, but for `slot`, whose reference `done` may keep
+ * by mapper_slot_ref(). */
+struct mapper_result {
+    const struct failure *failure;      /* NULL: success */
+    const union message *answer;        /* of the request's type | MESSAGE_ANSWER */
+    struct mapper_slot *slot;           /* of SNAPSHOT and VCPU_STATS, else NULL */
+};
+typedef void mapper_done(void *arg, const struct mapper_result *result);
+
+struct mapper_client_options {
+    const char *socket_path;
+    uint32_t backoff_min_ms, backoff_max_ms;
+    /* Called on the receiving thread when the connection came or went, and when the domain list
+     * changed. May be NULL. */
+    void (*on_connected)(void *arg, bool connected);
+    void (*on_domains_changed)(void *arg, uint64_t generation);
+    void *arg;
+};
+
+/* Starts the thread; succeeds also while there is no mapper yet. */
+int mapper_client_new(const struct mapper_client_options *options, struct mapper_client **out,
+                      struct failure *f);
+/* Ends every call in flight with `unavailable`, then the thread. No call may be made after. Slots
+ * that are still referenced stay readable. */
+void mapper_client_free(struct mapper_client *c);
+
+/* Head is filled in here. `request->head.type` says which. On failure `done` is not called. */
+int mapper_client_call(struct mapper_client *c, union message *request, uint64_t deadline_ns,
+                       mapper_done *done, void *arg, struct failure *f);
+
+/* What the mapper said in its hello. False while there is none. */
+bool mapper_client_hello(struct mapper_client *c, struct message_hello_answer *out);
+uint64_t mapper_client_restarts(const struct mapper_client *c);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * One HTTP request and its reply, as rpc sees them: the border to server/http, which knows sockets
+ * and TLS and nothing of methods, while rpc knows methods and nothing of sockets.
+ *
+ *      exchange_new()      when the request's head is there; may hold a refusal already
+ *      exchange_refuse()   where http itself has to refuse it: a body too long, a broken framing
+ *      exchange_body()     for each piece of the body
+ *      exchange_run()      when it is whole: decides, asks the mapper, answers
+ *      exchange_reply()    when run() said so, or `on_ready` was called
+ *      exchange_free()     when the reply is sent, or the connection gone
+ *
+ * No call waits. Between exchange_run() returning false and `on_ready`, the exchange must not be
+ * freed: that time is bounded by the deadline. One thread at a time, but for `on_ready`, which may
+ * come from another thread, also before exchange_run() has returned.
+ */
+#ifndef XENRES_RPC_EXCHANGE_H
+#define XENRES_RPC_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/identity.h"
+#include "common/error.h"
+
+enum {
+    EXCHANGE_HEADERS_MAX = 24,          /* in a reply */
+    EXCHANGE_TARGET_MAX_BYTES = 8192,   /* of a request's target */
+};
+
+struct rpc;         /* all services, with what they need: rpc.h */
+struct exchange;
+
+/* The head of a request. Strings are NUL-ended, hostile, and live as long as the exchange. */
+struct exchange_head {
+    const char *method;         /* "POST" */
+    const char *target;         /* as in the request line, path and query, not decoded */
+    /* Value of a header by name (any case), or NULL. *count, where not NULL: how often it came. */
+    const char *(*header)(void *arg, const char *name, unsigned *count);
+    void *arg;
+    const struct identity *who; /* of the connection; NULL: nobody, which is refused */
+    const char *peer_address;   /* for the log */
+    uint64_t received_ns;       /* monotonic: deadlines count from here */
+};
+
+/* NULL only when memory ran out. A refusal is a reply like any other. */
+struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head);
+
+/* What http finds wrong with a request's framing: `why` becomes the reply, with `close`, unless a
+ * reply stands already. Before exchange_run(). */
+void exchange_refuse(struct exchange *x, const struct failure *why);
+
+/* The most bytes of body that it will take; 0: the reply stands already, read no body. */
+size_t exchange_body_max(const struct exchange *x);
+/* False: too much; the reply stands. */
+bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes);
+
+/* True: the reply stands. False: `on_ready` will be called, exactly once. */
+bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg);
+
+struct exchange_header { const char *name, *value; };
+struct exchange_reply {
+    int status;
+    struct exchange_header headers[EXCHANGE_HEADERS_MAX];
+    size_t header_count;
+    const void *body;           /* lives until exchange_free(): may be a slot of the arena */
+    size_t body_len_bytes;
+    bool close;                 /* do not use the connection again */
+};
+const struct exchange_reply *exchange_reply(const struct exchange *x);
+
+void exchange_free(struct exchange *x);     /* NULL is fine; any thread */
+
+#endif

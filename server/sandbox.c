@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/sandbox.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *f)
+{
+    struct passwd entry, *found = NULL;
+    char strings[4096];
+    int errnum = getpwnam_r(user, &entry, strings, sizeof(strings), &found);
+
+    if (found == NULL) {
+        int result = failure_set(f, ERROR_NOT_FOUND, "there is no user %s%s%s", user,
+                                 errnum != 0 ? ": " : "", errnum != 0 ? strerror(errnum) : "");
+
+        return failure_next(f, result, "make it (useradd --system %s), or set server.user", user);
+    }
+    *uid = entry.pw_uid;
+    *gid = entry.pw_gid;
+    return 0;
+}
+
+static int refused(struct failure *f, const char *call, int errnum)
+{
+    return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot give up privileges"), call, errnum);
+}
+
+/* Becomes `user` for good. Root that could come back would make the rest of no use: tried here. */
+static int drop_root(const char *user, struct failure *f)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+    int result = sandbox_find_user(user, &uid, &gid, f);
+
+    if (result < 0) {
+        return result;
+    }
+    if (uid == 0) {
+        result = failure_set(f, ERROR_INVALID_ARGUMENT, "server.user is root");
+        return failure_next(f, result, "name an unprivileged user: xenresd needs no privilege");
+    }
+    if (setgroups(0, NULL) != 0) {
+        return refused(f, "setgroups", errno);
+    }
+    if (setresgid(gid, gid, gid) != 0) {
+        return refused(f, "setresgid", errno);
+    }
+    if (setresuid(uid, uid, uid) != 0) {
+        return refused(f, "setresuid", errno);
+    }
+    if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
+        return failure_set(f, ERROR_INTERNAL, "root could be had back after it was given up");
+    }
+    return 0;
+}
+
+static int limit(int resource, uint64_t value, const char *name, struct failure *f)
+{
+    struct rlimit now, want = { .rlim_cur = value, .rlim_max = value };
+
+    if (getrlimit(resource, &now) != 0) {
+        return refused(f, name, errno);
+    }
+    if (now.rlim_max != RLIM_INFINITY && want.rlim_max > now.rlim_max) {
+        int result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s is limited to %llu, but %llu is "
+                                 "configured", name, (unsigned long long)now.rlim_max,
+                                 (unsigned long long)value);
+
+        return failure_next(f, result, "raise the limit of the service, or lower limits.open_files");
+    }
+    return setrlimit(resource, &want) == 0 ? 0 : refused(f, name, errno);
+}
+
+/* A parent that died before the signal was asked for is noticed by its number. */
+static int follow_parent(struct failure *f)
+{
+    pid_t parent = getppid();
+
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+        return refused(f, "prctl(PR_SET_PDEATHSIG)", errno);
+    }
+    return parent != 1 ? 0 : failure_set(f, ERROR_UNAVAILABLE, "the supervisor is gone");
+}
+
+int sandbox_enter(const struct sandbox_options *options, struct failure *f)
+{
+    int result = limit(RLIMIT_NOFILE, options->open_files, "RLIMIT_NOFILE", f);
+
+    if (result == 0) {
+        result = limit(RLIMIT_CORE, 0, "RLIMIT_CORE", f);
+    }
+    if (result == 0 && geteuid() == 0) {
+        result = drop_root(options->user, f);
+    }
+    if (result == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        result = refused(f, "prctl(PR_SET_NO_NEW_PRIVS)", errno);
+    }
+#ifndef XENRES_SANITIZED /* the leak sanitizer looks at its own process as a debugger does */
+    /* Keys are in this memory: no core, no debugger of the same user. */
+    if (result == 0 && prctl(PR_SET_DUMPABLE, 0) != 0) {
+        result = refused(f, "prctl(PR_SET_DUMPABLE)", errno);
+    }
+#endif
+    /* Last: a change of user forgets it. */
+    if (result == 0 && options->end_with_parent) {
+        result = follow_parent(f);
+    }
+    return result;
+}

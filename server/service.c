@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/service.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "auth/quota.h"
+#include "auth/seal.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/scope.h"
+#include "server/http/health.h"
+#include "server/http/listener.h"
+#include "server/material.h"
+#include "server/resource/mapper_client.h"
+#include "server/rpc/rpc.h"
+#include "server/sandbox.h"
+
+enum {
+    MAPPER_WAIT_MS = 10000,     /* for the first hello, before readiness is told without it */
+    STOP_GRACE_MS = 5000,       /* for exchanges that run when the service is told to stop */
+    BACKOFF_MIN_MS = 20,
+    FAULTS_MAX_BYTES = 64 * 1024,
+};
+
+/* Everything that runs, in the order of its start. Owned by service_run()'s thread; the mapper
+ * client's thread touches `rpc` and `wake_fd` only. */
+struct service {
+    const struct config *config;
+    struct material material;
+    struct seal *seal;
+    int public_fd, health_fd;   /* until listener and health take them */
+    int signal_fd, wake_fd;
+    struct mapper_client *mapper;
+    struct quota *quota;
+    _Atomic(struct rpc *) rpc;
+    struct listener *listener;
+    struct health *health;
+};
+
+static void log_faults(enum log_level level, const char *doing, const struct buffer *faults)
+{
+    const char *line = (const char *)faults->data;
+    size_t left = faults->len_bytes;
+
+    while (left > 0) {
+        const char *end = memchr(line, '\n', left);
+        size_t len = end != NULL ? (size_t)(end - line) : left;
+
+        if (level == LOG_LEVEL_ERROR) {
+            log_error("%s: %.*s", doing, (int)len, line);
+        } else {
+            log_warning("%s: %.*s", doing, (int)len, line);
+        }
+        left -= end != NULL ? len + 1 : len;
+        line += len + 1;
+    }
+}
+
+static int open_signals(int *signal_fd, struct failure *f)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
+        return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot block signals"),
+                            "sigprocmask", errno);
+    }
+    *signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return *signal_fd >= 0 ? 0 : failure_call(f, failure_set(f, ERROR_INTERNAL,
+                                              "cannot receive signals"), "signalfd", errno);
+}
+
+/* Sockets that a service manager (or our own supervisor) has bound for us, by name. */
+static void take_inherited(struct service *s)
+{
+    char **names = NULL;
+    int count = sd_listen_fds_with_names(1, &names);
+
+    for (int i = 0; i < count; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+
+        if (strcmp(names[i], "public") == 0 && s->public_fd < 0) {
+            s->public_fd = fd;
+        } else if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
+            s->health_fd = fd;
+        } else {
+            log_warning("a socket named %s was handed over, and is not used", names[i]);
+            (void)close(fd);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        free(names[i]);
+    }
+    free(names);
+}
+
+static int bind_health(const char *where, int *fd, struct failure *f)
+{
+    if (where[0] == '\0') {
+        return 0;
+    }
+    return where[0] == '/' ? health_bind_unix(where, fd, f) : listener_bind(where, fd, f);
+}
+
+/* What needs rights that the sandbox takes away. */
+static int prepare(struct service *s, struct buffer *faults, struct failure *f)
+{
+    char seal_path[CONFIG_TEXT_BYTES + 16];
+    int result = material_load(s->config, &s->material, faults, f);
+
+    if (result == 0) {
+        snprintf(seal_path, sizeof(seal_path), "%s/seal.key", s->config->server_state_dir);
+        result = seal_load(seal_path, &s->seal, f);
+    }
+    take_inherited(s);
+    if (result == 0 && s->public_fd < 0) {
+        result = listener_bind(s->config->server_listen, &s->public_fd, f);
+    }
+    if (result == 0) {
+        log_info("listening on port %u", listener_bound_port(s->public_fd));
+    }
+    if (result == 0 && s->health_fd < 0) {
+        result = bind_health(s->config->server_health, &s->health_fd, f);
+    }
+    return result;
+}
+
+static void wake(struct service *s)
+{
+    uint64_t one = 1;
+
+    (void)!write(s->wake_fd, &one, sizeof(one));    /* full: it is awake already */
+}
+
+static void on_connected(void *arg, bool connected)
+{
+    if (connected) {
+        log_info("connected to the mapper");
+    } else {
+        log_warning("the mapper is gone; trying to reach it again");
+    }
+    wake(arg);
+}
+
+static void on_domains_changed(void *arg, uint64_t generation)
+{
+    struct service *s = arg;
+    struct rpc *rpc = atomic_load(&s->rpc);
+
+    if (rpc != NULL) {
+        rpc_domains_changed(rpc, generation);
+    }
+}
+
+static bool mapper_is_there(struct service *s)
+{
+    struct message_hello_answer hello;
+
+    return mapper_client_hello(s->mapper, &hello);
+}
+
+static bool ready(void *arg, struct buffer *reasons)
+{
+    struct service *s = arg;
+    bool there = mapper_is_there(s);
+
+    if (!there) {
+        buffer_append_string(reasons, "the mapper is not connected: see its log\n");
+    }
+    return there;
+}
+
+static int start_mapper_client(struct service *s, const char *socket_path, struct failure *f)
+{
+    const struct mapper_client_options options = {
+        .socket_path = socket_path,
+        .backoff_min_ms = BACKOFF_MIN_MS,
+        .backoff_max_ms = (uint32_t)s->config->mapper_backoff_max_ms,
+        .on_connected = on_connected,
+        .on_domains_changed = on_domains_changed,
+        .arg = s,
+    };
+
+    return mapper_client_new(&options, &s->mapper, f);
+}
+
+static int start_rpc(struct service *s, struct failure *f)
+{
+    const struct config *c = s->config;
+    const struct quota_limits limits = {
+        .calls_per_identity = (uint32_t)c->limits_calls_per_identity,
+        .arena_bytes_per_identity = (uint64_t)c->mapper_arena_mib * 1024 * 1024 / 100 *
+                                    (uint64_t)c->limits_arena_percent_per_identity,
+    };
+    struct rpc *rpc = NULL;
+    int result = quota_new(&limits, &s->quota, f);
+    const struct rpc_options options = {
+        .mapper = s->mapper,
+        .policy = s->material.policy,
+        .quota = s->quota,
+        .seal = s->seal,
+        .request_timeout_ms = (uint32_t)c->limits_request_timeout_ms,
+        .request_max_bytes = (uint32_t)c->limits_request_max_kib * 1024,
+        .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
+    };
+
+    if (result == 0) {
+        result = rpc_new(&options, &rpc, f);
+    }
+    atomic_store(&s->rpc, rpc);
+    return result;
+}
+
+static struct listener_pem pem_of(const struct material *m)
+{
+    return (struct listener_pem){
+        .certificate = m->certificate.data,
+        .certificate_len_bytes = m->certificate.len_bytes,
+        .key = m->key.data,
+        .key_len_bytes = m->key.len_bytes,
+    };
+}
+
+static int start_listeners(struct service *s, struct failure *f)
+{
+    const struct config *c = s->config;
+    const struct listener_options public = {
+        .listen_fd = s->public_fd,
+        .pem = pem_of(&s->material),
+        .trust = s->material.trust,
+        .rpc = atomic_load(&s->rpc),
+        .limits = {
+            .threads = (uint32_t)c->limits_threads,
+            .connections = (uint32_t)c->limits_connections,
+            .connections_per_address = (uint32_t)c->limits_connections_per_address,
+            .handshake_timeout_s = (uint32_t)c->limits_handshake_timeout_s,
+            .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
+            .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
+            .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
+        },
+    };
+    const struct health_options health = { .listen_fd = s->health_fd, .ready = ready, .arg = s };
+    int result = listener_start(&public, &s->listener, f);
+
+    if (result == 0) {
+        s->public_fd = -1;
+    }
+    if (result == 0 && s->health_fd >= 0) {
+        result = health_start(&health, &s->health, f);
+        s->health_fd = result == 0 ? -1 : s->health_fd;
+    }
+    return result;
+}
+
+/* All or nothing: what cannot be read leaves in force what is. */
+static void reload(struct service *s)
+{
+    struct material fresh = { 0 };
+    struct failure f = { 0 };
+    BUFFER_AUTO faults;
+    struct listener_pem pem;
+
+    buffer_init(&faults, FAULTS_MAX_BYTES);
+    sd_notify(0, "RELOADING=1");
+    if (material_load(s->config, &fresh, &faults, &f) < 0) {
+        log_faults(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
+    } else {
+        pem = pem_of(&fresh);
+        if (listener_reload(s->listener, &pem, fresh.trust, &f) < 0) {
+            log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
+        } else {
+            rpc_set_policy(atomic_load(&s->rpc), fresh.policy);
+            log_info("reloaded policy, certificate and client authorities");
+        }
+    }
+    material_done(&fresh);
+    sd_notify(0, "READY=1");
+}
+
+/* Waits for signals, and until `ready_by_ns` for the mapper. False: time to stop. */
+static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
+{
+    struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
+                            { .fd = s->wake_fd, .events = POLLIN } };
+    struct signalfd_siginfo signal;
+    uint64_t count;
+
+    (void)poll(fds, 2, *told ? -1 : clock_poll_timeout_ms(ready_by_ns, MAPPER_WAIT_MS));
+    (void)!read(s->wake_fd, &count, sizeof(count));     /* non-blocking; only wakes */
+    if (!*told && (mapper_is_there(s) || clock_monotonic_ns() >= ready_by_ns)) {
+        *told = true;
+        if (!mapper_is_there(s)) {
+            log_warning("no mapper yet: serving what needs none");
+        }
+        sd_notify(0, "READY=1");
+        log_info("ready");
+    }
+    while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
+        if (signal.ssi_signo != SIGHUP) {
+            return false;
+        }
+        reload(s);
+    }
+    return true;
+}
+
+static int start(struct service *s, const struct service_options *options, struct failure *f)
+{
+    const struct sandbox_options sandbox = {
+        .user = options->config->server_user,
+        .open_files = (uint64_t)options->config->limits_open_files,
+        .end_with_parent = options->supervised,
+    };
+    BUFFER_AUTO faults;
+    int result;
+
+    buffer_init(&faults, FAULTS_MAX_BYTES);
+    result = open_signals(&s->signal_fd, f);
+    if (result == 0) {
+        s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        result = prepare(s, &faults, f);
+    }
+    log_faults(LOG_LEVEL_ERROR, "cannot start", &faults);
+    if (result == 0) {
+        result = sandbox_enter(&sandbox, f);
+    }
+    if (result == 0) {
+        result = start_mapper_client(s, options->mapper_socket, f);
+    }
+    if (result == 0) {
+        result = start_rpc(s, f);
+    }
+    return result == 0 ? start_listeners(s, f) : result;
+}
+
+static void stop(struct service *s)
+{
+    struct rpc *rpc = atomic_load(&s->rpc);
+
+    if (s->listener != NULL) {
+        listener_stop(s->listener, STOP_GRACE_MS);
+    }
+    if (s->mapper != NULL) {
+        mapper_client_free(s->mapper);      /* its thread calls rpc: before rpc goes */
+    }
+    if (rpc != NULL) {
+        rpc_free(rpc);
+    }
+    quota_free(s->quota);
+    if (s->health != NULL) {
+        health_stop(s->health);
+    }
+    seal_free(s->seal);
+    material_done(&s->material);
+    scope_close_fd(&s->public_fd);
+    scope_close_fd(&s->health_fd);
+    scope_close_fd(&s->wake_fd);
+    scope_close_fd(&s->signal_fd);
+}
+
+int service_run(const struct service_options *options, struct failure *f)
+{
+    struct service s = {
+        .config = options->config, .public_fd = -1, .health_fd = -1, .signal_fd = -1, .wake_fd = -1,
+    };
+    int result = start(&s, options, f);
+
+    if (result == 0) {
+        uint64_t ready_by_ns = clock_monotonic_ns() + MAPPER_WAIT_MS * CLOCK_NS_PER_MS;
+        bool told = false;
+
+        while (serve_once(&s, ready_by_ns, &told)) {
+        }
+        sd_notify(0, "STOPPING=1");
+        log_info("stopping");
+    }
+    stop(&s);
+    return result;
+}
+
+int service_check(const struct config *config, struct buffer *faults, struct failure *f)
+{
+    struct material m = { 0 };
+    int result = material_load(config, &m, faults, f);
+    struct failure fault = { 0 };
+    uid_t uid;
+    gid_t gid;
+
+    material_done(&m);
+    if (geteuid() == 0 && sandbox_find_user(config->server_user, &uid, &gid, &fault) < 0) {
+        buffer_printf(faults, "%s; %s\n", fault.message, fault.next_step);
+        result = result != 0 ? result : -fault.code;
+    }
+    return result;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/channel.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/scope.h"
+#include "server/http/health.h"
+#include "server/http/listener.h"
+#include "server/sandbox.h"
+
+enum {
+    BACKOFF_MIN_MS = 50,
+    STEADY_S = 10,              /* a child that ran so long starts again with the least back-off */
+    TRIES_BEFORE_READY = 5,
+    STOP_WAIT_S = 10,           /* from SIGTERM to SIGKILL */
+    ARGUMENTS_MAX = 24,
+    RUNTIME_BYTES = 64,
+    FIRST_FD = 3,               /* SD_LISTEN_FDS_START */
+};
+
+enum child_kind { CHILD_MAPPER, CHILD_WORKER, CHILD_COUNT };
+static const char *const child_names[CHILD_COUNT] = { "mapper", "worker" };
+
+struct child {
+    pid_t pid;                  /* 0: not running */
+    uint64_t started_ns, start_at_ns;
+    uint32_t backoff_ms;
+    unsigned starts;
+};
+
+/* One thread owns all of it. */
+struct supervisor {
+    const struct supervisor_options *options;
+    struct child children[CHILD_COUNT];
+    char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16], notify_socket[RUNTIME_BYTES + 16];
+    int mapper_fd, public_fd, health_fd, signal_fd, notify_fd;
+    uint16_t port;
+    uid_t worker_uid;
+    gid_t worker_gid;
+    bool ready, stopping;
+};
+
+static int failed(struct failure *f, const char *doing, const char *call)
+{
+    int errnum = errno;
+
+    return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot %s: %s", doing, strerror(errnum)),
+                        call, errnum);
+}
+
+/* --- what the children find when they start -------------------------------------------------- */
+
+/* A directory of this start's own: the worker may pass through it, nobody may list it. */
+static int make_runtime(struct supervisor *s, struct failure *f)
+{
+    const char *base = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+
+    if (base == NULL || access(base, W_OK) != 0 || strlen(base) > RUNTIME_BYTES - 24) {
+        base = "/tmp";
+    }
+    snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s/xenresd-XXXXXX", base);
+    if (mkdtemp(s->runtime_dir) == NULL || chmod(s->runtime_dir, 0711) != 0) {
+        return failed(f, "make a runtime directory", "mkdtemp");
+    }
+    snprintf(s->mapper_socket, sizeof(s->mapper_socket), "%s/mapper.sock", s->runtime_dir);
+    snprintf(s->notify_socket, sizeof(s->notify_socket), "%s/notify.sock", s->runtime_dir);
+    return 0;
+}
+
+static void remove_runtime(const struct supervisor *s)
+{
+    if (s->runtime_dir[0] != '\0') {
+        (void)unlink(s->mapper_socket);
+        (void)unlink(s->notify_socket);
+        (void)rmdir(s->runtime_dir);
+    }
+}
+
+static int bind_notify(struct supervisor *s, struct failure *f)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int one = 1;
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", s->notify_socket);
+    s->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->notify_fd < 0 ||
+        setsockopt(s->notify_fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) != 0 ||
+        bind(s->notify_fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        return failed(f, "make the notify socket", "bind");
+    }
+    return 0;
+}
+
+static int bind_sockets(struct supervisor *s, struct failure *f)
+{
+    const struct config *c = s->options->config;
+    int result = channel_listen(s->mapper_socket, &s->mapper_fd, f);
+
+    if (result == 0) {
+        result = bind_notify(s, f);
+    }
+    if (result == 0 && geteuid() == 0 &&
+        (chown(s->mapper_socket, s->worker_uid, s->worker_gid) != 0 ||
+         chown(s->notify_socket, s->worker_uid, s->worker_gid) != 0)) {
+        result = failed(f, "hand the sockets to the worker's user", "chown");
+    }
+    if (result == 0) {
+        result = listener_bind(c->server_listen, &s->public_fd, f);
+    }
+    if (result == 0) {
+        s->port = listener_bound_port(s->public_fd);
+        if (c->server_health[0] == '/') {
+            result = health_bind_unix(c->server_health, &s->health_fd, f);
+        } else if (c->server_health[0] != '\0') {
+            result = listener_bind(c->server_health, &s->health_fd, f);
+        }
+    }
+    return result;
+}
+
+static int open_signals(struct supervisor *s, struct failure *f)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
+        return failed(f, "block signals", "sigprocmask");
+    }
+    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signal_fd >= 0 ? 0 : failed(f, "receive signals", "signalfd");
+}
+
+/* --- starting a child ------------------------------------------------------------------------ */
+
+/* In the child: descriptors `fds` become 3, 4, …; everything else is close-on-exec. They are first
+ * moved out of the way, as one may stand where another belongs. */
+static bool place_descriptors(const int *fds, int count)
+{
+    int high[2];
+
+    for (int i = 0; i < count; i++) {
+        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIRST_FD + count);
+        if (high[i] < 0) {
+            return false;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (dup2(high[i], FIRST_FD + i) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+_Noreturn static void become(const char *program, char **arguments)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)execv(program, arguments);
+    log_error("cannot start %s: %s", program, strerror(errno));
+    _exit(127);
+}
+
+static const char *number(char text[24], int64_t value)
+{
+    snprintf(text, 24, "%lld", (long long)value);
+    return text;
+}
+
+_Noreturn static void become_mapper(const struct supervisor *s)
+{
+    const struct config *c = s->options->config;
+    char uid[24], arena[24], slot[24], fd[24];
+    const char *arguments[ARGUMENTS_MAX] = {
+        c->mapper_program, "--listen-fd", number(fd, FIRST_FD), "--exit-with-peer",
+        "--export", c->mapper_export, "--peer-user", number(uid, s->worker_uid),
+        "--arena-mib", number(arena, c->mapper_arena_mib),
+        "--slot-max-mib", number(slot, c->mapper_slot_max_mib),
+    };
+    size_t n = 12;
+
+    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
+        arguments[n++] = "--user";
+        arguments[n++] = c->mapper_user;
+    }
+    if (c->mapper_scenario[0] != '\0') {
+        arguments[n++] = "--scenario";
+        arguments[n++] = c->mapper_scenario;
+    }
+    if (!place_descriptors(&s->mapper_fd, 1)) {
+        _exit(126);
+    }
+    become(c->mapper_program, (char **)(uintptr_t)arguments);
+}
+
+_Noreturn static void become_worker(const struct supervisor *s)
+{
+    const int fds[] = { s->public_fd, s->health_fd };
+    const int count = s->health_fd >= 0 ? 2 : 1;
+    char pid[24], fd_count[24];
+    const char *arguments[] = { "xenresd", "--config", s->options->config->path,
+                                "--worker", s->mapper_socket, NULL };
+
+    /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */
+    if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
+        setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
+        setenv("LISTEN_FDNAMES", count == 2 ? "public:health" : "public", 1) != 0 ||
+        setenv("NOTIFY_SOCKET", s->notify_socket, 1) != 0 || !place_descriptors(fds, count)) {
+        _exit(126);
+    }
+    become("/proc/self/exe", (char **)(uintptr_t)arguments);
+}
+
+static int start_child(struct supervisor *s, enum child_kind kind, struct failure *f)
+{
+    struct child *c = &s->children[kind];
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        return failed(f, "start a process", "fork");
+    }
+    if (pid == 0) {
+        if (kind == CHILD_MAPPER) {
+            become_mapper(s);
+        }
+        become_worker(s);
+    }
+    c->pid = pid;
+    c->starts++;
+    c->started_ns = clock_monotonic_ns();
+    log_debug("%s is process %d", child_names[kind], (int)pid);
+    return 0;
+}
+
+static int start_due(struct supervisor *s, struct failure *f)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    int result = 0;
+
+    for (int kind = 0; kind < CHILD_COUNT && result == 0 && !s->stopping; kind++) {
+        struct child *c = &s->children[kind];
+
+        if (c->pid == 0 && now_ns >= c->start_at_ns) {
+            result = start_child(s, kind, f);
+        }
+    }
+    return result;
+}
+
+/* --- what happens then ----------------------------------------------------------------------- */
+
+static int child_ended(struct supervisor *s, enum child_kind kind, int status, struct failure *f)
+{
+    struct child *c = &s->children[kind];
+    uint64_t now_ns = clock_monotonic_ns();
+    char how[64];
+
+    c->pid = 0;
+    if (s->stopping) {
+        return 0;
+    }
+    if (WIFSIGNALED(status)) {
+        snprintf(how, sizeof(how), "was ended by signal %d", WTERMSIG(status));
+    } else {
+        snprintf(how, sizeof(how), "ended with status %d", WEXITSTATUS(status));
+    }
+    if (!s->ready && c->starts >= TRIES_BEFORE_READY) {
+        int result = failure_set(f, ERROR_UNAVAILABLE, "the %s %s, %u times, and was never ready",
+                                 child_names[kind], how, c->starts);
+
+        return failure_next(f, result, "see what it said above");
+    }
+    if (now_ns - c->started_ns >= STEADY_S * CLOCK_NS_PER_S || c->backoff_ms == 0) {
+        c->backoff_ms = BACKOFF_MIN_MS;
+    }
+    c->start_at_ns = now_ns + c->backoff_ms * CLOCK_NS_PER_MS;
+    log_warning("the %s %s; starting it again in %u ms", child_names[kind], how, c->backoff_ms);
+    c->backoff_ms *= 2;
+    if (c->backoff_ms > s->options->config->mapper_backoff_max_ms) {
+        c->backoff_ms = (uint32_t)s->options->config->mapper_backoff_max_ms;
+    }
+    return 0;
+}
+
+static int reap(struct supervisor *s, struct failure *f)
+{
+    int result = 0, status;
+    pid_t pid;
+
+    while (result == 0 && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (int kind = 0; kind < CHILD_COUNT; kind++) {
+            if (s->children[kind].pid == pid) {
+                result = child_ended(s, kind, status, f);
+            }
+        }
+    }
+    return result;
+}
+
+static void signal_children(const struct supervisor *s, int signal)
+{
+    for (int kind = 0; kind < CHILD_COUNT; kind++) {
+        if (s->children[kind].pid > 0) {
+            (void)kill(s->children[kind].pid, signal);
+        }
+    }
+}
+
+static int on_signals(struct supervisor *s, struct failure *f)
+{
+    struct signalfd_siginfo info;
+    int result = 0;
+
+    while (result == 0 && read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD) {
+            result = reap(s, f);
+        } else if (info.ssi_signo == SIGHUP) {
+            if (s->children[CHILD_WORKER].pid > 0) {
+                (void)kill(s->children[CHILD_WORKER].pid, SIGHUP);
+            }
+        } else {
+            s->stopping = true;
+        }
+    }
+    return result;
+}
+
+/* The sender's process number, as the kernel vouches for it: nobody else says that the worker is
+ * ready. 0 where there is none. */
+static pid_t sender_of(struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred credentials;
+
+            memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
+            return credentials.pid;
+        }
+    }
+    return 0;
+}
+
+static int on_notify(struct supervisor *s, struct failure *f)
+{
+    char text[512];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec piece = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
+                              .msg_controllen = sizeof(control) };
+    ssize_t n = recvmsg(s->notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (n <= 0 || sender_of(&message) != s->children[CHILD_WORKER].pid) {
+        return 0;
+    }
+    text[n] = '\0';
+    if (s->ready || strstr(text, "READY=1") == NULL) {
+        return 0;
+    }
+    s->ready = true;
+    sd_notify(0, "READY=1");
+    if (s->options->on_ready == NULL) {
+        return 0;
+    }
+    return s->options->on_ready(s->options->arg, s->options->config->server_listen, s->port, f);
+}
+
+static uint64_t next_start_ns(const struct supervisor *s)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (int kind = 0; kind < CHILD_COUNT; kind++) {
+        if (s->children[kind].pid == 0 && s->children[kind].start_at_ns < next) {
+            next = s->children[kind].start_at_ns;
+        }
+    }
+    return next;
+}
+
+static int supervise(struct supervisor *s, struct failure *f)
+{
+    struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
+                            { .fd = s->notify_fd, .events = POLLIN } };
+    int result = start_due(s, f);
+
+    while (result == 0 && !s->stopping) {
+        uint64_t next_ns = next_start_ns(s);
+        int timeout_ms = next_ns == UINT64_MAX ? -1 : clock_poll_timeout_ms(next_ns, 60000);
+
+        (void)poll(fds, 2, timeout_ms);
+        if (fds[1].revents != 0) {
+            result = on_notify(s, f);
+        }
+        if (result == 0) {
+            result = on_signals(s, f);
+        }
+        if (result == 0) {
+            result = start_due(s, f);
+        }
+    }
+    return result;
+}
+
+static void end_children(struct supervisor *s)
+{
+    uint64_t kill_at_ns = clock_monotonic_ns() + STOP_WAIT_S * CLOCK_NS_PER_S;
+    struct pollfd signals = { .fd = s->signal_fd, .events = POLLIN };
+
+    s->stopping = true;
+    signal_children(s, SIGTERM);
+    while (s->children[CHILD_MAPPER].pid > 0 || s->children[CHILD_WORKER].pid > 0) {
+        if (clock_monotonic_ns() >= kill_at_ns) {
+            log_warning("a child does not end; killing it");
+            signal_children(s, SIGKILL);
+            kill_at_ns = UINT64_MAX;
+        }
+        (void)poll(&signals, 1, clock_poll_timeout_ms(kill_at_ns, 1000));
+        (void)on_signals(s, NULL);
+        (void)reap(s, NULL);
+    }
+}
+
+int supervisor_run(const struct supervisor_options *options, struct failure *f)
+{
+    struct supervisor s = { .options = options, .mapper_fd = -1, .public_fd = -1, .health_fd = -1,
+                            .signal_fd = -1, .notify_fd = -1, .worker_uid = geteuid(),
+                            .worker_gid = getegid() };
+    int result = 0;
+
+    if (geteuid() == 0) {
+        result = sandbox_find_user(options->config->server_user, &s.worker_uid, &s.worker_gid, f);
+    }
+    if (result == 0) {
+        result = open_signals(&s, f);
+    }
+    if (result == 0) {
+        result = make_runtime(&s, f);
+    }
+    if (result == 0) {
+        result = bind_sockets(&s, f);
+    }
+    if (result == 0) {
+        result = supervise(&s, f);
+        sd_notify(0, "STOPPING=1");
+        end_children(&s);
+    }
+    remove_runtime(&s);
+    scope_close_fd(&s.mapper_fd);
+    scope_close_fd(&s.public_fd);
+    scope_close_fd(&s.health_fd);
+    scope_close_fd(&s.notify_fd);
+    scope_close_fd(&s.signal_fd);
+    return result;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+/*
+ * The smallest PVH guest that has something to look at: 32 bit, no paging, no drivers. It maps two frames of its
+ * own grant table, writes entries that the tests know by heart, and then does what the first letter of its command
+ * line says:
+ *
+ *   b  blocks for ever; nothing changes any more
+ *   i  reads io port 0x510 in a loop: real ioreqs, once a test has made an ioreq server for that port; counts in ref 20
+ *   2  switches to grant table version 2 (which wipes all but the reserved refs), writes v2 entries, then blocks
+ *
+ * Version 1 entries (modes b and i):
+ *   refs 8..15   flags 5 (permit_access, readonly), domid = ref, frame = 0x1000 + ref
+ *   ref 20       flags 0, frame = number of rounds of the loop
+ *   ref 600      in the second frame: flags 1 (permit_access), domid 7, frame 0x1258
+ * Version 2 entries (mode 2):
+ *   ref 9        full page:  flags 1, domid 7, frame 0x2009
+ *   ref 10       sub page:   flags 0x101, domid 8, page_off 0x40, length 0x80, frame 0x200a
+ *   ref 11       transitive: flags 3, domid 9, trans_domid 5, gref 77
+ */
+        .set GRANT_TABLE, 0x80000000    /* where we put the table: beyond our RAM, so it replaces nothing */
+        .set V1_ENTRY, 8
+        .set V2_ENTRY, 16
+        .set HYPERCALL, 32              /* bytes of a stub in the hypercall page */
+
+        .section .note.Xen,"a",@note
+        .align 4
+        .long 4, 4, 18                  /* XEN_ELFNOTE_PHYS32_ENTRY: makes it a PVH kernel */
+        .asciz "Xen"
+        .long _start
+
+        .text
+        .globl _start
+_start: cld
+        movl %ebx, start_info
+        movl $stack_top, %esp
+
+        /* Xen's CPUID leaves begin at 0x40000000 or 0x100 further on; leaf + 2 names the MSR of the hypercall page. */
+        movl $0x40000000, %esi
+find_xen:
+        movl %esi, %eax
+        cpuid
+        cmpl $0x566e6558, %ebx          /* "XenV" */
+        je found_xen
+        addl $0x100, %esi
+        jmp find_xen
+found_xen:
+        leal 2(%esi), %eax
+        cpuid
+        movl %ebx, %ecx
+        movl $hypercall_page, %eax
+        xorl %edx, %edx
+        wrmsr
+
+        call map_grant_frame            /* frame 0 */
+        incl physmap_index
+        incl physmap_gpfn
+        call map_grant_frame            /* frame 1: the table now has two frames in use */
+
+        movl $GRANT_TABLE, %edi
+        movl $8, %ecx
+fill_v1:
+        leal 0x1000(%ecx), %eax
+        movl %eax, 4(%edi,%ecx,V1_ENTRY)
+        movl %ecx, %eax
+        shll $16, %eax
+        orl $0x0005, %eax
+        movl %eax, (%edi,%ecx,V1_ENTRY)
+        incl %ecx
+        cmpl $16, %ecx
+        jb fill_v1
+        movl $0x1258, GRANT_TABLE + 600*V1_ENTRY + 4
+        movl $0x00070001, GRANT_TABLE + 600*V1_ENTRY
+
+        movl start_info, %ebx
+        movl 24(%ebx), %ebx             /* hvm_start_info.cmdline_paddr */
+        testl %ebx, %ebx
+        jz block
+        cmpb $'2', (%ebx)
+        je version_2
+        cmpb $'i', (%ebx)
+        jne block
+
+port_reads:
+        incl GRANT_TABLE + 20*V1_ENTRY + 4
+        movw $0x510, %dx
+        inb %dx, %al
+        xorl %ebx, %ebx                 /* SCHEDOP_yield */
+        xorl %ecx, %ecx
+        call sched_op
+        jmp port_reads
+
+version_2:
+        movl $8, %ebx                   /* GNTTABOP_set_version */
+        movl $set_version, %ecx
+        movl $1, %edx
+        movl $hypercall_page + 20*HYPERCALL, %eax
+        call *%eax
+        movl $0x00070001, GRANT_TABLE + 9*V2_ENTRY
+        movl $0x2009,     GRANT_TABLE + 9*V2_ENTRY + 8
+        movl $0x00080101, GRANT_TABLE + 10*V2_ENTRY
+        movl $0x00800040, GRANT_TABLE + 10*V2_ENTRY + 4
+        movl $0x200a,     GRANT_TABLE + 10*V2_ENTRY + 8
+        movl $0x00090003, GRANT_TABLE + 11*V2_ENTRY
+        movl $5,          GRANT_TABLE + 11*V2_ENTRY + 4
+        movl $77,         GRANT_TABLE + 11*V2_ENTRY + 8
+
+block:  movl $1, %ebx                   /* SCHEDOP_block */
+        xorl %ecx, %ecx
+        call sched_op
+        jmp block
+
+/* XENMEM_add_to_physmap with what `physmap` says. */
+map_grant_frame:
+        movl $physmap, %ecx
+        movl $7, %ebx
+        movl $hypercall_page + 12*HYPERCALL, %eax
+        jmp *%eax
+sched_op:
+        movl $hypercall_page + 29*HYPERCALL, %eax
+        jmp *%eax
+
+        .data
+        .align 4
+physmap:        .word 0x7ff0, 0         /* DOMID_SELF */
+                .long 1                 /* XENMAPSPACE_grant_table */
+physmap_index:  .long 0
+physmap_gpfn:   .long GRANT_TABLE >> 12
+start_info:     .long 0
+set_version:    .long 2
+
+        .bss
+        .align 4096
+hypercall_page: .skip 4096
+                .skip 4096
+stack_top:

@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# Sourced by each suite on a real Xen: the rig, ground truth, test cases in TAP.
+#
+#   suite_start NAME        makes the rig, a working folder ($work, which is /share in dom0) and resmap in dom0's path
+#   suite_stage FOLDER PROGRAM...   more programs for dom0, before the boot; $overlay takes any other file
+#   suite_boot              boots; ends the suite when that fails
+#   check TEXT FUNCTION [ARG...]    one test case: passes when FUNCTION does, skipped when it calls skip REASON
+#   suite_end               powers off, prints `N passed, N failed, N skipped`, returns 0 when none failed
+#
+# A FUNCTION runs in a subshell under set -e; what it prints appears only when it fails. The folder stays after a
+# failure when XENRES_KEEP is set.
+
+# shellcheck source=tests/xen/rig/dom0.sh
+. "$(dirname "${BASH_SOURCE[0]}")/rig/dom0.sh"
+
+suite_source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+passed=0
+failed=0
+skipped=0
+
+suite_start() { # NAME
+  trap suite_clean EXIT
+  RIG=${RIG:-$("$rig_source/setup.sh")}
+  work=$(mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX")
+  overlay=$work/overlay
+  "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$RIG/root/usr/include" -o "$work/resmap" \
+    "$suite_source/resmap.c" -L"$RIG/root/usr/lib/x86_64-linux-gnu" \
+    -Wl,-rpath-link,"$RIG/root/usr/lib/x86_64-linux-gnu" -lxenforeignmemory -lxenctrl -lxendevicemodel -lxenevtchn
+  suite_stage usr/local/bin "$work/resmap"
+}
+
+suite_stage() { # FOLDER PROGRAM...
+  RIG=$RIG "$rig_source/stage.sh" "$overlay" "$@"
+}
+
+suite_boot() {
+  dom0_boot "$work" || {
+    echo "Bail out! Xen and dom0 did not boot"
+    exit 1
+  }
+  echo "# booted in $SECONDS s since the start; dom0 took commands ${dom0_line} s after its kernel began"
+}
+
+suite_end() {
+  dom0_off
+  if [ "$failed" -gt 0 ]; then
+    tail -n 15 "$work/console.log" | sed 's/^/# console: /'
+  fi
+  echo "1..$((passed + failed + skipped))"
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ]
+}
+
+suite_clean() {
+  dom0_kill
+  if [ -n "${XENRES_KEEP:-}" ]; then
+    echo "# kept: ${work:-}"
+  elif [ -n "${work:-}" ]; then
+    rm -rf "$work"
+  fi
+}
+
+skip() { # REASON
+  echo "$*" >"$work/skip-reason"
+  exit 77
+}
+
+check() { # TEXT FUNCTION [ARG...]
+  local text=$1 number=$((passed + failed + skipped + 1)) status start=${EPOCHREALTIME/[.,]/}
+  shift
+  set +e # an `if` would take set -e away from the function
+  (
+    exec {report}>&1
+    set -eE
+    trap 'echo "line $LINENO failed: $BASH_COMMAND" >&$report' ERR
+    "$@"
+  ) >"$work/check.log" 2>&1 </dev/null
+  status=$?
+  set -e
+  case $status in
+    0) passed=$((passed + 1)); echo "ok $number - $text # $(((${EPOCHREALTIME/[.,]/} - start) / 1000)) ms" ;;
+    77) skipped=$((skipped + 1)); echo "ok $number - $text # SKIP $(cat "$work/skip-reason")" ;;
+    *) failed=$((failed + 1)); echo "not ok $number - $text"; sed 's/^/# /' "$work/check.log" ;;
+  esac
+}
+
+# same ACTUAL EXPECTED [WHAT]: fails with both shown.
+same() {
+  [ "$1" = "$2" ] || { echo "${3:-value}: got '$1', expected '$2'"; return 1; }
+}
+
+# refuses TEXT CMD [ARG...]: CMD fails in dom0, and says TEXT.
+refuses() {
+  local text=$1 said
+  shift
+  if said=$(dom0 "$@" 2>&1); then
+    echo "succeeded: $*"
+    return 1
+  fi
+  [[ $said == *"$text"* ]] || { echo "$*: said '$said' instead of '$text'"; return 1; }
+}
+
+# create CONFIG [SETTING...]: starts a guest of rig/guests and prints its domain number.
+create() {
+  local config=$1
+  shift
+  dom0 xl create -q "/guests/$config.cfg" "$@" >/dev/null
+  dom0 xl domid "$(dom0_name "$config" "$@")"
+}
+
+dom0_name() { # CONFIG [SETTING...]: the name that the guest gets
+  local name=$1 setting
+  shift
+  for setting in "$@"; do
+    [[ ! $setting =~ ^name=\"(.*)\"$ ]] || name=${BASH_REMATCH[1]}
+  done
+  echo "$name"
+}
+
+# words FILE OFFSET COUNT: so many little-endian 32-bit words of FILE, in hex.
+words() {
+  od -An -v -tx4 -w$(($3 * 4)) -j "$2" -N $(($3 * 4)) "$1" | sed 's/^ //'
+}
