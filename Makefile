@@ -9,31 +9,35 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 CC ?= cc
-BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
 comma := ,
+BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
 MAKEFLAGS += --jobs=$(shell nproc) --no-builtin-rules
 
 # --- what each program is made of: a list to review, not a wildcard ---------------------------
 
 COMMON := error buffer clock log text base64 channel message layout
 SETTINGS := settings settings_text
-PROTO_JSON :=
-MAPPER :=
-MAPPER_SIM :=
+PROTO_JSON := print scalar
+PROTO_WIRE := wire
+MAPPER := main options privilege notify loop peer request inventory describe snapshot range stats \
+          claim export directory mapping arena copy ceiling explain
+MAPPER_SIM := backend world guest pages scenario builtin
 MAPPER_XEN :=
-AUTH := guarded_file name certificate identity policy policy_file policy_list seal quota pki
+AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE :=
 RPC :=
-HTTP :=
-SERVER := main config material sandbox service supervisor demo
-CLIENT :=
+HTTP := socket tally credentials connection tls body watchdog listener health
+SERVER := main config material sandbox service supervisor child demo
+CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
+          inspect frames timestamp
 CLI :=
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           google/protobuf/timestamp
 
 common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
-proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o)
+proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o) \
+              $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)
 mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
 sim_objs := $(MAPPER_SIM:%=$(BUILD)/server/mapper/sim/%.o)
 xen_objs := $(MAPPER_XEN:%=$(BUILD)/server/mapper/xen/%.o)
@@ -48,18 +52,18 @@ mapper_libs := -lxxhash
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
 xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lsystemd
-client_libs := -lcurl -lssl -lcrypto -lprotobuf-c
+client_libs := -lcurl -lprotobuf-c -ljansson
 cli_libs := -lprotobuf-c
 
 have_xen := $(wildcard /usr/include/xenforeignmemory.h)
-programs := $(if $(SERVER),xenresd) $(if $(MAPPER),xenresd-mapper-sim $(if $(have_xen),xenresd-mapper)) \
+programs := $(if $(SERVER),xenresd) $(if $(MAPPER),xenresd-mapper-sim $(if $(have_xen),$(if $(MAPPER_XEN),xenresd-mapper))) \
             $(if $(CLI),xenres)
 libraries := $(if $(CLIENT),libxenres.so.1 libxenres.a)
 
 # --- flags -----------------------------------------------------------------------------------
 
 CFLAGS ?= -O2 -g
-cflags := -std=gnu17 -I. -I$(BUILD)/gen -DXENRES_VERSION='"$(VERSION)"' -D_GNU_SOURCE \
+cflags := -std=gnu17 -I. -Iclient/include -I$(BUILD)/gen -DXENRES_VERSION='"$(VERSION)"' -D_GNU_SOURCE \
           -fPIE -fvisibility=hidden -fno-strict-aliasing -pthread -Wall -Wextra
 hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
              -ftrivial-auto-var-init=zero
@@ -117,11 +121,11 @@ $(BUILD)/xenresd-mapper-sim: $(common_objs) $(settings_objs) $(mapper_objs) $(si
 $(BUILD)/xenresd: $(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
-	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN'
+	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
 
 # The library is position independent and takes what it needs of common/ and proto/ into itself.
-libxenres_objs := $(patsubst $(BUILD)/%.o,$(BUILD)/pic/%.o,$(client_objs) $(common_objs)) \
-                  $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
+libxenres_objs := $(patsubst $(BUILD)/%.o,$(BUILD)/pic/%.o,$(client_objs) $(common_objs) \
+                  $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)) $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
 $(BUILD)/pic/%.o: %.c | $(generated)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fPIE,$(cflags)) -fPIC $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -131,7 +135,7 @@ $(BUILD)/libxenres.so.1: $(libxenres_objs) client/libxenres.map
 $(BUILD)/libxenres.so: $(BUILD)/libxenres.so.1
 	ln -sf $(<F) $@
 $(BUILD)/libxenres.a: $(libxenres_objs)
-	rm -f $@ && $(AR) rcs $@ $^
+	rm -f $@ && $(AR) qcs $@ $^
 
 # --- tests -----------------------------------------------------------------------------------
 
@@ -143,7 +147,7 @@ test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_t
 test_scripts := $(wildcard tests/arch/*.sh tests/system/*.sh)
 
 $(BUILD)/libtestable.a: $(testable_objs)
-	rm -f $@ && $(AR) rcs $@ $^
+	rm -f $@ && $(AR) qcs $@ $^
 $(BUILD)/tests/%.o: tests/%.c | $(generated)
 	@mkdir -p $(@D)
 	$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<

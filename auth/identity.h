@@ -5,8 +5,15 @@
  * Who a peer is: its certificate chain verified, and one typed identity read from the same object.
  *
  * The TLS library proves that the peer holds the key of the first certificate; everything else is
- * decided here, by OpenSSL, so that no two parsers can disagree about one certificate. A `struct
- * trust` is immutable once loaded, counted, and shared by all threads: a reload makes a new one.
+ * decided here, by OpenSSL, so that no two parsers can disagree about one certificate. Accepted is a
+ * certificate that was issued for TLS clients (extendedKeyUsage has clientAuth: absent is refused)
+ * and is no authority's, below an anchor of ours through at most three authorities that say they are
+ * such, all of them valid at the time given, with keys and digests of 112 bits or more (RSA 2048,
+ * P-256, SHA-256), and without a critical extension that OpenSSL does not know. Nothing but the
+ * anchors' file is trusted: no system store, no fetching. Revocation lists are not read yet.
+ *
+ * A `struct trust` is immutable once loaded, counted, and shared by all threads: a reload makes a new
+ * one.
  */
 #ifndef XENRES_AUTH_IDENTITY_H
 #define XENRES_AUTH_IDENTITY_H
@@ -20,10 +27,13 @@ enum {
     IDENTITY_TEXT_BYTES = 512,      /* longer names are refused */
     IDENTITY_CHAIN_MAX = 4,         /* certificates that a peer may send */
     IDENTITY_CERTIFICATE_MAX_BYTES = 16384,
+    TRUST_ANCHORS_MAX = 64,         /* certificates in the file of anchors */
+    TRUST_FILE_MAX_BYTES = 1 << 20,
 };
 
-/* `spiffe:…` of exactly one URI SAN (two or more are refused), else `dns:…` of exactly one DNS SAN,
- * else `cn:…` of exactly one common name. Printable ASCII without spaces; anything else is refused. */
+/* `spiffe:…` of exactly one URI SAN, which has to be a SPIFFE ID; else `dns:…` of exactly one DNS SAN,
+ * in lower case; else `cn:…` of exactly one common name. Two of a kind are refused, and the next kind
+ * is not tried then. Printable ASCII without spaces; anything else is refused. */
 struct identity {
     char text[IDENTITY_TEXT_BYTES];     /* "spiffe:spiffe://example.org/agent" */
     uint8_t fingerprint[32];            /* SHA-256 of the certificate */
@@ -34,16 +44,22 @@ struct identity {
 enum identity_fault {
     IDENTITY_OK = 0,
     IDENTITY_NO_CERTIFICATE,    /* alert certificate_required */
-    IDENTITY_UNKNOWN_CA,        /* unknown_ca */
+    IDENTITY_UNKNOWN_CA,        /* unknown_ca: no anchor of ours above it, self-signed */
     IDENTITY_EXPIRED,           /* certificate_expired; also not yet valid */
     IDENTITY_REVOKED,           /* certificate_revoked */
-    IDENTITY_BAD_CERTIFICATE,   /* bad_certificate: malformed, wrong usage, weak key, no name */
+    IDENTITY_BAD_CERTIFICATE,   /* bad_certificate: malformed, wrong signature or usage, weak key, no
+                                   name, too many */
 };
 
 struct trust;
 
-/* Trust anchors from a PEM file of one or more CA certificates. */
+/* Trust anchors from a PEM file of one or more CA certificates and nothing else; each is an anchor,
+ * whether self-signed or not. -ERROR_INVALID_ARGUMENT: something else is in it;
+ * -ERROR_FAILED_PRECONDITION: others could write it. */
 int trust_load(const char *ca_path, struct trust **out, struct failure *f);
+/* The same from memory; `name` is for the failure. */
+int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trust **out,
+                struct failure *f);
 struct trust *trust_ref(struct trust *t);
 void trust_unref(struct trust *t);      /* NULL is fine */
 

@@ -3,8 +3,9 @@
 
 /*
  * What one identity may hold at a time, so that none can take more than its share: calls in flight,
- * and bytes of the arena. Over a limit is resource_exhausted at once, never a wait. One table behind
- * one lock; any thread. Identities without anything held take no room.
+ * and bytes of the arena. Over a limit is resource_exhausted at once, never a wait. Identities are
+ * told apart by their text alone: more certificates for one name are no larger share. One table
+ * behind one lock; any thread. Identities without anything held take no room.
  */
 #ifndef XENRES_AUTH_QUOTA_H
 #define XENRES_AUTH_QUOTA_H
@@ -12,6 +13,8 @@
 #include <stdint.h>
 
 #include "auth/identity.h"
+
+enum { QUOTA_IDENTITIES_MAX = 4096 };   /* that hold something at one time */
 
 struct quota;
 struct quota_limits {
@@ -21,7 +24,8 @@ struct quota_limits {
 int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f);
 void quota_free(struct quota *q);   /* everything must have been given back */
 
-/* Takes one call and `arena_bytes`; quota_give() gives both back. */
+/* Takes one call and `arena_bytes` (0 is fine), both or none; quota_give() gives both back, with the
+ * same number. -ERROR_RESOURCE_EXHAUSTED names the limit. */
 int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes, struct failure *f);
 void quota_give(struct quota *q, const struct identity *who, uint64_t arena_bytes);
 

@@ -50,8 +50,10 @@ static int bounded(uint32_t *value, uint32_t given, uint32_t standard, uint32_t 
 
 static int bad_server(const char *server, struct fault *fault)
 {
+    /* With a user in it there may be a password, which no message repeats. */
     int result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                             "\"%s\" is no address of a gateway", server);
+                             "\"%s\" is no address of a gateway",
+                             strchr(server, '@') == NULL ? server : "…@…");
 
     return failure_next(&fault->failure, result, "give it as https://HOST[:PORT], nothing behind");
 }

@@ -4,7 +4,6 @@
 #include "server/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/child.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/sandbox.h"
@@ -31,9 +31,7 @@ enum {
     STEADY_S = 10,              /* a child that ran so long starts again with the least back-off */
     TRIES_BEFORE_READY = 5,
     STOP_WAIT_S = 10,           /* from SIGTERM to SIGKILL */
-    ARGUMENTS_MAX = 24,
     RUNTIME_BYTES = 64,
-    FIRST_FD = 3,               /* SD_LISTEN_FDS_START */
 };
 
 enum child_kind { CHILD_MAPPER, CHILD_WORKER, CHILD_COUNT };
@@ -154,87 +152,6 @@ static int open_signals(struct supervisor *s, struct failure *f)
 
 /* --- starting a child ------------------------------------------------------------------------ */
 
-/* In the child: descriptors `fds` become 3, 4, …; everything else is close-on-exec. They are first
- * moved out of the way, as one may stand where another belongs. */
-static bool place_descriptors(const int *fds, int count)
-{
-    int high[2];
-
-    for (int i = 0; i < count; i++) {
-        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIRST_FD + count);
-        if (high[i] < 0) {
-            return false;
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        if (dup2(high[i], FIRST_FD + i) < 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-_Noreturn static void become(const char *program, char **arguments)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execv(program, arguments);
-    log_error("cannot start %s: %s", program, strerror(errno));
-    _exit(127);
-}
-
-static const char *number(char text[24], int64_t value)
-{
-    snprintf(text, 24, "%lld", (long long)value);
-    return text;
-}
-
-_Noreturn static void become_mapper(const struct supervisor *s)
-{
-    const struct config *c = s->options->config;
-    char uid[24], arena[24], slot[24], fd[24];
-    const char *arguments[ARGUMENTS_MAX] = {
-        c->mapper_program, "--listen-fd", number(fd, FIRST_FD), "--exit-with-peer",
-        "--export", c->mapper_export, "--peer-user", number(uid, s->worker_uid),
-        "--arena-mib", number(arena, c->mapper_arena_mib),
-        "--slot-max-mib", number(slot, c->mapper_slot_max_mib),
-    };
-    size_t n = 12;
-
-    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
-        arguments[n++] = "--user";
-        arguments[n++] = c->mapper_user;
-    }
-    if (c->mapper_scenario[0] != '\0') {
-        arguments[n++] = "--scenario";
-        arguments[n++] = c->mapper_scenario;
-    }
-    if (!place_descriptors(&s->mapper_fd, 1)) {
-        _exit(126);
-    }
-    become(c->mapper_program, (char **)(uintptr_t)arguments);
-}
-
-_Noreturn static void become_worker(const struct supervisor *s)
-{
-    const int fds[] = { s->public_fd, s->health_fd };
-    const int count = s->health_fd >= 0 ? 2 : 1;
-    char pid[24], fd_count[24];
-    const char *arguments[] = { "xenresd", "--config", s->options->config->path,
-                                "--worker", s->mapper_socket, NULL };
-
-    /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */
-    if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
-        setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
-        setenv("LISTEN_FDNAMES", count == 2 ? "public:health" : "public", 1) != 0 ||
-        setenv("NOTIFY_SOCKET", s->notify_socket, 1) != 0 || !place_descriptors(fds, count)) {
-        _exit(126);
-    }
-    become("/proc/self/exe", (char **)(uintptr_t)arguments);
-}
-
 static int start_child(struct supervisor *s, enum child_kind kind, struct failure *f)
 {
     struct child *c = &s->children[kind];
@@ -244,10 +161,13 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
         return failed(f, "start a process", "fork");
     }
     if (pid == 0) {
+        const struct child_sockets sockets = { s->mapper_fd, s->public_fd, s->health_fd,
+                                               s->mapper_socket, s->notify_socket };
+
         if (kind == CHILD_MAPPER) {
-            become_mapper(s);
+            child_become_mapper(s->options->config, &sockets, s->worker_uid);
         }
-        become_worker(s);
+        child_become_worker(s->options->config, &sockets);
     }
     c->pid = pid;
     c->starts++;

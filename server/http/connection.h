@@ -54,9 +54,8 @@ struct connection {
 
     /* Suspending and resuming: see body.c. */
     pthread_mutex_t lock;
-    bool suspended;                     /* under `lock`, and so the next three */
+    bool suspended;                     /* under `lock`, and so the next */
     bool answered;                      /* the exchange that runs has its reply */
-    bool abandoned;                     /* stopping: do not wait for the reply */
 
     /* Under the table's lock. */
     struct connection *prev, *next;     /* all */
@@ -78,7 +77,8 @@ struct connections {
     uint32_t count;
     struct connection *buckets[CONNECTIONS_BUCKETS];
     atomic_uint requests;               /* begun and not ended */
-    atomic_bool stopping;
+    atomic_bool stopping;               /* no more requests than those that are under way */
+    atomic_bool abandoning;             /* nor any more waiting for the replies of those */
 };
 
 int connections_init(struct connections *t, uint32_t limit, uint32_t limit_per_origin,

@@ -199,12 +199,13 @@ int socket_listen_unix(const char *path, int *out, struct failure *f)
 {
     struct sockaddr_un where = { .sun_family = AF_UNIX };
     struct stat st;
+    size_t path_bytes = strlen(path) + 1;
     SCOPE_FD int fd = -1;
 
-    if (strlen(path) >= sizeof(where.sun_path)) {
+    if (path_bytes > sizeof(where.sun_path)) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "path of a socket too long: %s", path);
     }
-    (void)snprintf(where.sun_path, sizeof(where.sun_path), "%s", path);
+    memcpy(where.sun_path, path, path_bytes);
     if (lstat(path, &st) == 0) {
         if (!S_ISSOCK(st.st_mode) || is_served(&where)) {
             return failure_set(f, ERROR_ALREADY_EXISTS, "%s is there already", path);

@@ -74,8 +74,8 @@ void tally_refuse(struct tally *t, enum listener_refusal why, const char *peer, 
 
     atomic_fetch_add_explicit(&t->refused[why], 1, memory_order_relaxed);
     if (take_line(t, &left_out)) {
-        log_info("%s: refused: %s%s%s", peer, refusals[why].text, detail != NULL ? ": " : "",
-                 detail != NULL ? detail : "");
+        log_info("%s: %s: %s%s%s", peer, why < LISTENER_ENDED_SLOW_REQUEST ? "refused" : "ended",
+                 refusals[why].text, detail != NULL ? ": " : "", detail != NULL ? detail : "");
     }
     if (left_out > 0) {
         log_info("%" PRIu64 " more refusals in %d s were not logged one by one", left_out,

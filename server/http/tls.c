@@ -35,10 +35,10 @@ static struct tally *tally_of(gnutls_session_t session)
 static void refuse(struct connection *c, gnutls_session_t session, enum listener_refusal why,
                    gnutls_alert_description_t alert, const char *detail)
 {
-    (void)gnutls_alert_send(session, GNUTLS_AL_FATAL, alert);
     c->refused = true;
     c->linger = true;       /* else the alert is lost: the client has sent its request already */
     tally_refuse(tally_of(session), why, c->peer, detail);
+    (void)gnutls_alert_send(session, GNUTLS_AL_FATAL, alert);
 }
 
 static void refuse_fault(struct connection *c, gnutls_session_t session, enum identity_fault fault,

@@ -6,8 +6,8 @@
  * libraries, sim/ with a simulation that obeys the same rules; one contract suite runs against both.
  *
  * One thread, the mapper's loop, makes every call. A backend reports what the hypervisor says, with
- * call and errno and the texts of its likely cause and next step (failure_xen() words those once for both); it keeps
- * no policy: limits, identity, export list and caching are the core's.
+ * call and errno and the texts of its likely cause and next step (failure_xen() words those once for
+ * both); it keeps no policy: limits, identity, export list and caching are the core's.
  */
 #ifndef XENRES_MAPPER_BACKEND_H
 #define XENRES_MAPPER_BACKEND_H

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "server/mapper/range.h"
-#include "server/mapper/target.h"
+#include "server/mapper/claim.h"
 
 /* A row of the answer; asks for the size, unless the type has none. */
 static void add_row(struct mapper *m, struct message_describe_answer *a,
@@ -44,8 +44,8 @@ int describe(struct mapper *m, const struct message_describe *request, union mes
              struct failure *f) {
     const struct domain_identity *domain = &request->domain;
     const struct directory_entry *e;
-    int result = target_allowed(m, domain, RESOURCE_TYPE_COUNT, EXPORT_LIST, f);
-    if (result == 0) result = target_check(m, domain, &e, f);
+    int result = claim_allowed(m, domain, RESOURCE_TYPE_COUNT, EXPORT_LIST, f);
+    if (result == 0) result = claim_check(m, domain, &e, f);
     if (result < 0) return result;
     uint32_t vcpus = e->domain.max_vcpus > 0 ? e->domain.max_vcpus : 1;
 
@@ -71,5 +71,5 @@ int describe(struct mapper *m, const struct message_describe *request, union mes
         }
     }
     /* Sizes were asked for by number: were they all of the domain that is meant? */
-    return target_check(m, domain, NULL, f);
+    return claim_check(m, domain, NULL, f);
 }

@@ -26,15 +26,18 @@ struct row {
 
 static const struct row rows[] = {
     /* EACCES */
+    { EACCES, ANY, ANY, "xs_open", WHO_ANY, ERROR_PERMISSION_DENIED,
+      "the mapper's user may open neither xenstored's socket nor /dev/xen/xenbus",
+      "give its group access to /dev/xen/xenbus, or let the mapper start as root" },
+    { EACCES, ANY, ANY, "open", WHO_ANY, ERROR_PERMISSION_DENIED,
+      "the mapper's user may not open Xen's device nodes",
+      "give its group access to /dev/xen/privcmd and /dev/xen/hypercall" },
     { EACCES, ANY, ANY, "xc_", WHO_ANY, ERROR_FAILED_PRECONDITION,
       "the mapper's libxenctrl is of another version than the running hypervisor",
       "install the packages that belong to the running Xen, or reboot into the Xen that is installed" },
     { EACCES, ANY, ANY, "xs_", WHO_ANY, ERROR_PERMISSION_DENIED,
-      "xenstored does not let the mapper's user read this node",
-      "give the mapper's user access to the xenstored socket, or run the mapper in dom0" },
-    { EACCES, ANY, ANY, "open", WHO_ANY, ERROR_PERMISSION_DENIED,
-      "the mapper's user may not open Xen's device nodes",
-      "give its group access to /dev/xen/privcmd and /dev/xen/hypercall" },
+      "xenstored does not let the mapper's domain read this node",
+      "run the mapper in dom0" },
     { EACCES, ANY, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "Xen does not offer this on this machine's architecture, or to this library's version",
       "compare `xl info` with the version of the installed Xen libraries" },
@@ -71,6 +74,9 @@ static const struct row rows[] = {
       "ask with a vCPU number below the domain's number of vCPUs" },
     { ENOENT, RESOURCE_VCPU_STATS, ANY, NULL, WHO_ANY, ERROR_NOT_FOUND,
       "the domain has no such vCPU", "ask for the domain's vCPUs again" },
+    { ENOENT, ANY, ANY, "xs_open", WHO_ANY, ERROR_UNAVAILABLE,
+      "xenstored does not run, or this is no dom0 of a running Xen",
+      "start it: systemctl start xenstored" },
     { ENOENT, ANY, ANY, "xs_", WHO_ANY, ERROR_NOT_FOUND,
       "xenstore has no such node: the toolstack has not written it, or the domain is gone",
       "see the list of domains" },
@@ -81,6 +87,9 @@ static const struct row rows[] = {
       "Xen has no such thing", "see what the domain offers in its list of resources" },
 
     /* EINVAL */
+    { EINVAL, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,     /* our paths are never wrong */
+      "the connection to xenstored was lost during the call",
+      "ask again; see whether xenstored runs, and restart the mapper if it stays so" },
     { EINVAL, RESOURCE_VMTRACE_BUF, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "the domain has no vmtrace buffer, or the frames are beyond its end",
       "set vmtrace_buf_kb in the domain's configuration and restart it (HVM and PVH guests, on"
@@ -114,6 +123,9 @@ static const struct row rows[] = {
     { EOPNOTSUPP, RESOURCE_IOREQ_SERVER, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "only HVM and PVH guests have ioreq servers, or they were compiled out of this hypervisor",
       "ask for an HVM or PVH domain" },
+    { EOPNOTSUPP, RESOURCE_VCPU_STATS, ANY, NULL, WHO_ANY, ERROR_UNIMPLEMENTED,
+      "this hypervisor shares no table of run times",
+      "none is needed: the run times are asked for by hypercall" },
     { EOPNOTSUPP, ANY, ANY, NULL, WHO_ANY, ERROR_UNIMPLEMENTED,
       "the hypervisor does not know this resource type, or the kernel lacks the ioctl to acquire"
       " resources",
@@ -156,6 +168,15 @@ static const struct row rows[] = {
       "xenstored is not running", "start it: systemctl start xenstored" },
     { EPIPE, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
       "xenstored has closed the connection", "see whether xenstored runs; restart the mapper" },
+    { ECONNRESET, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
+      "xenstored has closed the connection", "see whether xenstored runs; restart the mapper" },
+    { ENOTCONN, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,
+      "there is no connection to xenstored", "see whether xenstored runs; restart the mapper" },
+    { EBADF, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,      /* as libxenstore puts it */
+      "xenstored has closed the connection", "see whether xenstored runs; restart the mapper" },
+    { ETIMEDOUT, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,
+      "xenstored did not answer in time, now or a moment ago",
+      "ask again in some seconds; see dom0's load and whether xenstored runs" },
     { 0, ANY, ANY, NULL, WHO_ANY, ERROR_UNKNOWN,
       "none that the gateway knows of", "see `xl dmesg` and the mapper's log" },
 };

@@ -211,6 +211,13 @@ bool peer_admit(struct peer *p, union message *hello) {
     return admitted;
 }
 
+bool peer_lobby_waits(const struct peer *p) {
+    for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
+        if (p->lobby[i].channel.fd >= 0) return true;
+    }
+    return false;
+}
+
 bool peer_is_served(const struct peer *p) {
     return p->channel.fd >= 0;
 }

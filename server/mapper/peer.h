@@ -33,7 +33,7 @@ int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer *
              struct failure *f);
 void peer_free(struct peer *p);     /* NULL is fine */
 
-/* What the loop polls for, at most PEER_POLL_MAX rows; and what it then hands back. */
+/* What the loop polls for, at most PEER_POLL_MAX rows; the first is the listening socket. */
 nfds_t peer_poll_rows(const struct peer *p, struct pollfd *rows);
 /* When something here times out (monotonic), UINT64_MAX: never. */
 uint64_t peer_deadline_ns(const struct peer *p);
@@ -44,6 +44,8 @@ uint64_t peer_deadline_ns(const struct peer *p);
  */
 bool peer_admit(struct peer *p, union message *hello);
 
+/* Is there anybody in the lobby? */
+bool peer_lobby_waits(const struct peer *p);
 bool peer_is_served(const struct peer *p);
 /* Has its socket room for answers? While not, nothing more is read from it. */
 bool peer_is_writable(struct peer *p);

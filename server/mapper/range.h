@@ -12,8 +12,8 @@
 #include "server/mapper/mapper.h"
 
 enum {
-    /* More frames than any resource has: 16-bit grant options and 64 MiB trace buffers end below. */
-    RANGE_FRAMES_MAX = 1 << 17,
+    /* More frames than any resource has: 4 GiB of a grant table would be absurd. */
+    RANGE_FRAMES_MAX = 1 << 20,
 };
 
 struct range {

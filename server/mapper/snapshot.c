@@ -14,7 +14,7 @@
 #include "server/mapper/explain.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/range.h"
-#include "server/mapper/target.h"
+#include "server/mapper/claim.h"
 
 enum { STEP_FRAMES = COPY_STEP_BYTES / MESSAGE_FRAME_BYTES };
 
@@ -84,8 +84,8 @@ static int begin(struct mapper *m, struct job *j, struct failure *f) {
     const struct message_snapshot *r = &j->request;
     int result = check_deadline(j, f);
     if (result == 0) result = range_check_request(r, f);
-    if (result == 0) result = target_allowed(m, &r->domain, r->type, EXPORT_SNAPSHOT, f);
-    if (result == 0) result = target_check(m, &r->domain, NULL, f);
+    if (result == 0) result = claim_allowed(m, &r->domain, r->type, EXPORT_SNAPSHOT, f);
+    if (result == 0) result = claim_check(m, &r->domain, NULL, f);
     if (result == 0) result = range_resolve(m, r, &j->range, f);
     if (result < 0) return result;
     uint64_t frames = (uint64_t)j->range.frame_count + j->range.status_frame_count;
@@ -217,7 +217,7 @@ static bool advance(struct mapper *m, struct job *j) {
         return true;
     }
     struct failure changed = { 0 };
-    int still = target_check(m, &j->request.domain, NULL, &changed);
+    int still = claim_check(m, &j->request.domain, NULL, &changed);
     if (still == 0 && result == 0) still = range_recheck(m, &j->request, &j->range, &changed);
     if (still < 0) {        /* that the domain is another explains a failure to copy it as well */
         result = still;

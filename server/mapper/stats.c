@@ -14,7 +14,7 @@
 #include "common/layout.h"
 #include "common/scope.h"
 #include "server/mapper/copy.h"
-#include "server/mapper/target.h"
+#include "server/mapper/claim.h"
 
 enum { STATS_ID_VCPU = 0, STATS_FRAMES_MAX = 64 };
 
@@ -124,8 +124,8 @@ int stats_read(struct mapper *m, const struct message_vcpu_stats *request, union
     if (request->deadline_ns != 0 && monotonic_ns > request->deadline_ns) {
         return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
     }
-    int result = target_allowed(m, domain, RESOURCE_VCPU_STATS, EXPORT_SNAPSHOT, f);
-    if (result == 0) result = target_check(m, domain, &e, f);
+    int result = claim_allowed(m, domain, RESOURCE_VCPU_STATS, EXPORT_SNAPSHOT, f);
+    if (result == 0) result = claim_check(m, domain, &e, f);
     if (result < 0) return result;
 
     struct reading r = { .max = e->domain.max_vcpus };
@@ -141,7 +141,7 @@ int stats_read(struct mapper *m, const struct message_vcpu_stats *request, union
     result = read_table(m, domain->domid, &r, f);
     if (result == -ERROR_UNIMPLEMENTED) result = read_info(m, domain->domid, &r, f);
     struct failure changed;
-    if (target_check(m, domain, NULL, &changed) < 0) {
+    if (claim_check(m, domain, NULL, &changed) < 0) {
         if (f) *f = changed;
         return -changed.code;
     }

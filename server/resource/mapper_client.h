@@ -42,7 +42,8 @@ struct mapper_client_options {
     const char *socket_path;
     uint32_t backoff_min_ms, backoff_max_ms;
     /* Called on the receiving thread when the connection came or went, and when the domain list
-     * changed. May be NULL. */
+     * changed: also (with generation 0) whenever a connection is made, because what is known of the
+     * domains was another mapper's then. May be NULL. */
     void (*on_connected)(void *arg, bool connected);
     void (*on_domains_changed)(void *arg, uint64_t generation);
     void *arg;
@@ -51,16 +52,25 @@ struct mapper_client_options {
 /* Starts the thread; succeeds also while there is no mapper yet. */
 int mapper_client_new(const struct mapper_client_options *options, struct mapper_client **out,
                       struct failure *f);
-/* Ends every call in flight with `unavailable`, then the thread. No call may be made after. Slots
- * that are still referenced stay readable. */
+/* Ends every call in flight with `unavailable`, then the thread. Calls that these completions make are
+ * refused; no other may be made any more. Slots that are still referenced stay readable. NULL is
+ * fine. */
 void mapper_client_free(struct mapper_client *c);
 
 /* Head is filled in here. `request->head.type` says which. On failure `done` is not called. */
 int mapper_client_call(struct mapper_client *c, union message *request, uint64_t deadline_ns,
                        mapper_done *done, void *arg, struct failure *f);
 
+/* Waits for nothing but the deadline: `done` comes with `deadline_exceeded` then, or with
+ * `unavailable` when the client stops. */
+int mapper_client_wait(struct mapper_client *c, uint64_t deadline_ns, mapper_done *done, void *arg,
+                       uint64_t *wait, struct failure *f);
+/* True: the wait is over and its `done` is not called. False: it was, or is about to be. */
+bool mapper_client_end_wait(struct mapper_client *c, uint64_t wait);
+
 /* What the mapper said in its hello. False while there is none. */
 bool mapper_client_hello(struct mapper_client *c, struct message_hello_answer *out);
-uint64_t mapper_client_restarts(const struct mapper_client *c);
+/* How often another mapper than the one before answered. */
+uint64_t mapper_client_restarts(struct mapper_client *c);
 
 #endif

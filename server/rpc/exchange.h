@@ -53,12 +53,13 @@ struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
  * reply stands already. Before exchange_run(). */
 void exchange_refuse(struct exchange *x, const struct failure *why);
 
-/* The most bytes of body that it will take; 0: the reply stands already, read no body. */
+/* The most bytes of body that it will take; 0: the reply stands already, read no body. (1 for what
+ * takes none: a body is refused then.) */
 size_t exchange_body_max(const struct exchange *x);
 /* False: too much; the reply stands. */
 bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes);
 
-/* True: the reply stands. False: `on_ready` will be called, exactly once. */
+/* True: the reply stands (as it may have done before). False: `on_ready` will be called, exactly once. */
 bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg);
 
 struct exchange_header { const char *name, *value; };
@@ -70,7 +71,9 @@ struct exchange_reply {
     size_t body_len_bytes;
     bool close;                 /* do not use the connection again */
 };
-const struct exchange_reply *exchange_reply(const struct exchange *x);
+/* For HEAD as for GET: the caller leaves the body out. The first call builds the reply, which takes
+ * some milliseconds for a large one: on the thread that sends it, not on that of `on_ready`. */
+const struct exchange_reply *exchange_reply(struct exchange *x);
 
 void exchange_free(struct exchange *x);     /* NULL is fine; any thread */
 

@@ -5,6 +5,7 @@
 # A bare Debian 12 in a folder, a clone of this repository in it, and there exactly the commands that
 # the README begins with: what a new user meets. The bare system is kept in a cache, each run works
 # on a throw-away layer over it. Needs root, for chroot and mounts.
+# time-limit: 2400
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)

@@ -351,11 +351,34 @@ static void what_is_no_socket_is_refused_and_stays(void **state)
     assert_int_equal(stat(t->path, &st), 0);
     assert_int_equal(unlink(t->path), 0);
 
-    /* A link is judged itself: its target may be a stale socket of somebody else's. */
     assert_int_equal(symlink("nowhere", t->path), 0);
     assert_int_equal(channel_listen(t->path, &listening, NULL), -ERROR_ALREADY_EXISTS);
     assert_int_equal(lstat(t->path, &st), 0);
     assert_int_equal(listening, -1);
+}
+
+/* It is judged itself: somebody put it there, and it is no socket of ours. */
+static void a_link_to_a_stale_socket_is_refused_and_stays(void **state)
+{
+    struct fixture *t = *state;
+    char link_path[128];
+    int second = -1;
+    struct stat st;
+
+    {
+        SCOPE_FD int listening = -1;
+
+        assert_int_equal(channel_listen(t->path, &listening, NULL), 0);
+    }
+    (void)snprintf(link_path, sizeof(link_path), "%s/link", t->directory);
+    assert_int_equal(symlink(t->path, link_path), 0);
+    int result = channel_listen(link_path, &second, NULL);
+
+    assert_int_equal(lstat(link_path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(unlink(link_path), 0);
+    assert_int_equal(result, -ERROR_ALREADY_EXISTS);
+    assert_int_equal(second, -1);
 }
 
 static void two_that_begin_at_once_are_not_both_served(void **state)
@@ -430,6 +453,7 @@ int main(void)
         CHANNEL_TEST(a_socket_in_use_is_refused_and_stays),
         CHANNEL_TEST(a_socket_of_another_type_is_refused_and_stays),
         CHANNEL_TEST(what_is_no_socket_is_refused_and_stays),
+        CHANNEL_TEST(a_link_to_a_stale_socket_is_refused_and_stays),
         CHANNEL_TEST(two_that_begin_at_once_are_not_both_served),
         CHANNEL_TEST(a_path_at_the_maximum_works_and_one_beyond_is_refused),
         CHANNEL_TEST(connecting_to_nobody_is_unavailable),

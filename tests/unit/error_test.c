@@ -104,6 +104,21 @@ static void a_new_failure_carries_nothing_of_the_old_one(void **state)
     assert_memory_equal(&f, &clean, sizeof(f));
 }
 
+static void a_new_cause_leaves_nothing_of_a_longer_one(void **state)
+{
+    static const char zeros[FAILURE_TEXT_MAX];
+    struct failure f;
+    int result = failure_set(&f, ERROR_ABORTED, "x");
+
+    (void)state;
+    (void)failure_cause(&f, result, "a cause with a secret in it");
+    (void)failure_cause(&f, result, "short");
+    assert_memory_equal(f.cause + 5, zeros, sizeof(f.cause) - 5);
+    (void)failure_call(&f, result, "a_long_name_of_a_call", 1);
+    (void)failure_call(&f, result, "open", 1);
+    assert_memory_equal(f.call + 4, zeros, sizeof(f.call) - 4);
+}
+
 static void a_failure_may_be_worded_from_itself(void **state)
 {
     struct failure f;
@@ -145,6 +160,7 @@ static void text_is_cut_between_characters(void **state)
         (void)failure_set(&f, ERROR_INTERNAL, "%s", text);
         assert_true(text_is_utf8(f.message, strlen(f.message)));
         assert_true(strlen(f.message) > FAILURE_TEXT_MAX - 4);
+        assert_null(strchr(f.message, '?'));
     }
 }
 
@@ -208,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_failure_is_filled_and_its_code_returned_negative),
         cmocka_unit_test(nobody_has_to_ask_for_the_detail),
         cmocka_unit_test(a_new_failure_carries_nothing_of_the_old_one),
+        cmocka_unit_test(a_new_cause_leaves_nothing_of_a_longer_one),
         cmocka_unit_test(a_failure_may_be_worded_from_itself),
         cmocka_unit_test(text_at_the_limit_is_whole_and_one_beyond_is_cut),
         cmocka_unit_test(text_is_cut_between_characters),

@@ -321,6 +321,7 @@ static void a_slot_has_what_the_answer_says_it_has(void **state)
     REFUSES(m, snapshot, slot->offset_bytes, 8);
     REFUSES(m, snapshot, slot->offset_bytes, UINT64_MAX - MESSAGE_FRAME_BYTES + 1);
     REFUSES(m, snapshot, m.snapshot_answer.observation.frame_count, UINT32_MAX);
+    REFUSES(m, snapshot, m.snapshot_answer.observation.first_frame, UINT32_MAX - 1);
     REFUSES(m, snapshot, m.snapshot_answer.status_frame_count, UINT32_MAX);
     REFUSES(m, snapshot, m.snapshot_answer.first_status_frame, UINT32_MAX);
     REFUSES(m, stats, m.vcpu_stats_answer.slot.len_bytes,

@@ -202,7 +202,7 @@ static void globs_match_whole_strings(void **state)
         {"a*b*c", "acb", false}, {"**", "x", true}, {"*?", "", false}, {"*?", "x", true},
         {"?*?", "é", false}, {"?*?", "éa", true}, {"a?c", "aéc", true}, {"*??", "€", false},
         {"?", "\xff", true}, {"[a]", "a", false}, {"[a]", "[a]", true}, {"\\*", "*", false},
-        {"\\*", "\\x", true}, {"A", "a", false}, {"*aab", "aaaaab", true},
+        {"\\*", "\\x", true}, {"A", "a", false}, {"*aab", "aaaaab", true}, {"*??bc", "€bc", false},
     };
 
     (void)state;

@@ -9,63 +9,21 @@
  */
 
 #define _GNU_SOURCE
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <xenctrl.h>
+#include "command.h"
+
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
-#include <xenforeignmemory.h>
 #include <xen/grant_table.h>
 #include <xen/hvm/ioreq.h>
 
 #define FRAME_BYTES 4096UL
 #define DOMAINS_MAX 64
 #define WAIT_STEP_MS 5
-
-enum status { OK = 0, FAILED = 1, USAGE = 2 };
-
-// Opened once by main, closed by exit; all subcommands use them.
-static xc_interface *xc;
-static xenforeignmemory_handle *memory;
-
-static int fail(const char *call)
-{
-    const char *name = strerrorname_np(errno);
-
-    fprintf(stderr, "%s: %s\n", call, name ? name : "?");
-    return FAILED;
-}
-
-// A number of the command line, in any base; everything else ends the program.
-static unsigned long number(const char *text)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 0);
-    if (errno || end == text || *end) {
-        fprintf(stderr, "resmap: not a number: %s\n", text);
-        exit(USAGE);
-    }
-    return value;
-}
-
-static domid_t domain_number(const char *text)
-{
-    return (domid_t)number(text);
-}
 
 // domains ------------------------------------------------------------------------------------------------------------
 
@@ -124,6 +82,23 @@ static int gone(char **args)
         poll(NULL, 0, WAIT_STEP_MS);
     }
     printf("gone after %ld ms\n", now_ms() - start_ms);
+    return OK;
+}
+
+static int vcpus(char **args)
+{
+    xc_domaininfo_t domain;
+    domid_t number = domain_number(args[0]);
+
+    if (xc_domain_getinfolist(xc, number, 1, &domain) != 1 || domain.domain != number)
+        return fail("xc_domain_getinfolist");
+    for (uint32_t vcpu = 0; vcpu <= domain.max_vcpu_id; vcpu++) {
+        xc_vcpuinfo_t info;
+
+        if (xc_vcpu_getinfo(xc, number, vcpu, &info))
+            return fail("xc_vcpu_getinfo");
+        printf("vcpu=%u online=%d run_time_ns=%lu\n", vcpu, info.online, (unsigned long)info.cpu_time);
+    }
     return OK;
 }
 
@@ -203,18 +178,6 @@ static int copy(char **args)
     free(copied);
     xenforeignmemory_unmap_resource(memory, mapping);
     return status;
-}
-
-// SIGTERM as something to poll for, so that a mapping or a server is held until the test has seen enough.
-static int termination_fd(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 static int hold(char **args)
@@ -339,14 +302,10 @@ static int serve(char **args)
 
 // the command line ---------------------------------------------------------------------------------------------------
 
-static const struct command {
-    const char *name;
-    int arg_count;
-    int (*run)(char **args);
-    const char *usage;
-} commands[] = {
+static const struct command commands[] = {
     { "domains", 0, domains, "domains                                each domain that Xen lists, zombies too" },
     { "gone", 2, gone, "gone DOMAIN MS                         waits until Xen no longer lists the domain" },
+    { "vcpus", 1, vcpus, "vcpus DOMAIN                           run time of each vCPU, by xc_vcpu_getinfo" },
     { "pause", 1, pause_domain, "pause DOMAIN                           by xc_domain_pause; counts, as Xen does" },
     { "unpause", 1, unpause_domain, "unpause DOMAIN" },
     { "grants", 1, grants, "grants DOMAIN                          frames in use, their maximum, version" },
@@ -358,29 +317,9 @@ static const struct command {
       "                                       0xa5, leaves the next one unanswered and says so; ends at SIGTERM" },
 };
 
-#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
-
-static int usage(void)
-{
-    fprintf(stderr, "usage: resmap COMMAND [ARG...], as root in dom0. TYPE: 0 ioreq server, 1 grant table, 2 vmtrace.\n"
-                    "A refusal prints the call and the errno's name and exits 1.\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(stderr, "  %s\n", commands[i].usage);
-    return USAGE;
-}
-
 int main(int argc, char **argv)
 {
-    const struct command *command = NULL;
-
-    for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++)
-        if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 == commands[i].arg_count)
-            command = &commands[i];
-    if (!command)
-        return usage();
-    xc = xc_interface_open(NULL, NULL, 0);
-    memory = xenforeignmemory_open(NULL, 0);
-    if (!xc || !memory)
-        return fail("open");
-    return command->run(argv + 2);
+    return command_main(argc, argv,
+                        "resmap COMMAND [ARG...], as root in dom0. TYPE: 0 ioreq server, 1 grant table, 2 vmtrace.",
+                        commands, sizeof commands / sizeof commands[0]);
 }

@@ -5,6 +5,7 @@
 # Sourced by each suite on a real Xen: the rig, ground truth, test cases in TAP.
 #
 #   suite_start NAME        makes the rig, a working folder ($work, which is /share in dom0) and resmap in dom0's path
+#   suite_tool NAME         builds another of the C programs here for dom0's path
 #   suite_stage FOLDER PROGRAM...   more programs for dom0, before the boot; $overlay takes any other file
 #   suite_boot              boots; ends the suite when that fails
 #   check TEXT FUNCTION [ARG...]    one test case: passes when FUNCTION does, skipped when it calls skip REASON
@@ -26,10 +27,15 @@ suite_start() { # NAME
   RIG=${RIG:-$("$rig_source/setup.sh")}
   work=$(mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX")
   overlay=$work/overlay
-  "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$RIG/root/usr/include" -o "$work/resmap" \
-    "$suite_source/resmap.c" -L"$RIG/root/usr/lib/x86_64-linux-gnu" \
-    -Wl,-rpath-link,"$RIG/root/usr/lib/x86_64-linux-gnu" -lxenforeignmemory -lxenctrl -lxendevicemodel -lxenevtchn
-  suite_stage usr/local/bin "$work/resmap"
+  suite_tool resmap
+}
+
+# suite_tool NAME: builds NAME.c, which is beside us, against the rig's Xen, for dom0's path.
+suite_tool() {
+  "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$RIG/root/usr/include" -o "$work/$1" "$suite_source/$1.c" \
+    -L"$RIG/root/usr/lib/x86_64-linux-gnu" -Wl,-rpath-link,"$RIG/root/usr/lib/x86_64-linux-gnu" \
+    -lxenforeignmemory -lxenctrl -lxendevicemodel -lxenevtchn
+  suite_stage usr/local/bin "$work/$1"
 }
 
 suite_stage() { # FOLDER PROGRAM...

@@ -22,7 +22,9 @@ enum {
 
 static struct explain_subject subject_of(uint16_t domid, uint32_t type, uint32_t id)
 {
-    return (struct explain_subject){ .domid = domid, .type = (int32_t)type, .id = id };
+    return (struct explain_subject){
+        .domid = domid, .type = type <= INT32_MAX ? (int32_t)type : INT32_MAX, .id = id,
+    };
 }
 
 /* Frames of a resource as Xen answers, at least 1 and at most `max`. */

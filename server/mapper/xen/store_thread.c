@@ -51,18 +51,33 @@ static void thread_free(struct store_thread *t)
 
 /* --- in the thread ---------------------------------------------------------------------------- */
 
+/* Whether the connection itself has failed, as libxenstore puts it. xenstored's own answers to what
+ * is asked here are others. */
+static bool is_broken(int errnum)
+{
+    return errnum == EBADF || errnum == EPIPE || errnum == ECONNRESET || errnum == EINVAL;
+}
+
+/* Gives a broken connection up before the mapper's thread goes on: libxenstore's caller and reader may
+ * both close its descriptor, and the second close must not meet one that was opened meanwhile.
+ * xs_close() waits for the reader's end. */
+static void leave_connection(struct store_thread *t)
+{
+    struct xs_handle *broken;
+
+    pthread_mutex_lock(&t->lock);
+    broken = t->xs;
+    t->xs = NULL;
+    pthread_mutex_unlock(&t->lock);
+    xs_close(broken);
+}
+
 static void run_connect(struct store_thread *t, struct job *job)
 {
-    struct xs_handle *old;
     struct xs_handle *opened;
     int errnum;
 
-    pthread_mutex_lock(&t->lock);
-    old = t->xs;
-    t->xs = NULL;
-    pthread_mutex_unlock(&t->lock);
-    xs_close(old);
-
+    leave_connection(t);
     opened = xs_open(0);
     errnum = errno;
     job->fd = opened != NULL ? xs_fileno(opened) : -1;
@@ -91,27 +106,30 @@ static void run_read(struct store_thread *t, struct job *job)
     }
 }
 
+static void run_watch(struct store_thread *t, struct job *job)
+{
+    bool done = job->kind == JOB_WATCH ? xs_watch(t->xs, job->path, job->token)
+                                       : xs_unwatch(t->xs, job->path, job->token);
+
+    if (!done) {
+        job->errnum = errno != 0 ? errno : EIO;
+    }
+}
+
 static void run(struct store_thread *t, struct job *job)
 {
-    bool done;
-
     job->errnum = 0;
     if (job->kind == JOB_CONNECT) {
         run_connect(t, job);
-        return;
-    }
-    if (t->xs == NULL) {
+    } else if (t->xs == NULL) {
         job->errnum = ENOTCONN;
-        return;
-    }
-    if (job->kind == JOB_READ) {
+    } else if (job->kind == JOB_READ) {
         run_read(t, job);
-        return;
+    } else {
+        run_watch(t, job);
     }
-    done = job->kind == JOB_WATCH ? xs_watch(t->xs, job->path, job->token)
-                                  : xs_unwatch(t->xs, job->path, job->token);
-    if (!done) {
-        job->errnum = errno != 0 ? errno : EIO;
+    if (is_broken(job->errnum)) {
+        leave_connection(t);
     }
 }
 

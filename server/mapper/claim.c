@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* See target.h. */
-#include "server/mapper/target.h"
+/* See claim.h. */
+#include "server/mapper/claim.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "server/mapper/explain.h"
 
-int target_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,
+int claim_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,
                    enum export_action action, struct failure *f) {
     bool allowed = type == RESOURCE_TYPE_COUNT ? export_allows_any(m->export, claimed, action)
                                                : export_allows(m->export, claimed, type, action);
@@ -39,7 +39,7 @@ static int compare(const struct domain_identity *claimed, const struct directory
     return failure_next(f, result, "see the list of domains, and ask for the one meant");
 }
 
-int target_check(struct mapper *m, const struct domain_identity *claimed,
+int claim_check(struct mapper *m, const struct domain_identity *claimed,
                  const struct directory_entry **out, struct failure *f) {
     if (claimed->domid >= EXPLAIN_DOMID_RESERVED) {
         const struct explain_subject subject = { .domid = claimed->domid,

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The command line: long options by their whole name (an abbreviation that works today would be
+ * another option tomorrow), letters where the table has one, `--` before operands that begin with a
+ * dash. Each option at most once. Pure; strings stay those of argv.
+ */
+#ifndef XENRES_CLI_OPTIONS_H
+#define XENRES_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct option {
+    const char *name;           /* "first"; NULL ends a table */
+    char letter;                /* 'o', or 0 */
+    const char *argument;       /* "N" where it takes one, else NULL */
+    const char *help;
+};
+
+enum { OPTIONS_MAX = 24, OPERANDS_MAX = 4, USAGE_MAX_BYTES = 256 };
+
+struct arguments {
+    struct { const struct option *option; const char *value; } options[OPTIONS_MAX];
+    size_t option_count;
+    const char *operands[OPERANDS_MAX];
+    size_t operand_count;
+};
+
+/* How the parser asks for the verb's own options: called with the first operand, which is the verb's
+ * name and not counted as an operand. Returns false where there is no such verb. */
+typedef bool options_find_verb(void *arg, const char *name, const struct option **options,
+                               size_t *operands_max);
+
+/* False: `usage` says what is wrong. */
+bool options_parse(int argc, char **argv, const struct option *global, options_find_verb *find_verb,
+                   void *arg, struct arguments *out, char usage[USAGE_MAX_BYTES]);
+
+/* NULL where it was not given; "" where it was and takes no argument. */
+const char *options_value(const struct arguments *arguments, const char *name);
+
+/* A number that an option or operand must be; false with `usage` filled. */
+bool options_number(const char *what, const char *text, uint32_t max, uint32_t *out,
+                    char usage[USAGE_MAX_BYTES]);
+/* "30", "30s", "500ms", "2m" → milliseconds, 1 to `max_ms`. */
+bool options_duration(const char *what, const char *text, uint32_t max_ms, uint32_t *out_ms,
+                      char usage[USAGE_MAX_BYTES]);
+
+#endif

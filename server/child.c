@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+enum {
+    ARGUMENTS_MAX = 24,
+    FIRST_FD = 3,               /* SD_LISTEN_FDS_START */
+};
+
+/* In the child: descriptors `fds` become 3, 4, …; everything else is close-on-exec. They are first
+ * moved out of the way, as one may stand where another belongs. */
+static bool place_descriptors(const int *fds, int count)
+{
+    int high[2];
+
+    for (int i = 0; i < count; i++) {
+        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIRST_FD + count);
+        if (high[i] < 0) {
+            return false;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (dup2(high[i], FIRST_FD + i) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+_Noreturn static void become(const char *program, char **arguments)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)execv(program, arguments);
+    log_error("cannot start %s: %s", program, strerror(errno));
+    _exit(127);
+}
+
+static const char *number(char text[24], int64_t value)
+{
+    snprintf(text, 24, "%lld", (long long)value);
+    return text;
+}
+
+_Noreturn void child_become_mapper(const struct config *c, const struct child_sockets *sockets,
+                                   uid_t worker_uid)
+{
+    char uid[24], arena[24], slot[24], fd[24];
+    const char *arguments[ARGUMENTS_MAX] = {
+        c->mapper_program, "--listen-fd", number(fd, FIRST_FD), "--exit-with-peer",
+        "--export", c->mapper_export, "--peer-user", number(uid, worker_uid),
+        "--arena-mib", number(arena, c->mapper_arena_mib),
+        "--slot-max-mib", number(slot, c->mapper_slot_max_mib),
+    };
+    size_t n = 12;
+
+    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
+        arguments[n++] = "--user";
+        arguments[n++] = c->mapper_user;
+    }
+    if (c->mapper_scenario[0] != '\0') {
+        arguments[n++] = "--scenario";
+        arguments[n++] = c->mapper_scenario;
+    }
+    if (!place_descriptors(&sockets->mapper_fd, 1)) {
+        _exit(126);
+    }
+    become(c->mapper_program, (char **)(uintptr_t)arguments);
+}
+
+_Noreturn void child_become_worker(const struct config *c, const struct child_sockets *sockets)
+{
+    const int fds[] = { sockets->public_fd, sockets->health_fd };
+    const int count = sockets->health_fd >= 0 ? 2 : 1;
+    char pid[24], fd_count[24];
+    const char *arguments[] = { "xenresd", "--config", c->path,
+                                "--worker", sockets->mapper_path, NULL };
+
+    /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */
+    if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
+        setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
+        setenv("LISTEN_FDNAMES", count == 2 ? "public:health" : "public", 1) != 0 ||
+        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 || !place_descriptors(fds, count)) {
+        _exit(126);
+    }
+    become("/proc/self/exe", (char **)(uintptr_t)arguments);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The two programs that a supervisor starts, as they begin: a forked child that becomes the mapper or
+ * the worker, with the sockets where each expects them. Called in the child of a process without
+ * threads; does not return.
+ */
+#ifndef XENRES_SERVER_CHILD_H
+#define XENRES_SERVER_CHILD_H
+
+#include <sys/types.h>
+
+#include "server/config.h"
+
+/* What the supervisor has bound for its children. Borrowed. */
+struct child_sockets {
+    int mapper_fd;              /* listening, for the mapper */
+    int public_fd;              /* listening, for the worker */
+    int health_fd;              /* likewise; -1: none */
+    const char *mapper_path;    /* of mapper_fd: where the worker connects */
+    const char *notify_path;    /* where the worker says that it is ready */
+};
+
+/* `worker_uid`: the only user that the mapper serves. */
+_Noreturn void child_become_mapper(const struct config *config, const struct child_sockets *sockets,
+                                   uid_t worker_uid);
+_Noreturn void child_become_worker(const struct config *config, const struct child_sockets *sockets);
+
+#endif

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/http/body.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/clock.h"
+#include "common/text.h"
+
+enum { METHOD_BYTES = 16 };
+
+/* A header that rpc asked for. Copied, because the daemon's memory goes with the connection. */
+struct header {
+    struct header *next;
+    unsigned count;
+    char *value;                /* NULL: not there */
+    char name[];
+};
+
+/*
+ * One request. The connection's thread owns it; references: the daemon's (until completed), the
+ * reply's (until sent), the running exchange's (until on_ready()).
+ */
+struct request {
+    atomic_uint refs;
+    const struct body *body;
+    struct connection *connection;      /* counted */
+    struct MHD_Connection *mhd;         /* under the connection's lock; NULL once it is completed */
+    struct exchange *exchange;
+    struct header *headers;
+    uint64_t received_ns;
+    size_t discard_bytes;               /* how much more may be thrown away */
+    bool discarding;
+    bool running;                       /* exchange_run() was called */
+    char method[METHOD_BYTES];          /* longer ones are cut, and so none that rpc knows */
+    char target[];
+};
+
+static struct request *request_ref(struct request *r)
+{
+    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+    return r;
+}
+
+static void request_unref(struct request *r)
+{
+    if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    exchange_free(r->exchange);
+    while (r->headers != NULL) {
+        struct header *h = r->headers;
+
+        r->headers = h->next;
+        free(h->value);
+        free(h);
+    }
+    connection_unref(r->connection);
+    free(r);
+}
+
+/* --- the head ---------------------------------------------------------------------------------- */
+
+struct search {
+    const char *name;
+    const char *value;          /* of the first */
+    unsigned count;
+};
+
+static enum MHD_Result match_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    struct search *s = arg;
+
+    (void)kind;
+    if (strcasecmp(name, s->name) == 0 && s->count++ == 0) {
+        s->value = value != NULL ? value : "";
+    }
+    return MHD_YES;
+}
+
+static struct search find_header(struct MHD_Connection *mhd, const char *name)
+{
+    struct search s = { .name = name };
+
+    (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, match_header, &s);
+    return s;
+}
+
+/* Looks it up in the daemon's memory, while there is one. NULL: no memory. */
+static struct header *copy_header(struct request *r, const char *name)
+{
+    struct header *h = calloc(1, sizeof(*h) + strlen(name) + 1);
+
+    if (h == NULL) {
+        return NULL;
+    }
+    memcpy(h->name, name, strlen(name) + 1);
+    (void)pthread_mutex_lock(&r->connection->lock);
+    if (r->mhd != NULL) {
+        struct search s = find_header(r->mhd, name);
+
+        h->count = s.count;
+        h->value = s.value != NULL ? strdup(s.value) : NULL;
+    }
+    (void)pthread_mutex_unlock(&r->connection->lock);
+    h->next = r->headers;
+    r->headers = h;
+    return h;
+}
+
+/* exchange_head's `header`. */
+static const char *header(void *arg, const char *name, unsigned *count)
+{
+    struct request *r = arg;
+    struct header *h = r->headers;
+
+    while (h != NULL && strcasecmp(h->name, name) != 0) {
+        h = h->next;
+    }
+    if (h == NULL) {
+        h = copy_header(r, name);
+    }
+    if (count != NULL) {
+        *count = h != NULL ? h->count : 0;
+    }
+    return h != NULL ? h->value : NULL;
+}
+
+void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
+{
+    struct body *body = arg;
+    struct connection *c = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+                               ->socket_context;
+    size_t target_bytes = strlen(target) + 1;   /* bounded by the daemon's memory per connection */
+    struct request *r;
+
+    if (c == NULL) {
+        return NULL;
+    }
+    r = calloc(1, sizeof(*r) + target_bytes);
+    if (r == NULL) {
+        return NULL;
+    }
+    atomic_init(&r->refs, 1);
+    r->body = body;
+    r->connection = connection_ref(c);
+    r->mhd = mhd;
+    r->received_ns = clock_monotonic_ns();
+    memcpy(r->target, target, target_bytes);
+    connection_enter(c, CONNECTION_RECEIVING);
+    connections_request_began(body->connections);
+    atomic_fetch_add_explicit(&body->tally->requests, 1, memory_order_relaxed);
+    return r;
+}
+
+struct framing {
+    bool has_body;
+    bool has_length;            /* else chunked, where it has a body */
+    uint64_t length_bytes;
+    bool expects_continue;
+    const char *fault;          /* what is wrong with it */
+};
+
+static struct framing look_at_framing(struct MHD_Connection *mhd)
+{
+    struct search length = find_header(mhd, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    struct search coding = find_header(mhd, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    struct framing f = { .expects_continue = find_header(mhd, MHD_HTTP_HEADER_EXPECT).count > 0 };
+
+    if (coding.count > 0) {
+        f.has_body = true;
+        if (length.count > 0) {
+            f.fault = "both Content-Length and Transfer-Encoding";
+        } else if (coding.count > 1 || strcasecmp(coding.value, "chunked") != 0) {
+            f.fault = "a Transfer-Encoding other than chunked";
+        }
+    } else if (length.count > 0) {
+        f.has_length = true;
+        if (length.count > 1) {
+            f.fault = "more than one Content-Length";
+        } else if (!text_to_u64(length.value, UINT64_MAX, &f.length_bytes)) {
+            f.fault = "a Content-Length that is no plain number";
+        }
+        f.has_body = f.fault != NULL || f.length_bytes > 0;
+    }
+    return f;
+}
+
+/* Nobody, where the certificate has expired since the handshake. */
+static const struct identity *who(const struct connection *c)
+{
+    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+
+    return c->known && now_s <= c->who.not_after_s ? &c->who : NULL;
+}
+
+static enum MHD_Result send_reply(struct request *r);
+
+static enum MHD_Result begin(struct request *r, const char *method)
+{
+    struct framing framing = look_at_framing(r->mhd);
+    const struct exchange_head head = {
+        .method = r->method,
+        .target = r->target,
+        .header = header,
+        .arg = r,
+        .who = who(r->connection),
+        .peer_address = r->connection->peer,
+        .received_ns = r->received_ns,
+    };
+    struct failure why = { 0 };
+    size_t max_bytes;
+
+    (void)snprintf(r->method, sizeof(r->method), "%s", method);
+    r->exchange = exchange_new(r->body->rpc, &head);
+    if (r->exchange == NULL) {
+        return MHD_NO;
+    }
+    max_bytes = exchange_body_max(r->exchange);
+    if (framing.fault != NULL) {
+        (void)failure_set(&why, ERROR_INVALID_ARGUMENT, "the request has %s", framing.fault);
+    } else if (max_bytes > 0 && framing.has_length && framing.length_bytes > max_bytes) {
+        (void)failure_set(&why, ERROR_RESOURCE_EXHAUSTED,
+                          "the request's body has %llu bytes, of %zu at most",
+                          (unsigned long long)framing.length_bytes, max_bytes);
+    }
+    if (why.code != ERROR_OK) {
+        exchange_refuse(r->exchange, &why);
+    }
+    if (!framing.has_body || (why.code == ERROR_OK && max_bytes > 0)) {
+        return MHD_YES;     /* goes on when the request is whole */
+    }
+    /* The reply stands. A short body is read all the same, so that the connection can go on. */
+    if (framing.fault == NULL && !framing.expects_continue &&
+        (!framing.has_length || framing.length_bytes <= BODY_DISCARD_MAX_BYTES)) {
+        r->discarding = true;
+        r->discard_bytes = BODY_DISCARD_MAX_BYTES;
+        return MHD_YES;
+    }
+    r->connection->linger = true;
+    return send_reply(r);   /* now: the daemon reads no more of this connection */
+}
+
+/* --- the body ---------------------------------------------------------------------------------- */
+
+static enum MHD_Result take(struct request *r, const char *bytes, size_t *len_bytes)
+{
+    if (!r->discarding) {
+        if (!exchange_body(r->exchange, bytes, *len_bytes)) {
+            r->discarding = true;       /* the reply stands; the daemon takes it at the end only */
+            r->discard_bytes = BODY_DISCARD_MAX_BYTES;
+        }
+    } else if (*len_bytes > r->discard_bytes) {
+        r->connection->linger = true;
+        return MHD_NO;
+    } else {
+        r->discard_bytes -= *len_bytes;
+    }
+    *len_bytes = 0;
+    return MHD_YES;
+}
+
+/* --- the reply --------------------------------------------------------------------------------- */
+
+/* The exchange has its reply. Publishes that and resumes under the lock under which run() looks and
+ * suspends: neither can slip between the other's two steps. */
+static void on_ready(void *arg)
+{
+    struct request *r = arg;
+    struct connection *c = r->connection;
+
+    (void)pthread_mutex_lock(&c->lock);
+    if (r->mhd != NULL) {
+        c->answered = true;
+        if (c->suspended) {
+            c->suspended = false;
+            MHD_resume_connection(c->mhd);
+        }
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    request_unref(r);
+}
+
+void body_abandon(struct connection *c, void *arg)
+{
+    (void)arg;
+    (void)pthread_mutex_lock(&c->lock);
+    if (c->suspended) {
+        c->suspended = false;
+        MHD_resume_connection(c->mhd);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+static void on_sent(void *arg)
+{
+    request_unref(arg);
+}
+
+static enum MHD_Result send_reply(struct request *r)
+{
+    const struct exchange_reply *reply = exchange_reply(r->exchange);
+    union { const void *constant; void *plain; } bytes = { .constant = reply->body };
+    struct MHD_Response *response;
+    enum MHD_Result result = MHD_YES;
+
+    response = MHD_create_response_from_buffer_with_free_callback_cls(
+        reply->body_len_bytes, reply->body_len_bytes > 0 ? bytes.plain : r->method, on_sent, r);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    (void)request_ref(r);       /* the response's, given up by on_sent() */
+    for (size_t i = 0; i < reply->header_count && result == MHD_YES; i++) {
+        result = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    }
+    if (result == MHD_YES &&
+        (reply->close || atomic_load_explicit(&r->body->connections->stopping,
+                                              memory_order_relaxed))) {
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    }
+    if (result == MHD_YES) {
+        connection_enter(r->connection, CONNECTION_SENDING);
+        result = MHD_queue_response(r->mhd, (unsigned)reply->status, response);
+    }
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* The request is whole. True: the reply stands. False: on_ready() resumes. */
+static bool run(struct request *r)
+{
+    struct connection *c = r->connection;
+    bool stands;
+
+    connection_enter(c, CONNECTION_RUNNING);
+    r->running = true;
+    (void)request_ref(r);       /* on_ready()'s */
+    if (exchange_run(r->exchange, on_ready, r)) {
+        request_unref(r);
+        return true;
+    }
+    (void)pthread_mutex_lock(&c->lock);
+    stands = c->answered;
+    if (!stands && !atomic_load(&c->table->abandoning)) {
+        c->suspended = true;
+        MHD_suspend_connection(c->mhd);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return stands;
+}
+
+/* The daemon calls this when the request is whole, and again after each resume. */
+static enum MHD_Result finish(struct request *r)
+{
+    struct connection *c = r->connection;
+    bool answered;
+
+    if (!r->running && (r->discarding || run(r))) {
+        return send_reply(r);
+    }
+    (void)pthread_mutex_lock(&c->lock);
+    answered = c->answered;
+    (void)pthread_mutex_unlock(&c->lock);
+    if (answered) {
+        return send_reply(r);
+    }
+    return atomic_load(&c->table->abandoning) ? MHD_NO : MHD_YES;
+}
+
+enum MHD_Result body_on_request(void *arg, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *bytes,
+                                size_t *len_bytes, void **request)
+{
+    struct request *r = *request;
+
+    (void)arg, (void)mhd, (void)url, (void)version;
+    if (r == NULL) {
+        return MHD_NO;      /* memory ran out when the request line came */
+    }
+    if (r->exchange == NULL) {
+        return begin(r, method);
+    }
+    return *len_bytes > 0 ? take(r, bytes, len_bytes) : finish(r);
+}
+
+void body_on_completed(void *arg, struct MHD_Connection *mhd, void **request,
+                       enum MHD_RequestTerminationCode how)
+{
+    struct request *r = *request;
+    struct connection *c;
+
+    (void)arg, (void)mhd, (void)how;
+    *request = NULL;
+    if (r == NULL) {
+        return;
+    }
+    c = r->connection;
+    (void)pthread_mutex_lock(&c->lock);
+    r->mhd = NULL;
+    c->answered = false;    /* the next request begins anew */
+    (void)pthread_mutex_unlock(&c->lock);
+    connection_enter(c, CONNECTION_IDLE);
+    connections_request_ended(r->body->connections);
+    request_unref(r);
+}

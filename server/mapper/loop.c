@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* See loop.h. */
+#include "server/mapper/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "server/mapper/inventory.h"
+#include "server/mapper/peer.h"
+#include "server/mapper/request.h"
+#include "server/mapper/snapshot.h"
+
+enum {
+    ROW_SIGNAL, ROW_BACKEND, ROWS_FIXED,
+    REQUESTS_A_TURN = 16,       /* taken before copies and events get their turn again */
+    CHECK_MS = 500,             /* how often domains with live mappings are looked at */
+    WAIT_MAX_MS = 60000,
+    MAPPED_DOMAINS_MAX = 256,
+};
+
+struct loop {
+    struct mapper *m;
+    const struct loop_options *options;
+    struct inventory_announced announced;
+    uint64_t check_ns;          /* when mapped domains are looked at again */
+    uint64_t grace_end_ns;      /* when the mappings of a peer that is gone go; UINT64_MAX: never */
+    uint64_t announce_ns;
+    bool was_served;
+    bool knocked;               /* someone connected, or one in the lobby may have spoken */
+    bool directory_failed;      /* logged already */
+};
+
+static void log_once(struct loop *l, int result, const struct failure *f) {
+    if (result < 0 && !l->directory_failed) {
+        log_failure(LOG_LEVEL_WARNING, "looking for changes of domains", f);
+    }
+    l->directory_failed = result < 0;
+}
+
+/*
+ * Domains with live mappings must not die unnoticed, whatever became of the event: as long as we
+ * hold a frame, Xen keeps the whole domain as a zombie.
+ */
+static void check_mapped(struct loop *l, uint64_t now_ns) {
+    if (mapping_count(l->m->mappings) == 0 || now_ns < l->check_ns) return;
+    l->check_ns = now_ns + CHECK_MS * CLOCK_NS_PER_MS;
+    uint16_t domids[MAPPED_DOMAINS_MAX];
+    uint32_t count = mapping_domids(l->m->mappings, domids, MAPPED_DOMAINS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        struct failure f;
+        const struct directory_entry *e;
+        int result = directory_find(l->m->directory, domids[i], &e, &f);
+        if (result < 0 && result != -ERROR_NOT_FOUND) log_once(l, result, &f);
+    }
+}
+
+/* The peer is gone: what it had is freed now, live mappings after the grace period. */
+static void end_service(struct loop *l) {
+    struct mapper *m = l->m;
+    snapshot_abandon(m);
+    arena_free(m->arena);
+    m->arena = NULL;
+    l->was_served = false;
+    l->grace_end_ns = clock_monotonic_ns() + l->options->grace_ns;
+}
+
+static void begin_service(struct loop *l, const union message *hello) {
+    mapping_drop_all(l->m->mappings);   /* nothing goes over from one peer to the next */
+    l->grace_end_ns = UINT64_MAX;
+    l->announced = (struct inventory_announced){
+        .generation = directory_generation(l->m->directory),
+    };
+    l->was_served = true;
+    request_welcome(l->m, hello);
+}
+
+static void serve(struct loop *l) {
+    union message request;
+    for (int i = 0; i < REQUESTS_A_TURN; i++) {
+        if (!peer_is_writable(l->m->peer)) return;
+        ssize_t len = peer_receive(l->m->peer, &request);
+        if (len <= 0) return;
+        request_handle(l->m, &request, (size_t)len);
+    }
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Waits for whatever comes first. False: told to stop. */
+static bool wait_for_work(struct loop *l, bool busy) {
+    struct mapper *m = l->m;
+    struct pollfd rows[ROWS_FIXED + PEER_POLL_MAX] = {
+        [ROW_SIGNAL] = { .fd = l->options->signal_fd, .events = POLLIN },
+        [ROW_BACKEND] = { .fd = m->ops->event_fd(m->backend), .events = POLLIN },
+    };
+    nfds_t count = ROWS_FIXED + peer_poll_rows(m->peer, rows + ROWS_FIXED);
+    uint64_t deadline_ns = earliest(peer_deadline_ns(m->peer), l->grace_end_ns);
+    deadline_ns = earliest(deadline_ns, mapping_idle_deadline_ns(m->mappings));
+    deadline_ns = earliest(deadline_ns, l->announce_ns);
+    if (mapping_count(m->mappings) > 0) deadline_ns = earliest(deadline_ns, l->check_ns);
+    int timeout_ms = busy ? 0 : clock_poll_timeout_ms(deadline_ns, WAIT_MAX_MS);
+    int ready = poll(rows, count, timeout_ms);
+    l->knocked = rows[ROWS_FIXED].revents != 0 || peer_lobby_waits(m->peer);
+    if (ready < 0 && errno != EINTR) log_error("poll: %s", error_errno_name(errno));
+    return ready <= 0 || (rows[ROW_SIGNAL].revents & POLLIN) == 0;
+}
+
+static void keep_time(struct loop *l) {
+    struct mapper *m = l->m;
+    uint64_t now_ns = clock_monotonic_ns();
+    check_mapped(l, now_ns);
+    mapping_drop_idle(m->mappings, now_ns);
+    if (now_ns >= l->grace_end_ns) {
+        mapping_drop_all(m->mappings);
+        l->grace_end_ns = UINT64_MAX;
+    }
+    l->announce_ns = inventory_announce(m, &l->announced);
+}
+
+void loop_run(struct mapper *m, const struct loop_options *options) {
+    struct loop l = { .m = m, .options = options, .grace_end_ns = UINT64_MAX,
+                      .announce_ns = UINT64_MAX };
+    bool busy = false;
+    while (wait_for_work(&l, busy)) {
+        struct failure f;
+        log_once(&l, directory_drain(m->directory, &f), &f);
+        union message hello;
+        if (l.knocked && peer_admit(m->peer, &hello)) begin_service(&l, &hello);
+        serve(&l);
+        busy = snapshot_step(m);
+        keep_time(&l);
+        if (l.was_served && !peer_is_served(m->peer)) {
+            end_service(&l);
+            busy = false;
+            if (options->exit_with_peer) break;
+        }
+    }
+    if (l.was_served) end_service(&l);
+    mapping_drop_all(m->mappings);
+}

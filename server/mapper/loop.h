@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The mapper's one thread: waits for signals, connections, the peer and the hypervisor's events,
+ * and gives every copy its turn. Nothing in it blocks.
+ */
+#ifndef XENRES_MAPPER_LOOP_H
+#define XENRES_MAPPER_LOOP_H
+
+#include "server/mapper/mapper.h"
+
+struct loop_options {
+    int signal_fd;          /* a signalfd: anything that it reports ends the loop */
+    bool exit_with_peer;
+    uint64_t grace_ns;      /* how long mappings outlive the peer */
+};
+
+/* Returns when told to stop, or with exit_with_peer when the first peer is gone. Nothing is mapped
+ * then. */
+void loop_run(struct mapper *m, const struct loop_options *options);
+
+#endif

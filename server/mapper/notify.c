@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* See notify.h. */
+#include "server/mapper/notify.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/log.h"
+#include "common/scope.h"
+
+void notify_send(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    if (!path || path[0] == '\0') return;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    if (len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@')) {
+        log_warning("NOTIFY_SOCKET is no socket's path");
+        return;
+    }
+    memcpy(address.sun_path, path, len);
+    if (path[0] == '@') address.sun_path[0] = '\0';     /* abstract */
+    SCOPE_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+                         (const struct sockaddr *)&address, address_len) < 0) {
+        log_warning("telling the service manager: %s", error_errno_name(errno));
+    }
+}

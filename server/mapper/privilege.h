@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What the mapper gives up once everything is open: root, new privileges, new processes, core
+ * dumps and being traced. The handles to Xen keep working: they were checked when they were opened.
+ * No thread may be started after privilege_drop(); the backend has started its own by then.
+ */
+#ifndef XENRES_MAPPER_PRIVILEGE_H
+#define XENRES_MAPPER_PRIVILEGE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+enum { PRIVILEGE_GROUPS_MAX = 64 };
+
+struct privilege_user {
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[PRIVILEGE_GROUPS_MAX];   /* as /etc/group has them, for the device nodes */
+    int group_count;
+};
+
+/* Looks up a user by name, or by number. -ERROR_NOT_FOUND. */
+int privilege_find_uid(const char *user, uid_t *out, struct failure *f);
+int privilege_find_user(const char *name, struct privilege_user *out, struct failure *f);
+
+/*
+ * `user` NULL: stays who it is. `die_with_parent`: SIGTERM when the process that started this one
+ * ends.
+ */
+int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f);
+
+#endif

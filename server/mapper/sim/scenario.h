@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What a scenario file says (xenresd-scenario(5)): the host, its domains, what happens to them when,
+ * and which calls fail. Read once, with every value bounded; immutable after that. All faults of a
+ * file that parses are reported together, each with file and line.
+ */
+#ifndef XENRES_SIM_SCENARIO_H
+#define XENRES_SIM_SCENARIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/message.h"
+
+enum {
+    SCENARIO_FILE_BYTES_MAX = 1 << 20,
+    SCENARIO_DOMAINS_MAX = 512,
+    SCENARIO_EVENTS_MAX = 1024,
+    SCENARIO_FAULTS_MAX = 256,
+    SCENARIO_IOREQ_SERVERS_MAX = 8,
+    SCENARIO_GRANT_FRAMES_MAX = 16384,
+    SCENARIO_NO_DOMAIN = 0xffffffff,
+};
+
+struct scenario_host {
+    char xen_version[MESSAGE_VERSION_BYTES];
+    uint8_t uuid[UUID_BYTES];
+    uint32_t cpus;
+    uint64_t memory_mib;
+    bool stats_table;           /* the hypervisor shares run times */
+    bool stats_busy;            /* the entry of vCPU 0 is always being written */
+};
+
+struct scenario_ioreq {
+    bool exists, buffered;
+    bool in_stub_domain;        /* emulated elsewhere: EPERM for us */
+    uint32_t requests_per_second;
+};
+
+struct scenario_domain {
+    char title[64];             /* what events and faults call it */
+    char name[MESSAGE_NAME_BYTES];
+    uint8_t uuid[UUID_BYTES];
+    uint16_t domid;
+    bool present;               /* from the start */
+    uint32_t type, state;       /* enum domain_type, domain_state */
+    uint32_t vcpus, max_vcpus;
+    uint64_t memory_mib;
+    uint32_t cpu_percent;       /* of each vCPU */
+    uint32_t grant_version, grant_frames, grant_frames_max, grant_entries;
+    uint32_t grant_changes_per_second;
+    uint32_t vmtrace_kib;
+    struct scenario_ioreq ioreq[SCENARIO_IOREQ_SERVERS_MAX];
+};
+
+enum scenario_action {
+    SCENARIO_CREATE, SCENARIO_DESTROY, SCENARIO_REBOOT, SCENARIO_RESTORE, SCENARIO_SHUTDOWN,
+    SCENARIO_PAUSE, SCENARIO_UNPAUSE, SCENARIO_RENAME, SCENARIO_REWRITE_NAME, SCENARIO_REMOVE_NAME,
+    SCENARIO_GROW, SCENARIO_SET_VERSION, SCENARIO_CHANGE, SCENARIO_LOSE_PAGES,
+};
+
+struct scenario_event {
+    uint64_t at_ms;             /* after the start; where `step` is 0 */
+    uint32_t step;              /* at the n-th SIGUSR1 */
+    enum scenario_action action;
+    uint32_t domain;            /* index */
+    uint32_t value;
+    char text[MESSAGE_NAME_BYTES];
+};
+
+enum scenario_operation {
+    SCENARIO_OP_LIST, SCENARIO_OP_FIND, SCENARIO_OP_NAME, SCENARIO_OP_SIZE, SCENARIO_OP_MAP,
+    SCENARIO_OP_VCPU_INFO, SCENARIO_OP_COUNT
+};
+
+enum scenario_effect {
+    SCENARIO_FAIL,              /* with `errnum` */
+    SCENARIO_WRONG_SIZE,        /* size: `value` frames in use, and as many at most */
+    SCENARIO_DIES,              /* the call succeeds, and the domain is destroyed right after */
+    SCENARIO_PAGES_LOST,        /* map succeeds, and touching the pages is a SIGBUS */
+};
+
+struct scenario_fault {
+    enum scenario_operation operation;
+    enum scenario_effect effect;
+    int errnum;
+    uint32_t value;
+    uint32_t domain;            /* index, or SCENARIO_NO_DOMAIN: calls about any */
+    uint64_t first_call, call_count;    /* of the calls that match, counted from 1 */
+};
+
+struct scenario {
+    uint64_t seed;
+    struct scenario_host host;
+    uint32_t domain_count, event_count, fault_count;
+    struct scenario_domain domains[SCENARIO_DOMAINS_MAX];
+    struct scenario_event events[SCENARIO_EVENTS_MAX];  /* in the order of the file */
+    struct scenario_fault faults[SCENARIO_FAULTS_MAX];
+};
+
+/* `path` NULL: the built-in scenario of the demo. */
+int scenario_load(const char *path, struct scenario **out, struct failure *f);
+int scenario_parse(const char *text, const char *name, struct scenario **out, struct failure *f);
+void scenario_free(struct scenario *s);
+
+/* The built-in one, as text. */
+extern const char scenario_builtin[];
+
+#endif

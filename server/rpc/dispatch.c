@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * Everything that is common to all methods, in this order: decode, prepare, quota, resolve, decide,
+ * ask, take. The handler of the method is called by it, and decides nothing of this.
+ *
+ * Functions that return true have answered the exchange; after false it is not theirs any more.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "proto/wire/wire.h"
+#include "server/rpc/method.h"
+#include "server/rpc/state.h"
+
+static bool ask(struct exchange *x);
+
+static int decode(struct exchange *x)
+{
+    const struct method *m = x->call.method;
+    size_t max_bytes = x->rpc->options.request_max_bytes;
+    const struct wire_limits limits = {
+        .len_max_bytes = max_bytes,
+        .elements_max = EXCHANGE_ELEMENTS_MAX,
+        .memory_max_bytes = max_bytes * EXCHANGE_UNPACKED_FACTOR + 65536,
+    };
+
+    if (m->kind != METHOD_CONNECT) {
+        return 0;
+    }
+    int result = wire_unpack(m->request, x->body.data, x->body.len_bytes, &limits, &x->message,
+                             &x->failure);
+
+    if (result == 0) {
+        x->call.request = x->message;
+    }
+    return result;
+}
+
+static struct policy *current_policy(struct rpc *rpc)
+{
+    pthread_mutex_lock(&rpc->lock);
+    struct policy *policy = policy_ref(rpc->policy);
+
+    pthread_mutex_unlock(&rpc->lock);
+    return policy;
+}
+
+static bool allows(const struct call *c, const struct domain_identity *domain, int type,
+                   enum action action)
+{
+    const struct policy_question q = {
+        .who = c->who, .domain = domain, .type = type, .action = action};
+
+    return policy_decide(c->policy, &q).allowed;
+}
+
+/* A domain of which the caller may do nothing at all does not exist for it. */
+static bool is_visible(void *arg, const struct domain_identity *domain)
+{
+    const struct call *c = arg;
+
+    if (allows(c, domain, -1, c->method->action)) {
+        return true;
+    }
+    for (int action = 0; action < ACTION_COUNT; action++) {
+        if (allows(c, domain, -1, (enum action)action)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The rule that decided is for the operator, never for the caller: it would tell what is there. */
+static int authorise(struct exchange *x)
+{
+    const struct call *c = &x->call;
+    const struct policy_question q = {
+        .who = c->who,
+        .domain = c->domain != NULL ? &c->identity : NULL,
+        .type = c->type,
+        .action = c->method->action,
+    };
+    struct policy_verdict verdict = policy_decide(c->policy, &q);
+    struct failure *f = &x->failure;
+
+    if (verdict.allowed) {
+        return 0;
+    }
+    log_debug("denied %s to %s from %s: rule %s", action_name(q.action), c->who->text,
+              x->head.peer_address, verdict.rule != NULL ? verdict.rule : "(none)");
+    const char *type = c->type >= 0 ? resource_type_name((uint32_t)c->type) : "any resource";
+    int result = failure_set(f, ERROR_PERMISSION_DENIED, "%s is not allowed on %s of %s%s",
+                             action_name(q.action), type, c->domain != NULL ? "domain " : "any domain",
+                             c->domain != NULL ? c->domain : "");
+
+    failure_cause(f, result, "no rule of the gateway's policy gives it to %s", c->who->text);
+    return failure_next(f, result, "ask the operator of the gateway for a rule that does");
+}
+
+static int check_incarnation(struct exchange *x)
+{
+    const struct call *c = &x->call;
+    uint8_t wanted[sizeof(c->identity.incarnation)];
+    struct failure *f = &x->failure;
+
+    if (c->incarnation[0] == '\0') {
+        return 0;
+    }
+    if (!text_to_hex(c->incarnation, wanted, sizeof(wanted))) {
+        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hexadecimal digits");
+
+        return failure_next(f, result, "copy it from an answer, or leave it out");
+    }
+    if (memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
+        return 0;
+    }
+    int result = failure_set(f, ERROR_ABORTED, "domain %s is not in the incarnation asked for",
+                             c->domain);
+
+    failure_cause(f, result, "it was restarted, or the gateway lost sight of it for a while");
+    return failure_next(f, result, "ask without an incarnation, and see whether it is the one meant");
+}
+
+static bool is_late(struct exchange *x)
+{
+    if (clock_monotonic_ns() < x->deadline_ns) {
+        return false;
+    }
+    failure_set(&x->failure, ERROR_DEADLINE_EXCEEDED, "the request's time was over before it began");
+    failure_next(&x->failure, 0, "allow more time");
+    return true;
+}
+
+static int take_quota(struct exchange *x, uint64_t bytes)
+{
+    int result = quota_take(x->rpc->options.quota, x->call.who, bytes, &x->failure);
+
+    x->quota_taken = result == 0;
+    x->quota_bytes = bytes;
+    return result;
+}
+
+static void give_quota(struct exchange *x)
+{
+    if (x->quota_taken) {
+        quota_give(x->rpc->options.quota, x->call.who, x->quota_bytes);
+        x->quota_taken = false;
+    }
+}
+
+/* The slot turned out larger than was known before: "all frames", status frames. */
+static int charge_slot(struct exchange *x)
+{
+    size_t len_bytes = 0;
+
+    if (x->call.slot != NULL) {
+        (void)mapper_slot_bytes(x->call.slot, &len_bytes);
+    }
+    if (len_bytes <= x->quota_bytes) {
+        return 0;
+    }
+    give_quota(x);
+    return take_quota(x, len_bytes);
+}
+
+static void drop_slot(struct exchange *x)
+{
+    mapper_slot_unref(x->call.slot);
+    x->call.slot = NULL;
+}
+
+void dispatch_done(struct exchange *x)
+{
+    drop_slot(x);
+    give_quota(x);
+}
+
+/* The domain is known, or it is not: goes on to the mapper. */
+static bool resolved(struct exchange *x)
+{
+    struct call *c = &x->call;
+    struct resolver_request *q = &x->resolving;
+    bool other = x->retried && !domain_identity_equal(&c->identity, &q->domain);
+
+    if (q->result != 0) {
+        x->failure = q->failure;
+        return true;
+    }
+    if (x->retry_if_other && !other) {
+        return true;            /* what the mapper said of it stands */
+    }
+    x->failure.code = 0;
+    c->identity = q->domain;
+    return authorise(x) != 0 || check_incarnation(x) != 0 || ask(x);
+}
+
+static void ready(struct exchange *x)
+{
+    x->on_ready(x->on_ready_arg);
+}
+
+static void on_resolved(void *arg)
+{
+    struct exchange *x = arg;
+
+    if (resolved(x)) {
+        ready(x);
+    }
+}
+
+static bool resolve(struct exchange *x, bool anew)
+{
+    struct resolver_request *q = &x->resolving;
+
+    q->filter = (struct domain_filter){.visible = is_visible, .arg = &x->call};
+    q->deadline_ns = x->deadline_ns;
+    q->anew = anew;
+    q->done = on_resolved;
+    q->arg = x;
+    return resolver_start(x->rpc->resolver, q) && resolved(x);
+}
+
+/* The mapper knows a domain otherwise than we resolved it: once more, from a list made after this.
+ * Of what Xen did not find (an ioreq server, a vCPU) only where the domain itself is another. */
+static bool is_to_be_retried(struct exchange *x, const struct failure *f)
+{
+    if (x->call.domain == NULL || x->retried) {
+        return false;
+    }
+    x->retry_if_other = f->code == ERROR_NOT_FOUND;
+    return f->code == ERROR_ABORTED || (f->code == ERROR_NOT_FOUND && f->xen_errno != ENOENT);
+}
+
+static bool failed(struct exchange *x, const struct failure *f)
+{
+    struct call *c = &x->call;
+
+    if (c->answer_optional) {
+        c->answer_failure = *f;
+        return true;
+    }
+    x->failure = *f;
+    if (!is_to_be_retried(x, f)) {
+        return true;
+    }
+    x->retried = true;
+    return resolve(x, true);
+}
+
+/* Keeps the answer beyond the call that brings it. */
+static bool keep(struct exchange *x, const struct mapper_result *result)
+{
+    struct call *c = &x->call;
+    size_t len_bytes = message_size(result->answer->head.type);
+    void *copy = pool_alloc(&c->pool, len_bytes);
+
+    if (copy == NULL) {
+        failure_set(&x->failure, ERROR_RESOURCE_EXHAUSTED, "no memory for the mapper's answer");
+        return true;
+    }
+    c->answer = memcpy(copy, result->answer, len_bytes);
+    if (result->slot != NULL) {
+        c->slot = mapper_slot_ref(result->slot);
+    }
+    (void)charge_slot(x);       /* a refusal is in x->failure then */
+    return true;
+}
+
+static bool answered(struct exchange *x, const struct mapper_result *result)
+{
+    const struct handler *handler = x->call.method->handler;
+
+    if (result->failure != NULL) {
+        return failed(x, result->failure);
+    }
+    if (handler->take == NULL) {
+        return keep(x, result);
+    }
+    return handler->take(&x->call, result->answer) == HANDLER_DONE || ask(x);
+}
+
+static void on_answer(void *arg, const struct mapper_result *result)
+{
+    struct exchange *x = arg;
+
+    if (answered(x, result)) {
+        ready(x);
+    }
+}
+
+static bool ask(struct exchange *x)
+{
+    struct call *c = &x->call;
+    uint64_t deadline_ns = x->deadline_ns;
+    struct failure f = {0};
+    union message m;
+
+    if (c->answer_within_ms > 0) {
+        uint64_t within_ns = clock_monotonic_ns() + c->answer_within_ms * CLOCK_NS_PER_MS;
+
+        deadline_ns = within_ns < deadline_ns ? within_ns : deadline_ns;
+    }
+    memset(&m, 0, sizeof(struct message_snapshot));     /* the largest request */
+    c->method->handler->ask(c, &m);
+    int result = mapper_client_call(x->rpc->options.mapper, &m, deadline_ns, on_answer, x, &f);
+
+    return result != 0 && failed(x, &f);
+}
+
+/* What an explicit number of frames will hold of the arena: no more than one slot can. */
+static uint64_t arena_bytes(const struct exchange *x)
+{
+    struct message_hello_answer hello;
+
+    if (x->call.arena_bytes == 0 || !mapper_client_hello(x->rpc->options.mapper, &hello)) {
+        return 0;
+    }
+    return x->call.arena_bytes < hello.slot_max_bytes ? x->call.arena_bytes : hello.slot_max_bytes;
+}
+
+bool dispatch_run(struct exchange *x)
+{
+    struct call *c = &x->call;
+
+    c->policy = current_policy(x->rpc);
+    c->mapper = x->rpc->options.mapper;
+    c->seal = x->rpc->options.seal;
+    if (decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
+        take_quota(x, arena_bytes(x)) != 0) {
+        return true;
+    }
+    if (c->domain == NULL) {
+        return authorise(x) != 0 || ask(x);
+    }
+    if (domain_spelling_parse(c->domain, &x->resolving.spelling, &x->failure) != 0) {
+        return true;
+    }
+    return resolve(x, false);
+}

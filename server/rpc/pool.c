@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/rpc/pool.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = _Alignof(max_align_t), CHUNK_BYTES = 8192 };
+
+struct pool_chunk {
+    struct pool_chunk *next;
+    max_align_t bytes[];
+};
+
+void pool_init(struct pool *p, void *first, size_t first_bytes, size_t max_bytes)
+{
+    *p = (struct pool){.at = first, .left_bytes = first_bytes, .max_bytes = max_bytes};
+}
+
+void pool_done(struct pool *p)
+{
+    while (p->chunks != NULL) {
+        struct pool_chunk *next = p->chunks->next;
+
+        free(p->chunks);
+        p->chunks = next;
+    }
+    p->at = NULL;
+    p->left_bytes = 0;
+}
+
+static bool grow(struct pool *p, size_t size_bytes)
+{
+    size_t bytes = size_bytes > CHUNK_BYTES ? size_bytes : CHUNK_BYTES;
+
+    if (p->failed || bytes > p->max_bytes - p->taken_bytes) {
+        return false;
+    }
+    struct pool_chunk *chunk = malloc(offsetof(struct pool_chunk, bytes) + bytes);
+
+    if (chunk == NULL) {
+        return false;
+    }
+    chunk->next = p->chunks;
+    p->chunks = chunk;
+    p->at = (unsigned char *)chunk->bytes;
+    p->left_bytes = bytes;
+    p->taken_bytes += bytes;
+    return true;
+}
+
+static void *fail(struct pool *p)
+{
+    p->failed = true;
+    return NULL;
+}
+
+void *pool_alloc(struct pool *p, size_t size_bytes)
+{
+    if (size_bytes > SIZE_MAX - ALIGNMENT) {
+        return fail(p);
+    }
+    size_t rounded = (size_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+
+    if (rounded > p->left_bytes && !grow(p, rounded)) {
+        return fail(p);
+    }
+    void *memory = p->at;
+
+    p->at += rounded;
+    p->left_bytes -= rounded;
+    return memset(memory, 0, size_bytes);
+}
+
+void *pool_array(struct pool *p, size_t count, size_t size_bytes)
+{
+    size_t bytes;
+
+    return __builtin_mul_overflow(count, size_bytes, &bytes) ? fail(p) : pool_alloc(p, bytes);
+}
+
+static char empty[1];
+
+char *pool_string(struct pool *p, const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = pool_alloc(p, len + 1);
+
+    return copy != NULL ? memcpy(copy, text, len + 1) : empty;
+}
+
+char *pool_printf(struct pool *p, const char *format, ...)
+{
+    va_list args;
+    char text[2048];
+
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof(text)) {
+        fail(p);
+        return empty;
+    }
+    return pool_string(p, text);
+}

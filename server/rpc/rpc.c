@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/rpc/rpc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "server/rpc/state.h"
+
+int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f)
+{
+    assert(options->mapper != NULL && options->policy != NULL && options->quota != NULL &&
+           options->seal != NULL && options->request_timeout_ms > 0 &&
+           options->request_max_bytes > 0 && options->response_max_bytes > 0);
+    struct rpc *rpc = calloc(1, sizeof(*rpc));
+
+    if (rpc == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the services");
+    }
+    int result = resolver_new(options->mapper, &rpc->resolver, f);
+
+    if (result != 0) {
+        free(rpc);
+        return result;
+    }
+    rpc->options = *options;
+    atomic_init(&rpc->exchanges, 0);
+    pthread_mutex_init(&rpc->lock, NULL);
+    rpc->policy = policy_ref(options->policy);
+    *out = rpc;
+    return 0;
+}
+
+void rpc_set_policy(struct rpc *rpc, struct policy *policy)
+{
+    struct policy *fresh = policy_ref(policy);
+
+    pthread_mutex_lock(&rpc->lock);
+    struct policy *old = rpc->policy;
+
+    rpc->policy = fresh;
+    pthread_mutex_unlock(&rpc->lock);
+    policy_unref(old);
+}
+
+void rpc_free(struct rpc *rpc)
+{
+    if (rpc == NULL) {
+        return;
+    }
+    assert(atomic_load(&rpc->exchanges) == 0);
+    resolver_free(rpc->resolver);
+    policy_unref(rpc->policy);
+    pthread_mutex_destroy(&rpc->lock);
+    free(rpc);
+}
+
+void rpc_domains_changed(struct rpc *rpc, uint64_t generation)
+{
+    (void)generation;   /* any: what was listed before now is not relied upon */
+    resolver_changed(rpc->resolver);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* The handlers, for the method table. One file for each service of the API, and for the frames. */
+#ifndef XENRES_RPC_SERVICES_H
+#define XENRES_RPC_SERVICES_H
+
+#include "server/rpc/call.h"
+
+extern const struct handler host_service_get_host;
+extern const struct handler host_service_list_domains;
+extern const struct handler resource_service_list_resources;
+extern const struct handler resource_service_get_snapshot;
+extern const struct handler inspect_service_get_grant_table;
+extern const struct handler inspect_service_get_ioreq_server;
+extern const struct handler inspect_service_get_vcpu_stats;
+extern const struct handler frames_handler;
+
+#endif

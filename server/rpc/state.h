@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What rpc's own files know of the services and of an exchange: rpc.c makes the one, exchange.c the
+ * other, dispatch.c runs it. Nobody else includes this.
+ *
+ * An exchange belongs to one thread at a time: to its connection's until exchange_run() has handed
+ * it to the resolver or the mapper client, to the mapper's thread until `on_ready`, then to its
+ * connection's again. Those hand it over under locks of their own.
+ */
+#ifndef XENRES_RPC_STATE_H
+#define XENRES_RPC_STATE_H
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "common/buffer.h"
+#include "server/resource/resolver.h"
+#include "server/rpc/call.h"
+#include "server/rpc/rpc.h"
+
+enum {
+    EXCHANGE_FIRST_BYTES = 2048,            /* of the pool, within the exchange */
+    EXCHANGE_POOL_MAX_BYTES = 64 << 20,     /* beside those: a whole page of decoded grants */
+    EXCHANGE_ELEMENTS_MAX = 4096,           /* fields in a request message */
+    EXCHANGE_UNPACKED_FACTOR = 8,           /* memory of an unpacked request, by its size */
+};
+
+struct rpc {
+    struct rpc_options options;
+    struct resolver *resolver;
+    atomic_uint exchanges;
+    pthread_mutex_t lock;       /* of `policy`: held to count, no longer */
+    struct policy *policy;
+};
+
+struct exchange {
+    struct rpc *rpc;
+    struct exchange_head head;
+    struct call call;
+    struct uri uri;
+    struct buffer body;
+    size_t body_max_bytes;              /* 0: the reply stands */
+    ProtobufCMessage *message;          /* the request, unpacked */
+    uint64_t deadline_ns;
+
+    struct resolver_request resolving;
+    bool retried;                       /* resolved anew, because the mapper knew better */
+    bool retry_if_other;                /* … and asked again only where it is another domain now */
+    bool quota_taken;
+    uint64_t quota_bytes;
+
+    void (*on_ready)(void *arg);
+    void *on_ready_arg;
+    struct failure failure;             /* code 0: none */
+    int http_status;                    /* 0: that of the failure */
+    bool built;                         /* `reply` is */
+    struct exchange_reply reply;
+    struct buffer reply_body;
+    alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
+};
+
+/* Runs the exchange as far as it goes without waiting. True: it is answered, by `failure` or by what
+ * is in `call`. False: it goes on by itself, and calls on_ready. */
+bool dispatch_run(struct exchange *x);
+
+/* Gives back what is held for the mapper's answer. */
+void dispatch_done(struct exchange *x);
+
+#endif

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# The harness itself: whatever goes wrong in a test is seen, counted, and cleaned up after.
+# shellcheck source=tests/lib/functions.sh
+. "$(dirname "$0")/../lib/functions.sh"
+
+mkdir -p "$work/build"
+
+script() { # NAME; the body on standard input
+    { echo '#!/bin/bash'; cat; } >"$work/$1.sh"
+    chmod +x "$work/$1.sh"
+}
+
+run() { # EXPECTED-STATUS EXPECTED-LAST-LINE TEST...: what it said is then in $work/said
+    local status=$1 line=$2
+    shift 2
+    fails "$status" env -u TMPDIR "$top/tests/lib/run.sh" "$work/build" "$@"
+    same "$(tail -n 1 "$work/said")" "$line" "closing line" || { cat "$work/said"; return 1; }
+}
+
+script good <<<'echo "ok 1 - a"; echo "ok 2 - b # SKIP no tool"; echo 1..2'
+script bad <<<'echo "ok 1 - a"; echo "not ok 2 - b"; echo "# detail"; echo 1..2; exit 1'
+script short <<<'echo "ok 1 - a"; echo 1..2'
+script status <<<'echo "ok 1 - a"; echo 1..1; exit 3'
+script signal <<<'echo "ok 1 - a"; kill -SEGV $$'
+script plain <<<'exit 0'
+script all_skipped <<<'echo "1..0 # SKIP needs a thing"; exit 77'
+script slow <<<'# time-limit: 1
+echo "ok 1 - a"; exec sleep 300'
+script leaves <<<'sleep 300 & echo $! >'"$work"'/left; echo "ok 1 - a"; echo 1..1'
+script dies <<E2
+. "$top/tests/lib/functions.sh"
+check first true
+false
+check never true
+E2
+script hooks <<E2
+. "$top/tests/lib/functions.sh"
+cleanup touch "$work/first-hook"
+start daemon sleep 300
+echo "\${pid[daemon]} \$work" >"$work/daemon"
+exit 5
+E2
+script reports <<E2
+. "$top/tests/lib/functions.sh"
+start daemon echo "==1==ERROR: AddressSanitizer: heap-use-after-free"
+check one gone "\${pid[daemon]}" 5
+E2
+
+everything_fine() { run 0 "1 passed, 0 failed, 1 skipped" "$work/good.sh"; contains "$(cat "$work/said")" "b: no tool"; }
+skips_fail_in_ci() { CI=true run 1 "1 passed, 0 failed, 1 skipped" "$work/good.sh"; }
+a_failure() { run 1 "1 passed, 1 failed, 0 skipped" "$work/bad.sh"; contains "$(cat "$work/said")" "# detail"; }
+too_few_tests() { run 1 "1 passed, 1 failed, 0 skipped" "$work/short.sh"; }
+a_status() { run 1 "1 passed, 1 failed, 0 skipped" "$work/status.sh"; }
+a_signal() { run 1 "1 passed, 1 failed, 0 skipped" "$work/signal.sh"; contains "$(cat "$work/said")" "signal 11"; }
+a_plain_program() { run 0 "1 passed, 0 failed, 0 skipped" "$work/plain.sh"; }
+a_skipped_script() { run 0 "0 passed, 0 failed, 1 skipped" "$work/all_skipped.sh"; contains "$(cat "$work/said")" "needs a thing"; }
+a_slow_one() { run 1 "1 passed, 1 failed, 0 skipped" "$work/slow.sh"; }
+a_missing_one() { run 1 "0 passed, 1 failed, 0 skipped" "$work/none.sh"; }
+no_test_at_all() { run 1 "0 passed, 0 failed, 0 skipped"; }
+a_process_left() {
+    run 1 "1 passed, 1 failed, 0 skipped" "$work/leaves.sh"
+    gone "$(cat "$work/left")" 5
+}
+a_script_that_dies() { run 1 "1 passed, 1 failed, 0 skipped" "$work/dies.sh"; }
+hooks_run_whatever_happens() {
+    local number folder
+    run 1 "0 passed, 1 failed, 0 skipped" "$work/hooks.sh"
+    [ -e "$work/first-hook" ]
+    read -r number folder <"$work/daemon"
+    gone "$number" 5
+    [ ! -e "$folder" ]
+}
+a_sanitizers_report() { run 1 "1 passed, 1 failed, 0 skipped" "$work/reports.sh"; }
+several_add_up() { run 1 "4 passed, 1 failed, 1 skipped" "$work/good.sh" "$work/bad.sh" "$work/plain.sh" "$work/plain.sh"; }
+
+unset CI
+check "results are counted, skips with their reason" everything_fine
+check "with CI=true what is skipped is a failure" skips_fail_in_ci
+check "a failure is counted and shown" a_failure
+check "fewer tests than planned are a failure" too_few_tests
+check "a status without a failed test is a failure" a_status
+check "a signal is a failure" a_signal
+check "a program without results counts by its status" a_plain_program
+check "a script may be skipped as a whole" a_skipped_script
+check "a test that takes too long is a failure" a_slow_one
+check "a test that is not there is a failure" a_missing_one
+check "no test at all is a failure" no_test_at_all
+check "a process that is left behind is a failure, and is ended" a_process_left
+check "a script that dies on the way is a failure" a_script_that_dies
+check "clean-up hooks run whatever happens" hooks_run_whatever_happens
+check "a sanitizer's report in a daemon's log is a failure" a_sanitizers_report
+check "results of several tests add up" several_add_up

@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# What holds for every file of ours: a licence header, a length that can be reviewed, no forbidden
+# functions, no notes to ourselves, no names that say nothing.
+# shellcheck source=tests/lib/functions.sh
+. "$(dirname "$0")/../lib/functions.sh"
+
+max_lines=600
+max_columns=110 # to aim at: 100
+
+files() { # NAME-PATTERN...: of the source tree
+    local pattern first=yes arguments=()
+    for pattern in "$@"; do
+        [ "$first" = yes ] || arguments+=(-o)
+        arguments+=(-name "$pattern")
+        first=no
+    done
+    cd "$top"
+    find . \( -name .git -o -path ./build \) -prune -o -type f \( "${arguments[@]}" \) -print | sort
+}
+
+program_code() {
+    files '*.[ch]' | grep -E '^\./(common|proto|auth|server|client)/'
+}
+
+no_file_is_too_long() {
+    local file lines wrong=0
+    for file in $(files '*.[ch]' '*.sh' '*.def' '*.proto' '*.py' Makefile); do
+        lines=$(wc -l <"$top/$file")
+        [ "$lines" -le "$max_lines" ] || { echo "$file: $lines lines, at most $max_lines"; wrong=1; }
+    done
+    return "$wrong"
+}
+
+every_file_says_its_licence() {
+    local file wrong=0
+    for file in $(files '*.[chS]' '*.sh' '*.def' '*.proto' '*.py' '*.map' Makefile); do
+        head -n 4 "$top/$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' &&
+            head -n 4 "$top/$file" | grep -q 'Copyright (C) 2026 The xenresd authors' ||
+            { echo "$file: no licence header in its first lines"; wrong=1; }
+    done
+    return "$wrong"
+}
+
+lines_fit_the_width() {
+    local said
+    # Characters, not bytes.
+    said=$(cd "$top" && program_code | LC_ALL=C.UTF-8 xargs grep -nP "^.{$((max_columns + 1)),}" || true)
+    same "$said" "" "lines of more than $max_columns columns"
+}
+
+forbidden_functions_are_not_called() {
+    # Without a bound, without an error, with a shell, or with a process-wide state.
+    local words='strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atoll|atof|strtok|alloca|system|popen'
+    words+='|mktemp|tmpnam|setlocale|longjmp|localtime|gmtime|asctime|ctime|rand|srand'
+    local file wrong=0
+    for file in $(program_code); do # without its comments
+        "$cc" -fpreprocessed -dD -E -P "$top/$file" 2>/dev/null | grep -P "(?<![\w.>\"])($words)\s*\(" |
+            sed "s|^|$file: |" && wrong=1
+    done
+    return "$wrong"
+}
+
+assertions_are_never_off() {
+    same "$(cd "$top" && { program_code; echo Makefile; } | xargs grep -n NDEBUG || true)" ""
+}
+
+no_notes_to_ourselves() {
+    local mark said
+    mark='TO''DO|FIX''ME|XX''X\b|HA''CK\b' # in parts, or this line were one
+    said=$(cd "$top" && files '*.[ch]' '*.sh' '*.def' '*.proto' '*.md' Makefile |
+        xargs grep -nP "\b($mark)" || true)
+    same "$said" "" "notes"
+}
+
+names_say_something() {
+    same "$(files 'util*.[ch]' 'misc*.[ch]' 'helper*.[ch]')" "" "files named for nothing"
+}
+
+scripts_parse() {
+    local file wrong=0
+    for file in $(files '*.sh'); do
+        bash -n "$top/$file" || wrong=1
+    done
+    return "$wrong"
+}
+
+cc=${CC:-cc}
+requires "$cc"
+check "no file has more than $max_lines lines" no_file_is_too_long
+check "every file says its licence" every_file_says_its_licence
+check "lines fit in $max_columns columns" lines_fit_the_width
+check "forbidden functions are not called" forbidden_functions_are_not_called
+check "assertions are never off" assertions_are_never_off
+check "no notes to ourselves" no_notes_to_ourselves
+check "file names say something" names_say_something
+check "scripts parse" scripts_parse

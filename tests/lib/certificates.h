@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * Certificates for tests, right and wrong ones: what pki.c would never make. Every failure ends the
+ * test program: a test of a certificate that could not be made proves nothing.
+ */
+#ifndef XENRES_TESTS_CERTIFICATES_H
+#define XENRES_TESTS_CERTIFICATES_H
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/identity.h"
+
+#define CERTIFICATES_NOW_S INT64_C(2000000000)      /* 2033 */
+enum { CERTIFICATES_YEAR_S = 365 * 86400 };
+
+/* Extensions in the syntax of x509v3_config(5); NULL: without. */
+struct certificate_spec {
+    const char *common_name;            /* NULL: none */
+    size_t common_name_len;             /* 0: up to its NUL */
+    const char *second_common_name;
+    const char *constraints, *usage, *extended_usage, *names, *name_constraints;
+    const char *uri;                    /* a URI SAN of `uri_len` bytes, whatever they are */
+    size_t uri_len;
+    const char *key;                    /* "P-256" where NULL; a curve, "RSA-1024", "ED25519" */
+    bool sha1;
+    bool unknown_critical;              /* an extension that nobody knows, critical */
+    size_t huge_bytes;                  /* an extension of this length, not critical */
+    int64_t begin_s, end_s;             /* from CERTIFICATES_NOW_S; 0, 0: a year both ways */
+};
+
+/* A certificate with its key. */
+struct certificate {
+    X509 *x509;
+    EVP_PKEY *key;
+};
+
+static inline void certificates_must(bool holds, const char *what)
+{
+    if (!holds) {
+        (void)fprintf(stderr, "certificates.h: cannot make: %s\n", what);
+        abort();
+    }
+}
+#define CERTIFICATES_MUST(condition) certificates_must((condition), #condition)
+
+static inline EVP_PKEY *certificates_key(const char *kind)
+{
+    EVP_PKEY *key;
+
+    if (kind == NULL) {
+        kind = "P-256";
+    }
+    if (strncmp(kind, "RSA-", 4) == 0) {
+        key = EVP_RSA_gen((unsigned)strtoul(kind + 4, NULL, 10));
+    } else if (strcmp(kind, "ED25519") == 0) {
+        key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    } else {
+        key = EVP_EC_gen(kind);
+    }
+    CERTIFICATES_MUST(key != NULL);
+    return key;
+}
+
+static inline void certificates_extend(X509 *x509, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509_EXTENSION *extension;
+
+    if (value == NULL) {
+        return;
+    }
+    X509V3_set_ctx(&ctx, issuer, x509, NULL, NULL, 0);
+    extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    CERTIFICATES_MUST(extension != NULL && X509_add_ext(x509, extension, -1) == 1);
+    X509_EXTENSION_free(extension);
+}
+
+/* An extension of a private arc with `len` zero bytes. */
+static inline void certificates_extend_unknown(X509 *x509, bool critical, size_t len)
+{
+    ASN1_OBJECT *oid = OBJ_txt2obj("1.3.6.1.4.1.55555.1", 1);
+    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+    unsigned char *zeros = calloc(len, 1);
+    X509_EXTENSION *extension;
+
+    CERTIFICATES_MUST(zeros != NULL && ASN1_OCTET_STRING_set(value, zeros, (int)len) == 1);
+    extension = X509_EXTENSION_create_by_OBJ(NULL, oid, critical, value);
+    CERTIFICATES_MUST(extension != NULL && X509_add_ext(x509, extension, -1) == 1);
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(value);
+    ASN1_OBJECT_free(oid);
+    free(zeros);
+}
+
+static inline void certificates_uri(X509 *x509, const char *uri, size_t len)
+{
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *value = ASN1_IA5STRING_new();
+
+    CERTIFICATES_MUST(ASN1_STRING_set(value, uri, (int)len) == 1);
+    GENERAL_NAME_set0_value(name, GEN_URI, value);
+    CERTIFICATES_MUST(sk_GENERAL_NAME_push(names, name) > 0);
+    CERTIFICATES_MUST(X509_add1_ext_i2d(x509, NID_subject_alt_name, names, 0,
+                                        X509V3_ADD_APPEND) == 1);
+    GENERAL_NAMES_free(names);
+}
+
+static inline void certificates_subject(X509 *x509, const struct certificate_spec *spec)
+{
+    X509_NAME *subject = X509_get_subject_name(x509);
+    const char *names[] = { spec->common_name, spec->second_common_name };
+
+    for (size_t i = 0; i < 2; i++) {
+        int len = i == 0 && spec->common_name_len > 0 ? (int)spec->common_name_len : -1;
+
+        CERTIFICATES_MUST(names[i] == NULL ||
+                          X509_NAME_add_entry_by_NID(subject, NID_commonName, V_ASN1_UTF8STRING,
+                                                     (const unsigned char *)names[i], len, -1, 0) == 1);
+    }
+}
+
+/* `issuer` NULL: self-signed. */
+static inline struct certificate certificates_make(const struct certificate_spec *spec,
+                                                   const struct certificate *issuer)
+{
+    struct certificate made = { X509_new(), certificates_key(spec->key) };
+    const struct certificate *signer = issuer != NULL ? issuer : &made;
+    bool dated = spec->begin_s != 0 || spec->end_s != 0;
+    const EVP_MD *digest = spec->sha1 ? EVP_sha1() : EVP_sha256();
+    static long serial;
+
+    CERTIFICATES_MUST(X509_set_version(made.x509, X509_VERSION_3) == 1);
+    CERTIFICATES_MUST(ASN1_INTEGER_set(X509_get_serialNumber(made.x509), ++serial) == 1);
+    CERTIFICATES_MUST(ASN1_TIME_set(X509_getm_notBefore(made.x509),
+                                    CERTIFICATES_NOW_S + (dated ? spec->begin_s : -CERTIFICATES_YEAR_S)));
+    CERTIFICATES_MUST(ASN1_TIME_set(X509_getm_notAfter(made.x509),
+                                    CERTIFICATES_NOW_S + (dated ? spec->end_s : CERTIFICATES_YEAR_S)));
+    certificates_subject(made.x509, spec);
+    CERTIFICATES_MUST(X509_set_issuer_name(made.x509, X509_get_subject_name(signer->x509)) == 1);
+    CERTIFICATES_MUST(X509_set_pubkey(made.x509, made.key) == 1);
+    certificates_extend(made.x509, signer->x509, NID_basic_constraints, spec->constraints);
+    certificates_extend(made.x509, signer->x509, NID_key_usage, spec->usage);
+    certificates_extend(made.x509, signer->x509, NID_ext_key_usage, spec->extended_usage);
+    certificates_extend(made.x509, signer->x509, NID_subject_alt_name, spec->names);
+    certificates_extend(made.x509, signer->x509, NID_name_constraints, spec->name_constraints);
+    if (spec->uri != NULL) {
+        certificates_uri(made.x509, spec->uri, spec->uri_len);
+    }
+    if (spec->unknown_critical) {
+        certificates_extend_unknown(made.x509, true, 4);
+    }
+    if (spec->huge_bytes > 0) {
+        certificates_extend_unknown(made.x509, false, spec->huge_bytes);
+    }
+    if (EVP_PKEY_get_id(signer->key) == EVP_PKEY_ED25519) {
+        digest = NULL;
+    }
+    CERTIFICATES_MUST(X509_sign(made.x509, signer->key, digest) > 0);
+    return made;
+}
+
+static inline void certificates_free(struct certificate *c)
+{
+    X509_free(c->x509);
+    EVP_PKEY_free(c->key);
+}
+
+#define CERTIFICATE_AUTO __attribute__((cleanup(certificates_free))) struct certificate
+
+/* OPENSSL_free() releases the bytes. */
+static inline struct identity_der certificates_der(const struct certificate *c)
+{
+    unsigned char *bytes = NULL;
+    int len = i2d_X509(c->x509, &bytes);
+
+    CERTIFICATES_MUST(len > 0);
+    return (struct identity_der){ bytes, (size_t)len };
+}
+
+/* Anchors of these, which may not be authorities' at all: then NULL. */
+static inline struct trust *certificates_trust(const struct certificate *const *anchors, size_t count)
+{
+    BIO *pem = BIO_new(BIO_s_mem());
+    struct trust *trust = NULL;
+    char *bytes;
+    long len;
+
+    for (size_t i = 0; i < count; i++) {
+        CERTIFICATES_MUST(PEM_write_bio_X509(pem, anchors[i]->x509) == 1);
+    }
+    len = BIO_get_mem_data(pem, &bytes);
+    (void)trust_parse("anchors", bytes, (size_t)len, &trust, NULL);
+    BIO_free(pem);
+    return trust;
+}
+
+#endif

@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# Either program is killed, stopped, or told to end: what clients see meanwhile, and that it recovers.
+. "$(dirname "$0")/../lib/functions.sh"
+requires curl pgrep
+
+xenres() { "$BUILD/xenres" --timeout 20 "$@"; }
+
+mapper_pid() { pgrep -P "${pid[demo]}" -f xenresd-mapper-sim; }
+worker_pid() { pgrep -P "${pid[demo]}" -f -- --worker; }
+answers() { xenres domains >/dev/null 2>&1; }
+health() { curl -s --max-time 5 -o "$work/health" -w '%{http_code}' --unix-socket "$work/demo/health.sock" "http://h$1"; }
+is_health() { [ "$(health "$1")" = "$2" ]; }
+differs() { local now; now=$("$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
+
+# A request that waits for a mapper which is stopped; its status goes to a file.
+request_in_background() { # MAPPER
+    kill -STOP "$1"
+    { status=0; xenres snapshot 1 grant_table --count 1 >"$work/flight.out" 2>"$work/flight.err" || status=$?
+      echo "$status" >"$work/flight.status"; } &
+    flight=$!
+}
+
+is_waiting() { # the worker has its answer outstanding: the client sits in poll with a connection
+    [ -n "$(pgrep -P "$flight" -f snapshot)" ] && [ "$(health /healthz)" = 200 ]
+}
+
+a_killed_mapper_fails_what_is_in_flight_and_comes_back() {
+    local mapper
+    mapper=$(mapper_pid)
+    request_in_background "$mapper"
+    wait_until 5 is_waiting
+    kill -KILL "$mapper"
+    wait "$flight"
+    same "$(cat "$work/flight.status")" 24 "exit status (unavailable)"
+    contains "$(cat "$work/flight.err")" "next:" "what the client was told"
+    wait_until 10 answers
+    differs mapper_pid "$mapper"
+    same "$(health /readyz)" 200
+}
+
+a_killed_worker_comes_back_at_the_same_port() {
+    local worker mapper
+    worker=$(worker_pid)
+    mapper=$(mapper_pid)
+    kill -KILL "$worker"
+    wait_until 10 differs worker_pid "$worker"
+    wait_until 10 answers
+    differs mapper_pid "$mapper" # it ended with its peer, and gave back all that it held
+}
+
+a_stopped_mapper_delays_only_what_needs_it() {
+    local mapper
+    mapper=$(mapper_pid)
+    kill -STOP "$mapper"
+    same "$(health /healthz)" 200
+    xenres host >"$work/host"
+    fails 14 "$BUILD/xenres" --timeout 1 snapshot 1 grant_table --count 1
+    contains "$(cat "$work/said")" "next:"
+    fails 14 "$BUILD/xenres" --timeout 1 grants 1
+    same "$(health /healthz)" 200
+    kill -CONT "$mapper"
+    wait_until 10 answers
+    same "$(mapper_pid)" "$mapper" "the same mapper"
+}
+
+a_broken_policy_is_refused_and_the_old_one_stays() {
+    answers
+    cp "$work/demo/policy.conf" "$work/policy.good"
+    echo 'rule "x" { effect = perhaps }' >>"$work/demo/policy.conf"
+    kill -HUP "${pid[demo]}"
+    wait_until 5 grep -q 'reload refused' "$work/demo.log"
+    answers
+}
+
+is_denied() { # a policy that hides every domain leaves nothing to find
+    local status=0
+    xenres describe 1 grant_table >/dev/null 2>&1 || status=$?
+    [ "$status" -ne 0 ] && [ "$status" -ne 24 ]
+}
+
+a_new_policy_is_in_force_after_a_hangup() {
+    sed 's/xenres.demo\/operator/xenres.demo\/nobody/' "$work/policy.good" >"$work/demo/policy.conf"
+    kill -HUP "${pid[demo]}"
+    wait_until 5 grep -q 'reloaded' "$work/demo.log"
+    wait_until 5 is_denied
+    cp "$work/policy.good" "$work/demo/policy.conf"
+    kill -HUP "${pid[demo]}"
+    wait_until 5 answers
+}
+
+the_end_leaves_nothing() {
+    local worker mapper runtime
+    worker=$(worker_pid)
+    mapper=$(mapper_pid)
+    runtime=$(tr '\0' '\n' <"/proc/$worker/cmdline" | tail -n 1)
+    [ -S "$runtime" ]
+    stop demo TERM 10
+    ! kill -0 "$worker" 2>/dev/null
+    ! kill -0 "$mapper" 2>/dev/null
+    [ ! -e "$(dirname "$runtime")" ]
+}
+
+a_killed_supervisor_takes_both_along() {
+    local worker mapper
+    worker=$(worker_pid)
+    mapper=$(mapper_pid)
+    stop demo KILL 5 || true
+    gone "$worker" 10
+    gone "$mapper" 10
+}
+
+a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason() {
+    sed 's/^export .*/export domains=everything/' "$work/demo/export" >"$work/export.bad"
+    sed "s|$work/demo/export|$work/export.bad|" "$work/demo/xenresd.conf" >"$work/bad.conf"
+    fails 24 timeout 30 "$BUILD/xenresd" --config "$work/bad.conf"
+    contains "$(cat "$work/said")" "export.bad:"
+    contains "$(cat "$work/said")" "was never ready"
+}
+
+start_demo
+check "a killed mapper fails what is in flight, and comes back" a_killed_mapper_fails_what_is_in_flight_and_comes_back
+check "a killed worker comes back at the same port" a_killed_worker_comes_back_at_the_same_port
+check "a stopped mapper delays only what needs it" a_stopped_mapper_delays_only_what_needs_it
+check "a broken policy is refused, and the old one stays" a_broken_policy_is_refused_and_the_old_one_stays
+check "a new policy is in force after a hangup" a_new_policy_is_in_force_after_a_hangup
+the_end_leaves_nothing_and_ends() { the_end_leaves_nothing; }
+check "the end leaves nothing" the_end_leaves_nothing_and_ends
+unset "pid[demo]"
+start_demo
+check "a killed supervisor takes both along" a_killed_supervisor_takes_both_along
+unset "pid[demo]"
+check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason

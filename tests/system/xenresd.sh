@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# The command line of xenresd, and what it says of files with faults.
+. "$(dirname "$0")/../lib/functions.sh"
+
+xenresd=$BUILD/xenresd
+
+wrong_usage_is_status_2() {
+    fails 2 "$xenresd"
+    fails 2 "$xenresd" --config a --demo b
+    fails 2 "$xenresd" --config a extra
+    fails 2 "$xenresd" --listen 127.0.0.1:0 --config a
+    fails 2 "$xenresd" --bogus
+    contains "$(cat "$work/said")" "--help"
+}
+
+version_and_help_are_told() {
+    contains "$("$xenresd" --version)" "xenresd "
+    contains "$("$xenresd" --help)" "--config FILE"
+}
+
+the_manual_page_has_every_option_with_its_default() {
+    local name rest
+    while read -r name _ rest; do
+        grep -q "^\.It Va $name\$" "$top/docs/man/xenresd.conf.5" || { echo "no $name"; return 1; }
+        [[ $rest =~ ^([0-9]+)\ \(([0-9]+\ to\ [0-9]+\ [^\)]*)\) ]] || continue
+        grep -A3 "^\.It Va $name\$" "$top/docs/man/xenresd.conf.5" |
+            grep -qF "${BASH_REMATCH[2]}, default ${BASH_REMATCH[1]}." || { echo "$name: other bounds"; return 1; }
+    done < <("$xenresd" --options)
+    same "$(grep -c '^\.It Va' "$top/docs/man/xenresd.conf.5")" "$("$xenresd" --options | wc -l)" "count"
+}
+
+a_demo_s_files_have_no_faults() {
+    contains "$("$xenresd" --check --config "$work/demo/xenresd.conf")" "no faults"
+}
+
+every_fault_is_told_with_its_line() {
+    printf 'server {\n  listen = "x"\n  listen = "y"\n}\nlimits {\n  threads = 99\n}\n' >"$work/bad.conf"
+    fails 13 "$xenresd" --check --config "$work/bad.conf"
+    contains "$(cat "$work/said")" "$work/bad.conf:3: server.listen is given twice, first in line 2"
+    contains "$(cat "$work/said")" "$work/bad.conf:6: limits.threads is 99; expected 0 to 16 threads"
+}
+
+missing_files_are_all_named() {
+    cat >"$work/missing.conf" <<END
+server { policy = "$work/no-policy" }
+tls { certificate = "$work/no-certificate"  key = "$work/no-key"  client_ca = "$work/no-ca" }
+END
+    "$xenresd" --check --config "$work/missing.conf" >"$work/said" 2>&1 && return 1
+    local name
+    for name in no-policy no-certificate no-key no-ca; do
+        contains "$(cat "$work/said")" "$name"
+    done
+}
+
+a_key_that_is_another_s_is_a_fault() {
+    sed "s|/server.key|/operator.key|" "$work/demo/xenresd.conf" >"$work/key.conf"
+    "$xenresd" --check --config "$work/key.conf" >"$work/said" 2>&1 && return 1
+    contains "$(cat "$work/said")" "key"
+}
+
+keys_are_for_their_owner_only() {
+    local key
+    for key in "$work"/demo/*.key; do
+        same "$(stat -c %a "$key")" 600 "$key"
+    done
+}
+
+start_demo
+check "wrong usage is status 2" wrong_usage_is_status_2
+check "version and help are told" version_and_help_are_told
+check "the manual page has every option with its default" the_manual_page_has_every_option_with_its_default
+check "a demonstration's files have no faults" a_demo_s_files_have_no_faults
+check "every fault is told with its line" every_fault_is_told_with_its_line
+check "missing files are all named" missing_files_are_all_named
+check "a key that is another's is a fault" a_key_that_is_another_s_is_a_fault
+check "keys are for their owner only" keys_are_for_their_owner_only

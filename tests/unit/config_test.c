@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/config.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/lib/unit.h"
+
+struct attempt {
+    struct config config;
+    struct buffer faults;
+    struct failure failure;
+    int result;
+};
+
+static void load(struct attempt *a, const char *text)
+{
+    char path[] = "/tmp/config_test.XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(close(fd), 0);
+    memset(a, 0, sizeof(*a));
+    buffer_init(&a->faults, 65536);
+    a->result = config_load(path, &a->config, &a->faults, &a->failure);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* The faults must hold `line`, the file's name cut away. */
+static void expect_fault(const char *text, const char *line)
+{
+    struct attempt a;
+
+    load(&a, text);
+    assert_int_equal(a.result, -ERROR_INVALID_ARGUMENT);
+    if (strstr(buffer_string(&a.faults), line) == NULL) {
+        fail_msg("expected \"%s\" in:\n%s", line, buffer_string(&a.faults));
+    }
+    buffer_done(&a.faults);
+}
+
+static void an_empty_file_is_all_defaults(void **state)
+{
+    struct attempt a;
+    struct config defaults;
+
+    (void)state;
+    load(&a, "");
+    config_defaults(&defaults);
+    assert_int_equal(a.result, 0);
+    assert_string_equal(a.config.server_listen, defaults.server_listen);
+    assert_int_equal(a.config.limits_connections, 1024);
+    assert_string_equal(a.config.mapper_program, "");
+    buffer_done(&a.faults);
+}
+
+static void what_is_given_is_taken(void **state)
+{
+    struct attempt a;
+
+    (void)state;
+    load(&a, "server { listen = \"127.0.0.1:1\" }\nlimits { threads = 16 connections = 200 }\n");
+    assert_int_equal(a.result, 0);
+    assert_string_equal(a.config.server_listen, "127.0.0.1:1");
+    assert_int_equal(a.config.limits_threads, 16);
+    assert_int_equal(a.config.limits_connections, 200);
+    buffer_done(&a.faults);
+}
+
+static void faults_name_their_line_and_what_was_expected(void **state)
+{
+    (void)state;
+    expect_fault("limits {\n threads = 17\n}\n", ":2: limits.threads is 17; expected 0 to 16 threads");
+    expect_fault("limits {\n\n threads = -1\n}\n", ":3: limits.threads is -1; expected 0 to 16");
+    expect_fault("limits {\n bogus = 1\n}\n", ":2: no such option 'bogus'");
+    expect_fault("bogus {\n}\n", ":1: no such option 'bogus'");
+    expect_fault("limits {\n threads = many\n}\n", ":2: invalid integer value for option 'threads'");
+    expect_fault("limits {\n threads = 1\n threads = 2\n}\n",
+                 ":3: limits.threads is given twice, first in line 2");
+    expect_fault("server {\n user = \"${HOME}\"\n}\n", ":2: ");
+    expect_fault("limits {\n threads = 1\n", "the file ends within");
+    expect_fault("limits {\n threads = 99999999999999999999\n}\n", ":2: ");
+}
+
+static void all_faults_are_told_at_once(void **state)
+{
+    struct attempt a;
+    unsigned lines = 0;
+
+    (void)state;
+    load(&a, "limits {\n threads = 17\n connections = 0\n idle_timeout_s = 0\n}\n");
+    assert_int_equal(a.result, -ERROR_INVALID_ARGUMENT);
+    for (const char *c = buffer_string(&a.faults); *c != '\0'; c++) {
+        lines += *c == '\n';
+    }
+    assert_int_equal(lines, 3);
+    buffer_done(&a.faults);
+}
+
+static void options_that_contradict_each_other_are_faults(void **state)
+{
+    (void)state;
+    expect_fault("mapper {\n arena_mib = 8\n slot_max_mib = 9\n}\n",
+                 ":3: mapper.slot_max_mib is 9; expected at most mapper.arena_mib (8)");
+    expect_fault("mapper { socket = \"\" }\n", "expected one of them");
+    expect_fault("mapper { scenario = \"x\" }\n", "expected mapper.program too");
+    expect_fault("limits { connections = 10 }\n", "expected at most limits.connections (10)");
+}
+
+static void a_text_of_the_greatest_length_passes_and_one_more_does_not(void **state)
+{
+    char text[CONFIG_TEXT_BYTES + 64], value[CONFIG_TEXT_BYTES + 1];
+    struct attempt a;
+
+    (void)state;
+    memset(value, 'x', sizeof(value));
+    value[CONFIG_TEXT_BYTES - 1] = '\0';
+    snprintf(text, sizeof(text), "server { policy = \"%s\" }\n", value);
+    load(&a, text);
+    assert_int_equal(a.result, 0);
+    assert_string_equal(a.config.server_policy, value);
+    buffer_done(&a.faults);
+    value[CONFIG_TEXT_BYTES - 1] = 'x';
+    value[CONFIG_TEXT_BYTES] = '\0';
+    snprintf(text, sizeof(text), "server { policy = \"%s\" }\n", value);
+    expect_fault(text, "server.policy has more than 511 bytes");
+}
+
+static void a_missing_file_is_not_found(void **state)
+{
+    struct config config;
+    struct failure f = { 0 };
+    BUFFER_AUTO faults;
+
+    (void)state;
+    buffer_init(&faults, 1000);
+    assert_int_equal(config_load("/nonexistent/file", &config, &faults, &f), -ERROR_NOT_FOUND);
+    assert_true(f.next_step[0] != '\0');
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_file_is_all_defaults),
+        cmocka_unit_test(what_is_given_is_taken),
+        cmocka_unit_test(faults_name_their_line_and_what_was_expected),
+        cmocka_unit_test(all_faults_are_told_at_once),
+        cmocka_unit_test(options_that_contradict_each_other_are_faults),
+        cmocka_unit_test(a_text_of_the_greatest_length_passes_and_one_more_does_not),
+        cmocka_unit_test(a_missing_file_is_not_found),
+    };
+
+    return UNIT_RUN(tests);
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/policy_rule.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/lib/unit.h"
+
+/* One identity pattern and one domain pattern: what a rule is to most tests here. */
+struct small_rule {
+    bool allow;
+    const char *identity;
+    enum domain_pattern_kind kind;
+    const char *name;
+    uint8_t uuid;               /* its first byte */
+    uint32_t types, actions;
+};
+
+static char *copy_of(const char *text)
+{
+    char *copy = strdup(text);
+
+    assert_non_null(copy);
+    return copy;
+}
+
+static void add_domain(struct policy_rule *rule, const struct small_rule *small)
+{
+    struct domain_pattern *pattern = &rule->domains[rule->domain_count++];
+
+    pattern->kind = small->kind;
+    pattern->uuid[0] = small->uuid;
+    pattern->name = small->kind == DOMAIN_PATTERN_NAME ? copy_of(small->name) : NULL;
+}
+
+static struct policy *policy_of(const struct small_rule *small, size_t count)
+{
+    struct policy_rule *rules = calloc(count + 1, sizeof *rules);
+    struct policy *policy = NULL;
+
+    assert_non_null(rules);
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "rule %zu", i);
+        rules[i] = (struct policy_rule){ .name = copy_of(name), .line = (unsigned)i + 1,
+                                         .allow = small[i].allow, .types = small[i].types,
+                                         .actions = small[i].actions };
+        rules[i].identities = calloc(1, sizeof(char *));
+        rules[i].domains = calloc(1, sizeof *rules[i].domains);
+        assert_true(rules[i].identities != NULL && rules[i].domains != NULL);
+        rules[i].identities[rules[i].identity_count++] = copy_of(small[i].identity);
+        add_domain(&rules[i], &small[i]);
+    }
+    assert_int_equal(policy_new(rules, count, &policy, NULL), 0);
+    return policy;
+}
+
+static const struct identity alice = { .text = "cn:alice" }, bob = { .text = "cn:bob" };
+static const struct domain_identity web = { .domid = 1, .name = "web-1", .uuid = { 7 } },
+                                    dom0 = { .domid = 0, .name = "Domain-0" },
+                                    nameless = { .domid = 2 },
+                                    cut = { .domid = 3, .name_cut = 1 };
+
+#define ALL_TYPES POLICY_ALL_TYPES
+#define ALL_ACTIONS POLICY_ALL_ACTIONS
+
+static struct policy_verdict decide(const struct small_rule *small, size_t count,
+                                    const struct identity *who, const struct domain_identity *domain,
+                                    int type)
+{
+    struct policy *policy = policy_of(small, count);
+    struct policy_question q = { .who = who, .domain = domain, .type = type, .action = ACTION_SNAPSHOT };
+    struct policy_verdict v = policy_decide(policy, &q);
+
+    if (v.rule != NULL) {       /* it lives no longer than the policy */
+        assert_memory_equal(v.rule, "rule ", 5);
+        assert_int_equal(v.line, strtoul(v.rule + 5, NULL, 10) + 1);
+        v.rule = "";
+    }
+    policy_unref(policy);
+    return v;
+}
+
+static bool allows(const struct small_rule *small, size_t count, const struct domain_identity *domain)
+{
+    return decide(small, count, &alice, domain, RESOURCE_GRANT_TABLE).allowed;
+}
+
+static void nothing_is_allowed_by_no_rule(void **state)
+{
+    struct policy_verdict v = decide(NULL, 0, &alice, &web, RESOURCE_GRANT_TABLE);
+
+    (void)state;
+    assert_false(v.allowed);
+    assert_null(v.rule);
+    assert_int_equal(v.line, 0);
+}
+
+static void a_rule_allows_what_it_says_and_no_more(void **state)
+{
+    const struct small_rule rule[] = { { true, "cn:al*", DOMAIN_PATTERN_NAME, "web-?", 0,
+                                         1 << RESOURCE_GRANT_TABLE, 1 << ACTION_SNAPSHOT } };
+    const struct domain_identity other = { .domid = 4, .name = "web-10" };
+    struct policy *policy = policy_of(rule, 1);
+    struct policy_question q = { &alice, &web, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT };
+
+    (void)state;
+    assert_true(policy_decide(policy, &q).allowed);
+    q.action = ACTION_LIST;
+    assert_false(policy_decide(policy, &q).allowed);
+    q = (struct policy_question){ &bob, &web, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT };
+    assert_false(policy_decide(policy, &q).allowed);
+    q = (struct policy_question){ &alice, &web, RESOURCE_IOREQ_SERVER, ACTION_SNAPSHOT };
+    assert_false(policy_decide(policy, &q).allowed);
+    q = (struct policy_question){ &alice, &other, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT };
+    assert_false(policy_decide(policy, &q).allowed);
+    policy_unref(policy);
+}
+
+static void deny_wins_in_any_order(void **state)
+{
+    const struct small_rule allow = { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS };
+    const struct small_rule deny = { false, "cn:alice", DOMAIN_PATTERN_UUID, NULL, 7,
+                                     1 << RESOURCE_GRANT_TABLE, 1 << ACTION_SNAPSHOT };
+    const struct small_rule first[] = { deny, allow }, last[] = { allow, deny };
+
+    (void)state;
+    assert_false(allows(first, 2, &web));
+    assert_false(allows(last, 2, &web));
+    assert_true(allows(first, 2, &nameless));
+    assert_true(decide(last, 2, &bob, &web, RESOURCE_GRANT_TABLE).allowed);
+    assert_true(decide(last, 2, &alice, &web, RESOURCE_IOREQ_SERVER).allowed);
+}
+
+static void dom0_is_allowed_by_its_name_alone(void **state)
+{
+    struct small_rule rule = { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS };
+
+    (void)state;
+    assert_false(allows(&rule, 1, &dom0));
+    rule.kind = DOMAIN_PATTERN_NAME;
+    rule.name = "*";
+    assert_false(allows(&rule, 1, &dom0));
+    rule.kind = DOMAIN_PATTERN_UUID;
+    assert_false(allows(&rule, 1, &dom0));
+    rule.kind = DOMAIN_PATTERN_DOM0;
+    assert_true(allows(&rule, 1, &dom0));
+    assert_false(allows(&rule, 1, &web));
+}
+
+static void dom0_is_denied_by_whatever_fits(void **state)
+{
+    struct small_rule rules[] = {
+        { true, "*", DOMAIN_PATTERN_DOM0, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+    };
+
+    (void)state;
+    assert_true(allows(rules, 1, &dom0));
+    assert_false(allows(rules, 2, &dom0));
+    rules[1].kind = DOMAIN_PATTERN_NAME;
+    rules[1].name = "Domain-*";
+    assert_false(allows(rules, 2, &dom0));
+    rules[1].name = "web-*";
+    assert_true(allows(rules, 2, &dom0));
+}
+
+static void a_name_that_is_not_known_is_allowed_by_no_name_pattern(void **state)
+{
+    const struct small_rule rule = { true, "*", DOMAIN_PATTERN_NAME, "*", 0, ALL_TYPES, ALL_ACTIONS };
+
+    (void)state;
+    assert_true(allows(&rule, 1, &web));
+    assert_false(allows(&rule, 1, &cut));
+    assert_false(allows(&rule, 1, &nameless));
+}
+
+static void a_name_that_is_not_known_dodges_no_deny_rule(void **state)
+{
+    const struct small_rule rules[] = {
+        { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_NAME, "vault-*", 0, ALL_TYPES, ALL_ACTIONS },
+    };
+
+    (void)state;
+    assert_true(allows(rules, 2, &web));
+    assert_false(allows(rules, 2, &cut));
+    assert_false(allows(rules, 2, &nameless));
+}
+
+static void any_type_is_one_that_is_allowed_and_not_denied(void **state)
+{
+    const struct small_rule rules[] = {
+        { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, 1 << 0 | 1 << 1, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_ALL, NULL, 0, 1 << 0, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_ALL, NULL, 0, 1 << 1, ALL_ACTIONS },
+    };
+
+    (void)state;
+    assert_true(decide(rules, 2, &alice, &web, -1).allowed);
+    assert_false(decide(rules, 3, &alice, &web, -1).allowed);
+}
+
+static void any_domain_is_denied_by_deny_rules_for_all_only(void **state)
+{
+    struct small_rule rules[] = {
+        { true, "*", DOMAIN_PATTERN_DOM0, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_NAME, "*", 0, ALL_TYPES, ALL_ACTIONS },
+    };
+
+    (void)state;
+    assert_true(allows(rules, 2, NULL));
+    rules[1].kind = DOMAIN_PATTERN_ALL;
+    assert_false(allows(rules, 2, NULL));
+    rules[1].types = 1 << RESOURCE_IOREQ_SERVER;
+    assert_true(allows(rules, 2, NULL));
+    assert_false(allows(NULL, 0, NULL));
+}
+
+static void what_is_no_type_or_nobody_is_denied(void **state)
+{
+    const struct small_rule rule = { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ~0U, ~0U };
+
+    (void)state;
+    assert_false(decide(&rule, 1, &alice, &web, RESOURCE_TYPE_COUNT).allowed);
+    assert_false(decide(&rule, 1, &alice, &web, -2).allowed);
+    assert_false(decide(&rule, 1, &alice, &web, 1000).allowed);
+    assert_false(decide(&rule, 1, NULL, &web, RESOURCE_GRANT_TABLE).allowed);
+}
+
+static void the_first_rule_that_decided_is_named(void **state)
+{
+    const struct small_rule rules[] = {
+        { true, "cn:bob", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+        { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+        { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_UUID, NULL, 7, ALL_TYPES, ALL_ACTIONS },
+        { false, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS },
+    };
+
+    (void)state;
+    assert_int_equal(decide(rules, 3, &alice, &web, -1).line, 2);
+    assert_int_equal(decide(rules, 5, &alice, &web, -1).line, 4);
+}
+
+static void action_names_come_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        assert_int_equal(action_from_name(action_name((enum action)i)), i);
+    }
+    assert_int_equal(action_from_name("trace"), -1);
+    assert_int_equal(action_from_name(""), -1);
+    assert_string_equal(action_name(ACTION_TRACE_CONTROL), "trace.control");
+}
+
+/* --- against an oracle ------------------------------------------------------------------------ */
+
+/* Small worlds, so that rules meet; the oracle spells the manual page out, a rule at a time. */
+static const char *const identity_globs[] = { "*", "cn:*", "cn:alice", "cn:b?b", "dns:*" };
+static const char *const name_globs[] = { "*", "web-*", "db", "Domain-0" };
+static const char *const names[] = { "web-1", "db", "Domain-0", "" };
+
+static uint64_t random_state = 42;
+
+static unsigned pick(unsigned count)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(random_state >> 33) % count;
+}
+
+static bool oracle_matches(const struct small_rule *r, const struct domain_identity *d)
+{
+    bool unknown = d->name_cut || strcmp(d->name, "") == 0;
+
+    if (r->allow) {
+        return (r->kind == DOMAIN_PATTERN_DOM0 && d->domid == 0) ||
+               (r->kind == DOMAIN_PATTERN_ALL && d->domid != 0) ||
+               (r->kind == DOMAIN_PATTERN_NAME && d->domid != 0 && !unknown && text_glob(r->name, d->name)) ||
+               (r->kind == DOMAIN_PATTERN_UUID && d->domid != 0 && r->uuid == d->uuid[0]);
+    }
+    return r->kind == DOMAIN_PATTERN_ALL || (r->kind == DOMAIN_PATTERN_DOM0 && d->domid == 0) ||
+           (r->kind == DOMAIN_PATTERN_NAME && (unknown || text_glob(r->name, d->name))) ||
+           (r->kind == DOMAIN_PATTERN_UUID && r->uuid == d->uuid[0]);
+}
+
+static bool oracle(const struct small_rule *rules, size_t count, const struct policy_question *q, int type)
+{
+    bool allowed = false, denied = false;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct small_rule *r = &rules[i];
+
+        if (text_glob(r->identity, q->who->text) && (r->types & 1U << type) != 0 &&
+            (r->actions & 1U << q->action) != 0 && oracle_matches(r, q->domain)) {
+            allowed |= r->allow;
+            denied |= !r->allow;
+        }
+    }
+    return allowed && !denied;
+}
+
+static bool oracle_any_domain(const struct small_rule *rules, size_t count,
+                              const struct policy_question *q, int type)
+{
+    bool allowed = false, denied = false;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct small_rule *r = &rules[i];
+
+        if (text_glob(r->identity, q->who->text) && (r->types & 1U << type) != 0 &&
+            (r->actions & 1U << q->action) != 0) {
+            allowed |= r->allow;
+            denied |= !r->allow && r->kind == DOMAIN_PATTERN_ALL;
+        }
+    }
+    return allowed && !denied;
+}
+
+static void random_rule(struct small_rule *r)
+{
+    *r = (struct small_rule){
+        .allow = pick(3) > 0,
+        .identity = identity_globs[pick(5)],
+        .kind = (enum domain_pattern_kind)pick(4),
+        .name = name_globs[pick(4)],
+        .uuid = (uint8_t)pick(3),
+        .types = pick(1U << RESOURCE_TYPE_COUNT),
+        .actions = pick(1U << ACTION_COUNT),
+    };
+}
+
+static void check_case(const struct policy *policy, const struct small_rule *rules, size_t count)
+{
+    struct domain_identity domain = { .domid = (uint16_t)pick(3), .uuid = { (uint8_t)pick(3) },
+                                      .name_cut = pick(4) == 0 };
+    struct policy_question q = { pick(2) ? &alice : &bob, &domain, (int)pick(5) - 1,
+                                 (enum action)pick(ACTION_COUNT) };
+    struct policy_question any = q;
+    bool expected = false, expected_any = false;
+
+    if (domain.name_cut == 0) {
+        strcpy(domain.name, names[pick(4)]);
+    }
+    any.domain = NULL;
+    for (int type = 0; type < RESOURCE_TYPE_COUNT; type++) {
+        if (q.type == -1 || q.type == type) {
+            expected |= oracle(rules, count, &q, type);
+            expected_any |= oracle_any_domain(rules, count, &q, type);
+        }
+    }
+    assert_int_equal(policy_decide(policy, &q).allowed, expected);
+    assert_int_equal(policy_decide(policy, &any).allowed, expected_any);
+    assert_true(!expected || expected_any);
+}
+
+static void it_decides_as_the_oracle_does_in_200000_cases(void **state)
+{
+    enum { POLICIES = 10000, CASES = 20, RULES_MAX = 8 };
+    unsigned allowed = 0;
+
+    (void)state;
+    for (int p = 0; p < POLICIES; p++) {
+        struct small_rule rules[RULES_MAX];
+        size_t count = pick(RULES_MAX + 1);
+        struct policy *policy;
+
+        for (size_t i = 0; i < count; i++) {
+            random_rule(&rules[i]);
+        }
+        policy = policy_of(rules, count);
+        for (int c = 0; c < CASES; c++) {
+            check_case(policy, rules, count);
+        }
+        allowed += policy_decide(policy, &(struct policy_question){ &alice, &web, -1, ACTION_LIST }).allowed;
+        policy_unref(policy);
+    }
+    assert_in_range(allowed, POLICIES / 20, POLICIES - POLICIES / 20);  /* the worlds have both */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_allowed_by_no_rule),
+        cmocka_unit_test(a_rule_allows_what_it_says_and_no_more),
+        cmocka_unit_test(deny_wins_in_any_order),
+        cmocka_unit_test(dom0_is_allowed_by_its_name_alone),
+        cmocka_unit_test(dom0_is_denied_by_whatever_fits),
+        cmocka_unit_test(a_name_that_is_not_known_is_allowed_by_no_name_pattern),
+        cmocka_unit_test(a_name_that_is_not_known_dodges_no_deny_rule),
+        cmocka_unit_test(any_type_is_one_that_is_allowed_and_not_denied),
+        cmocka_unit_test(any_domain_is_denied_by_deny_rules_for_all_only),
+        cmocka_unit_test(what_is_no_type_or_nobody_is_denied),
+        cmocka_unit_test(the_first_rule_that_decided_is_named),
+        cmocka_unit_test(action_names_come_back),
+        cmocka_unit_test(it_decides_as_the_oracle_does_in_200000_cases),
+    };
+
+    return UNIT_RUN(tests);
+}

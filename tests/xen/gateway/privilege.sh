@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# Sourced by gateway.sh: cases about what the two programs may do, by what the kernel says of them.
+
+# Every thread: a sandbox that one of them has missed is none.
+each_thread_has() { # NAME LINE...: of /proc/PID/status
+  local pid line
+  pid=$(deploy_pid "$1")
+  dom0_sh "cat /proc/$pid/task/*/status" | tr '\t' ' ' >"$work/status"
+  threads=$(grep -c '^Pid:' "$work/status")
+  shift
+  for line in "$@"; do
+    same "$(grep -cx "$line" "$work/status")" "$threads" "threads with \`$line\`"
+  done
+}
+
+no_capabilities=('CapInh: 0000000000000000' 'CapPrm: 0000000000000000' 'CapEff: 0000000000000000'
+  'CapAmb: 0000000000000000' 'NoNewPrivs: 1')
+
+open_files() { # NAME
+  dom0_sh "ls -l /proc/$(deploy_pid "$1")/fd" | sed -n 's/.* -> //p'
+}
+
+xenresd_has_no_privilege() {
+  local pid
+  pid=$(deploy_pid xenresd)
+  each_thread_has xenresd 'Uid: 990 990 990 990' 'Gid: 990 990 990 990' "${no_capabilities[@]}"
+  open_files xenresd >"$work/files"
+  cat "$work/files"
+  ! grep -E '/dev/xen|/dev/mem|/proc/xen|xenstore|/dev/kvm' "$work/files"
+  ! dom0 grep -E '/dev/xen|libxen' "/proc/$pid/maps"
+  # It cannot make itself what it is not: neither node is its to open.
+  refuses EACCES su xenresd -c "resmap domains"
+}
+
+mapper_has_group_access_only() {
+  each_thread_has mapper 'Uid: 991 991 991 991' "${no_capabilities[@]}"
+  same "$(sed -n 's/^Groups: *//p' "$work/status" | sort -u | tr -d '\n')" "992 " "groups beside its own"
+  open_files mapper >"$work/files"
+  cat "$work/files"
+  grep -qx /dev/xen/privcmd "$work/files"
+  grep -qx /dev/xen/hypercall "$work/files"
+  same "$(dom0_sh "grep -c ' 0A ' /proc/$(deploy_pid mapper)/net/tcp" >/dev/null; dom0_sh \
+    "ls -l /proc/$(deploy_pid mapper)/fd | grep -o 'socket:.*' | tr -d 'socket:[]' | while read -r inode; do
+       grep -hw \"\$inode\" /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6; done")" "" "network sockets"
+}
+
+mapper_dropped_root() {
+  each_thread_has mapper 'Uid: 991 991 991 991' "${no_capabilities[@]}"
+}
+
+only_xenresd_is_served() {
+  dom0_sh 'test "$(stat -c %U:%G:%a /run/xenresd/mapper.sock)" = xenresd-mapper:xenresd:660 ||
+    { ls -l /run/xenresd; exit 1; }'
+}
