@@ -11,7 +11,10 @@ PREFIX ?= /usr/local
 CC ?= cc
 comma := ,
 BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
-MAKEFLAGS += --jobs=$(shell nproc) --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
 
 # --- what each program is made of: a list to review, not a wildcard ---------------------------
 
@@ -22,15 +25,17 @@ PROTO_WIRE := wire
 MAPPER := main options privilege notify loop peer request inventory describe snapshot range stats \
           claim export directory mapping arena copy ceiling explain
 MAPPER_SIM := backend world guest pages scenario builtin
-MAPPER_XEN :=
+MAPPER_XEN := backend domain frames stats host host_identity sha256 store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
-RESOURCE :=
-RPC :=
+RESOURCE := mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver
+RPC := exchange dispatch rpc method connect uri pool page present snapshot frames host_service \
+       resource_service inspect_grants inspect_ioreqs inspect_stats
 HTTP := socket tally credentials connection tls body watchdog listener health
 SERVER := main config material sandbox service supervisor child demo
 CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
           inspect frames timestamp
-CLI :=
+CLI := main options report render table output json progress names operands host domains \
+       resources snapshot grants ioreqs stats
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           google/protobuf/timestamp
 
@@ -51,7 +56,7 @@ cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 mapper_libs := -lxxhash
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lsystemd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd
 client_libs := -lcurl -lprotobuf-c -ljansson
 cli_libs := -lprotobuf-c
 
@@ -94,25 +99,28 @@ ifndef have_xen
 	@echo "No Xen headers here (Debian: libxen-dev): built all but xenresd-mapper."
 endif
 
+# V=1 shows the commands.
+quiet = $(if $(V),,@printf '%-6s %s\n' $(1) $@;)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(cflags) $(CFLAGS) $(cflags_$(subst /,_,$*)) -MMD -MP -c -o $@ $<
+	$(call quiet,CC)$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Generated code is not ours to warn about.
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
-	$(CC) $(filter-out $(warnings) -Werror -Wall -Wextra,$(cflags)) $(CFLAGS) -w -fPIC -c -o $@ $<
+	$(call quiet,CC)$(CC) $(filter-out $(warnings) -Werror -Wall -Wextra,$(cflags)) $(CFLAGS) -w -fPIC -c -o $@ $<
 
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: proto/%.proto
 	@mkdir -p $(BUILD)/gen
-	protoc-c -I proto -I /usr/include --c_out=$(BUILD)/gen $<
+	$(call quiet,PROTO)protoc-c -I proto -I /usr/include --c_out=$(BUILD)/gen $<
 $(BUILD)/gen/google/%.pb-c.c $(BUILD)/gen/google/%.pb-c.h &: /usr/include/google/%.proto
 	@mkdir -p $(BUILD)/gen
-	protoc-c -I /usr/include --c_out=$(BUILD)/gen $<
+	$(call quiet,PROTO)protoc-c -I /usr/include --c_out=$(BUILD)/gen $<
 
 generated := $(PROTOS:%=$(BUILD)/gen/%.pb-c.h)
 $(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(generated)
 
-link = $(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+link = $(call quiet,LINK)$(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 $(BUILD)/xenresd-mapper: $(common_objs) $(mapper_objs) $(xen_objs)
 	$(link) $(mapper_libs) $(xen_libs)
@@ -124,18 +132,20 @@ $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
 
 # The library is position independent and takes what it needs of common/ and proto/ into itself.
-libxenres_objs := $(patsubst $(BUILD)/%.o,$(BUILD)/pic/%.o,$(client_objs) $(common_objs) \
+libxenres_common := $(BUILD)/common/error.o $(BUILD)/common/buffer.o $(BUILD)/common/clock.o \
+                    $(BUILD)/common/text.o $(BUILD)/common/base64.o
+libxenres_objs := $(patsubst $(BUILD)/%.o,$(BUILD)/pic/%.o,$(client_objs) $(libxenres_common) \
                   $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)) $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
 $(BUILD)/pic/%.o: %.c | $(generated)
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fPIE,$(cflags)) -fPIC $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC)$(CC) $(filter-out -fPIE,$(cflags)) -fPIC $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/libxenres.so.1: $(libxenres_objs) client/libxenres.map
-	$(CC) -shared $(filter-out -pie,$(ldflags)) $(LDFLAGS) -Wl,-soname,libxenres.so.1 \
+	$(call quiet,LINK)$(CC) -shared $(filter-out -pie,$(ldflags)) $(LDFLAGS) -Wl,-soname,libxenres.so.1 \
 	    -Wl,--version-script=client/libxenres.map -Wl,-z,defs -o $@ $(libxenres_objs) $(client_libs)
 $(BUILD)/libxenres.so: $(BUILD)/libxenres.so.1
-	ln -sf $(<F) $@
+	@ln -sf $(<F) $@
 $(BUILD)/libxenres.a: $(libxenres_objs)
-	rm -f $@ && $(AR) qcs $@ $^
+	$(call quiet,AR)rm -f $@ && $(AR) qcs $@ $^
 
 # --- tests -----------------------------------------------------------------------------------
 
@@ -144,16 +154,28 @@ testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(proto_o
                  $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
                  tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
+fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
 test_scripts := $(wildcard tests/arch/*.sh tests/system/*.sh)
 
 $(BUILD)/libtestable.a: $(testable_objs)
-	rm -f $@ && $(AR) qcs $@ $^
+	$(call quiet,AR)rm -f $@ && $(AR) qcs $@ $^
 $(BUILD)/tests/%.o: tests/%.c | $(generated)
 	@mkdir -p $(@D)
-	$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC)$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(test_programs): %: %.o $(BUILD)/libtestable.a
 	$(link) -lcmocka $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs)
-tests: all $(test_programs) ## build the tests too
+$(fuzz_programs): %: %.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libtestable.a
+	$(link) $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs)
+
+# The xen backend without a hypervisor (Xen's libraries replaced, an xenstored of the test's own), and
+# the program that tries it in dom0.
+xen_test_programs := $(if $(have_xen),$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/xen/*_test.c)))
+$(addprefix $(BUILD)/tests/unit/xen/,hypercall_test frames_test): $(BUILD)/tests/unit/xen/fake_xen.o
+$(BUILD)/tests/unit/xen/store_test: $(BUILD)/tests/unit/xen/fake_xenstored.o
+$(BUILD)/tests/xen/backend_test: $(addprefix $(BUILD)/tests/xen/backend_,fixture.o domains.o frames.o store.o)
+$(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD)/libtestable.a
+	$(link) -lcmocka $(xen_libs)
+tests: all $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
 
 ensure-deps:
 	@deploy/deps.sh
@@ -166,7 +188,7 @@ demo: ensure-deps ## build, serve a simulated host, and show the main job
 
 check: ensure-deps ## build and run all tests that need no hypervisor
 	@$(MAKE) --no-print-directory DEVELOPER=1 tests
-	@tests/lib/run.sh $(BUILD) $(test_programs) $(test_scripts)
+	@tests/lib/run.sh $(BUILD) $(test_programs) $(fuzz_programs) $(xen_test_programs) $(test_scripts)
 
 check-sanitize: ensure-deps ## the same, instrumented for addresses and undefined behaviour
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check

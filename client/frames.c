@@ -126,7 +126,6 @@ static int read_numbers(const struct reading *r, struct fault *fault)
         {FRAMES_HEADER_IN_USE, &o->frames_in_use},
         {FRAMES_HEADER_MAX, &o->frames_max},
         {FRAMES_HEADER_GRANT_VERSION, &o->grant_version},
-        {FRAMES_HEADER_CONSISTENCY, &o->consistency},
     };
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -145,15 +144,25 @@ static int read_numbers(const struct reading *r, struct fault *fault)
                                        fault);
 }
 
+/* A word that is not known is a promise that is not known: none. */
+static uint32_t consistency_of(const char *name)
+{
+    if (strcmp(name, "aligned_8_bytes") == 0) {
+        return XENRES_CONSISTENCY_ALIGNED_8_BYTES;
+    }
+    return strcmp(name, "sequence_locked") == 0 ? XENRES_CONSISTENCY_SEQUENCE_LOCKED : 0;
+}
+
 static int read_strings(const struct reading *r, struct fault *fault)
 {
     xenres_frames *f = r->frames;
-    const char *type = NULL, *time = NULL, *tag = NULL;
+    const char *type = NULL, *consistency = NULL, *time = NULL, *tag = NULL;
     const struct { const char *name; const char **out; } strings[] = {
         {FRAMES_HEADER_UUID, &f->domain.uuid},
         {FRAMES_HEADER_NAME, &f->domain.name},
         {FRAMES_HEADER_INCARNATION, &f->domain.incarnation},
         {FRAMES_HEADER_TYPE, &type},
+        {FRAMES_HEADER_CONSISTENCY, &consistency},
         {FRAMES_HEADER_WALL_TIME, &time},
         {"ETag", &tag},
     };
@@ -165,6 +174,7 @@ static int read_strings(const struct reading *r, struct fault *fault)
             return result;
         }
     }
+    f->observation.consistency = consistency_of(consistency);
     if (!timestamp_parse(time, &f->observation.wall_seconds, &f->observation.wall_nanoseconds)) {
         return bad_head(FRAMES_HEADER_WALL_TIME, fault);
     }

@@ -4,7 +4,8 @@
 /*
  * Growing byte buffers, each with a maximum that is named when it is made. An append that would
  * cross it fails, and so does every later one (`failed`), so that a writer may append a whole
- * document and look once at the end. One owner, one thread.
+ * document and look once at the end. What is appended must not lie in the buffer itself, and no
+ * pointer into it survives an append. One owner, one thread.
  */
 #ifndef XENRES_COMMON_BUFFER_H
 #define XENRES_COMMON_BUFFER_H

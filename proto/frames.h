@@ -34,7 +34,8 @@
 #define FRAMES_HEADER_IN_USE "Xenres-Frames-In-Use"
 #define FRAMES_HEADER_MAX "Xenres-Frames-Max"
 #define FRAMES_HEADER_GRANT_VERSION "Xenres-Grant-Version"
-#define FRAMES_HEADER_CONSISTENCY "Xenres-Consistency"  /* the number of enum Consistency */
+/* The name of enum Consistency's value, short and small: "aligned_8_bytes", "sequence_locked". */
+#define FRAMES_HEADER_CONSISTENCY "Xenres-Consistency"
 /* ETag: "…" is Observation.content_tag in quotes. */
 
 #endif

@@ -124,7 +124,7 @@ static int write_export(const char *dir, struct failure *f)
     buffer_init(&text, DEMO_FILE_MAX_BYTES);
     buffer_append_string(&text,
         "# What may ever leave this host: see xenresd-export(5).\n"
-        "export domains=all types=all actions=list,snapshot,watch,decode,trace.read,trace.control\n");
+        "allow all all list,snapshot,watch,decode,trace.read,trace.control\n");
     return exists(dir, "export") ? 0 : write_file(dir, "export", 0644, &text, f);
 }
 

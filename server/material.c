@@ -25,6 +25,16 @@ static void keep(int result, const struct failure *fault, struct buffer *faults,
     }
 }
 
+struct listener_pem material_pem(const struct material *m)
+{
+    return (struct listener_pem){
+        .certificate = m->certificate.data,
+        .certificate_len_bytes = m->certificate.len_bytes,
+        .key = m->key.data,
+        .key_len_bytes = m->key.len_bytes,
+    };
+}
+
 int material_load(const struct config *config, struct material *out, struct buffer *faults,
                   struct failure *f)
 {
@@ -50,6 +60,11 @@ int material_load(const struct config *config, struct material *out, struct buff
                 *f = fault;
             }
         }
+    }
+    if (m.certificate.len_bytes > 0 && m.key.len_bytes > 0 && m.trust != NULL) {
+        const struct listener_pem pem = material_pem(&m);
+
+        keep(listener_check_pem(&pem, m.trust, &fault), &fault, faults, &first, f);
     }
     if (first != 0) {
         material_done(&m);

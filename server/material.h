@@ -12,6 +12,7 @@
 #include "auth/policy.h"
 #include "common/buffer.h"
 #include "server/config.h"
+#include "server/http/listener.h"
 
 enum { MATERIAL_PEM_MAX_BYTES = 256 * 1024 };
 
@@ -24,6 +25,8 @@ struct material {
 /* Every fault is a line in `faults`; -ERROR_INVALID_ARGUMENT (or what the first one is) then. */
 int material_load(const struct config *config, struct material *out, struct buffer *faults,
                   struct failure *f);
+/* As the listener takes them; borrowed from `m`. */
+struct listener_pem material_pem(const struct material *m);
 /* Wipes the key. Fine on a zeroed one. */
 void material_done(struct material *m);
 

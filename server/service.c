@@ -225,22 +225,12 @@ static int start_rpc(struct service *s, struct failure *f)
     return result;
 }
 
-static struct listener_pem pem_of(const struct material *m)
-{
-    return (struct listener_pem){
-        .certificate = m->certificate.data,
-        .certificate_len_bytes = m->certificate.len_bytes,
-        .key = m->key.data,
-        .key_len_bytes = m->key.len_bytes,
-    };
-}
-
 static int start_listeners(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
     const struct listener_options public = {
         .listen_fd = s->public_fd,
-        .pem = pem_of(&s->material),
+        .pem = material_pem(&s->material),
         .trust = s->material.trust,
         .rpc = atomic_load(&s->rpc),
         .limits = {
@@ -279,7 +269,7 @@ static void reload(struct service *s)
     if (material_load(s->config, &fresh, &faults, &f) < 0) {
         log_faults(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
     } else {
-        pem = pem_of(&fresh);
+        pem = material_pem(&fresh);
         if (listener_reload(s->listener, &pem, fresh.trust, &f) < 0) {
             log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
         } else {

@@ -72,14 +72,8 @@ int json_append_reply(struct buffer *out, const xenres_reply *reply)
 
 int json_show_text(struct buffer *document)
 {
-    OUTPUT_AUTO output;
-    int status = output_open(&output, NULL);
-
     buffer_append_byte(document, '\n');
-    if (status == 0) {
-        status = output_text(&output, document);
-    }
-    return status == 0 ? output_commit(&output) : status;
+    return output_print(document);
 }
 
 int json_show_reply(const xenres_reply *reply)

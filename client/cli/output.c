@@ -192,3 +192,14 @@ bool output_is_terminal(const struct output *o)
 {
     return isatty(o->fd) == 1;
 }
+
+int output_print(struct buffer *text)
+{
+    OUTPUT_AUTO output;
+    int status = output_open(&output, NULL);
+
+    if (status == 0) {
+        status = output_text(&output, text);
+    }
+    return status == 0 ? output_commit(&output) : status;
+}

@@ -34,6 +34,8 @@ int output_text(struct output *o, struct buffer *text);
 int output_commit(struct output *o);
 /* Removes what is unfinished. Harmless after output_commit(). */
 void output_abandon(struct output *o);
+/* All of a rendered text to standard output: the exit status. */
+int output_print(struct buffer *text);
 /* Writes to a terminal? */
 bool output_is_terminal(const struct output *o);
 

@@ -53,7 +53,7 @@ bool scalar_is_default(ProtobufCType type, const void *at)
 /* The fewest digits that read back as the same number. */
 static void print_float(struct buffer *out, double value, bool is_single)
 {
-    char text[32];
+    char text[40];
 
     if (isnan(value)) {
         buffer_append_string(out, "\"NaN\"");

@@ -99,3 +99,12 @@ const struct trust *credentials_trust(const struct credentials *c)
 {
     return c->trust;
 }
+
+int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f)
+{
+    struct credentials *c = NULL;
+    int result = credentials_new(pem, trust, &c, f);
+
+    credentials_unref(c);
+    return result;
+}

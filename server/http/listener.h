@@ -78,6 +78,9 @@ struct listener_options {
 int listener_bind(const char *address, int *listen_fd, struct failure *f);
 uint16_t listener_bound_port(int listen_fd);
 
+/* Would listener_start() take them? Its failure if not. */
+int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);
+
 int listener_start(const struct listener_options *options, struct listener **out, struct failure *f);
 /* All or nothing: on failure the old credentials stay in force. */
 int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,

@@ -38,7 +38,8 @@ struct arena {
     struct slot slots[ARENA_SLOTS_MAX + 1];     /* the last: head of the ring of those in use */
 };
 
-static int arena_failure(struct failure *f, const char *call) {
+static int arena_failure(struct failure *f, const char *call)
+{
     int errnum = errno;
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot make the shared arena");
     failure_call(f, result, call, errnum);
@@ -46,7 +47,8 @@ static int arena_failure(struct failure *f, const char *call) {
     return failure_next(f, result, "free memory, or start the mapper with a smaller --arena-mib");
 }
 
-int arena_new(uint64_t bytes, uint64_t slot_max_bytes, struct arena **out, struct failure *f) {
+int arena_new(uint64_t bytes, uint64_t slot_max_bytes, struct arena **out, struct failure *f)
+{
     struct arena *a = calloc(1, sizeof(*a));
     if (!a) return arena_failure(f, "calloc");
     a->base = MAP_FAILED;
@@ -78,24 +80,28 @@ int arena_new(uint64_t bytes, uint64_t slot_max_bytes, struct arena **out, struc
     return 0;
 }
 
-void arena_free(struct arena *a) {
+void arena_free(struct arena *a)
+{
     if (!a) return;
     if (a->base != MAP_FAILED) munmap(a->base, a->bytes);
     if (a->fd >= 0) close(a->fd);
     free(a);
 }
 
-int arena_fd(const struct arena *a) {
+int arena_fd(const struct arena *a)
+{
     return a->fd;
 }
 
-uint64_t arena_bytes(const struct arena *a) {
+uint64_t arena_bytes(const struct arena *a)
+{
     return a->bytes;
 }
 
 /* The slot (or head) behind which there is a gap of `extent_bytes`; false when there is none. */
 static bool find_gap(const struct arena *a, uint64_t extent_bytes, uint32_t *after,
-                     uint64_t *offset_bytes) {
+                     uint64_t *offset_bytes)
+{
     uint64_t gap_start = 0;
     for (uint32_t at = NONE;;) {
         uint32_t next = a->slots[at].next;
@@ -111,7 +117,8 @@ static bool find_gap(const struct arena *a, uint64_t extent_bytes, uint32_t *aft
     }
 }
 
-static int full(const struct arena *a, uint64_t len_bytes, struct failure *f) {
+static int full(const struct arena *a, uint64_t len_bytes, struct failure *f)
+{
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                              "no room for %llu bytes in the arena: %llu of %llu bytes in %u slots"
                              " are in use",
@@ -122,7 +129,8 @@ static int full(const struct arena *a, uint64_t len_bytes, struct failure *f) {
                         " more");
 }
 
-int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, struct failure *f) {
+int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, struct failure *f)
+{
     assert(len_bytes > 0);  /* callers refuse empty ranges */
     if (len_bytes > a->slot_max_bytes) {
         int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
@@ -156,13 +164,15 @@ int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, st
     return 0;
 }
 
-void *arena_slot_bytes(struct arena *a, const struct message_slot *slot) {
+void *arena_slot_bytes(struct arena *a, const struct message_slot *slot)
+{
     const struct slot *s = &a->slots[slot->index];
     assert(slot->index < ARENA_SLOTS_MAX && s->in_use && s->generation == slot->generation);
     return a->base + s->offset_bytes;
 }
 
-bool arena_release(struct arena *a, uint32_t index, uint32_t generation) {
+bool arena_release(struct arena *a, uint32_t index, uint32_t generation)
+{
     if (index >= ARENA_SLOTS_MAX || !a->slots[index].in_use ||
         a->slots[index].generation != generation) {
         a->false_releases++;
@@ -179,7 +189,8 @@ bool arena_release(struct arena *a, uint32_t index, uint32_t generation) {
     return true;
 }
 
-struct arena_usage arena_usage(const struct arena *a) {
+struct arena_usage arena_usage(const struct arena *a)
+{
     return (struct arena_usage){ .used_bytes = a->used_bytes, .slot_count = a->slot_count,
                                  .false_releases = a->false_releases };
 }

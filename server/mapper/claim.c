@@ -10,7 +10,8 @@
 #include "server/mapper/explain.h"
 
 int claim_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,
-                   enum export_action action, struct failure *f) {
+                   enum export_action action, struct failure *f)
+{
     bool allowed = type == RESOURCE_TYPE_COUNT ? export_allows_any(m->export, claimed, action)
                                                : export_allows(m->export, claimed, type, action);
     return allowed ? 0 : export_refusal(claimed, type, action, f);
@@ -18,7 +19,8 @@ int claim_allowed(const struct mapper *m, const struct domain_identity *claimed,
 
 /* Says which field differs, never what it is: the domain that is there now may not be exported. */
 static int compare(const struct domain_identity *claimed, const struct directory_entry *e,
-                   struct failure *f) {
+                   struct failure *f)
+{
     const char *different = NULL;
     if (memcmp(claimed->uuid, e->identity.uuid, UUID_BYTES) != 0) {
         different = "has another UUID";
@@ -40,7 +42,8 @@ static int compare(const struct domain_identity *claimed, const struct directory
 }
 
 int claim_check(struct mapper *m, const struct domain_identity *claimed,
-                 const struct directory_entry **out, struct failure *f) {
+                 const struct directory_entry **out, struct failure *f)
+{
     if (claimed->domid >= EXPLAIN_DOMID_RESERVED) {
         const struct explain_subject subject = { .domid = claimed->domid,
                                                  .type = EXPLAIN_NO_RESOURCE };

@@ -38,19 +38,22 @@ static struct {
 } guard;
 
 /* The fences keep the compiler from moving guarded accesses out of the guard. */
-static void arm(void) {
+static void arm(void)
+{
     guard.armed = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static void disarm(void) {
+static void disarm(void)
+{
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     guard.armed = 0;
 }
 
 enum guard_fault { FAULT_NONE = 0, FAULT_FROM = 1, FAULT_TO = 2 };
 
-static void on_fault(int signal_number, siginfo_t *info, void *context) {
+static void on_fault(int signal_number, siginfo_t *info, void *context)
+{
     (void)context;
     uintptr_t address = (uintptr_t)info->si_addr;
     if (guard.armed) {
@@ -61,7 +64,8 @@ static void on_fault(int signal_number, siginfo_t *info, void *context) {
     signal(signal_number, SIG_DFL);     /* on return it faults again, and the process dies of it */
 }
 
-int copy_init(struct failure *f) {
+int copy_init(struct failure *f)
+{
     size_t have = 0;
     while (have < sizeof(secret)) {
         ssize_t n = getrandom(secret + have, sizeof(secret) - have, 0);
@@ -85,20 +89,24 @@ struct copy_digest {
     XXH3_state_t state;
 };
 
-struct copy_digest *copy_digest_new(void) {
+struct copy_digest *copy_digest_new(void)
+{
     /* XXH3_state_t asks for 64-byte alignment, which malloc() does not promise. */
     return aligned_alloc(_Alignof(struct copy_digest), sizeof(struct copy_digest));
 }
 
-void copy_digest_free(struct copy_digest *d) {
+void copy_digest_free(struct copy_digest *d)
+{
     free(d);
 }
 
-void copy_digest_begin(struct copy_digest *d) {
+void copy_digest_begin(struct copy_digest *d)
+{
     XXH3_128bits_reset_withSecret(&d->state, secret, sizeof(secret));
 }
 
-void copy_digest_add(struct copy_digest *d, const void *bytes, size_t len_bytes) {
+void copy_digest_add(struct copy_digest *d, const void *bytes, size_t len_bytes)
+{
 #ifdef __x86_64__
     XXH3_128bits_update_dispatch(&d->state, bytes, len_bytes);
 #else
@@ -106,28 +114,59 @@ void copy_digest_add(struct copy_digest *d, const void *bytes, size_t len_bytes)
 #endif
 }
 
-void copy_digest_end(struct copy_digest *d, uint8_t out[COPY_DIGEST_BYTES]) {
+void copy_digest_end(struct copy_digest *d, uint8_t out[COPY_DIGEST_BYTES])
+{
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&d->state));
     _Static_assert(sizeof(canonical) == COPY_DIGEST_BYTES, "XXH3-128 has 16 bytes");
     memcpy(out, &canonical, sizeof(canonical));
 }
 
-/* Relaxed atomic loads: each word is read exactly once and whole; nothing orders them, as no order
- * between words is promised. The stores are plain, so that the compiler may join them. */
-static void copy_words(uint64_t *restrict to, const volatile uint64_t *from, size_t word_count) {
+/*
+ * Each word is read exactly once and whole; nothing orders the loads, as no order between words is
+ * promised. The stores are plain.
+ *
+ * On x86-64 one load takes two words: an aligned 16-byte load never tears an aligned 8-byte word (nor,
+ * where there is AVX, itself), and is twice as fast. In assembler, since no compiler promises that
+ * it reads through a vector type just once.
+ */
+#ifdef __x86_64__
+typedef uint64_t word_pair __attribute__((vector_size(16)));
+#endif
+
+static size_t copy_blocks(uint64_t *restrict to, const volatile uint64_t *from, size_t word_count)
+{
     size_t i = 0;
+#ifdef __x86_64__
+    if ((uintptr_t)from % 16 != 0 || (uintptr_t)to % 16 != 0) return 0;
     for (; i + WORDS_UNROLLED <= word_count; i += WORDS_UNROLLED) {
-        uint64_t w[WORDS_UNROLLED];
-        for (size_t k = 0; k < WORDS_UNROLLED; k++) {
-            w[k] = __atomic_load_n(from + i + k, __ATOMIC_RELAXED);
-        }
-        for (size_t k = 0; k < WORDS_UNROLLED; k++) to[i + k] = w[k];
+        word_pair a, b, c, d;
+        __asm__ volatile("movdqa %4, %0\n\tmovdqa %5, %1\n\tmovdqa %6, %2\n\tmovdqa %7, %3"
+                         : "=&x"(a), "=&x"(b), "=&x"(c), "=&x"(d)
+                         : "m"(*(const volatile word_pair *)(from + i)),
+                           "m"(*(const volatile word_pair *)(from + i + 2)),
+                           "m"(*(const volatile word_pair *)(from + i + 4)),
+                           "m"(*(const volatile word_pair *)(from + i + 6)));
+        word_pair *out = (word_pair *)(void *)(to + i);
+        out[0] = a;
+        out[1] = b;
+        out[2] = c;
+        out[3] = d;
     }
+#else
+    (void)to, (void)from, (void)word_count;
+#endif
+    return i;
+}
+
+static void copy_words(uint64_t *restrict to, const volatile uint64_t *from, size_t word_count)
+{
+    size_t i = copy_blocks(to, from, word_count);
     for (; i < word_count; i++) to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
 }
 
-static int fault_failure(enum guard_fault fault, struct failure *f) {
+static int fault_failure(enum guard_fault fault, struct failure *f)
+{
     if (fault == FAULT_TO) {
         int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                                  "no memory for the copy in the shared arena");
@@ -140,7 +179,8 @@ static int fault_failure(enum guard_fault fault, struct failure *f) {
 }
 
 int copy_step(void *to, const volatile void *from, size_t len_bytes, struct copy_digest *d,
-              struct failure *f) {
+              struct failure *f)
+{
     assert(len_bytes <= COPY_STEP_BYTES && len_bytes % 8 == 0);
     assert((uintptr_t)to % 8 == 0 && (uintptr_t)from % 8 == 0);
     guard.from = (uintptr_t)from;
@@ -163,7 +203,8 @@ int copy_step(void *to, const volatile void *from, size_t len_bytes, struct copy
 }
 
 int copy_sequence_locked(const volatile uint64_t *sequence, const volatile uint64_t *value,
-                         uint64_t *out, struct failure *f) {
+                         uint64_t *out, struct failure *f)
+{
     assert((uintptr_t)sequence % 8 == 0 && (uintptr_t)value % 8 == 0);
     const volatile uint64_t *low = sequence < value ? sequence : value;
     const volatile uint64_t *high = sequence < value ? value : sequence;

@@ -12,7 +12,8 @@
 
 /* A row of the answer; asks for the size, unless the type has none. */
 static void add_row(struct mapper *m, struct message_describe_answer *a,
-                    const struct domain_identity *domain, const struct message_resource *asked) {
+                    const struct domain_identity *domain, const struct message_resource *asked)
+{
     assert(a->resource_count < MESSAGE_RESOURCES_MAX);
     struct message_resource *row = &a->resources[a->resource_count++];
     *row = *asked;
@@ -41,7 +42,8 @@ static void add_row(struct mapper *m, struct message_describe_answer *a,
 }
 
 int describe(struct mapper *m, const struct message_describe *request, union message *out,
-             struct failure *f) {
+             struct failure *f)
+{
     const struct domain_identity *domain = &request->domain;
     const struct directory_entry *e;
     int result = claim_allowed(m, domain, RESOURCE_TYPE_COUNT, EXPORT_LIST, f);

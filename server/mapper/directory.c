@@ -36,7 +36,8 @@ struct directory {
 };
 
 int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
-                  void *arg, struct directory **out, struct failure *f) {
+                  void *arg, struct directory **out, struct failure *f)
+{
     struct directory *d = calloc(1, sizeof(*d));
     if (d) d->entries = calloc(ENTRIES_FIRST, sizeof(*d->entries));
     if (!d || !d->entries) {
@@ -54,7 +55,8 @@ int directory_new(const struct backend_ops *ops, struct backend *backend, direct
     return 0;
 }
 
-void directory_free(struct directory *d) {
+void directory_free(struct directory *d)
+{
     if (!d) return;
     for (uint32_t i = 0; i < d->count; i++) d->ops->unwatch_name(d->backend, d->entries[i].domain.domid);
     free(d->entries);
@@ -62,7 +64,8 @@ void directory_free(struct directory *d) {
 }
 
 /* A random number that nobody can foresee: whoever holds it has seen this very incarnation. */
-static void draw_incarnation(struct directory_entry *e) {
+static void draw_incarnation(struct directory_entry *e)
+{
     uint8_t *at = e->identity.incarnation;
     size_t left = sizeof(e->identity.incarnation);
     while (left > 0) {
@@ -75,13 +78,15 @@ static void draw_incarnation(struct directory_entry *e) {
     }
 }
 
-static void end_incarnation(struct directory *d, const struct directory_entry *e) {
+static void end_incarnation(struct directory *d, const struct directory_entry *e)
+{
     d->gone(d->gone_arg, e->identity.incarnation);
     d->generation++;
 }
 
 /* Where `domid` is in the array, or belongs. */
-static uint32_t position_of(const struct directory *d, uint16_t domid) {
+static uint32_t position_of(const struct directory *d, uint16_t domid)
+{
     uint32_t low = 0, high = d->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -91,12 +96,14 @@ static uint32_t position_of(const struct directory *d, uint16_t domid) {
     return low;
 }
 
-static struct directory_entry *entry_of(struct directory *d, uint16_t domid) {
+static struct directory_entry *entry_of(struct directory *d, uint16_t domid)
+{
     uint32_t at = position_of(d, domid);
     return at < d->count && d->entries[at].domain.domid == domid ? &d->entries[at] : NULL;
 }
 
-static void remove_at(struct directory *d, uint32_t at) {
+static void remove_at(struct directory *d, uint32_t at)
+{
     end_incarnation(d, &d->entries[at]);
     d->ops->unwatch_name(d->backend, d->entries[at].domain.domid);
     memmove(&d->entries[at], &d->entries[at + 1], (d->count - at - 1) * sizeof(d->entries[0]));
@@ -104,7 +111,8 @@ static void remove_at(struct directory *d, uint32_t at) {
 }
 
 static int read_name(struct directory *d, uint16_t domid, struct domain_identity *out,
-                     struct failure *f) {
+                     struct failure *f)
+{
     char name[MESSAGE_NAME_BYTES] = "";
     bool cut = false;
     int result = d->ops->domain_name(d->backend, domid, name, &cut, f);
@@ -116,7 +124,8 @@ static int read_name(struct directory *d, uint16_t domid, struct domain_identity
 }
 
 static int add_at(struct directory *d, uint32_t at, const struct backend_domain *fresh,
-                  struct failure *f) {
+                  struct failure *f)
+{
     if (d->count == DIRECTORY_DOMAINS_MAX) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "this host has more than %d domains",
                            DIRECTORY_DOMAINS_MAX);
@@ -144,13 +153,15 @@ static int add_at(struct directory *d, uint32_t at, const struct backend_domain 
     return 0;
 }
 
-static bool is_over(uint32_t state) {
+static bool is_over(uint32_t state)
+{
     return state == DOMAIN_SHUTDOWN || state == DOMAIN_CRASHED;
 }
 
 /* The same number is there again: is it the same domain? */
 static void update_entry(struct directory *d, struct directory_entry *e,
-                         const struct backend_domain *fresh) {
+                         const struct backend_domain *fresh)
+{
     bool other = memcmp(e->domain.uuid, fresh->uuid, UUID_BYTES) != 0 ||
                  fresh->cpu_time_ns + CPU_TIME_SLACK_NS < e->domain.cpu_time_ns ||
                  (e->domain.dying && !fresh->dying);    /* nobody comes back from dying */
@@ -166,7 +177,8 @@ static void update_entry(struct directory *d, struct directory_entry *e,
     e->domain = *fresh;
 }
 
-static int scan(struct directory *d, struct failure *f) {
+static int scan(struct directory *d, struct failure *f)
+{
     struct backend_domain page[LIST_PAGE];
     uint32_t at = 0;
     uint32_t next_domid = 0;
@@ -193,7 +205,8 @@ static int scan(struct directory *d, struct failure *f) {
     return 0;
 }
 
-static int reread_name(struct directory *d, uint16_t domid, struct failure *f) {
+static int reread_name(struct directory *d, uint16_t domid, struct failure *f)
+{
     struct directory_entry *e = entry_of(d, domid);
     if (!e) return 0;
     struct domain_identity before = e->identity;
@@ -217,7 +230,8 @@ static int reread_name(struct directory *d, uint16_t domid, struct failure *f) {
     return 0;
 }
 
-int directory_drain(struct directory *d, struct failure *f) {
+int directory_drain(struct directory *d, struct failure *f)
+{
     int worst = 0;
     unsigned events;
     uint16_t domid = 0;
@@ -235,13 +249,15 @@ int directory_drain(struct directory *d, struct failure *f) {
     return worst;
 }
 
-int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *f) {
+int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *f)
+{
     if (clock_monotonic_ns() - d->scanned_ns > max_age_ns) d->stale = true;
     return directory_drain(d, f);
 }
 
 int directory_find(struct directory *d, uint16_t domid, const struct directory_entry **out,
-                   struct failure *f) {
+                   struct failure *f)
+{
     struct backend_domain fresh;
     int result = d->ops->find(d->backend, domid, &fresh, f);
     uint32_t at = position_of(d, domid);
@@ -260,11 +276,13 @@ int directory_find(struct directory *d, uint16_t domid, const struct directory_e
     return 0;
 }
 
-const struct directory_entry *directory_entries(const struct directory *d, uint32_t *count) {
+const struct directory_entry *directory_entries(const struct directory *d, uint32_t *count)
+{
     *count = d->count;
     return d->entries;
 }
 
-uint64_t directory_generation(const struct directory *d) {
+uint64_t directory_generation(const struct directory *d)
+{
     return d->generation;
 }

@@ -160,6 +160,10 @@ static const struct row rows[] = {
       "the hypervisor could not read or write the mapper's memory", "report this with `xl dmesg`" },
     { EBUSY, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
       "someone else is using it right now", "ask again" },
+    { EAGAIN, ANY, ANY, "xs_watch", WHO_ANY, ERROR_UNAVAILABLE,
+      "the connection to xenstored was lost, and the mapper has dropped the right to start the thread"
+      " that a new one needs",
+      "restart the mapper" },
     { EAGAIN, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
       "the hypervisor or xenstored was busy", "ask again" },
     { EINTR, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
@@ -182,7 +186,8 @@ static const struct row rows[] = {
 };
 
 static bool row_fits(const struct row *r, const char *call, int errnum,
-                     const struct explain_subject *s) {
+                     const struct explain_subject *s)
+{
     if (r->errnum != 0 && r->errnum != errnum) return false;
     if (r->type != ANY && r->type != s->type) return false;
     if (r->id != ANY && (uint32_t)r->id != s->id) return false;
@@ -197,7 +202,8 @@ static bool row_fits(const struct row *r, const char *call, int errnum,
 }
 
 /* "frames 0 to 3 of grant_table 0 of domain 5" */
-static void subject_text(const struct explain_subject *s, char *out, size_t out_bytes) {
+static void subject_text(const struct explain_subject *s, char *out, size_t out_bytes)
+{
     if (s->domid == EXPLAIN_NO_DOMAIN) {
         snprintf(out, out_bytes, "the hypervisor");
         return;
@@ -218,7 +224,8 @@ static void subject_text(const struct explain_subject *s, char *out, size_t out_
     else snprintf(out, out_bytes, "%sresource type %d of domain %u", range, s->type, s->domid);
 }
 
-int failure_xen(struct failure *f, const char *call, int errnum, const struct explain_subject *s) {
+int failure_xen(struct failure *f, const char *call, int errnum, const struct explain_subject *s)
+{
     const struct row *r = rows;
     while (r->errnum != 0 && !row_fits(r, call, errnum, s)) r++;   /* the last one fits all */
 

@@ -46,7 +46,8 @@ struct place {
 };
 
 static int bad_line(const struct place *at, struct failure *f, const char *found,
-                    const char *expected) {
+                    const char *expected)
+{
     char shown[96];
     text_escape(shown, sizeof(shown), found, TEXT_ASCII);
     int result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s:%u: `%s`: expected %s", at->file,
@@ -57,7 +58,8 @@ static int bad_line(const struct place *at, struct failure *f, const char *found
 }
 
 static int parse_domain(const char *word, const struct place *at, struct rule *r,
-                        struct failure *f) {
+                        struct failure *f)
+{
     if (strcmp(word, "all") == 0) {
         r->match = MATCH_ALL;
         return 0;
@@ -90,11 +92,13 @@ static int parse_domain(const char *word, const struct place *at, struct rule *r
 /* The bit of one element of a list, or -1. */
 typedef int element_bit(const char *element);
 
-static int type_bit(const char *element) {
+static int type_bit(const char *element)
+{
     return resource_type_from_name(element);
 }
 
-static int action_bit(const char *element) {
+static int action_bit(const char *element)
+{
     for (int i = 0; i < EXPORT_ACTION_COUNT; i++) {
         if (strcmp(action_names[i], element) == 0) return i;
     }
@@ -103,7 +107,8 @@ static int action_bit(const char *element) {
 
 /* `a,b,c` without blanks, empty elements or repetitions. Cuts `word` up. */
 static int parse_list(char *word, element_bit *bit_of, const char *expected, const struct place *at,
-                      uint32_t *bits, struct failure *f) {
+                      uint32_t *bits, struct failure *f)
+{
     *bits = 0;
     for (char *element = word; element;) {
         char *comma = strchr(element, ',');
@@ -118,7 +123,8 @@ static int parse_list(char *word, element_bit *bit_of, const char *expected, con
 }
 
 static int parse_rule(char *words[WORDS], const struct place *at, struct rule *r,
-                      struct failure *f) {
+                      struct failure *f)
+{
     if (strcmp(words[0], "allow") != 0) return bad_line(at, f, words[0], "`allow`");
     int result = parse_domain(words[1], at, r, f);
     if (result < 0) return result;
@@ -135,7 +141,8 @@ static int parse_rule(char *words[WORDS], const struct place *at, struct rule *r
 
 /* One line, ended by NUL. Empty ones and comments say nothing. */
 static int parse_line(char *line, const struct place *at, struct export_list *e,
-                      struct failure *f) {
+                      struct failure *f)
+{
     char *words[WORDS + 1];
     size_t count = 0;
     char *rest = line;
@@ -160,7 +167,8 @@ static int parse_line(char *line, const struct place *at, struct export_list *e,
 }
 
 int export_parse(const char *text, size_t len_bytes, const char *name, struct export_list **out,
-                 struct failure *f) {
+                 struct failure *f)
+{
     SCOPE_FREE struct export_list *e = calloc(1, sizeof(*e));
     if (!e) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the export list");
 
@@ -191,7 +199,8 @@ int export_parse(const char *text, size_t len_bytes, const char *name, struct ex
     return 0;
 }
 
-static int file_failure(const char *path, const char *call, struct failure *f) {
+static int file_failure(const char *path, const char *call, struct failure *f)
+{
     int errnum = errno;
     int result = failure_set(f, ERROR_FAILED_PRECONDITION, "cannot read the export list %s", path);
     failure_call(f, result, call, errnum);
@@ -199,7 +208,8 @@ static int file_failure(const char *path, const char *call, struct failure *f) {
                         " see xenresd-export(5)");
 }
 
-static int check_owner(int fd, const char *path, uid_t owner, struct failure *f) {
+static int check_owner(int fd, const char *path, uid_t owner, struct failure *f)
+{
     struct stat st;
     if (fstat(fd, &st) < 0) return file_failure(path, "fstat", f);
     if (!S_ISREG(st.st_mode)) {
@@ -220,7 +230,8 @@ static int check_owner(int fd, const char *path, uid_t owner, struct failure *f)
     return 0;
 }
 
-int export_load(const char *path, uid_t owner, struct export_list **out, struct failure *f) {
+int export_load(const char *path, uid_t owner, struct export_list **out, struct failure *f)
+{
     /* O_NONBLOCK: a FIFO there must not hang the start. */
     SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return file_failure(path, "open", f);
@@ -241,15 +252,18 @@ int export_load(const char *path, uid_t owner, struct export_list **out, struct 
                        EXPORT_FILE_BYTES_MAX);
 }
 
-void export_free(struct export_list *e) {
+void export_free(struct export_list *e)
+{
     free(e);
 }
 
-uint32_t export_rule_count(const struct export_list *e) {
+uint32_t export_rule_count(const struct export_list *e)
+{
     return e->rule_count;
 }
 
-static bool rule_matches(const struct rule *r, const struct domain_identity *d) {
+static bool rule_matches(const struct rule *r, const struct domain_identity *d)
+{
     switch (r->match) {
     case MATCH_DOM0: return d->domid == 0;
     case MATCH_UUID: return memcmp(r->uuid, d->uuid, UUID_BYTES) == 0;
@@ -262,7 +276,8 @@ static bool rule_matches(const struct rule *r, const struct domain_identity *d) 
 }
 
 static bool any_rule(const struct export_list *e, const struct domain_identity *d, uint32_t types,
-                     enum export_action action) {
+                     enum export_action action)
+{
     for (uint32_t i = 0; i < e->rule_count; i++) {
         const struct rule *r = &e->rules[i];
         if (r->types & types && r->actions & UINT32_C(1) << action && rule_matches(r, d)) return true;
@@ -271,17 +286,20 @@ static bool any_rule(const struct export_list *e, const struct domain_identity *
 }
 
 bool export_allows(const struct export_list *e, const struct domain_identity *domain, uint32_t type,
-                   enum export_action action) {
+                   enum export_action action)
+{
     return type < RESOURCE_TYPE_COUNT && any_rule(e, domain, UINT32_C(1) << type, action);
 }
 
 bool export_allows_any(const struct export_list *e, const struct domain_identity *domain,
-                       enum export_action action) {
+                       enum export_action action)
+{
     return any_rule(e, domain, UINT32_MAX, action);
 }
 
 int export_refusal(const struct domain_identity *domain, uint32_t type, enum export_action action,
-                   struct failure *f) {
+                   struct failure *f)
+{
     const char *type_name = resource_type_name(type);
     char name[128];
     text_escape(name, sizeof(name), domain->name, TEXT_ASCII);

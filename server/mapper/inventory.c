@@ -12,14 +12,16 @@
 /* Later pages of a list may be of one that is so old: it is then the same list. */
 #define PAGE_AGE_MAX_NS CLOCK_NS_PER_S
 
-void inventory_host(struct mapper *m, const struct message_plain *request, union message *out) {
+void inventory_host(struct mapper *m, const struct message_plain *request, union message *out)
+{
     memset(&out->host_answer, 0, sizeof(out->host_answer));
     uint64_t serial = request->head.serial;
     m->ops->host(m->backend, &out->host_answer);
     message_init(out, MESSAGE_HOST | MESSAGE_ANSWER, serial);
 }
 
-static void put_domain(struct message_domain *out, const struct directory_entry *e) {
+static void put_domain(struct message_domain *out, const struct directory_entry *e)
+{
     *out = (struct message_domain){
         .identity = e->identity,
         .type = e->domain.type,
@@ -32,7 +34,8 @@ static void put_domain(struct message_domain *out, const struct directory_entry 
 }
 
 int inventory_domains(struct mapper *m, const struct message_domains *request, union message *out,
-                      struct failure *f) {
+                      struct failure *f)
+{
     uint32_t first_domid = request->first_domid;
     uint64_t serial = request->head.serial;
     int result = directory_refresh(m->directory, first_domid == 0 ? 0 : PAGE_AGE_MAX_NS, f);
@@ -57,7 +60,8 @@ int inventory_domains(struct mapper *m, const struct message_domains *request, u
     return 0;
 }
 
-uint64_t inventory_announce(struct mapper *m, struct inventory_announced *last) {
+uint64_t inventory_announce(struct mapper *m, struct inventory_announced *last)
+{
     uint64_t generation = directory_generation(m->directory);
     if (generation == last->generation || !peer_is_served(m->peer)) return UINT64_MAX;
     uint64_t now_ns = clock_monotonic_ns();

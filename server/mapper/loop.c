@@ -34,7 +34,8 @@ struct loop {
     bool directory_failed;      /* logged already */
 };
 
-static void log_once(struct loop *l, int result, const struct failure *f) {
+static void log_once(struct loop *l, int result, const struct failure *f)
+{
     if (result < 0 && !l->directory_failed) {
         log_failure(LOG_LEVEL_WARNING, "looking for changes of domains", f);
     }
@@ -45,7 +46,8 @@ static void log_once(struct loop *l, int result, const struct failure *f) {
  * Domains with live mappings must not die unnoticed, whatever became of the event: as long as we
  * hold a frame, Xen keeps the whole domain as a zombie.
  */
-static void check_mapped(struct loop *l, uint64_t now_ns) {
+static void check_mapped(struct loop *l, uint64_t now_ns)
+{
     if (mapping_count(l->m->mappings) == 0 || now_ns < l->check_ns) return;
     l->check_ns = now_ns + CHECK_MS * CLOCK_NS_PER_MS;
     uint16_t domids[MAPPED_DOMAINS_MAX];
@@ -59,7 +61,8 @@ static void check_mapped(struct loop *l, uint64_t now_ns) {
 }
 
 /* The peer is gone: what it had is freed now, live mappings after the grace period. */
-static void end_service(struct loop *l) {
+static void end_service(struct loop *l)
+{
     struct mapper *m = l->m;
     snapshot_abandon(m);
     arena_free(m->arena);
@@ -68,7 +71,8 @@ static void end_service(struct loop *l) {
     l->grace_end_ns = clock_monotonic_ns() + l->options->grace_ns;
 }
 
-static void begin_service(struct loop *l, const union message *hello) {
+static void begin_service(struct loop *l, const union message *hello)
+{
     mapping_drop_all(l->m->mappings);   /* nothing goes over from one peer to the next */
     l->grace_end_ns = UINT64_MAX;
     l->announced = (struct inventory_announced){
@@ -78,7 +82,8 @@ static void begin_service(struct loop *l, const union message *hello) {
     request_welcome(l->m, hello);
 }
 
-static void serve(struct loop *l) {
+static void serve(struct loop *l)
+{
     union message request;
     for (int i = 0; i < REQUESTS_A_TURN; i++) {
         if (!peer_is_writable(l->m->peer)) return;
@@ -88,12 +93,14 @@ static void serve(struct loop *l) {
     }
 }
 
-static uint64_t earliest(uint64_t a, uint64_t b) {
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
     return a < b ? a : b;
 }
 
 /* Waits for whatever comes first. False: told to stop. */
-static bool wait_for_work(struct loop *l, bool busy) {
+static bool wait_for_work(struct loop *l, bool busy)
+{
     struct mapper *m = l->m;
     struct pollfd rows[ROWS_FIXED + PEER_POLL_MAX] = {
         [ROW_SIGNAL] = { .fd = l->options->signal_fd, .events = POLLIN },
@@ -111,7 +118,8 @@ static bool wait_for_work(struct loop *l, bool busy) {
     return ready <= 0 || (rows[ROW_SIGNAL].revents & POLLIN) == 0;
 }
 
-static void keep_time(struct loop *l) {
+static void keep_time(struct loop *l)
+{
     struct mapper *m = l->m;
     uint64_t now_ns = clock_monotonic_ns();
     check_mapped(l, now_ns);
@@ -123,7 +131,8 @@ static void keep_time(struct loop *l) {
     l->announce_ns = inventory_announce(m, &l->announced);
 }
 
-void loop_run(struct mapper *m, const struct loop_options *options) {
+void loop_run(struct mapper *m, const struct loop_options *options)
+{
     struct loop l = { .m = m, .options = options, .grace_end_ns = UINT64_MAX,
                       .announce_ns = UINT64_MAX };
     bool busy = false;

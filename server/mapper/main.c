@@ -33,7 +33,8 @@
 enum { EXIT_USAGE = 2 };
 
 /* Signals that end the mapper become readable; the loop reads them between two steps. */
-static int open_signals(int *out, struct failure *f) {
+static int open_signals(int *out, struct failure *f)
+{
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -47,7 +48,8 @@ static int open_signals(int *out, struct failure *f) {
 }
 
 /* An inherited descriptor may be anything: it must be what channel_listen() makes. */
-static int take_listen_fd(int fd, struct failure *f) {
+static int take_listen_fd(int fd, struct failure *f)
+{
     int type = 0, listening = 0, family = 0;
     socklen_t len = sizeof(int);
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET ||
@@ -65,7 +67,8 @@ static int take_listen_fd(int fd, struct failure *f) {
 }
 
 static int open_peer(const struct options *o, const struct privilege_user *user, struct mapper *m,
-                     struct failure *f) {
+                     struct failure *f)
+{
     uid_t users[PEER_USERS_MAX] = { getuid() };
     size_t user_count = 1;
     int result = 0;
@@ -82,12 +85,14 @@ static int open_peer(const struct options *o, const struct privilege_user *user,
     return result;
 }
 
-static void on_gone(void *arg, const uint8_t incarnation[16]) {
+static void on_gone(void *arg, const uint8_t incarnation[16])
+{
     mapping_drop_incarnation(arg, incarnation);
 }
 
 /* Everything that is opened, in the order in which it has to be. */
-static int start(const struct options *o, struct mapper *m, struct failure *f) {
+static int start(const struct options *o, struct mapper *m, struct failure *f)
+{
     struct privilege_user user;
     bool has_user = o->user != NULL;
     int result = copy_init(f);
@@ -120,7 +125,8 @@ static int start(const struct options *o, struct mapper *m, struct failure *f) {
 }
 
 /* The reverse; of a start that failed half way as well. */
-static void stop(const struct options *o, struct mapper *m) {
+static void stop(const struct options *o, struct mapper *m)
+{
     snapshot_jobs_free(m->jobs);
     if (m->directory) directory_free(m->directory);
     mapping_cache_free(m->mappings);
@@ -131,7 +137,8 @@ static void stop(const struct options *o, struct mapper *m) {
     export_free(m->export);
 }
 
-static int run(const struct options *o) {
+static int run(const struct options *o)
+{
     struct mapper m = { 0 };
     struct failure f;
     struct loop_options loop = { .signal_fd = -1, .exit_with_peer = o->exit_with_peer,
@@ -158,7 +165,8 @@ static int run(const struct options *o) {
     return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int main(int argc, char *argv[]) {
+int main(int argc, char *argv[])
+{
     struct options o;
     struct failure f;
     const char *program = argc > 0 ? argv[0] : "xenresd-mapper";

@@ -29,7 +29,8 @@ struct mapping_cache {
 };
 
 int mapping_cache_new(const struct backend_ops *ops, struct backend *backend, uint32_t count_max,
-                      uint64_t idle_ns, struct mapping_cache **out, struct failure *f) {
+                      uint64_t idle_ns, struct mapping_cache **out, struct failure *f)
+{
     struct mapping_cache *c = calloc(1, sizeof(*c) + count_max * sizeof(c->rows[0]));
     if (!c) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u mappings", count_max);
     c->ops = ops;
@@ -40,13 +41,15 @@ int mapping_cache_new(const struct backend_ops *ops, struct backend *backend, ui
     return 0;
 }
 
-void mapping_cache_free(struct mapping_cache *c) {
+void mapping_cache_free(struct mapping_cache *c)
+{
     if (!c) return;
     mapping_drop_all(c);
     free(c);
 }
 
-static void drop(struct mapping_cache *c, struct mapping *m) {
+static void drop(struct mapping_cache *c, struct mapping *m)
+{
     c->frame_count -= m->key.frame_count;
     c->count--;
     c->ops->unmap(c->backend, &m->backend);
@@ -54,7 +57,8 @@ static void drop(struct mapping_cache *c, struct mapping *m) {
     m->pins = 0;
 }
 
-static bool covers(const struct mapping_key *have, const struct mapping_key *want) {
+static bool covers(const struct mapping_key *have, const struct mapping_key *want)
+{
     return have->domid == want->domid && have->type == want->type && have->id == want->id &&
            have->first_frame <= want->first_frame &&
            (uint64_t)have->first_frame + have->frame_count >=
@@ -62,7 +66,8 @@ static bool covers(const struct mapping_key *have, const struct mapping_key *wan
            memcmp(have->incarnation, want->incarnation, sizeof(have->incarnation)) == 0;
 }
 
-static struct mapping *longest_unused(struct mapping_cache *c) {
+static struct mapping *longest_unused(struct mapping_cache *c)
+{
     struct mapping *oldest = NULL;
     for (uint32_t i = 0; i < c->count_max; i++) {
         struct mapping *m = &c->rows[i];
@@ -72,7 +77,8 @@ static struct mapping *longest_unused(struct mapping_cache *c) {
 }
 
 /* Makes room for one more of `frames`, and returns its row; NULL when all are in use. */
-static struct mapping *make_room(struct mapping_cache *c, uint32_t frames) {
+static struct mapping *make_room(struct mapping_cache *c, uint32_t frames)
+{
     while (c->count == c->count_max || c->frame_count + frames > MAPPING_FRAMES_MAX) {
         struct mapping *m = longest_unused(c);
         if (!m) return NULL;
@@ -85,7 +91,8 @@ static struct mapping *make_room(struct mapping_cache *c, uint32_t frames) {
 }
 
 int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct mapping_ref *out,
-                struct failure *f) {
+                struct failure *f)
+{
     struct mapping *m = NULL;
     for (uint32_t i = 0; i < c->count_max && !m; i++) {
         if (c->rows[i].live && covers(&c->rows[i].key, key)) m = &c->rows[i];
@@ -116,13 +123,15 @@ int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct m
     return 0;
 }
 
-static bool refers(const struct mapping_cache *c, struct mapping_ref ref) {
+static bool refers(const struct mapping_cache *c, struct mapping_ref ref)
+{
     return ref.generation != 0 && ref.index < c->count_max && c->rows[ref.index].live &&
            c->rows[ref.index].generation == ref.generation;
 }
 
 const volatile uint8_t *mapping_resolve(const struct mapping_cache *c, struct mapping_ref ref,
-                                        uint32_t first_frame) {
+                                        uint32_t first_frame)
+{
     if (!refers(c, ref)) return NULL;
     const struct mapping *m = &c->rows[ref.index];
     assert(first_frame >= m->key.first_frame &&
@@ -131,7 +140,8 @@ const volatile uint8_t *mapping_resolve(const struct mapping_cache *c, struct ma
            (size_t)(first_frame - m->key.first_frame) * MESSAGE_FRAME_BYTES;
 }
 
-void mapping_put(struct mapping_cache *c, struct mapping_ref *ref) {
+void mapping_put(struct mapping_cache *c, struct mapping_ref *ref)
+{
     if (refers(c, *ref)) {
         struct mapping *m = &c->rows[ref->index];
         assert(m->pins > 0);
@@ -141,27 +151,31 @@ void mapping_put(struct mapping_cache *c, struct mapping_ref *ref) {
     ref->generation = 0;
 }
 
-void mapping_drop_incarnation(struct mapping_cache *c, const uint8_t incarnation[16]) {
+void mapping_drop_incarnation(struct mapping_cache *c, const uint8_t incarnation[16])
+{
     for (uint32_t i = 0; i < c->count_max; i++) {
         struct mapping *m = &c->rows[i];
         if (m->live && memcmp(m->key.incarnation, incarnation, 16) == 0) drop(c, m);
     }
 }
 
-void mapping_drop_all(struct mapping_cache *c) {
+void mapping_drop_all(struct mapping_cache *c)
+{
     for (uint32_t i = 0; i < c->count_max; i++) {
         if (c->rows[i].live) drop(c, &c->rows[i]);
     }
 }
 
-void mapping_drop_idle(struct mapping_cache *c, uint64_t now_ns) {
+void mapping_drop_idle(struct mapping_cache *c, uint64_t now_ns)
+{
     for (uint32_t i = 0; i < c->count_max; i++) {
         struct mapping *m = &c->rows[i];
         if (m->live && m->pins == 0 && now_ns - m->used_ns >= c->idle_ns) drop(c, m);
     }
 }
 
-uint64_t mapping_idle_deadline_ns(const struct mapping_cache *c) {
+uint64_t mapping_idle_deadline_ns(const struct mapping_cache *c)
+{
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < c->count_max && c->count > 0; i++) {
         const struct mapping *m = &c->rows[i];
@@ -172,11 +186,13 @@ uint64_t mapping_idle_deadline_ns(const struct mapping_cache *c) {
     return first;
 }
 
-uint32_t mapping_count(const struct mapping_cache *c) {
+uint32_t mapping_count(const struct mapping_cache *c)
+{
     return c->count;
 }
 
-uint32_t mapping_domids(const struct mapping_cache *c, uint16_t *out, uint32_t max) {
+uint32_t mapping_domids(const struct mapping_cache *c, uint16_t *out, uint32_t max)
+{
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->count_max; i++) {
         bool known = !c->rows[i].live;

@@ -14,7 +14,8 @@
 #include "common/log.h"
 #include "common/scope.h"
 
-void notify_send(const char *state) {
+void notify_send(const char *state)
+{
     const char *path = getenv("NOTIFY_SOCKET");
     if (!path || path[0] == '\0') return;
     struct sockaddr_un address = { .sun_family = AF_UNIX };

@@ -36,8 +36,8 @@ static const struct row {
       "how long mappings stay after xenresd went" },
     { "arena-mib", NUMBER, offsetof(struct options, arena_mib), "MIB", 1, 65536, 256,
       "memory for snapshots that are being sent" },
-    { "slot-max-mib", NUMBER, offsetof(struct options, slot_max_mib), "MIB", 1, 65536, 72,
-      "memory for one snapshot at most (64 hold 16384 frames, 8 more their status frames)" },
+    { "slot-max-mib", NUMBER, offsetof(struct options, slot_max_mib), "MIB", 1, 65536, 64,
+      "memory for one snapshot at most (64 hold 16384 frames)" },
     { "mappings-max", NUMBER, offsetof(struct options, mappings_max), "N", 1, 4096, 256,
       "live mappings at once" },
     { "mapping-idle", NUMBER, offsetof(struct options, mapping_idle_s), "SECONDS", 0, 3600, 30,
@@ -53,11 +53,13 @@ static const struct row {
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
-static bool exists(const struct row *r) {
+static bool exists(const struct row *r)
+{
     return r->text[0] != '\0' || backend_argument_help[0] != '\0';
 }
 
-static const struct row *find(const char *name, size_t len) {
+static const struct row *find(const char *name, size_t len)
+{
     for (size_t i = 0; i < ROWS; i++) {
         if (exists(&rows[i]) && strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) {
             return &rows[i];
@@ -66,11 +68,13 @@ static const struct row *find(const char *name, size_t len) {
     return NULL;
 }
 
-static int usage_failure(struct failure *f, int result) {
+static int usage_failure(struct failure *f, int result)
+{
     return failure_next(f, result, "see --help");
 }
 
-static int set(const struct row *r, const char *value, struct options *o, struct failure *f) {
+static int set(const struct row *r, const char *value, struct options *o, struct failure *f)
+{
     void *field = (char *)o + r->offset;
     if (r->kind == FLAG) {
         *(bool *)field = true;
@@ -93,7 +97,8 @@ static int set(const struct row *r, const char *value, struct options *o, struct
     return 0;
 }
 
-static int check(struct options *o, struct failure *f) {
+static int check(struct options *o, struct failure *f)
+{
     static const struct { const char *name; enum log_level level; } levels[] = {
         { "error", LOG_LEVEL_ERROR }, { "warning", LOG_LEVEL_WARNING },
         { "info", LOG_LEVEL_INFO }, { "debug", LOG_LEVEL_DEBUG },
@@ -121,7 +126,8 @@ static int check(struct options *o, struct failure *f) {
     return result < 0 ? usage_failure(f, result) : 0;
 }
 
-int options_parse(int argc, char *argv[], struct options *out, struct failure *f) {
+int options_parse(int argc, char *argv[], struct options *out, struct failure *f)
+{
     struct options o = { 0 };
     for (size_t i = 0; i < ROWS; i++) {
         if (rows[i].kind == NUMBER) *(int64_t *)(void *)((char *)&o + rows[i].offset) = rows[i].preset;
@@ -158,7 +164,8 @@ int options_parse(int argc, char *argv[], struct options *out, struct failure *f
     return 0;
 }
 
-void options_help(FILE *to, const char *program) {
+void options_help(FILE *to, const char *program)
+{
     fprintf(to, "Usage: %s (--socket PATH | --listen-fd N) --export FILE [OPTION…]\n\n"
             "Maps and copies pages that Xen shares with dom0, for xenresd.\n\n", program);
     for (size_t i = 0; i < ROWS; i++) {

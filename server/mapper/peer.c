@@ -38,7 +38,8 @@ struct peer {
 };
 
 int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer **out,
-             struct failure *f) {
+             struct failure *f)
+{
     assert(user_count > 0 && user_count <= PEER_USERS_MAX);
     struct peer *p = calloc(1, sizeof(*p));
     if (!p) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for connections");
@@ -51,7 +52,8 @@ int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer *
     return 0;
 }
 
-void peer_free(struct peer *p) {
+void peer_free(struct peer *p)
+{
     if (!p) return;
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) channel_close(&p->lobby[i].channel);
     channel_close(&p->channel);
@@ -59,7 +61,8 @@ void peer_free(struct peer *p) {
     free(p);
 }
 
-nfds_t peer_poll_rows(const struct peer *p, struct pollfd *rows) {
+nfds_t peer_poll_rows(const struct peer *p, struct pollfd *rows)
+{
     nfds_t count = 0;
     rows[count++] = (struct pollfd){ .fd = p->listen_fd, .events = POLLIN };
     if (p->channel.fd >= 0) {
@@ -74,7 +77,8 @@ nfds_t peer_poll_rows(const struct peer *p, struct pollfd *rows) {
     return count;
 }
 
-uint64_t peer_deadline_ns(const struct peer *p) {
+uint64_t peer_deadline_ns(const struct peer *p)
+{
     uint64_t first = UINT64_MAX;
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
         if (p->lobby[i].channel.fd >= 0 && p->lobby[i].deadline_ns < first) {
@@ -88,12 +92,14 @@ uint64_t peer_deadline_ns(const struct peer *p) {
     return first;
 }
 
-static void close_fds(const int *fds, size_t count) {
+static void close_fds(const int *fds, size_t count)
+{
     for (size_t i = 0; i < count; i++) close(fds[i]);
 }
 
 /* Says why, and closes as described above. */
-static void refuse(struct waiting *w, uint64_t serial, const struct failure *failure) {
+static void refuse(struct waiting *w, uint64_t serial, const struct failure *failure)
+{
     union message m;
     memset(&m, 0, sizeof(m));
     message_init(&m, MESSAGE_FAILED, serial ? serial : 1);
@@ -112,14 +118,16 @@ static void refuse(struct waiting *w, uint64_t serial, const struct failure *fai
     channel_close(&w->channel);
 }
 
-static bool user_is_allowed(const struct peer *p, uid_t uid) {
+static bool user_is_allowed(const struct peer *p, uid_t uid)
+{
     for (size_t i = 0; i < p->user_count; i++) {
         if (p->users[i] == uid) return true;
     }
     return false;
 }
 
-static struct waiting *lobby_place(struct peer *p) {
+static struct waiting *lobby_place(struct peer *p)
+{
     struct waiting *oldest = &p->lobby[0];
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
         if (p->lobby[i].channel.fd < 0) return &p->lobby[i];
@@ -130,7 +138,8 @@ static struct waiting *lobby_place(struct peer *p) {
     return oldest;
 }
 
-static void accept_all(struct peer *p) {
+static void accept_all(struct peer *p)
+{
     for (int i = 0; i < PEER_LOBBY_MAX; i++) {
         struct channel channel = { .fd = -1 };
         uid_t uid;
@@ -149,7 +158,8 @@ static void accept_all(struct peer *p) {
 }
 
 static int check_hello(const struct peer *p, const struct waiting *w, const union message *m,
-                       ssize_t len, size_t fd_count, struct failure *f) {
+                       ssize_t len, size_t fd_count, struct failure *f)
+{
     if (!user_is_allowed(p, w->uid)) {
         /* SO_PEERCRED is the kernel's word: no other local user gets to the parser of requests. */
         int result = failure_set(f, ERROR_PERMISSION_DENIED,
@@ -175,7 +185,8 @@ static int check_hello(const struct peer *p, const struct waiting *w, const unio
 }
 
 /* Hears one of the lobby. True: it is the peer now. */
-static bool hear(struct peer *p, struct waiting *w, union message *hello) {
+static bool hear(struct peer *p, struct waiting *w, union message *hello)
+{
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
     struct failure f;
@@ -202,7 +213,8 @@ static bool hear(struct peer *p, struct waiting *w, union message *hello) {
     return true;
 }
 
-bool peer_admit(struct peer *p, union message *hello) {
+bool peer_admit(struct peer *p, union message *hello)
+{
     accept_all(p);
     bool admitted = false;
     for (size_t i = 0; i < PEER_LOBBY_MAX && !admitted; i++) {
@@ -211,18 +223,21 @@ bool peer_admit(struct peer *p, union message *hello) {
     return admitted;
 }
 
-bool peer_lobby_waits(const struct peer *p) {
+bool peer_lobby_waits(const struct peer *p)
+{
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
         if (p->lobby[i].channel.fd >= 0) return true;
     }
     return false;
 }
 
-bool peer_is_served(const struct peer *p) {
+bool peer_is_served(const struct peer *p)
+{
     return p->channel.fd >= 0;
 }
 
-bool peer_is_writable(struct peer *p) {
+bool peer_is_writable(struct peer *p)
+{
     if (p->channel.fd < 0) return false;
     struct pollfd row = { .fd = p->channel.fd, .events = POLLOUT };
     /* Gone (POLLHUP, POLLERR) counts as writable, so that reading finds it out. */
@@ -238,7 +253,8 @@ bool peer_is_writable(struct peer *p) {
     return writable;
 }
 
-ssize_t peer_receive(struct peer *p, union message *out) {
+ssize_t peer_receive(struct peer *p, union message *out)
+{
     if (p->channel.fd < 0) return -1;
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
@@ -256,7 +272,8 @@ ssize_t peer_receive(struct peer *p, union message *out) {
     return len;
 }
 
-void peer_send(struct peer *p, const union message *m, int fd) {
+void peer_send(struct peer *p, const union message *m, int fd)
+{
     if (p->channel.fd < 0) return;
     struct failure f;
     int result = channel_send(&p->channel, m, m->head.len_bytes, &fd, fd >= 0 ? 1 : 0, &f);
@@ -264,7 +281,8 @@ void peer_send(struct peer *p, const union message *m, int fd) {
     else if (result < 0) peer_drop(p, f.message);
 }
 
-void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *failure) {
+void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *failure)
+{
     union message m;
     memset(&m.failed, 0, sizeof(m.failed));
     message_init(&m, MESSAGE_FAILED, serial);
@@ -272,7 +290,8 @@ void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *fa
     peer_send(p, &m, -1);
 }
 
-void peer_drop(struct peer *p, const char *why) {
+void peer_drop(struct peer *p, const char *why)
+{
     if (p->channel.fd < 0) return;
     log_info("process %d is no longer served: %s", (int)p->pid, why);
     channel_close(&p->channel);

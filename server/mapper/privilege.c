@@ -14,12 +14,14 @@
 
 #include "common/text.h"
 
-static int no_user(const char *user, struct failure *f) {
+static int no_user(const char *user, struct failure *f)
+{
     int result = failure_set(f, ERROR_NOT_FOUND, "there is no user %s", user);
     return failure_next(f, result, "create it (useradd --system %s), or name another", user);
 }
 
-int privilege_find_uid(const char *user, uid_t *out, struct failure *f) {
+int privilege_find_uid(const char *user, uid_t *out, struct failure *f)
+{
     uint64_t number;
     if (text_to_u64(user, UINT32_MAX - 1, &number)) {
         *out = (uid_t)number;
@@ -31,7 +33,8 @@ int privilege_find_uid(const char *user, uid_t *out, struct failure *f) {
     return 0;
 }
 
-int privilege_find_user(const char *name, struct privilege_user *out, struct failure *f) {
+int privilege_find_user(const char *name, struct privilege_user *out, struct failure *f)
+{
     const struct passwd *p = getpwnam(name);
     if (!p) return no_user(name, f);
     *out = (struct privilege_user){ .uid = p->pw_uid, .gid = p->pw_gid,
@@ -43,7 +46,8 @@ int privilege_find_user(const char *name, struct privilege_user *out, struct fai
     return 0;
 }
 
-static int privilege_failure(const char *call, struct failure *f) {
+static int privilege_failure(const char *call, struct failure *f)
+{
     int errnum = errno;
     int result = failure_set(f, ERROR_FAILED_PRECONDITION, "cannot give up privileges");
     failure_call(f, result, call, errnum);
@@ -51,7 +55,8 @@ static int privilege_failure(const char *call, struct failure *f) {
                         " --user");
 }
 
-static int become(const struct privilege_user *user, struct failure *f) {
+static int become(const struct privilege_user *user, struct failure *f)
+{
     if (getuid() == user->uid && geteuid() == user->uid) return 0;  /* it is that user already */
     if (setgroups((size_t)user->group_count, user->groups) < 0) return privilege_failure("setgroups", f);
     if (setresgid(user->gid, user->gid, user->gid) < 0) return privilege_failure("setresgid", f);
@@ -62,7 +67,8 @@ static int become(const struct privilege_user *user, struct failure *f) {
     return 0;
 }
 
-static int limit(int resource, const char *call, rlim_t most, struct failure *f) {
+static int limit(int resource, const char *call, rlim_t most, struct failure *f)
+{
     struct rlimit l;
     if (getrlimit((__rlimit_resource_t)resource, &l) < 0) return privilege_failure(call, f);
     if (l.rlim_max > most) l.rlim_max = most;
@@ -71,7 +77,8 @@ static int limit(int resource, const char *call, rlim_t most, struct failure *f)
     return 0;
 }
 
-int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f) {
+int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f)
+{
     pid_t parent = getppid();
     int result = user ? become(user, f) : 0;
     if (result < 0) return result;

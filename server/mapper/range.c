@@ -9,13 +9,15 @@
 #include "common/layout.h"
 #include "server/mapper/explain.h"
 
-static int refuse_as_xen(const struct message_snapshot *r, int errnum, struct failure *f) {
+static int refuse_as_xen(const struct message_snapshot *r, int errnum, struct failure *f)
+{
     const struct explain_subject subject = { .domid = r->domain.domid, .type = (int32_t)r->type,
                                              .id = r->id };
     return failure_xen(f, "", errnum, &subject);
 }
 
-static int check_flags(const struct message_snapshot *r, struct failure *f) {
+static int check_flags(const struct message_snapshot *r, struct failure *f)
+{
     if (r->flags & ~(uint32_t)(SNAPSHOT_WITH_STATUS | SNAPSHOT_SPARSE)) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "unknown flags %#x", r->flags);
     }
@@ -30,7 +32,8 @@ static int check_flags(const struct message_snapshot *r, struct failure *f) {
     return 0;
 }
 
-int range_check_request(const struct message_snapshot *r, struct failure *f) {
+int range_check_request(const struct message_snapshot *r, struct failure *f)
+{
     if (r->type >= RESOURCE_TYPE_COUNT) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "there is no resource type %u", r->type);
         failure_call(f, result, "", EINVAL);
@@ -56,7 +59,8 @@ int range_check_request(const struct message_snapshot *r, struct failure *f) {
 }
 
 int range_check_size(uint16_t domid, uint32_t type, uint32_t id, const struct backend_size *size,
-                     struct failure *f) {
+                     struct failure *f)
+{
     if (size->frames_max <= RANGE_FRAMES_MAX && size->frames_in_use <= size->frames_max &&
         size->grant_version <= 2) {
         return 0;
@@ -70,7 +74,8 @@ int range_check_size(uint16_t domid, uint32_t type, uint32_t id, const struct ba
     return failure_next(f, result, "report this with the output of `xl info`");
 }
 
-int range_vmtrace_refusal(uint16_t domid, struct failure *f) {
+int range_vmtrace_refusal(uint16_t domid, struct failure *f)
+{
     int result = failure_set(f, ERROR_UNIMPLEMENTED,
                              "the trace buffers of domain %u are not copied as they are", domid);
     failure_cause(f, result, "Xen does not clear them: what no trace has written since its reset may"
@@ -80,7 +85,8 @@ int range_vmtrace_refusal(uint16_t domid, struct failure *f) {
 }
 
 /* The range that the request comes to, of what is in use. */
-static int check_range(const struct message_snapshot *r, struct range *range, struct failure *f) {
+static int check_range(const struct message_snapshot *r, struct range *range, struct failure *f)
+{
     uint32_t in_use = range->size.frames_in_use;
     uint64_t count = r->frame_count;
     if (r->frame_count == MESSAGE_FRAMES_ALL) {
@@ -106,7 +112,8 @@ static int check_range(const struct message_snapshot *r, struct range *range, st
 
 /* The status frames that belong to the range of a version 2 table. */
 static int add_status(struct mapper *m, const struct message_snapshot *r, struct range *range,
-                      struct failure *f) {
+                      struct failure *f)
+{
     if (!(r->flags & SNAPSHOT_WITH_STATUS) || range->size.grant_version != 2) return 0;
     struct backend_size status;
     int result = m->ops->size(m->backend, r->domain.domid, r->type, GRANT_TABLE_STATUS, &status, f);
@@ -123,7 +130,8 @@ static int add_status(struct mapper *m, const struct message_snapshot *r, struct
 }
 
 int range_resolve(struct mapper *m, const struct message_snapshot *r, struct range *out,
-                  struct failure *f) {
+                  struct failure *f)
+{
     struct range range = { 0 };
     int result = m->ops->size(m->backend, r->domain.domid, r->type, r->id, &range.size, f);
     if (result == 0) result = range_check_size(r->domain.domid, r->type, r->id, &range.size, f);
@@ -140,7 +148,8 @@ int range_resolve(struct mapper *m, const struct message_snapshot *r, struct ran
 }
 
 int range_recheck(struct mapper *m, const struct message_snapshot *r, const struct range *range,
-                  struct failure *f) {
+                  struct failure *f)
+{
     if (r->type != RESOURCE_GRANT_TABLE) return 0;
     struct backend_size now;
     int result = m->ops->size(m->backend, r->domain.domid, r->type, r->id, &now, f);

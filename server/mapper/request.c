@@ -24,41 +24,48 @@ typedef int handler(struct mapper *m, const union message *request, union messag
                     struct failure *f);
 
 static int on_hello(struct mapper *m, const union message *request, union message *out,
-                    struct failure *f) {
+                    struct failure *f)
+{
     (void)m, (void)request, (void)out;
     return failure_set(f, ERROR_FAILED_PRECONDITION, "hello was said already");
 }
 
 static int on_host(struct mapper *m, const union message *request, union message *out,
-                   struct failure *f) {
+                   struct failure *f)
+{
     (void)f;
     inventory_host(m, &request->plain, out);
     return 0;
 }
 
 static int on_domains(struct mapper *m, const union message *request, union message *out,
-                      struct failure *f) {
+                      struct failure *f)
+{
     return inventory_domains(m, &request->domains, out, f);
 }
 
 static int on_describe(struct mapper *m, const union message *request, union message *out,
-                       struct failure *f) {
+                       struct failure *f)
+{
     return describe(m, &request->describe, out, f);
 }
 
 static int on_snapshot(struct mapper *m, const union message *request, union message *out,
-                       struct failure *f) {
+                       struct failure *f)
+{
     (void)out;
     return snapshot_begin(m, &request->snapshot, f);    /* the job answers */
 }
 
 static int on_vcpu_stats(struct mapper *m, const union message *request, union message *out,
-                         struct failure *f) {
+                         struct failure *f)
+{
     return stats_read(m, &request->vcpu_stats, out, f);
 }
 
 static int on_release(struct mapper *m, const union message *request, union message *out,
-                      struct failure *f) {
+                      struct failure *f)
+{
     (void)out, (void)f;
     for (uint32_t i = 0; i < request->release.slot_count; i++) {
         arena_release(m->arena, request->release.slots[i].index,
@@ -84,7 +91,8 @@ static const struct row {
 };
 
 static const struct row *row_of(const union message *request, size_t len_bytes,
-                                struct failure *f) {
+                                struct failure *f)
+{
     if (message_check(request, len_bytes, f) < 0) return NULL;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].type == request->head.type && rows[i].len_bytes == len_bytes) return &rows[i];
@@ -94,7 +102,8 @@ static const struct row *row_of(const union message *request, size_t len_bytes,
     return NULL;
 }
 
-void request_handle(struct mapper *m, union message *request, size_t len_bytes) {
+void request_handle(struct mapper *m, union message *request, size_t len_bytes)
+{
     struct failure f = { 0 };
     bool has_head = len_bytes >= sizeof(request->head) && request->head.magic == MESSAGE_MAGIC;
     uint64_t serial = has_head && request->head.serial != 0 ? request->head.serial : 1;
@@ -121,7 +130,8 @@ void request_handle(struct mapper *m, union message *request, size_t len_bytes) 
     }
 }
 
-void request_welcome(struct mapper *m, const union message *hello) {
+void request_welcome(struct mapper *m, const union message *hello)
+{
     struct failure f;
     arena_free(m->arena);
     m->arena = NULL;

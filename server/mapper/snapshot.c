@@ -36,7 +36,8 @@ struct snapshot_jobs {
     struct job jobs[SNAPSHOT_JOBS_MAX];
 };
 
-int snapshot_jobs_new(struct snapshot_jobs **out, struct failure *f) {
+int snapshot_jobs_new(struct snapshot_jobs **out, struct failure *f)
+{
     struct snapshot_jobs *jobs = calloc(1, sizeof(*jobs));
     if (!jobs) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for snapshots");
     for (size_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) {
@@ -50,20 +51,23 @@ int snapshot_jobs_new(struct snapshot_jobs **out, struct failure *f) {
     return 0;
 }
 
-void snapshot_jobs_free(struct snapshot_jobs *jobs) {
+void snapshot_jobs_free(struct snapshot_jobs *jobs)
+{
     if (!jobs) return;
     for (size_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) copy_digest_free(jobs->jobs[i].digest);
     free(jobs);
 }
 
-static void end_job(struct mapper *m, struct job *j) {
+static void end_job(struct mapper *m, struct job *j)
+{
     mapping_put(m->mappings, &j->mapping);
     j->active = false;
     m->jobs->active_count--;
 }
 
 /* The peer has asked for nothing else than what the digest covers before the content. */
-static void begin_digest(struct job *j) {
+static void begin_digest(struct job *j)
+{
     struct {
         uint8_t incarnation[16];
         uint32_t type, id, first_frame, frame_count, first_status, status_count;
@@ -75,12 +79,14 @@ static void begin_digest(struct job *j) {
     copy_digest_add(j->digest, &key, sizeof(key));
 }
 
-static int check_deadline(const struct job *j, struct failure *f) {
+static int check_deadline(const struct job *j, struct failure *f)
+{
     if (j->request.deadline_ns == 0 || clock_monotonic_ns() <= j->request.deadline_ns) return 0;
     return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before the copy was done");
 }
 
-static int begin(struct mapper *m, struct job *j, struct failure *f) {
+static int begin(struct mapper *m, struct job *j, struct failure *f)
+{
     const struct message_snapshot *r = &j->request;
     int result = check_deadline(j, f);
     if (result == 0) result = range_check_request(r, f);
@@ -101,7 +107,8 @@ static int begin(struct mapper *m, struct job *j, struct failure *f) {
 
 /* From a live mapping: frames [first, first + count) of the resource to `to`. */
 static int copy_mapped(struct mapper *m, struct job *j, uint32_t first, uint32_t count, void *to,
-                       struct failure *f) {
+                       struct failure *f)
+{
     if (j->mapping.generation == 0) {
         struct mapping_key key = { .domid = j->request.domain.domid, .type = j->request.type,
                                    .id = j->request.id, .first_frame = j->range.first_frame,
@@ -121,7 +128,8 @@ static int copy_mapped(struct mapper *m, struct job *j, uint32_t first, uint32_t
 
 /* Frames that no mapping may be kept of: mapped, copied, unmapped. */
 static int copy_unmapping(struct mapper *m, struct job *j, uint32_t id, uint32_t first,
-                          uint32_t count, void *to, struct failure *f) {
+                          uint32_t count, void *to, struct failure *f)
+{
     struct backend_mapping mapping = { 0 };
     int result = m->ops->map(m->backend, j->request.domain.domid, j->request.type, id, first, count,
                              &mapping, f);
@@ -134,7 +142,8 @@ static int copy_unmapping(struct mapper *m, struct job *j, uint32_t id, uint32_t
 
 /* One ioreq page, by itself: a map of both fails where one is missing. */
 static int copy_ioreq(struct mapper *m, struct job *j, uint32_t frame, uint8_t *to,
-                      struct failure *f) {
+                      struct failure *f)
+{
     struct failure why = { 0 };
     int result = copy_unmapping(m, j, j->request.id, frame, 1, to, &why);
     uint32_t index = frame - j->range.first_frame;
@@ -154,7 +163,8 @@ static int copy_ioreq(struct mapper *m, struct job *j, uint32_t frame, uint8_t *
 }
 
 /* One step. Afterwards frames_done says how far it is. */
-static int copy(struct mapper *m, struct job *j, struct failure *f) {
+static int copy(struct mapper *m, struct job *j, struct failure *f)
+{
     uint8_t *to = (uint8_t *)arena_slot_bytes(m->arena, &j->slot) +
                   (size_t)j->frames_done * MESSAGE_FRAME_BYTES;
     uint32_t done = j->frames_done, count, result_frames;
@@ -185,7 +195,8 @@ static int copy(struct mapper *m, struct job *j, struct failure *f) {
 
 /* --- the end ----------------------------------------------------------------------------------- */
 
-static void answer(struct mapper *m, struct job *j) {
+static void answer(struct mapper *m, struct job *j)
+{
     union message out;
     memset(&out.snapshot_answer, 0, sizeof(out.snapshot_answer));
     message_init(&out, MESSAGE_SNAPSHOT | MESSAGE_ANSWER, j->request.head.serial);
@@ -209,7 +220,8 @@ static void answer(struct mapper *m, struct job *j) {
 }
 
 /* Advances a job that begin() has let in. True while it is not over. */
-static bool advance(struct mapper *m, struct job *j) {
+static bool advance(struct mapper *m, struct job *j)
+{
     struct failure f = { 0 };
     int result = check_deadline(j, &f);
     if (result == 0) result = copy(m, j, &f);
@@ -233,7 +245,8 @@ static bool advance(struct mapper *m, struct job *j) {
     return false;
 }
 
-int snapshot_begin(struct mapper *m, const struct message_snapshot *request, struct failure *f) {
+int snapshot_begin(struct mapper *m, const struct message_snapshot *request, struct failure *f)
+{
     struct job *j = NULL;
     for (size_t i = 0; i < SNAPSHOT_JOBS_MAX && !j; i++) {
         if (!m->jobs->jobs[i].active) j = &m->jobs->jobs[i];
@@ -253,7 +266,8 @@ int snapshot_begin(struct mapper *m, const struct message_snapshot *request, str
     return 0;
 }
 
-bool snapshot_step(struct mapper *m) {
+bool snapshot_step(struct mapper *m)
+{
     struct snapshot_jobs *jobs = m->jobs;
     for (uint32_t i = 0; i < SNAPSHOT_JOBS_MAX && jobs->active_count > 0; i++) {
         struct job *j = &jobs->jobs[(jobs->next + i) % SNAPSHOT_JOBS_MAX];
@@ -263,7 +277,8 @@ bool snapshot_step(struct mapper *m) {
     return jobs->active_count > 0;
 }
 
-void snapshot_abandon(struct mapper *m) {
+void snapshot_abandon(struct mapper *m)
+{
     for (uint32_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) {
         if (m->jobs->jobs[i].active) end_job(m, &m->jobs->jobs[i]);
     }

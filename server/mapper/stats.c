@@ -25,7 +25,8 @@ struct reading {
 };
 
 /* The frames that a table with this header needs for `vcpus` entries; 0: the header makes no sense. */
-static uint32_t frames_needed(const struct layout_stats_header *h, uint32_t vcpus) {
+static uint32_t frames_needed(const struct layout_stats_header *h, uint32_t vcpus)
+{
     if (h->offset_bytes % 8 || h->stride_bytes % 8 || h->stride_bytes < 16) return 0;
     uint64_t bytes = h->offset_bytes + (uint64_t)h->stride_bytes * vcpus;
     uint64_t frames = (bytes + MESSAGE_FRAME_BYTES - 1) / MESSAGE_FRAME_BYTES;
@@ -33,13 +34,15 @@ static uint32_t frames_needed(const struct layout_stats_header *h, uint32_t vcpu
 }
 
 static int map_table(struct mapper *m, uint16_t domid, uint32_t frames, struct backend_mapping *out,
-                     struct failure *f) {
+                     struct failure *f)
+{
     *out = (struct backend_mapping){ 0 };
     return m->ops->map(m->backend, domid, RESOURCE_VCPU_STATS, STATS_ID_VCPU, 0, frames, out, f);
 }
 
 static int read_entries(const struct backend_mapping *table, const struct layout_stats_header *h,
-                        uint32_t vcpus, struct reading *r, struct failure *f) {
+                        uint32_t vcpus, struct reading *r, struct failure *f)
+{
     for (uint32_t vcpu = 0; vcpu < vcpus; vcpu++) {
         const volatile uint64_t *entry = (const volatile uint64_t *)(
             (const volatile uint8_t *)table->address + h->offset_bytes +
@@ -59,7 +62,8 @@ static int read_entries(const struct backend_mapping *table, const struct layout
 }
 
 /* 0, or -ERROR_UNIMPLEMENTED where there is no table: the caller then asks by hypercall. */
-static int read_table(struct mapper *m, uint16_t domid, struct reading *r, struct failure *f) {
+static int read_table(struct mapper *m, uint16_t domid, struct reading *r, struct failure *f)
+{
     struct backend_mapping table;
     int result = map_table(m, domid, 1, &table, f);
     if (result < 0) return -ERROR_UNIMPLEMENTED;
@@ -80,7 +84,8 @@ static int read_table(struct mapper *m, uint16_t domid, struct reading *r, struc
     return result;
 }
 
-static int read_info(struct mapper *m, uint16_t domid, struct reading *r, struct failure *f) {
+static int read_info(struct mapper *m, uint16_t domid, struct reading *r, struct failure *f)
+{
     int result = m->ops->vcpu_info(m->backend, domid, r->vcpus, r->max, &r->count, f);
     if (result < 0) return result;
     for (uint32_t i = 0; i < r->count; i++) r->vcpus[i].run_time_ns &= ~LAYOUT_STATS_INACTIVE;
@@ -90,7 +95,8 @@ static int read_info(struct mapper *m, uint16_t domid, struct reading *r, struct
 
 /* Into a slot, and the answer about it. */
 static int deliver(struct mapper *m, const struct message_vcpu_stats *request,
-                   const struct reading *r, union message *out, struct failure *f) {
+                   const struct reading *r, union message *out, struct failure *f)
+{
     struct message_vcpu_stats_answer *a = &out->vcpu_stats_answer;
     size_t len_bytes = r->count * sizeof(r->vcpus[0]);
     if (len_bytes == 0) {
@@ -117,7 +123,8 @@ static int deliver(struct mapper *m, const struct message_vcpu_stats *request,
 }
 
 int stats_read(struct mapper *m, const struct message_vcpu_stats *request, union message *out,
-               struct failure *f) {
+               struct failure *f)
+{
     const struct domain_identity *domain = &request->domain;
     const struct directory_entry *e;
     uint64_t monotonic_ns = clock_monotonic_ns();

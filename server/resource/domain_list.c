@@ -12,18 +12,13 @@
 
 #include "common/scope.h"
 
-struct entry {
-    struct domain_identity identity;
-    bool dying;
-};
-
 struct domain_list {
     atomic_uint refs;
     size_t count, capacity;
-    struct entry *entries;              /* ascending by domid */
-    const struct entry **by_name;       /* without those that have none */
+    struct domain_entry *entries;              /* ascending by domid */
+    const struct domain_entry **by_name;       /* without those that have none */
     size_t named_count;
-    const struct entry **by_uuid;
+    const struct domain_entry **by_uuid;
 };
 
 static int no_domain(const char *text, struct failure *f)
@@ -138,7 +133,7 @@ int domain_list_add(struct domain_list *l, const struct message_domain *domains,
 {
     if (l->count + count > l->capacity) {
         size_t capacity = l->capacity * 2 > l->count + count ? l->capacity * 2 : l->count + count;
-        struct entry *grown = reallocarray(l->entries, capacity, sizeof(*grown));
+        struct domain_entry *grown = reallocarray(l->entries, capacity, sizeof(*grown));
 
         if (grown == NULL) {
             return no_memory(f);
@@ -150,24 +145,26 @@ int domain_list_add(struct domain_list *l, const struct message_domain *domains,
         /* mapper_answer refuses any other order, and numbers beyond the last. */
         assert(l->count == 0 ||
                l->entries[l->count - 1].identity.domid < domains[i].identity.domid);
-        l->entries[l->count++] = (struct entry){
-            .identity = domains[i].identity, .dying = domains[i].state == DOMAIN_DYING};
+        l->entries[l->count++] = (struct domain_entry){
+            .identity = domains[i].identity,
+            .max_vcpus = domains[i].max_vcpus,
+            .dying = domains[i].state == DOMAIN_DYING};
     }
     return 0;
 }
 
 static int compare_names(const void *a, const void *b)
 {
-    const struct entry *const *left = a;
-    const struct entry *const *right = b;
+    const struct domain_entry *const *left = a;
+    const struct domain_entry *const *right = b;
 
     return strcmp((*left)->identity.name, (*right)->identity.name);
 }
 
 static int compare_uuids(const void *a, const void *b)
 {
-    const struct entry *const *left = a;
-    const struct entry *const *right = b;
+    const struct domain_entry *const *left = a;
+    const struct domain_entry *const *right = b;
 
     return memcmp((*left)->identity.uuid, (*right)->identity.uuid, UUID_BYTES);
 }
@@ -176,8 +173,8 @@ int domain_list_index(struct domain_list *l, struct failure *f)
 {
     size_t room = l->count > 0 ? l->count : 1;
 
-    l->by_name = calloc(room, sizeof(const struct entry *));
-    l->by_uuid = calloc(room, sizeof(const struct entry *));
+    l->by_name = calloc(room, sizeof(const struct domain_entry *));
+    l->by_uuid = calloc(room, sizeof(const struct domain_entry *));
     if (l->by_name == NULL || l->by_uuid == NULL) {
         return no_memory(f);
     }
@@ -187,8 +184,8 @@ int domain_list_index(struct domain_list *l, struct failure *f)
             l->by_name[l->named_count++] = &l->entries[i];
         }
     }
-    qsort(l->by_name, l->named_count, sizeof(const struct entry *), compare_names);
-    qsort(l->by_uuid, l->count, sizeof(const struct entry *), compare_uuids);
+    qsort(l->by_name, l->named_count, sizeof(const struct domain_entry *), compare_names);
+    qsort(l->by_uuid, l->count, sizeof(const struct domain_entry *), compare_uuids);
     return 0;
 }
 
@@ -218,11 +215,11 @@ size_t domain_list_count(const struct domain_list *l)
 struct found {
     const struct domain_filter *filter;
     size_t alive, dying;
-    const struct entry *first_alive, *first_dying;
+    const struct domain_entry *first_alive, *first_dying;
     uint16_t domids[DOMAIN_LIST_NAMED_MAX];     /* of those alive, or of the dying without any */
 };
 
-static void consider(struct found *found, const struct entry *e)
+static void consider(struct found *found, const struct domain_entry *e)
 {
     if (!found->filter->visible(found->filter->arg, &e->identity)) {
         return;
@@ -260,7 +257,7 @@ static void find_domid(const struct domain_list *l, uint16_t domid, struct found
 }
 
 /* All that equal `key` by `compare` in a sorted index. */
-static void find_equal(const struct entry *const *index, size_t count, const struct entry *key,
+static void find_equal(const struct domain_entry *const *index, size_t count, const struct domain_entry *key,
                        int (*compare)(const void *, const void *), struct found *found)
 {
     size_t low = 0;
@@ -318,11 +315,11 @@ static int ambiguous(const struct domain_spelling *spelling, const struct found 
 }
 
 int domain_list_find(const struct domain_list *l, const struct domain_spelling *spelling,
-                     const struct domain_filter *filter, struct domain_identity *out,
+                     const struct domain_filter *filter, struct domain_entry *out,
                      struct failure *f)
 {
     struct found found = {.filter = filter};
-    struct entry key;
+    struct domain_entry key;
 
     switch (spelling->kind) {
     case DOMAIN_BY_DOMID:
@@ -346,6 +343,6 @@ int domain_list_find(const struct domain_list *l, const struct domain_spelling *
     if (found.alive == 0 && found.dying == 0) {
         return no_domain(spelling->text, f);
     }
-    *out = (found.alive > 0 ? found.first_alive : found.first_dying)->identity;
+    *out = found.alive > 0 ? *found.first_alive : *found.first_dying;
     return 0;
 }

@@ -36,6 +36,13 @@ struct domain_spelling {
 /* -ERROR_INVALID_ARGUMENT; -ERROR_NOT_FOUND for a number that no domain can have. */
 int domain_spelling_parse(const char *text, struct domain_spelling *out, struct failure *f);
 
+/* What a list keeps of a domain. */
+struct domain_entry {
+    struct domain_identity identity;
+    uint32_t max_vcpus;     /* the number that it was built with: it does not change */
+    bool dying;
+};
+
 struct domain_list;
 
 int domain_list_new(struct domain_list **out, struct failure *f);
@@ -59,7 +66,7 @@ struct domain_filter {
  * -ERROR_FAILED_PRECONDITION where several are left: names their domids.
  */
 int domain_list_find(const struct domain_list *l, const struct domain_spelling *spelling,
-                     const struct domain_filter *filter, struct domain_identity *out,
+                     const struct domain_filter *filter, struct domain_entry *out,
                      struct failure *f);
 
 #endif

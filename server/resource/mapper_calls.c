@@ -167,43 +167,63 @@ enum mapper_calls_found mapper_calls_take(struct mapper_calls *t, uint64_t seria
     return found;
 }
 
-unsigned mapper_calls_expire(struct mapper_calls *t, uint64_t now_ns,
-                             struct mapper_call out[MAPPER_CALLS_BATCH], uint64_t *next_ns)
+/* Rows that are completed at once: copies, so that `done` is called without the lock. */
+enum { BATCH = 32 };
+
+static void complete(const struct mapper_call *calls, unsigned count, const struct failure *why)
 {
+    const struct mapper_result result = {.failure = why};
+
+    for (unsigned i = 0; i < count; i++) {
+        calls[i].done(calls[i].arg, &result);
+    }
+}
+
+/* Under the lock: at most a batch of what has expired; sets `wake_ns` to the earliest that is left. */
+static unsigned take_expired(struct mapper_calls *t, uint64_t now_ns, struct mapper_call out[BATCH])
+{
+    uint64_t next = MAPPER_CALLS_NEVER;
     unsigned count = 0;
 
-    pthread_mutex_lock(&t->lock);
-    if (now_ns >= t->wake_ns) {
-        uint64_t next = MAPPER_CALLS_NEVER;
-
-        for (uint32_t i = 0; i < ROWS; i++) {
-            if (t->deadlines[i] > now_ns || count == MAPPER_CALLS_BATCH) {
-                next = t->deadlines[i] < next ? t->deadlines[i] : next;
-                continue;
-            }
-            out[count++] = t->rows[i].call;
-            if (t->rows[i].state == ROW_WAIT) {
-                free_row(t, i);
-            } else {
-                t->rows[i].state = ROW_EXPIRED;
-                t->deadlines[i] = MAPPER_CALLS_NEVER;
-            }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        if (t->deadlines[i] > now_ns || count == BATCH) {
+            next = t->deadlines[i] < next ? t->deadlines[i] : next;
+            continue;
         }
-        t->wake_ns = next;
+        out[count++] = t->rows[i].call;
+        if (t->rows[i].state == ROW_WAIT) {
+            free_row(t, i);
+        } else {
+            t->rows[i].state = ROW_EXPIRED;
+            t->deadlines[i] = MAPPER_CALLS_NEVER;
+        }
     }
-    *next_ns = t->wake_ns;
-    pthread_mutex_unlock(&t->lock);
+    t->wake_ns = next;
     return count;
 }
 
-unsigned mapper_calls_abandon(struct mapper_calls *t, bool waits,
-                              struct mapper_call out[MAPPER_CALLS_BATCH])
+uint64_t mapper_calls_expire(struct mapper_calls *t, uint64_t now_ns, const struct failure *why)
+{
+    struct mapper_call batch[BATCH];
+
+    for (;;) {
+        pthread_mutex_lock(&t->lock);
+        unsigned count = now_ns >= t->wake_ns ? take_expired(t, now_ns, batch) : 0;
+        uint64_t next_ns = t->wake_ns;
+
+        pthread_mutex_unlock(&t->lock);
+        complete(batch, count, why);
+        if (count < BATCH) {
+            return next_ns;
+        }
+    }
+}
+
+static unsigned take_abandoned(struct mapper_calls *t, bool waits, struct mapper_call out[BATCH])
 {
     unsigned count = 0;
 
-    pthread_mutex_lock(&t->lock);
-    t->closed = t->closed || waits;
-    for (uint32_t i = 0; i < ROWS && count < MAPPER_CALLS_BATCH; i++) {
+    for (uint32_t i = 0; i < ROWS && count < BATCH; i++) {
         struct row *row = &t->rows[i];
 
         if (row->state == ROW_FREE || (row->state == ROW_WAIT && !waits)) {
@@ -214,6 +234,19 @@ unsigned mapper_calls_abandon(struct mapper_calls *t, bool waits,
         }
         free_row(t, i);
     }
-    pthread_mutex_unlock(&t->lock);
     return count;
+}
+
+void mapper_calls_abandon(struct mapper_calls *t, bool waits, const struct failure *why)
+{
+    struct mapper_call batch[BATCH];
+    unsigned count;
+
+    do {
+        pthread_mutex_lock(&t->lock);
+        t->closed = t->closed || waits;
+        count = take_abandoned(t, waits, batch);
+        pthread_mutex_unlock(&t->lock);
+        complete(batch, count, why);
+    } while (count == BATCH);
 }

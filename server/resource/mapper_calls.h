@@ -46,15 +46,11 @@ enum mapper_calls_found { MAPPER_CALLS_NONE, MAPPER_CALLS_LIVE, MAPPER_CALLS_EXP
 enum mapper_calls_found mapper_calls_take(struct mapper_calls *t, uint64_t serial,
                                           struct mapper_call *out);
 
-enum { MAPPER_CALLS_BATCH = 32 };
-/* Calls and waits whose deadline is not after `now_ns`, at most a batch of them. *next_ns: the
- * earliest deadline that is left (which wakes are measured against from now on), or NEVER. Ask again
- * while a full batch comes. */
-unsigned mapper_calls_expire(struct mapper_calls *t, uint64_t now_ns,
-                             struct mapper_call out[MAPPER_CALLS_BATCH], uint64_t *next_ns);
-/* Calls that are in flight (expired ones are forgotten), a batch at a time: the mapper is gone.
- * `waits`: those too, and nothing can be added any more. */
-unsigned mapper_calls_abandon(struct mapper_calls *t, bool waits,
-                              struct mapper_call out[MAPPER_CALLS_BATCH]);
+/* Tells calls and waits whose deadline is not after `now_ns` so, with `why`. Returns the earliest
+ * deadline that is left (which wakes are measured against from now on), or NEVER. Receiving thread. */
+uint64_t mapper_calls_expire(struct mapper_calls *t, uint64_t now_ns, const struct failure *why);
+/* The mapper is gone: tells the calls in flight so, and forgets those that expired. `waits`: those
+ * too, and nothing can be added any more. Receiving thread. */
+void mapper_calls_abandon(struct mapper_calls *t, bool waits, const struct failure *why);
 
 #endif

@@ -59,23 +59,6 @@ static void wake(struct mapper_client *c)
     (void)!write(c->wake_fd, &one, sizeof(one));    /* full: it is awake already */
 }
 
-static void complete(const struct mapper_call *call, const struct failure *f)
-{
-    call->done(call->arg, &(struct mapper_result){.failure = f});
-}
-
-static void fail_calls(struct mapper_client *c, bool waits, const struct failure *f)
-{
-    struct mapper_call batch[MAPPER_CALLS_BATCH];
-    unsigned count;
-
-    while ((count = mapper_calls_abandon(c->calls, waits, batch)) > 0) {
-        for (unsigned i = 0; i < count; i++) {
-            complete(&batch[i], f);
-        }
-    }
-}
-
 /* Doubled, with jitter over its upper half, so that many gateways do not knock together. */
 static void schedule_retry(struct mapper_client *c)
 {
@@ -124,7 +107,7 @@ static void drop(struct mapper_client *c, const struct failure *why)
     c->joined = false;
     if (link != NULL) {
         mapper_link_end(link);      /* first: what is added from now on cannot be sent */
-        fail_calls(c, false, &told);
+        mapper_calls_abandon(c->calls, false, &told);
         mapper_link_unref(link);
     }
     schedule_retry(c);
@@ -267,26 +250,6 @@ static bool receive(struct mapper_client *c)
     return mapper_link_calls(c->link) > 0;
 }
 
-static void expire(struct mapper_client *c, uint64_t *next_ns)
-{
-    struct mapper_call batch[MAPPER_CALLS_BATCH];
-    uint64_t now_ns = clock_monotonic_ns();
-    struct failure f = {0};
-    unsigned count;
-
-    do {
-        count = mapper_calls_expire(c->calls, now_ns, batch, next_ns);
-        if (count > 0 && f.code == 0) {
-            failure_set(&f, ERROR_DEADLINE_EXCEEDED, "the answer did not come in time");
-            failure_cause(&f, 0, "the mapper or the hypervisor is slow, or the time allowed short");
-            failure_next(&f, 0, "try again, or allow more time");
-        }
-        for (unsigned i = 0; i < count; i++) {
-            complete(&batch[i], &f);
-        }
-    } while (count == MAPPER_CALLS_BATCH);
-}
-
 /* What is due without a message: connecting, giving up on a hello. */
 static void step(struct mapper_client *c)
 {
@@ -334,15 +297,19 @@ static void wait_for_work(struct mapper_client *c, uint64_t next_ns,
 static void *run(void *arg)
 {
     struct mapper_client *c = arg;
-    struct failure stopping = {0};
+    struct failure late, stopping;
     bool idle = false;
+
+    failure_set(&late, ERROR_DEADLINE_EXCEEDED, "the answer did not come in time");
+    failure_cause(&late, 0, "the mapper or the hypervisor is slow, or the time allowed short");
+    failure_next(&late, 0, "try again, or allow more time");
 
     while (!atomic_load(&c->stop)) {
         struct mapper_link_wants wants = {.timeout_ms = -1};
-        uint64_t next_ns;
 
         step(c);
-        expire(c, &next_ns);
+        uint64_t next_ns = mapper_calls_expire(c->calls, clock_monotonic_ns(), &late);
+
         if (c->link != NULL) {
             wants = mapper_link_tend(c->link, idle);
         }
@@ -355,7 +322,7 @@ static void *run(void *arg)
         mapper_link_flush(c->link);
         mapper_link_end(c->link);
     }
-    fail_calls(c, true, &stopping);
+    mapper_calls_abandon(c->calls, true, &stopping);
     mapper_link_unref(scope_take_pointer(c->link));
     return NULL;
 }

@@ -37,7 +37,7 @@ struct resolver_request {
     /* The answer: 0 with `domain`, or what domain_list_find() says, or -ERROR_DEADLINE_EXCEEDED,
      * or why the mapper did not answer. */
     int result;
-    struct domain_identity domain;
+    struct domain_entry domain;
     struct failure failure;
 
     /* The resolver's own. */

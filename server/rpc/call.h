@@ -44,6 +44,7 @@ struct call {
 
     /* What came. */
     struct domain_identity identity;    /* of the domain, resolved and decided on */
+    uint32_t max_vcpus;
     const union message *answer;        /* NULL: none, `answer_failure` says why */
     struct failure answer_failure;
     struct mapper_slot *slot;           /* counted */
@@ -60,10 +61,21 @@ struct handler {
     int (*prepare)(struct call *c, struct failure *f);
     /* Fills a zeroed message, type included, for the domain in c->identity. */
     void (*ask)(struct call *c, union message *m);
-    /* NULL: one answer, kept. Else takes from an answer what it needs, on the mapper's thread: quick. */
-    enum handler_next (*take)(struct call *c, const union message *answer);
+    /* Takes from an answer what it needs, on the mapper's thread: quick. An enum handler_next or a
+     * failure. NULL: call_keep(). */
+    int (*take)(struct call *c, const union message *answer, struct mapper_slot *slot,
+                struct failure *f);
     /* Makes the answer, on the thread that sends it. */
     int (*respond)(struct call *c, struct failure *f);
 };
+
+/* Keeps an answer and its slot for respond(). */
+int call_keep(struct call *c, const union message *answer, struct mapper_slot *slot,
+              struct failure *f);
+/* True where the policy lets the caller do it; `domain` and `type` as in struct policy_question. */
+bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
+                 enum action action);
+/* -ERROR_RESOURCE_EXHAUSTED: the pool, or the machine, has no more. */
+int call_no_memory(struct failure *f);
 
 #endif

@@ -50,8 +50,8 @@ static struct policy *current_policy(struct rpc *rpc)
     return policy;
 }
 
-static bool allows(const struct call *c, const struct domain_identity *domain, int type,
-                   enum action action)
+bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
+                 enum action action)
 {
     const struct policy_question q = {
         .who = c->who, .domain = domain, .type = type, .action = action};
@@ -64,11 +64,11 @@ static bool is_visible(void *arg, const struct domain_identity *domain)
 {
     const struct call *c = arg;
 
-    if (allows(c, domain, -1, c->method->action)) {
+    if (call_allows(c, domain, -1, c->method->action)) {
         return true;
     }
     for (int action = 0; action < ACTION_COUNT; action++) {
-        if (allows(c, domain, -1, (enum action)action)) {
+        if (call_allows(c, domain, -1, (enum action)action)) {
             return true;
         }
     }
@@ -185,7 +185,7 @@ static bool resolved(struct exchange *x)
 {
     struct call *c = &x->call;
     struct resolver_request *q = &x->resolving;
-    bool other = x->retried && !domain_identity_equal(&c->identity, &q->domain);
+    bool other = x->retried && !domain_identity_equal(&c->identity, &q->domain.identity);
 
     if (q->result != 0) {
         x->failure = q->failure;
@@ -195,7 +195,8 @@ static bool resolved(struct exchange *x)
         return true;            /* what the mapper said of it stands */
     }
     x->failure.code = 0;
-    c->identity = q->domain;
+    c->identity = q->domain.identity;
+    c->max_vcpus = q->domain.max_vcpus;
     return authorise(x) != 0 || check_incarnation(x) != 0 || ask(x);
 }
 
@@ -252,36 +253,47 @@ static bool failed(struct exchange *x, const struct failure *f)
     return resolve(x, true);
 }
 
-/* Keeps the answer beyond the call that brings it. */
-static bool keep(struct exchange *x, const struct mapper_result *result)
+int call_no_memory(struct failure *f)
 {
-    struct call *c = &x->call;
-    size_t len_bytes = message_size(result->answer->head.type);
+    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the answer");
+
+    failure_cause(f, result, "it is larger than one call may take, or the gateway is short of memory");
+    return failure_next(f, result, "ask for less at a time, or try again in a moment");
+}
+
+int call_keep(struct call *c, const union message *answer, struct mapper_slot *slot,
+              struct failure *f)
+{
+    size_t len_bytes = message_size(answer->head.type);
     void *copy = pool_alloc(&c->pool, len_bytes);
 
     if (copy == NULL) {
-        failure_set(&x->failure, ERROR_RESOURCE_EXHAUSTED, "no memory for the mapper's answer");
-        return true;
+        return call_no_memory(f);
     }
-    c->answer = memcpy(copy, result->answer, len_bytes);
-    if (result->slot != NULL) {
-        c->slot = mapper_slot_ref(result->slot);
-    }
-    (void)charge_slot(x);       /* a refusal is in x->failure then */
-    return true;
+    c->answer = memcpy(copy, answer, len_bytes);
+    c->slot = slot != NULL ? mapper_slot_ref(slot) : NULL;
+    return HANDLER_DONE;
 }
 
 static bool answered(struct exchange *x, const struct mapper_result *result)
 {
-    const struct handler *handler = x->call.method->handler;
+    struct call *c = &x->call;
+    const struct handler *handler = c->method->handler;
 
     if (result->failure != NULL) {
         return failed(x, result->failure);
     }
-    if (handler->take == NULL) {
-        return keep(x, result);
+    assert(c->slot == NULL);
+    int next = (handler->take != NULL ? handler->take : call_keep)(c, result->answer, result->slot,
+                                                                   &x->failure);
+
+    if (next == HANDLER_ASK_AGAIN) {
+        return ask(x);
     }
-    return handler->take(&x->call, result->answer) == HANDLER_DONE || ask(x);
+    if (next == HANDLER_DONE) {
+        (void)charge_slot(x);   /* a refusal is in x->failure then */
+    }
+    return true;
 }
 
 static void on_answer(void *arg, const struct mapper_result *result)

@@ -189,13 +189,6 @@ static void build_error(struct exchange *x)
     }
 }
 
-static int no_memory(struct failure *f)
-{
-    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the answer");
-
-    return failure_next(f, result, "ask for less at a time, or try again in a moment");
-}
-
 static int encode(struct exchange *x)
 {
     const ProtobufCMessage *response = x->call.response;
@@ -213,7 +206,7 @@ static int encode(struct exchange *x)
     uint8_t *body = buffer_extend(&x->reply_body, len_bytes);
 
     if (body == NULL && len_bytes > 0) {
-        return no_memory(f);
+        return call_no_memory(f);
     }
     size_t packed = len_bytes > 0 ? protobuf_c_message_pack(response, body) : 0;
 
@@ -232,7 +225,7 @@ static int build(struct exchange *x)
     int result = c->method->handler->respond(c, &x->failure);
 
     if (result == 0 && c->pool.failed) {
-        result = no_memory(&x->failure);
+        result = call_no_memory(&x->failure);
     }
     if (result == 0 && c->method->kind == METHOD_CONNECT) {
         result = encode(x);

@@ -43,6 +43,14 @@ start daemon sleep 300
 echo "\${pid[daemon]} \$work" >"$work/daemon"
 exit 5
 E2
+script within <<E2
+. "$top/tests/lib/functions.sh"
+starts() { start daemon sleep 300; cp "\$work/daemon.pid" "$work/within"; }
+check starts starts
+start other sleep 300
+stops() { stop other; }
+check stops stops
+E2
 script reports <<E2
 . "$top/tests/lib/functions.sh"
 start daemon echo "==1==ERROR: AddressSanitizer: heap-use-after-free"
@@ -73,6 +81,10 @@ hooks_run_whatever_happens() {
     gone "$number" 5
     [ ! -e "$folder" ]
 }
+a_daemon_of_a_check_ends_with_the_script() {
+    run 0 "2 passed, 0 failed, 0 skipped" "$work/within.sh"
+    gone "$(cat "$work/within")" 5
+}
 a_sanitizers_report() { run 1 "1 passed, 1 failed, 0 skipped" "$work/reports.sh"; }
 several_add_up() { run 1 "4 passed, 1 failed, 1 skipped" "$work/good.sh" "$work/bad.sh" "$work/plain.sh" "$work/plain.sh"; }
 
@@ -91,5 +103,6 @@ check "no test at all is a failure" no_test_at_all
 check "a process that is left behind is a failure, and is ended" a_process_left
 check "a script that dies on the way is a failure" a_script_that_dies
 check "clean-up hooks run whatever happens" hooks_run_whatever_happens
+check "a daemon that a check started ends with the script" a_daemon_of_a_check_ends_with_the_script
 check "a sanitizer's report in a daemon's log is a failure" a_sanitizers_report
 check "results of several tests add up" several_add_up

@@ -15,7 +15,7 @@ public=client/include/xenres.h
 compiles() { # HEADER: twice included, too
     printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$work/alone.c"
     "$cc" -std=gnu17 -D_GNU_SOURCE -DXENRES_VERSION='"0"' -Wall -Wextra -Werror -fsyntax-only \
-        -I"$top" -I"$BUILD/gen" "$work/alone.c"
+        -I"$top" -I"$top/client/include" -I"$BUILD/gen" "$work/alone.c"
 }
 
 public_in() { # COMPILER STANDARD LANGUAGE

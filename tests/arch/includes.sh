@@ -22,13 +22,14 @@ server/http:       common auth/identity.h server/rpc
 server:            common proto generated auth server/resource server/rpc server/http
 client:            common proto generated client/include
 client/include:    build-time
-client/cli:        client/include proto generated common/buffer.h common/error.h common/errors.def common/scope.h common/text.h
+client/cli:        client/include proto generated common/buffer.h common/clock.h common/error.h common/errors.def common/scope.h common/text.h
 '
 # The command line is a user of the library: of common/ it has what proto/json needs at its border (a
-# buffer to print into), text made harmless, and scope-exit clean-up; no message, channel or layout.
+# buffer to print into), time, text made harmless, and scope-exit clean-up; no message, channel or layout.
 
-# LIBRARY HEADER (a glob): the folders that may include it.
+# LIBRARY HEADER (a glob, the first that matches): the folders that may include it.
 libraries='
+xenres.h:          client client/cli
 microhttpd.h:      server/http
 gnutls/*:          server/http
 xenctrl.h:         server/mapper/xen
@@ -46,7 +47,6 @@ confuse.h:         common auth server server/mapper/sim
 seccomp.h:         server server/mapper
 systemd/*:         server server/mapper
 intel-pt.h:        client/cli
-xenres.h:          client client/cli
 '
 # Not of its folder: the privileged program reads no files of people through libconfuse.
 settings_users='auth server server/mapper/sim common'

@@ -54,9 +54,12 @@ lines_fit_the_width() {
 forbidden_functions_are_not_called() {
     # Without a bound, without an error, with a shell, or with a process-wide state.
     local words='strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atoll|atof|strtok|alloca|system|popen'
-    words+='|mktemp|tmpnam|setlocale|longjmp|localtime|gmtime|asctime|ctime|rand|srand'
-    local file wrong=0
+    words+='|mktemp|tmpnam|longjmp|localtime|gmtime|asctime|ctime|rand|srand'
+    # A command may take its user's locale, a library or a daemon has none.
+    local file all=$words wrong=0
     for file in $(program_code); do # without its comments
+        words="$all|setlocale"
+        [[ $file != ./client/cli/* ]] || words=$all
         "$cc" -fpreprocessed -dD -E -P "$top/$file" 2>/dev/null | grep -P "(?<![\w.>\"])($words)\s*\(" |
             sed "s|^|$file: |" && wrong=1
     done

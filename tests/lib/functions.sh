@@ -17,7 +17,8 @@
 #                               ${pid[NAME]}; it is ended with the script
 #   wait_file NAME FILE [SECONDS]   until the daemon NAME has written a line into FILE, or is gone
 #   wait_until SECONDS COMMAND...   until COMMAND passes, where nothing gives an event
-#   stop NAME [SIGNAL [SECONDS]]    ends it (TERM, 10 s); its status
+#   stop NAME [SIGNAL [SECONDS]]    ends it (TERM, 10 s); its status (0 where another check started it)
+#   gone PID SECONDS            until there is no such process
 #   start_demo [OPTION...]      xenresd --demo on the simulator, with the environment of its clients
 #
 # A FUNCTION runs in a subshell under set -e; what it prints appears when it fails. When the script
@@ -32,21 +33,24 @@ chmod 711 "$work" # a daemon started as root goes on as another user, and still 
 declare -A pid=()
 test_count=0
 test_failures=0
-cleanup_hooks=()
 trap functions_end EXIT
 trap 'exit 130' INT TERM
 
+# In a file, as the subshell of a check adds to them, too.
 cleanup() { # COMMAND...
-    cleanup_hooks+=("$(printf '%q ' "$@")")
+    printf '%q ' "$@" >>"$work/cleanup-hooks"
+    echo >>"$work/cleanup-hooks"
 }
 
 functions_end() {
-    local status=$? i
+    local status=$? hook
     trap - EXIT
     set +e
-    for ((i = ${#cleanup_hooks[@]} - 1; i >= 0; i--)); do
-        eval "${cleanup_hooks[i]}"
-    done
+    if [ -e "$work/cleanup-hooks" ]; then
+        while IFS= read -r -u 9 hook; do
+            eval "$hook"
+        done 9< <(tac "$work/cleanup-hooks")
+    fi
     if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
         not_ok "the script ended with status $status"
     fi
@@ -141,12 +145,13 @@ start() { # NAME COMMAND...
     shift
     "$@" >"$work/$name.log" 2>&1 </dev/null &
     pid[$name]=$!
+    echo "$!" >"$work/$name.pid"
     cleanup functions_end_daemon "$name"
 }
 
 # Ends the daemon if the script has not, and looks at what it left in its log.
 functions_end_daemon() { # NAME
-    if [ -n "${pid[$1]:-}" ]; then
+    if [ -e "$work/$1.pid" ]; then
         stop "$1" TERM 10 || true
     fi
     if grep -Eq 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error: ' "$work/$1.log"; then
@@ -154,13 +159,21 @@ functions_end_daemon() { # NAME
     fi
 }
 
-gone() { # PID SECONDS: waits until there is no such process
-    timeout "$2" tail --pid="$1" --sleep-interval=0.05 -f /dev/null
+# A zombie counts as gone: it may be that nobody collects it.
+is_gone() { # PID
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+    [[ ${stat##*) } == Z* ]]
+}
+
+gone() { # PID SECONDS
+    wait_until "$2" is_gone "$1"
 }
 
 stop() { # NAME [SIGNAL [SECONDS]]
     local name=$1 signal=${2:-TERM} seconds=${3:-10} number status=0
-    number=${pid[$name]}
+    number=$(cat "$work/$name.pid")
+    rm "$work/$name.pid"
     unset "pid[$name]"
     kill -"$signal" "$number" 2>/dev/null || true
     if ! gone "$number" "$seconds"; then
@@ -170,6 +183,7 @@ stop() { # NAME [SIGNAL [SECONDS]]
         return 124
     fi
     wait "$number" 2>/dev/null || status=$?
+    [ "$status" -ne 127 ] || status=0 # the child of another shell
     return "$status"
 }
 
@@ -193,7 +207,7 @@ wait_until() { # SECONDS COMMAND...
     shift
     until "$@"; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || { echo "never came true: $*"; return 1; }
-        read -r -t 0.05 <> <(:) || true # a pause without a process
+        sleep 0.05
     done
 }
 

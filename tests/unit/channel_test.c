@@ -21,8 +21,8 @@ enum { MESSAGE_BYTES = 64, MANY_FDS = 32 };
 
 /* A directory of its own, a socket path in it, and a connected pair. */
 struct fixture {
-    char directory[64];
-    char path[96];
+    char directory[72];
+    char path[80];
     struct channel near, far;
     size_t open_before;
 };
@@ -33,7 +33,10 @@ static int set_up(void **state)
     int ends[2];
 
     fixture = (struct fixture){.open_before = descriptors_open()};
-    (void)snprintf(fixture.directory, sizeof(fixture.directory), "/tmp/channel_test.XXXXXX");
+    const char *base = getenv("TMPDIR");
+
+    (void)snprintf(fixture.directory, sizeof(fixture.directory), "%s/channel_test.XXXXXX",
+                   base != NULL ? base : "/tmp");
     if (mkdtemp(fixture.directory) == NULL) {
         return -1;
     }

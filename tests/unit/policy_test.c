@@ -42,7 +42,7 @@ static struct policy *policy_of(const struct small_rule *small, size_t count)
 
     assert_non_null(rules);
     for (size_t i = 0; i < count; i++) {
-        char name[16];
+        char name[32];
 
         (void)snprintf(name, sizeof name, "rule %zu", i);
         rules[i] = (struct policy_rule){ .name = copy_of(name), .line = (unsigned)i + 1,

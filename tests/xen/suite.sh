@@ -109,6 +109,15 @@ refuses() {
   [[ $said == *"$text"* ]] || { echo "$*: said '$said' instead of '$text'"; return 1; }
 }
 
+# never CMD [ARG...]: fails when CMD passes, and shows what it said. A plain `!` would not end the test.
+never() {
+  local said
+  if said=$("$@" 2>&1); then
+    echo "passed: $*: $said"
+    return 1
+  fi
+}
+
 # create CONFIG [SETTING...]: starts a guest of rig/guests and prints its domain number.
 create() {
   local config=$1

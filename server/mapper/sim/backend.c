@@ -63,12 +63,14 @@ struct call {
     struct explain_subject subject;
 };
 
-static int fail(const struct call *c, int errnum, struct failure *f) {
+static int fail(const struct call *c, int errnum, struct failure *f)
+{
     return failure_xen(f, call_names[c->operation], errnum, &c->subject);
 }
 
 /* Wakes whoever polls, for as long as there is an event to fetch. */
-static void update_wake(struct backend *b) {
+static void update_wake(struct backend *b)
+{
     uint64_t count;
     if (world_has_event(&b->world)) {
         count = 1;
@@ -78,7 +80,8 @@ static void update_wake(struct backend *b) {
     }
 }
 
-static void arm_timer(struct backend *b) {
+static void arm_timer(struct backend *b)
+{
     uint64_t next_ns = world_next_ns(&b->world);
     struct itimerspec at = { 0 };
     if (next_ns != UINT64_MAX) {
@@ -89,7 +92,8 @@ static void arm_timer(struct backend *b) {
 }
 
 /* Lets happen what is due, before any call looks. */
-static void tick(struct backend *b) {
+static void tick(struct backend *b)
+{
     uint64_t now_ns = clock_monotonic_ns();
     struct signalfd_siginfo info;
     while (read(b->signal_fd, &info, sizeof(info)) == sizeof(info)) world_step(&b->world, now_ns);
@@ -102,7 +106,8 @@ static void tick(struct backend *b) {
 }
 
 /* The scenario's fault for this call, if one is due. */
-static const struct scenario_fault *due_fault(struct backend *b, const struct call *c) {
+static const struct scenario_fault *due_fault(struct backend *b, const struct call *c)
+{
     const struct scenario_fault *due = NULL;
     const struct guest *g = world_find(&b->world, c->subject.domid);
     for (uint32_t i = 0; i < b->scenario->fault_count; i++) {
@@ -117,7 +122,8 @@ static const struct scenario_fault *due_fault(struct backend *b, const struct ca
 
 /* Begins every call: time, count, and a fault that makes it fail. */
 static int enter(struct backend *b, const struct call *c, const struct scenario_fault **fault,
-                 struct failure *f) {
+                 struct failure *f)
+{
     b->calls++;
     tick(b);
     *fault = due_fault(b, c);
@@ -126,7 +132,8 @@ static int enter(struct backend *b, const struct call *c, const struct scenario_
 }
 
 /* Ends it: a fault that strikes afterwards. */
-static void leave(struct backend *b, const struct call *c, const struct scenario_fault *fault) {
+static void leave(struct backend *b, const struct call *c, const struct scenario_fault *fault)
+{
     struct guest *g = fault && fault->effect == SCENARIO_DIES ? world_find(&b->world, c->subject.domid)
                                                              : NULL;
     if (g) world_destroy(&b->world, g);
@@ -135,7 +142,8 @@ static void leave(struct backend *b, const struct call *c, const struct scenario
 
 /* --- domains ----------------------------------------------------------------------------------- */
 
-static void fill_domain(struct guest *g, struct backend_domain *out) {
+static void fill_domain(struct guest *g, struct backend_domain *out)
+{
     guest_advance(g, clock_monotonic_ns());
     *out = (struct backend_domain){
         .domid = g->domid, .dying = g->dying, .type = g->spec->type, .state = g->state,
@@ -146,7 +154,8 @@ static void fill_domain(struct guest *g, struct backend_domain *out) {
 }
 
 static int sim_list(struct backend *b, uint16_t first_domid, struct backend_domain *out, uint32_t max,
-                    uint32_t *count, struct failure *f) {
+                    uint32_t *count, struct failure *f)
+{
     const struct call c = { SCENARIO_OP_LIST, { .domid = EXPLAIN_NO_DOMAIN,
                                                 .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
@@ -162,7 +171,8 @@ static int sim_list(struct backend *b, uint16_t first_domid, struct backend_doma
 }
 
 static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *out,
-                    struct failure *f) {
+                    struct failure *f)
+{
     const struct call c = { SCENARIO_OP_FIND, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
     int result = enter(b, &c, &fault, f);
@@ -175,7 +185,8 @@ static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *ou
 }
 
 static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_NAME_BYTES],
-                           bool *cut, struct failure *f) {
+                           bool *cut, struct failure *f)
+{
     const struct call c = { SCENARIO_OP_NAME, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
     int result = enter(b, &c, &fault, f);
@@ -191,7 +202,8 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
 /* --- resources --------------------------------------------------------------------------------- */
 
 static int check_domain(struct backend *b, const struct call *c, struct guest **out,
-                        struct failure *f) {
+                        struct failure *f)
+{
     if (c->subject.domid == 0) return fail(c, EPERM, f);    /* our own */
     struct guest *g = world_find(&b->world, c->subject.domid);
     if (!g) return fail(c, ESRCH, f);
@@ -201,7 +213,8 @@ static int check_domain(struct backend *b, const struct call *c, struct guest **
 }
 
 static int resource_size(const struct call *c, const struct guest *g, struct backend_size *out,
-                         struct failure *f) {
+                         struct failure *f)
+{
     struct backend_size size = { 0 };
     uint32_t first;
     switch (c->subject.type) {
@@ -236,7 +249,8 @@ static int resource_size(const struct call *c, const struct guest *g, struct bac
 }
 
 static int sim_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
-                    struct backend_size *out, struct failure *f) {
+                    struct backend_size *out, struct failure *f)
+{
     const struct call c = { SCENARIO_OP_SIZE, { .domid = domid, .type = (int32_t)type, .id = id } };
     const struct scenario_fault *fault;
     struct guest *g;
@@ -253,7 +267,8 @@ static int sim_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t i
 
 /* As gnttab_acquire_resource(): more than is in use makes the table grow, up to its maximum. */
 static int grant_pages(struct backend *b, const struct call *c, struct guest *g, uint64_t end,
-                       const struct pages **out, struct failure *f) {
+                       const struct pages **out, struct failure *f)
+{
     if (c->subject.id > GRANT_TABLE_STATUS) return fail(c, EINVAL, f);
     bool status = c->subject.id == GRANT_TABLE_STATUS;
     if (status && g->grant_version != 2) return fail(c, EINVAL, f);
@@ -272,7 +287,8 @@ static int grant_pages(struct backend *b, const struct call *c, struct guest *g,
 }
 
 static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g, uint64_t end,
-                       const struct pages **out, struct failure *f) {
+                       const struct pages **out, struct failure *f)
+{
     uint32_t id = c->subject.id;
     if (g->spec->type == DOMAIN_PV) return fail(c, EINVAL, f);
     if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->spec->ioreq[id].exists) {
@@ -291,7 +307,8 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
 
 /* Which pages the call means; *skip: frames of `out` before the resource's own first one. */
 static int resource_pages(struct backend *b, const struct call *c, struct guest *g,
-                          const struct pages **out, uint32_t *skip, struct failure *f) {
+                          const struct pages **out, uint32_t *skip, struct failure *f)
+{
     const struct explain_subject *s = &c->subject;
     uint64_t end = (uint64_t)s->first_frame + s->frame_count;
     *skip = 0;
@@ -316,7 +333,8 @@ static int resource_pages(struct backend *b, const struct call *c, struct guest 
 }
 
 static int map_pages(struct backend *b, const struct call *c, struct guest *g,
-                     struct backend_mapping *out, struct failure *f) {
+                     struct backend_mapping *out, struct failure *f)
+{
     const struct pages *p = NULL;
     uint32_t skip;
     int result = resource_pages(b, c, g, &p, &skip, f);
@@ -342,7 +360,8 @@ static int map_pages(struct backend *b, const struct call *c, struct guest *g,
 
 static int sim_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
                    uint32_t first_frame, uint32_t frame_count, struct backend_mapping *out,
-                   struct failure *f) {
+                   struct failure *f)
+{
     const struct call c = { SCENARIO_OP_MAP, { .domid = domid, .type = (int32_t)type, .id = id,
                                                .first_frame = first_frame,
                                                .frame_count = frame_count } };
@@ -359,7 +378,8 @@ static int sim_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id
     return 0;
 }
 
-static void sim_unmap(struct backend *b, struct backend_mapping *mapping) {
+static void sim_unmap(struct backend *b, struct backend_mapping *mapping)
+{
     struct mapping_handle *handle = mapping->handle;
     b->calls++;
     b->ledger.live_mappings--;
@@ -371,7 +391,8 @@ static void sim_unmap(struct backend *b, struct backend_mapping *mapping) {
 }
 
 static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu *out, uint32_t max,
-                         uint32_t *count, struct failure *f) {
+                         uint32_t *count, struct failure *f)
+{
     const struct call c = { SCENARIO_OP_VCPU_INFO, { .domid = domid, .type = RESOURCE_VCPU_STATS } };
     const struct scenario_fault *fault;
     int result = enter(b, &c, &fault, f);
@@ -392,38 +413,45 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
 
 /* --- events ------------------------------------------------------------------------------------ */
 
-static int sim_event_fd(struct backend *b) {
+static int sim_event_fd(struct backend *b)
+{
     return b->epoll_fd;
 }
 
-static bool sim_next_event(struct backend *b, unsigned *events, uint16_t *domid) {
+static bool sim_next_event(struct backend *b, unsigned *events, uint16_t *domid)
+{
     tick(b);
     bool found = world_next_event(&b->world, events, domid);
     if (!found) update_wake(b);
     return found;
 }
 
-static void sim_watch_name(struct backend *b, uint16_t domid) {
+static void sim_watch_name(struct backend *b, uint16_t domid)
+{
     b->world.name_watched[domid] = true;
 }
 
-static void sim_unwatch_name(struct backend *b, uint16_t domid) {
+static void sim_unwatch_name(struct backend *b, uint16_t domid)
+{
     b->world.name_watched[domid] = false;
 }
 
-static uint64_t sim_hypercalls(struct backend *b) {
+static uint64_t sim_hypercalls(struct backend *b)
+{
     return b->calls;
 }
 
 /* --- host, start and stop ---------------------------------------------------------------------- */
 
-struct sim_ledger sim_ledger(const struct backend *b) {
+struct sim_ledger sim_ledger(const struct backend *b)
+{
     struct sim_ledger ledger = b->ledger;
     for (uint32_t i = 0; i < b->world.guest_count; i++) ledger.zombies += b->world.guests[i]->dying;
     return ledger;
 }
 
-static void read_boot_id(char *out, size_t out_bytes) {
+static void read_boot_id(char *out, size_t out_bytes)
+{
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, out, out_bytes - 1) : -1;
     if (fd >= 0) close(fd);
@@ -431,7 +459,8 @@ static void read_boot_id(char *out, size_t out_bytes) {
     out[strcspn(out, "\n")] = '\0';
 }
 
-static void sim_host(struct backend *b, struct message_host_answer *out) {
+static void sim_host(struct backend *b, struct message_host_answer *out)
+{
     const struct scenario_host *host = &b->scenario->host;
     tick(b);
     memset(out, 0, sizeof(*out));
@@ -464,7 +493,8 @@ static void sim_host(struct backend *b, struct message_host_answer *out) {
              (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
 }
 
-static void sim_close(struct backend *b) {
+static void sim_close(struct backend *b)
+{
     if (!b) return;
     world_done(&b->world);
     scenario_free(b->scenario);
@@ -476,7 +506,8 @@ static void sim_close(struct backend *b) {
 }
 
 /* One descriptor to poll, for steps, times, and events that calls have caused. */
-static int open_events(struct backend *b, struct failure *f) {
+static int open_events(struct backend *b, struct failure *f)
+{
     sigset_t step;
     sigemptyset(&step);
     sigaddset(&step, SIGUSR1);
@@ -497,7 +528,8 @@ static int open_events(struct backend *b, struct failure *f) {
     return failure_call(f, result, "epoll_ctl", errno);
 }
 
-int backend_open(const char *argument, struct backend **out, struct failure *f) {
+int backend_open(const char *argument, struct backend **out, struct failure *f)
+{
     struct backend *b = calloc(1, sizeof(*b));
     if (!b) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
     b->epoll_fd = b->signal_fd = b->timer_fd = b->wake_fd = -1;

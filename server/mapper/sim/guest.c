@@ -20,14 +20,16 @@ enum {
 enum { FOREIGN_BYTE = 0xa5 };
 
 /* splitmix64: the same numbers from the same seed, everywhere. */
-static uint64_t draw(struct guest *g) {
+static uint64_t draw(struct guest *g)
+{
     uint64_t z = (g->random += UINT64_C(0x9e3779b97f4a7c15));
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
 
-static void store_words(void *to, const void *from, size_t words) {
+static void store_words(void *to, const void *from, size_t words)
+{
     uint64_t *out = to;
     for (size_t i = 0; i < words; i++) {
         uint64_t w;
@@ -36,7 +38,8 @@ static void store_words(void *to, const void *from, size_t words) {
     }
 }
 
-static void put_grant(struct guest *g, const struct layout_grant *grant) {
+static void put_grant(struct guest *g, const struct layout_grant *grant)
+{
     uint64_t entry[2] = { 0 };
     if (g->grant_version == 1) {
         layout_put_grant_v1(entry, grant);
@@ -51,7 +54,8 @@ static void put_grant(struct guest *g, const struct layout_grant *grant) {
 }
 
 /* A page shared with a backend in dom0, as drivers share them. */
-static void share(struct guest *g, uint32_t reference) {
+static void share(struct guest *g, uint32_t reference)
+{
     uint64_t r = draw(g);
     struct layout_grant grant = {
         .reference = reference, .kind = LAYOUT_GRANT_PERMIT_ACCESS, .domid = 0,
@@ -67,7 +71,8 @@ static void share(struct guest *g, uint32_t reference) {
     put_grant(g, &grant);
 }
 
-static void fill_grants(struct guest *g) {
+static void fill_grants(struct guest *g)
+{
     const uint16_t owners[] = { 0, 0 };     /* the console and the xenstore ring, to dom0 */
     for (uint32_t r = 0; r < 2 && r < g->spec->grant_entries; r++) {
         struct layout_grant grant = { .reference = r, .kind = LAYOUT_GRANT_PERMIT_ACCESS,
@@ -77,7 +82,8 @@ static void fill_grants(struct guest *g) {
     for (uint32_t r = GUEST_RESERVED_REFERENCES; r < g->spec->grant_entries; r++) share(g, r);
 }
 
-static int make_grants(struct guest *g, struct failure *f) {
+static int make_grants(struct guest *g, struct failure *f)
+{
     g->grant_version = g->spec->grant_version;
     g->grant_frames = g->spec->grant_frames;
     uint32_t status_frames, first;
@@ -88,7 +94,8 @@ static int make_grants(struct guest *g, struct failure *f) {
     return result;
 }
 
-static int make_vmtrace(struct guest *g, struct failure *f) {
+static int make_vmtrace(struct guest *g, struct failure *f)
+{
     uint32_t frames = g->spec->vmtrace_kib / 4 * g->spec->max_vcpus;
     if (frames == 0) return 0;
     int result = pages_new(frames, &g->vmtrace, f);
@@ -99,7 +106,8 @@ static int make_vmtrace(struct guest *g, struct failure *f) {
     return result;
 }
 
-static int make_stats(struct guest *g, bool busy, struct failure *f) {
+static int make_stats(struct guest *g, bool busy, struct failure *f)
+{
     size_t bytes = STATS_OFFSET_BYTES + (size_t)g->spec->max_vcpus * STATS_STRIDE_BYTES;
     uint32_t frames = (uint32_t)((bytes + LAYOUT_FRAME_BYTES - 1) / LAYOUT_FRAME_BYTES);
     int result = pages_new(frames, &g->stats, f);
@@ -114,7 +122,8 @@ static int make_stats(struct guest *g, bool busy, struct failure *f) {
 }
 
 int guest_new(const struct scenario *s, uint32_t spec_index, uint16_t domid, uint64_t now_ns,
-              struct guest **out, struct failure *f) {
+              struct guest **out, struct failure *f)
+{
     struct guest *g = calloc(1, sizeof(*g));
     if (!g) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a simulated domain");
     g->spec = &s->domains[spec_index];
@@ -137,7 +146,8 @@ int guest_new(const struct scenario *s, uint32_t spec_index, uint16_t domid, uin
     return 0;
 }
 
-void guest_free(struct guest *g) {
+void guest_free(struct guest *g)
+{
     if (!g) return;
     pages_done(&g->grants);
     pages_done(&g->status);
@@ -149,7 +159,8 @@ void guest_free(struct guest *g) {
 
 /* --- what moves -------------------------------------------------------------------------------- */
 
-void guest_change(struct guest *g, uint32_t count) {
+void guest_change(struct guest *g, uint32_t count)
+{
     uint32_t first = GUEST_RESERVED_REFERENCES;
     if (g->grants.lost || g->spec->grant_entries <= first) return;
     for (uint32_t i = 0; i < count; i++) {
@@ -163,7 +174,8 @@ void guest_change(struct guest *g, uint32_t count) {
     }
 }
 
-static void move_request(struct guest *g, uint8_t *slot, uint32_t vcpu) {
+static void move_request(struct guest *g, uint8_t *slot, uint32_t vcpu)
+{
     struct layout_ioreq q;
     layout_ioreq(slot, LAYOUT_IOREQ_BYTES, 0, &q);
     if (q.state == LAYOUT_IOREQ_NONE) {
@@ -183,7 +195,8 @@ static void move_request(struct guest *g, uint8_t *slot, uint32_t vcpu) {
 }
 
 /* A write to video memory goes into the queue; the device model takes the oldest when five wait. */
-static void move_buffered(struct guest *g, uint8_t *frame) {
+static void move_buffered(struct guest *g, uint8_t *frame)
+{
     uint32_t read, write;
     bool valid;
     layout_buffered_pointers(frame, LAYOUT_FRAME_BYTES, &read, &write, &valid);
@@ -200,7 +213,8 @@ static void move_buffered(struct guest *g, uint8_t *frame) {
     store_words(frame, &both, 1);
 }
 
-static void move_ioreqs(struct guest *g, uint64_t elapsed_ns) {
+static void move_ioreqs(struct guest *g, uint64_t elapsed_ns)
+{
     for (uint32_t id = 0; id < SCENARIO_IOREQ_SERVERS_MAX; id++) {
         struct pages *p = &g->ioreq[id];
         if (!p->memory || p->lost) continue;
@@ -215,11 +229,13 @@ static void move_ioreqs(struct guest *g, uint64_t elapsed_ns) {
     }
 }
 
-uint64_t guest_vcpu_time_ns(const struct guest *g, uint32_t vcpu) {
+uint64_t guest_vcpu_time_ns(const struct guest *g, uint32_t vcpu)
+{
     return vcpu < g->spec->vcpus ? g->cpu_time_ns / g->spec->vcpus : 0;
 }
 
-static void move_stats(struct guest *g) {
+static void move_stats(struct guest *g)
+{
     for (uint32_t vcpu = 0; g->stats.memory && !g->stats.lost && vcpu < g->spec->max_vcpus; vcpu++) {
         uint64_t *entry = (uint64_t *)(void *)(g->stats.memory + STATS_OFFSET_BYTES +
                                                (size_t)vcpu * STATS_STRIDE_BYTES);
@@ -230,7 +246,8 @@ static void move_stats(struct guest *g) {
     }
 }
 
-void guest_advance(struct guest *g, uint64_t now_ns) {
+void guest_advance(struct guest *g, uint64_t now_ns)
+{
     uint64_t elapsed_ns = now_ns - g->advanced_ns;
     bool runs = !g->dying && (g->state == DOMAIN_RUNNING || g->state == DOMAIN_BLOCKED);
     if (elapsed_ns < CLOCK_NS_PER_MS) return;
@@ -246,14 +263,16 @@ void guest_advance(struct guest *g, uint64_t now_ns) {
     move_stats(g);
 }
 
-void guest_set_version(struct guest *g, uint32_t version) {
+void guest_set_version(struct guest *g, uint32_t version)
+{
     if (version == g->grant_version || g->grants.lost) return;
     g->grant_version = version;
     memset(g->grants.memory, 0, (size_t)g->grant_frames * LAYOUT_FRAME_BYTES);
     fill_grants(g);
 }
 
-int guest_ioreq_pages(struct guest *g, uint32_t id, bool *allocated, struct failure *f) {
+int guest_ioreq_pages(struct guest *g, uint32_t id, bool *allocated, struct failure *f)
+{
     if (g->ioreq[id].memory) {
         *allocated = false;
         return 0;
@@ -263,7 +282,8 @@ int guest_ioreq_pages(struct guest *g, uint32_t id, bool *allocated, struct fail
     return result;
 }
 
-void guest_lose_pages(struct guest *g) {
+void guest_lose_pages(struct guest *g)
+{
     pages_lose(&g->grants);
     pages_lose(&g->status);
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) pages_lose(&g->ioreq[i]);

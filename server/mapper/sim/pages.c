@@ -10,7 +10,8 @@
 
 #include "common/layout.h"
 
-int pages_new(uint32_t frame_count, struct pages *out, struct failure *f) {
+int pages_new(uint32_t frame_count, struct pages *out, struct failure *f)
+{
     struct pages p = PAGES_NONE;
     size_t bytes = (size_t)frame_count * LAYOUT_FRAME_BYTES;
     p.frame_count = frame_count;
@@ -31,18 +32,21 @@ int pages_new(uint32_t frame_count, struct pages *out, struct failure *f) {
     return 0;
 }
 
-void pages_done(struct pages *p) {
+void pages_done(struct pages *p)
+{
     if (p->memory) munmap(p->memory, (size_t)p->frame_count * LAYOUT_FRAME_BYTES);
     if (p->fd >= 0) close(p->fd);
     *p = PAGES_NONE;
 }
 
-void pages_lose(struct pages *p) {
+void pages_lose(struct pages *p)
+{
     p->lost = true;
     if (p->fd >= 0 && ftruncate(p->fd, 0) < 0) p->lost = false;
 }
 
-void *pages_map(const struct pages *p, uint32_t first_frame, uint32_t frame_count) {
+void *pages_map(const struct pages *p, uint32_t first_frame, uint32_t frame_count)
+{
     void *memory = mmap(NULL, (size_t)frame_count * LAYOUT_FRAME_BYTES, PROT_READ, MAP_SHARED, p->fd,
                         (off_t)first_frame * LAYOUT_FRAME_BYTES);
     return memory == MAP_FAILED ? NULL : memory;

@@ -127,7 +127,8 @@ static const struct { const char *path; const struct word *words; } all_words[] 
     { "fault|errno", errnos },
 };
 
-static const struct word *find_word(const struct word *words, const char *word) {
+static const struct word *find_word(const struct word *words, const char *word)
+{
     for (; words->word; words++) {
         if (strcmp(words->word, word) == 0) return words;
     }
@@ -135,7 +136,8 @@ static const struct word *find_word(const struct word *words, const char *word) 
 }
 
 /* Does `path` ("domain|grants|frames") end in the section and the option? */
-static bool path_is(const char *path, const cfg_t *cfg, const cfg_opt_t *opt) {
+static bool path_is(const char *path, const cfg_t *cfg, const cfg_opt_t *opt)
+{
     const char *last = strrchr(path, '|');
     if (!last) return strcmp(path, opt->name) == 0 && strcmp(cfg->name, "root") == 0;
     if (strcmp(last + 1, opt->name) != 0) return false;
@@ -145,7 +147,8 @@ static bool path_is(const char *path, const cfg_t *cfg, const cfg_opt_t *opt) {
            (last - section == path || last[-(ptrdiff_t)section - 1] == '|');
 }
 
-static int validate_number(cfg_t *cfg, cfg_opt_t *opt) {
+static int validate_number(cfg_t *cfg, cfg_opt_t *opt)
+{
     long value = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
     for (size_t i = 0; i < sizeof(all_bounds) / sizeof(all_bounds[0]); i++) {
         const struct bounds *b = &all_bounds[i];
@@ -157,7 +160,8 @@ static int validate_number(cfg_t *cfg, cfg_opt_t *opt) {
     return 0;
 }
 
-static int validate_word(cfg_t *cfg, cfg_opt_t *opt) {
+static int validate_word(cfg_t *cfg, cfg_opt_t *opt)
+{
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
     for (size_t i = 0; i < sizeof(all_words) / sizeof(all_words[0]); i++) {
         if (!path_is(all_words[i].path, cfg, opt) || find_word(all_words[i].words, value)) continue;
@@ -171,7 +175,8 @@ static int validate_word(cfg_t *cfg, cfg_opt_t *opt) {
     return 0;
 }
 
-static int validate_uuid(cfg_t *cfg, cfg_opt_t *opt) {
+static int validate_uuid(cfg_t *cfg, cfg_opt_t *opt)
+{
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
     uint8_t uuid[UUID_BYTES];
     if (!text_to_uuid(value, uuid)) {
@@ -181,7 +186,8 @@ static int validate_uuid(cfg_t *cfg, cfg_opt_t *opt) {
     return 0;
 }
 
-static void set_validators(cfg_t *cfg) {
+static void set_validators(cfg_t *cfg)
+{
     for (size_t i = 0; i < sizeof(all_bounds) / sizeof(all_bounds[0]); i++) {
         cfg_set_validate_func(cfg, all_bounds[i].path, validate_number);
     }
@@ -203,19 +209,22 @@ struct reader {
 #define FAULT(r, section, ...) \
     settings_fault_at((r)->faults, (r)->name, (unsigned)(section)->line, __VA_ARGS__)
 
-static uint32_t number(cfg_t *section, const char *name) {
+static uint32_t number(cfg_t *section, const char *name)
+{
     return (uint32_t)cfg_getint(section, name);
 }
 
 /* Validators have seen every word that the file has; what it leaves out has a valid default, or
  * none, and then 0 is as good as anything, since the lack is a fault. */
-static int word_value(const struct word *words, cfg_t *section, const char *name) {
+static int word_value(const struct word *words, cfg_t *section, const char *name)
+{
     const struct word *w = find_word(words, cfg_getstr(section, name));
     return w ? w->value : 0;
 }
 
 static void read_text(struct reader *r, cfg_t *section, const char *what, const char *text, char *out,
-                      size_t out_bytes) {
+                      size_t out_bytes)
+{
     if (strlen(text) >= out_bytes) {
         FAULT(r, section, "%s has more than %zu bytes", what, out_bytes - 1);
         return;
@@ -223,7 +232,8 @@ static void read_text(struct reader *r, cfg_t *section, const char *what, const 
     memcpy(out, text, strlen(text) + 1);
 }
 
-static void read_ioreqs(struct reader *r, cfg_t *section, struct scenario_domain *d) {
+static void read_ioreqs(struct reader *r, cfg_t *section, struct scenario_domain *d)
+{
     for (unsigned i = 0; i < cfg_size(section, "ioreq"); i++) {
         cfg_t *server = cfg_getnsec(section, "ioreq", i);
         uint64_t id;
@@ -240,7 +250,8 @@ static void read_ioreqs(struct reader *r, cfg_t *section, struct scenario_domain
     }
 }
 
-static void read_grants(struct reader *r, cfg_t *section, struct scenario_domain *d) {
+static void read_grants(struct reader *r, cfg_t *section, struct scenario_domain *d)
+{
     cfg_t *grants = cfg_getsec(section, "grants");
     d->grant_version = number(grants, "version");
     d->grant_frames = number(grants, "frames");
@@ -257,7 +268,8 @@ static void read_grants(struct reader *r, cfg_t *section, struct scenario_domain
     }
 }
 
-static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain *d) {
+static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain *d)
+{
     const char *title = cfg_title(section);
     const char *name = cfg_getstr(section, "name");
     read_text(r, section, "the title", title, d->title, sizeof(d->title));
@@ -287,14 +299,16 @@ static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain
     read_ioreqs(r, section, d);
 }
 
-static uint32_t domain_titled(const struct scenario *s, const char *title) {
+static uint32_t domain_titled(const struct scenario *s, const char *title)
+{
     for (uint32_t i = 0; i < s->domain_count; i++) {
         if (strcmp(s->domains[i].title, title) == 0) return i;
     }
     return SCENARIO_NO_DOMAIN;
 }
 
-static void read_event(struct reader *r, cfg_t *section, struct scenario_event *e) {
+static void read_event(struct reader *r, cfg_t *section, struct scenario_event *e)
+{
     const char *title = cfg_getstr(section, "domain");
     if (!cfg_getstr(section, "do")[0]) FAULT(r, section, "an event without `do`");
     e->action = (enum scenario_action)word_value(actions, section, "do");
@@ -309,7 +323,8 @@ static void read_event(struct reader *r, cfg_t *section, struct scenario_event *
     read_text(r, section, "text", cfg_getstr(section, "text"), e->text, sizeof(e->text));
 }
 
-static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *f) {
+static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *f)
+{
     const char *title = cfg_getstr(section, "domain");
     if (!cfg_getstr(section, "operation")[0]) FAULT(r, section, "a fault without `operation`");
     f->operation = (enum scenario_operation)word_value(operations, section, "operation");
@@ -330,14 +345,16 @@ static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *
     }
 }
 
-static uint32_t count_of(struct reader *r, cfg_t *cfg, const char *name, unsigned max) {
+static uint32_t count_of(struct reader *r, cfg_t *cfg, const char *name, unsigned max)
+{
     unsigned count = cfg_size(cfg, name);
     if (count <= max) return count;
     settings_fault_at(r->faults, r->name, 0, "%u sections `%s`: expected at most %u", count, name, max);
     return 0;
 }
 
-static void check_domids(struct reader *r) {
+static void check_domids(struct reader *r)
+{
     const struct scenario *s = r->s;
     for (uint32_t i = 0; i < s->domain_count; i++) {
         for (uint32_t k = 0; k < i; k++) {
@@ -351,7 +368,8 @@ static void check_domids(struct reader *r) {
     }
 }
 
-static void read_all(struct reader *r, cfg_t *cfg) {
+static void read_all(struct reader *r, cfg_t *cfg)
+{
     struct scenario *s = r->s;
     cfg_t *host = cfg_getsec(cfg, "host");
     s->seed = (uint64_t)cfg_getint(cfg, "seed");
@@ -379,7 +397,8 @@ static void read_all(struct reader *r, cfg_t *cfg) {
 }
 
 /* The first fault is in the failure; the log has all. */
-static int faults_failure(const char *name, struct buffer *faults, struct failure *f) {
+static int faults_failure(const char *name, struct buffer *faults, struct failure *f)
+{
     const char *all = buffer_string(faults);
     if (!all || !all[0]) return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
     size_t first = strcspn(all, "\n");
@@ -390,7 +409,8 @@ static int faults_failure(const char *name, struct buffer *faults, struct failur
     return failure_next(f, result, "correct the scenario; the format is in xenresd-scenario(5)");
 }
 
-int scenario_parse(const char *text, const char *name, struct scenario **out, struct failure *f) {
+int scenario_parse(const char *text, const char *name, struct scenario **out, struct failure *f)
+{
     SCOPE_FREE struct scenario *s = calloc(1, sizeof(*s));
     SCOPE_FREE char *copy = strdup(text);
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
@@ -414,7 +434,8 @@ int scenario_parse(const char *text, const char *name, struct scenario **out, st
     return 0;
 }
 
-int scenario_load(const char *path, struct scenario **out, struct failure *f) {
+int scenario_load(const char *path, struct scenario **out, struct failure *f)
+{
     if (!path) return scenario_parse(scenario_builtin, "built-in scenario", out, f);
     BUFFER_AUTO content;
     buffer_init(&content, SCENARIO_FILE_BYTES_MAX + 1);
@@ -428,6 +449,7 @@ int scenario_load(const char *path, struct scenario **out, struct failure *f) {
     return scenario_parse(text, path, out, f);
 }
 
-void scenario_free(struct scenario *s) {
+void scenario_free(struct scenario *s)
+{
     free(s);
 }

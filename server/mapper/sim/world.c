@@ -12,14 +12,16 @@
 
 enum { DOMID_FIRST_GUEST = 1, DOMID_END = 0x7ff0 };
 
-struct guest *world_find(const struct world *w, uint16_t domid) {
+struct guest *world_find(const struct world *w, uint16_t domid)
+{
     for (uint32_t i = 0; i < w->guest_count; i++) {
         if (w->guests[i]->domid == domid) return w->guests[i];
     }
     return NULL;
 }
 
-static void name_event(struct world *w, uint16_t domid) {
+static void name_event(struct world *w, uint16_t domid)
+{
     if (!w->name_watched[domid]) return;
     if (w->renamed_count == WORLD_NAME_EVENTS_MAX) {
         w->domains_changed = true;      /* cannot happen faster than it is read */
@@ -29,7 +31,8 @@ static void name_event(struct world *w, uint16_t domid) {
 }
 
 /* The lowest number that is free and that the scenario gives to nobody. */
-static uint16_t free_domid(const struct world *w) {
+static uint16_t free_domid(const struct world *w)
+{
     for (uint16_t domid = DOMID_FIRST_GUEST; domid < DOMID_END; domid++) {
         bool taken = world_find(w, domid) != NULL;
         for (uint32_t i = 0; i < w->scenario->domain_count && !taken; i++) {
@@ -40,7 +43,8 @@ static uint16_t free_domid(const struct world *w) {
     return 0;
 }
 
-static void create(struct world *w, uint32_t spec, uint16_t domid, uint64_t now_ns) {
+static void create(struct world *w, uint32_t spec, uint16_t domid, uint64_t now_ns)
+{
     if (w->current[spec]) return;
     w->waits_for_domid[spec] = world_find(w, domid) != NULL;    /* a zombie may have it */
     if (w->waits_for_domid[spec]) return;
@@ -58,7 +62,8 @@ static void create(struct world *w, uint32_t spec, uint16_t domid, uint64_t now_
     name_event(w, domid);
 }
 
-static void remove_guest(struct world *w, struct guest *g) {
+static void remove_guest(struct world *w, struct guest *g)
+{
     uint32_t at = 0;
     while (w->guests[at] != g) at++;
     w->guest_count--;
@@ -67,7 +72,8 @@ static void remove_guest(struct world *w, struct guest *g) {
     w->domains_changed = true;
 }
 
-void world_destroy(struct world *w, struct guest *g) {
+void world_destroy(struct world *w, struct guest *g)
+{
     if (g->dying) return;
     w->current[g->spec_index] = NULL;
     w->domains_changed = true;
@@ -78,18 +84,21 @@ void world_destroy(struct world *w, struct guest *g) {
     if (g->mappings == 0) remove_guest(w, g);
 }
 
-void world_unmapped(struct world *w, struct guest *g) {
+void world_unmapped(struct world *w, struct guest *g)
+{
     g->mappings--;
     if (g->dying && g->mappings == 0) remove_guest(w, g);
 }
 
-static void rename_guest(struct world *w, struct guest *g, const char *name) {
+static void rename_guest(struct world *w, struct guest *g, const char *name)
+{
     memcpy(g->name, name, strlen(name) + 1);    /* both arrays have the same size */
     name_event(w, g->domid);
 }
 
 /* What needs no living domain. */
-static bool perform_birth(struct world *w, const struct scenario_event *e, uint64_t now_ns) {
+static bool perform_birth(struct world *w, const struct scenario_event *e, uint64_t now_ns)
+{
     uint16_t domid = w->scenario->domains[e->domain].domid;
     struct guest *g = w->current[e->domain];
     if (e->action == SCENARIO_CREATE) {
@@ -107,7 +116,8 @@ static bool perform_birth(struct world *w, const struct scenario_event *e, uint6
     return true;
 }
 
-static void perform(struct world *w, const struct scenario_event *e, uint64_t now_ns) {
+static void perform(struct world *w, const struct scenario_event *e, uint64_t now_ns)
+{
     struct guest *g = w->current[e->domain];
     if (perform_birth(w, e, now_ns) || !g) return;
     switch (e->action) {
@@ -130,7 +140,8 @@ static void perform(struct world *w, const struct scenario_event *e, uint64_t no
     }
 }
 
-void world_tick(struct world *w, uint64_t now_ns) {
+void world_tick(struct world *w, uint64_t now_ns)
+{
     const struct scenario *s = w->scenario;
     for (uint32_t i = 0; i < s->event_count; i++) {
         const struct scenario_event *e = &s->events[i];
@@ -144,14 +155,16 @@ void world_tick(struct world *w, uint64_t now_ns) {
     }
 }
 
-void world_step(struct world *w, uint64_t now_ns) {
+void world_step(struct world *w, uint64_t now_ns)
+{
     w->steps++;
     for (uint32_t i = 0; i < w->scenario->event_count; i++) {
         if (w->scenario->events[i].step == w->steps) perform(w, &w->scenario->events[i], now_ns);
     }
 }
 
-uint64_t world_next_ns(const struct world *w) {
+uint64_t world_next_ns(const struct world *w)
+{
     uint64_t next = UINT64_MAX;
     for (uint32_t i = 0; i < w->scenario->event_count; i++) {
         const struct scenario_event *e = &w->scenario->events[i];
@@ -161,7 +174,8 @@ uint64_t world_next_ns(const struct world *w) {
     return next;
 }
 
-int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struct failure *f) {
+int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struct failure *f)
+{
     w->scenario = s;
     w->started_ns = now_ns;
     for (uint32_t i = 0; i < s->domain_count; i++) {
@@ -173,16 +187,19 @@ int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struc
     return 0;
 }
 
-void world_done(struct world *w) {
+void world_done(struct world *w)
+{
     for (uint32_t i = 0; i < w->guest_count; i++) guest_free(w->guests[i]);
     w->guest_count = 0;
 }
 
-bool world_has_event(const struct world *w) {
+bool world_has_event(const struct world *w)
+{
     return w->domains_changed || w->renamed_count > 0;
 }
 
-bool world_next_event(struct world *w, unsigned *events, uint16_t *domid) {
+bool world_next_event(struct world *w, unsigned *events, uint16_t *domid)
+{
     if (w->renamed_count > 0) {
         *events = BACKEND_EVENT_NAME;
         *domid = w->renamed[w->renamed_first];

@@ -93,9 +93,11 @@ static void run_connect(struct store_thread *t, struct job *job)
 
 static void run_read(struct store_thread *t, struct job *job)
 {
+    SCOPE_FREE char *value = NULL;
     unsigned len_bytes = 0;
-    SCOPE_FREE char *value = xs_read(t->xs, XBT_NULL, job->path, &len_bytes);
 
+    errno = 0;
+    value = xs_read(t->xs, XBT_NULL, job->path, &len_bytes);
     if (value == NULL) {
         job->errnum = errno != 0 ? errno : EIO;
         return;
@@ -108,11 +110,14 @@ static void run_read(struct store_thread *t, struct job *job)
 
 static void run_watch(struct store_thread *t, struct job *job)
 {
-    bool done = job->kind == JOB_WATCH ? xs_watch(t->xs, job->path, job->token)
-                                       : xs_unwatch(t->xs, job->path, job->token);
+    bool done;
 
+    errno = 0;
+    done = job->kind == JOB_WATCH ? xs_watch(t->xs, job->path, job->token)
+                                  : xs_unwatch(t->xs, job->path, job->token);
     if (!done) {
-        job->errnum = errno != 0 ? errno : EIO;
+        /* No errno: libxenstore could not start its reader, as after the privileges were dropped. */
+        job->errnum = errno != 0 ? errno : EAGAIN;
     }
 }
 

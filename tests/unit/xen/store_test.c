@@ -1,235 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/*
- * Names and events from an xenstored that is a thread of the test: it speaks the protocol of
- * <xen/io/xs_wire.h> on a socket, and can be absent, silent, or gone.
- */
-#include <assert.h>
+/* Names and events from an xenstored that is a thread of the test (fake_xenstored.h). */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-#include <xen/io/xs_wire.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "server/mapper/xen/store.h"
 #include "server/mapper/xen/store_thread.h"
 #include "tests/lib/descriptors.h"
 #include "tests/lib/unit.h"
+#include "tests/unit/xen/fake_xenstored.h"
 
-enum { NODES = 8, WATCHES = 64, PAYLOAD = 4096, LIMIT_MS = 20000 };
-
-struct node {
-    char path[64];
-    char value[PAYLOAD];
-    uint32_t len;
-};
-
-/* The server. The thread answers; tests change it, under the lock. */
-static struct {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    char path[108];
-    int listen_fd, fd;          /* fd: the one connection; -1 none */
-    bool silent;                /* answers nothing until it is false again */
-    bool waiting;               /* a request is held back */
-    uint32_t requests;
-    uint32_t connections;
-    struct node nodes[NODES];
-    struct { char path[64], token[64]; } watches[WATCHES];
-    uint32_t watch_count;
-} server = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER,
-             .listen_fd = -1, .fd = -1 };
-
-/* --- the server ------------------------------------------------------------------------------- */
-
-static void put_message(uint32_t type, uint32_t request, const void *body, uint32_t len)
-{
-    struct xsd_sockmsg head = { .type = type, .req_id = request, .len = len };
-
-    (void)send(server.fd, &head, sizeof(head), MSG_NOSIGNAL);
-    (void)send(server.fd, body, len, MSG_NOSIGNAL);
-}
-
-static void put_event(const char *path, const char *token)
-{
-    char body[256];
-    size_t path_len = strlen(path) + 1;
-
-    memcpy(body, path, path_len);
-    memcpy(body + path_len, token, strlen(token) + 1);
-    put_message(XS_WATCH_EVENT, 0, body, (uint32_t)(path_len + strlen(token) + 1));
-}
-
-static void put_error(uint32_t request, const char *name)
-{
-    put_message(XS_ERROR, request, name, (uint32_t)strlen(name) + 1);
-}
-
-static void answer_read(uint32_t request, const char *path)
-{
-    for (int i = 0; i < NODES; i++) {
-        if (strcmp(server.nodes[i].path, path) == 0) {
-            put_message(XS_READ, request, server.nodes[i].value, server.nodes[i].len);
-            return;
-        }
-    }
-    put_error(request, "ENOENT");
-}
-
-static void answer_watch(uint32_t type, uint32_t request, const char *path, const char *token)
-{
-    uint32_t i = 0;
-
-    while (i < server.watch_count && (strcmp(server.watches[i].path, path) != 0 ||
-                                      strcmp(server.watches[i].token, token) != 0)) {
-        i++;
-    }
-    if (type == XS_UNWATCH) {
-        if (i == server.watch_count) {
-            put_error(request, "ENOENT");
-            return;
-        }
-        server.watches[i] = server.watches[--server.watch_count];
-        put_message(type, request, "OK", 3);
-        return;
-    }
-    assert(i == server.watch_count && i < WATCHES);
-    assert(strlen(path) < sizeof(server.watches[i].path));
-    assert(strlen(token) < sizeof(server.watches[i].token));
-    memcpy(server.watches[i].path, path, strlen(path) + 1);
-    memcpy(server.watches[i].token, token, strlen(token) + 1);
-    server.watch_count++;
-    put_message(type, request, "OK", 3);
-    put_event(path, token);
-}
-
-static bool receive_all(int fd, void *to, size_t len)
-{
-    return len == 0 || recv(fd, to, len, MSG_WAITALL) == (ssize_t)len;
-}
-
-static void serve_connection(int fd)
-{
-    struct xsd_sockmsg head;
-    static char body[PAYLOAD + 1];
-
-    while (receive_all(fd, &head, sizeof(head)) && head.len <= PAYLOAD &&
-           receive_all(fd, body, head.len)) {
-        body[head.len] = '\0';
-        pthread_mutex_lock(&server.lock);
-        server.requests++;
-        server.waiting = server.silent;
-        pthread_cond_broadcast(&server.changed);
-        while (server.silent) {
-            pthread_cond_wait(&server.changed, &server.lock);
-        }
-        server.waiting = false;
-        if (head.type == XS_READ) {
-            answer_read(head.req_id, body);
-        } else {
-            answer_watch(head.type, head.req_id, body, body + strlen(body) + 1);
-        }
-        pthread_mutex_unlock(&server.lock);
-    }
-}
-
-static void *serve(void *argument)
-{
-    (void)argument;
-    for (;;) {
-        int fd = accept(server.listen_fd, NULL, NULL);
-
-        if (fd < 0) {
-            return NULL;
-        }
-        pthread_mutex_lock(&server.lock);
-        server.fd = fd;
-        server.watch_count = 0;
-        server.connections++;
-        pthread_mutex_unlock(&server.lock);
-        serve_connection(fd);
-        pthread_mutex_lock(&server.lock);
-        server.fd = -1;
-        close(fd);
-        pthread_cond_broadcast(&server.changed);
-        pthread_mutex_unlock(&server.lock);
-    }
-}
-
-static void server_start(void)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", server.path);
-    (void)unlink(server.path);
-    server.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(server.listen_fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(server.listen_fd, 1), 0);
-    assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
-}
-
-static void server_hang_up(void)
-{
-    pthread_mutex_lock(&server.lock);
-    server.silent = false;
-    pthread_cond_broadcast(&server.changed);
-    if (server.fd >= 0) {
-        (void)shutdown(server.fd, SHUT_RDWR);
-    }
-    pthread_mutex_unlock(&server.lock);
-}
-
-static void server_stop(void)
-{
-    if (server.listen_fd < 0) {
-        return;
-    }
-    (void)shutdown(server.listen_fd, SHUT_RDWR);
-    server_hang_up();
-    pthread_join(server.thread, NULL);
-    close(server.listen_fd);
-    server.listen_fd = -1;
-    (void)unlink(server.path);
-}
-
-static void server_be_silent(bool silent)
-{
-    pthread_mutex_lock(&server.lock);
-    server.silent = silent;
-    pthread_cond_broadcast(&server.changed);
-    pthread_mutex_unlock(&server.lock);
-}
-
-/* A node in place i; events to those who watch it. */
-static void server_write(int i, const char *path, const char *value, size_t len)
-{
-    pthread_mutex_lock(&server.lock);
-    snprintf(server.nodes[i].path, sizeof(server.nodes[i].path), "%s", path);
-    memcpy(server.nodes[i].value, value, len);
-    server.nodes[i].len = (uint32_t)len;
-    for (uint32_t w = 0; w < server.watch_count; w++) {
-        if (strcmp(server.watches[w].path, path) == 0) {
-            put_event(path, server.watches[w].token);
-        }
-    }
-    pthread_mutex_unlock(&server.lock);
-}
-
-static void server_fire(const char *path, const char *token)
-{
-    pthread_mutex_lock(&server.lock);
-    put_event(path, token);
-    pthread_mutex_unlock(&server.lock);
-}
+enum { LIMIT_MS = 20000 };
 
 /* --- helpers ---------------------------------------------------------------------------------- */
 
@@ -248,22 +33,19 @@ static uint64_t moved_clock_ns(void *argument)
 static int start(void **state)
 {
     (void)state;
-    memset(server.nodes, 0, sizeof(server.nodes));
-    server.requests = 0;
-    server.connections = 0;
-    server_start();
-    server_write(0, "/local/domain/1/name", "one", 3);
-    server_write(1, "/local/domain/2/name", "two", 3);
+    fake_xenstored_start();
+    fake_xenstored_write(0, "/local/domain/1/name", "one", 3);
+    fake_xenstored_write(1, "/local/domain/2/name", "two", 3);
     return store_open(&store, NULL);
 }
 
 static int stop(void **state)
 {
     (void)state;
-    server_be_silent(false);
+    fake_xenstored_be_silent(false);
     store_close(store);
     store = NULL;
-    server_stop();
+    fake_xenstored_stop();
     return 0;
 }
 
@@ -295,7 +77,7 @@ static void assert_no_name(uint16_t domid, enum error_code code, int errnum)
 struct drained {
     unsigned events;
     uint32_t name_count;
-    uint16_t domids[WATCHES];
+    uint16_t domids[FAKE_XENSTORED_WATCHES];
 };
 
 /* A question first: what xenstored had to tell comes before its answer. */
@@ -311,7 +93,7 @@ static struct drained drain(void)
     while (store_next_event(store, &events, &domid)) {
         all.events |= events;
         if ((events & BACKEND_EVENT_NAME) != 0) {
-            assert_true(all.name_count < WATCHES);
+            assert_true(all.name_count < FAKE_XENSTORED_WATCHES);
             all.domids[all.name_count++] = domid;
         }
     }
@@ -339,26 +121,27 @@ static void a_name_is_what_was_written(void **state)
 static void a_name_may_fill_the_room_and_hold_any_byte_but_nul(void **state)
 {
     static char longest[MESSAGE_NAME_BYTES];
+    static char largest[FAKE_XENSTORED_VALUE_MAX];
     char name[MESSAGE_NAME_BYTES];
     bool cut = false;
 
     (void)state;
     memset(longest, 0x9b, sizeof(longest) - 1);
-    server_write(0, "/local/domain/1/name", longest, sizeof(longest) - 1);
+    fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest) - 1);
     assert_name(1, longest);
-    server_write(0, "/local/domain/1/name", longest, sizeof(longest));      /* its NUL as well */
+    fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest));      /* its NUL as well */
     assert_int_equal(store_name(store, 1, name, &cut, NULL), 0);
     assert_true(cut);
     assert_string_equal(name, "");
-    server_write(0, "/local/domain/1/name", "dom\0ain", 7);
+    fake_xenstored_write(0, "/local/domain/1/name", "dom\0ain", 7);
     cut = false;
     assert_int_equal(store_name(store, 1, name, &cut, NULL), 0);
     assert_true(cut);
     assert_string_equal(name, "");
-    memset(server.nodes[0].value, 'x', PAYLOAD);
-    server_write(0, "/local/domain/1/name", server.nodes[1].value, 0);
+    fake_xenstored_write(0, "/local/domain/1/name", "", 0);
     assert_name(1, "");
-    server.nodes[0].len = PAYLOAD;
+    memset(largest, 'x', sizeof(largest));
+    fake_xenstored_write(0, "/local/domain/1/name", largest, sizeof(largest));
     cut = false;
     assert_int_equal(store_name(store, 1, name, &cut, NULL), 0);
     assert_true(cut);
@@ -381,7 +164,7 @@ static void a_rewritten_name_is_an_event_of_its_domain(void **state)
     store_watch_name(store, 2);
     (void)drain();
     assert_false(is_readable(store_event_fd(store), 0));
-    server_write(1, "/local/domain/2/name", "zwei", 4);
+    fake_xenstored_write(1, "/local/domain/2/name", "zwei", 4);
     assert_true(is_readable(store_event_fd(store), LIMIT_MS));
     all = drain();
     assert_int_equal(all.events, BACKEND_EVENT_NAME);
@@ -395,7 +178,7 @@ static void a_change_right_after_the_registration_is_told(void **state)
 {
     (void)state;
     store_watch_name(store, 1);
-    server_write(0, "/local/domain/1/name", "uno", 3);
+    fake_xenstored_write(0, "/local/domain/1/name", "uno", 3);
     assert_int_equal(drain().name_count, 1);
 }
 
@@ -403,16 +186,16 @@ static void what_is_no_longer_watched_is_not_told(void **state)
 {
     (void)state;
     store_watch_name(store, 1);
-    server_write(0, "/local/domain/1/name", "uno", 3);
+    fake_xenstored_write(0, "/local/domain/1/name", "uno", 3);
     store_unwatch_name(store, 1);
     assert_int_equal(drain().events, 0);
-    assert_int_equal(server.watch_count, 2);        /* those of all domains */
+    assert_int_equal(fake_xenstored_watch_count(), 2);        /* those of all domains */
     store_watch_name(store, 1);
     assert_int_equal(drain().events, 0);
     store_unwatch_name(store, 1);
     store_unwatch_name(store, 1);
     store_unwatch_name(store, 2);
-    assert_int_equal(server.watch_count, 2);
+    assert_int_equal(fake_xenstored_watch_count(), 2);
 }
 
 static void domains_coming_and_going_are_told(void **state)
@@ -421,10 +204,10 @@ static void domains_coming_and_going_are_told(void **state)
 
     (void)state;
     assert_int_equal(drain().events, 0);
-    server_write(2, "@introduceDomain", "", 0);
+    fake_xenstored_write(2, "@introduceDomain", "", 0);
     all = drain();
     assert_int_equal(all.events, BACKEND_EVENT_DOMAINS);
-    server_write(2, "@releaseDomain", "", 0);
+    fake_xenstored_write(2, "@releaseDomain", "", 0);
     all = drain();
     assert_int_equal(all.events, BACKEND_EVENT_DOMAINS);
 }
@@ -440,7 +223,7 @@ static void events_with_tokens_that_are_not_ours_are_dropped(void **state)
     store_watch_name(store, 1);
     (void)drain();
     for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
-        server_fire("/local/domain/1/name", tokens[i]);
+        fake_xenstored_fire("/local/domain/1/name", tokens[i]);
     }
     assert_int_equal(drain().events, 0);
 }
@@ -452,9 +235,9 @@ static void numbers_that_no_domain_has_are_not_watched(void **state)
     store_watch_name(store, 0xffff);
     store_unwatch_name(store, 0xffff);
     assert_int_equal(drain().events, 0);
-    assert_int_equal(server.watch_count, 2);
+    assert_int_equal(fake_xenstored_watch_count(), 2);
     store_watch_name(store, 0x7fef);
-    assert_int_equal(server.watch_count, 3);
+    assert_int_equal(fake_xenstored_watch_count(), 3);
 }
 
 static void an_absent_xenstored_is_told_and_found_later(void **state)
@@ -476,8 +259,8 @@ static void an_absent_xenstored_is_told_and_found_later(void **state)
     }
     assert_true(moved_clock_ns(NULL) - begun_ns < CLOCK_NS_PER_S / 2);
 
-    server_start();
-    server_write(0, "/local/domain/1/name", "one", 3);
+    fake_xenstored_start();
+    fake_xenstored_write(0, "/local/domain/1/name", "one", 3);
     assert_no_name(1, ERROR_UNAVAILABLE, ENOENT);   /* not before its time */
     moved_ns += STORE_RETRY_MS * CLOCK_NS_PER_MS;
     assert_name(1, "one");
@@ -485,7 +268,7 @@ static void an_absent_xenstored_is_told_and_found_later(void **state)
     assert_int_equal(all.events, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
     assert_int_equal(all.name_count, 2);
     assert_int_equal(drain().events, 0);
-    assert_int_equal(server.watch_count, 4);
+    assert_int_equal(fake_xenstored_watch_count(), 4);
 }
 
 static void a_lost_connection_is_told_and_made_again(void **state)
@@ -497,7 +280,7 @@ static void a_lost_connection_is_told_and_made_again(void **state)
     store_watch_name(store, 1);
     store_watch_name(store, 2);
     (void)drain();
-    server_hang_up();
+    fake_xenstored_hang_up();
     for (int tries = 0; tries < LIMIT_MS && (all.events & BACKEND_EVENT_DOMAINS) == 0; tries++) {
         all = drain();
         (void)poll(NULL, 0, 1);
@@ -512,9 +295,9 @@ static void a_lost_connection_is_told_and_made_again(void **state)
     assert_int_equal(all.events, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
     assert_int_equal(all.name_count, 2);
     assert_int_equal(drain().events, 0);
-    assert_int_equal(server.connections, 2);
+    assert_int_equal(fake_xenstored_connections(), 2);
     assert_int_equal(store_event_fd(store), fd);
-    server_write(1, "/local/domain/2/name", "zwei", 4);
+    fake_xenstored_write(1, "/local/domain/2/name", "zwei", 4);
     assert_true(is_readable(fd, LIMIT_MS));
     assert_int_equal(drain().domids[0], 2);
 }
@@ -529,7 +312,7 @@ static void a_silent_xenstored_takes_one_wait_and_no_more(void **state)
 
     (void)state;
     assert_name(1, "one");
-    server_be_silent(true);
+    fake_xenstored_be_silent(true);
     begun_ns = moved_clock_ns(NULL);
     assert_no_name(1, ERROR_UNAVAILABLE, ETIMEDOUT);
     for (int i = 0; i < 10000; i++) {
@@ -542,7 +325,7 @@ static void a_silent_xenstored_takes_one_wait_and_no_more(void **state)
     assert_true(waited_ns < 3 * STORE_THREAD_WAIT_MS * CLOCK_NS_PER_MS);
 
     /* The late answer about domain 1 is nobody's; the next question has its own. */
-    server_be_silent(false);
+    fake_xenstored_be_silent(false);
     while (store_name(store, 2, name, &cut, NULL) != 0 && tries++ < LIMIT_MS) {
         (void)poll(NULL, 0, 1);
     }
@@ -557,20 +340,14 @@ static void closing_does_not_wait_for_a_silent_xenstored(void **state)
     uint64_t begun_ns;
 
     (void)state;
-    server_be_silent(true);
+    fake_xenstored_be_silent(true);
     assert_no_name(1, ERROR_UNAVAILABLE, ETIMEDOUT);
     begun_ns = moved_clock_ns(NULL);
     store_close(store);
     store = NULL;
     assert_true(moved_clock_ns(NULL) - begun_ns < CLOCK_NS_PER_S / 2);
     /* The thread ends by itself, and closes its connection, when the answer comes. */
-    pthread_mutex_lock(&server.lock);
-    server.silent = false;
-    pthread_cond_broadcast(&server.changed);
-    while (server.fd >= 0) {
-        pthread_cond_wait(&server.changed, &server.lock);
-    }
-    pthread_mutex_unlock(&server.lock);
+    fake_xenstored_wait_for_end();
 }
 
 static void descriptors_are_given_back(void **state)
@@ -595,12 +372,12 @@ static void every_number_of_a_domain_can_be_watched(void **state)
     struct drained all;
 
     (void)state;
-    for (uint16_t domid = 0; domid < WATCHES - 2; domid++) {
+    for (uint16_t domid = 0; domid < FAKE_XENSTORED_WATCHES - 2; domid++) {
         store_watch_name(store, (uint16_t)(0x7fef - domid));
     }
-    assert_int_equal(server.watch_count, WATCHES);
+    assert_int_equal(fake_xenstored_watch_count(), FAKE_XENSTORED_WATCHES);
     assert_int_equal(drain().events, 0);
-    server_write(2, "/local/domain/32751/name", "last", 4);
+    fake_xenstored_write(2, "/local/domain/32751/name", "last", 4);
     all = drain();
     assert_int_equal(all.name_count, 1);
     assert_int_equal(all.domids[0], 0x7fef);
@@ -611,7 +388,6 @@ static void every_number_of_a_domain_can_be_watched(void **state)
 int main(void)
 {
     static const struct clock_source clock = { moved_clock_ns, moved_clock_ns, NULL };
-    const char *parent = getenv("TMPDIR");
     const struct CMUnitTest tests[] = {
         WITH_SERVER(a_name_is_what_was_written),
         WITH_SERVER(a_name_may_fill_the_room_and_hold_any_byte_but_nul),
@@ -630,9 +406,7 @@ int main(void)
         WITH_SERVER(every_number_of_a_domain_can_be_watched),
     };
 
-    snprintf(server.path, sizeof(server.path), "%s/xr.%ld", parent != NULL ? parent : "/tmp",
-             (long)getpid());
-    setenv("XENSTORED_PATH", server.path, 1);       /* libxenstore's own */
+    setenv("XENSTORED_PATH", "/nonexistent/xenstored", 1);  /* until there is one */
     clock_set_source(&clock);
     return UNIT_RUN(tests);
 }

@@ -11,10 +11,12 @@
 #   show WHAT [FILE]                    what tests compare, from the JSON of client: see show.py
 #   in_table CODE COLUMN                of common/errors.def: 4 the HTTP status, 5 the exit status of xenres
 #
-# raw and call fail when the gateway refuses; the HTTP status is in $work/http, the body in $work/refusal.
+# raw and call fail when the gateway refuses; the HTTP status is in $said/http, the body in $said/refusal. Who asks in
+# background sets said to a folder of its own.
 
 client_source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 client_top=$(cd "$client_source/../../.." && pwd)
+said= # gateway.sh sets it, once there is a working folder
 
 client() {
   XENRES_SERVER=$gateway XENRES_CACERT=$work/pki/ca.crt XENRES_CERT=$work/pki/operator.crt \
@@ -30,11 +32,11 @@ client_curl() { # FILE CURL-ARG...
   shift
   curl --silent --show-error --max-time 60 --noproxy '*' --cacert "$work/pki/ca.crt" \
     --cert "$work/pki/operator.crt" --key "$work/pki/operator.key" \
-    --output "$work/body" --dump-header "$work/headers" --write-out '%{http_code}' "$@" >"$work/http"
-  if [ "$(cat "$work/http")" = 200 ]; then
-    mv "$work/body" "$file"
+    --output "$said/body" --dump-header "$said/headers" --write-out '%{http_code}' "$@" >"$said/http" || return
+  if [ "$(cat "$said/http")" = 200 ]; then
+    mv "$said/body" "$file"
   else
-    mv "$work/body" "$work/refusal"
+    mv "$said/body" "$said/refusal"
     return 22
   fi
 }
@@ -50,22 +52,22 @@ client_proto() { # encode|decode MESSAGE
 
 call() { # METHOD [TEXT]
   local name=${1#*/}
-  client_proto encode "${name}Request" <<<"${2:-}" >"$work/request"
-  client_curl "$work/answer" --header 'Content-Type: application/proto' --header 'Connect-Protocol-Version: 1' \
-    --data-binary "@$work/request" "$gateway/xenres.v1.$1" || return
-  client_proto decode "${name}Response" <"$work/answer"
+  client_proto encode "${name}Request" <<<"${2:-}" >"$said/request"
+  client_curl "$said/answer" --header 'Content-Type: application/proto' --header 'Connect-Protocol-Version: 1' \
+    --data-binary "@$said/request" "$gateway/xenres.v1.$1" || return
+  client_proto decode "${name}Response" <"$said/answer"
 }
 
 refused() { # STATUS
-  [ "$1" = 22 ] || { echo "was not refused by the gateway: status $1, HTTP $(cat "$work/http")"; return 1; }
-  http=$(cat "$work/http")
+  [ "$1" = 22 ] || { echo "was not refused by the gateway: status $1, HTTP $(cat "$said/http")"; return 1; }
+  http=$(cat "$said/http")
   {
     read -r code
     read -r errno
     read -r message
     read -r cause
     read -r next_step
-  } < <(show refusal "$work/refusal")
+  } < <(show refusal "$said/refusal")
 }
 
 in_table() { # CODE COLUMN

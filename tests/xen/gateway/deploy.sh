@@ -6,7 +6,8 @@
 # certificates that are made for this run.
 #
 #   deploy_stage           puts programs, certificates and files into the overlay, before the boot
-#   deploy_start           starts both services and waits until they serve; sets gateway (its URL)
+#   deploy_start           starts both services and waits until they serve
+#   deploy_url             prints where they are reached from this machine; not before they serve
 #   deploy_mapper AS       starts the mapper: AS is `user`, as its own user from the start, or `root`, as root that
 #                          becomes that user
 #   deploy_pid NAME        the process id in dom0 of mapper or xenresd
@@ -94,12 +95,16 @@ deploy_mapper() { # AS
 # What packages and units do: the mapper's group for Xen's nodes, and a folder in which xenresd finds its socket.
 deploy_start() {
   dom0 xen-access xen
-  dom0_sh 'install -d -o xenresd-mapper -g xenresd -m 2750 /run/xenresd &&
-    install -d -o xenresd -g xenresd -m 700 /var/lib/xenresd'
+  dom0_sh 'mkdir -p /run/xenresd /var/lib/xenresd &&
+    chown xenresd-mapper:xenresd /run/xenresd && chmod 2750 /run/xenresd &&
+    chown xenresd:xenresd /var/lib/xenresd && chmod 700 /var/lib/xenresd'
   deploy_mapper user
   deploy_service xenresd '/usr/local/sbin/xenresd --config /etc/xenresd/xenresd.conf'
   dom0 wait-for 20 wget -q -O /dev/null http://127.0.0.1:9480/readyz
-  gateway=https://localhost:$(dom0_port 8443)
+}
+
+deploy_url() {
+  echo "https://localhost:$(dom0_port 8443)"
 }
 
 deploy_pid() { # NAME

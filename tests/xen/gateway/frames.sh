@@ -46,7 +46,7 @@ compare_frames() {
   cmp "$work/by-xenres" "$work/by-resmap" || return
   cmp "$work/by-curl" "$work/by-resmap" || return
   # The message has the frames in its fifth field, the last one: they end the message.
-  tail -c $((count * 4096)) "$work/answer" | cmp - "$work/by-resmap"
+  tail -c $((count * 4096)) "$said/answer" | cmp - "$work/by-resmap"
 }
 
 # A paused guest's requests are still answered by its device model: waits until the frames stand still.
@@ -74,21 +74,18 @@ ranges_equal() {
   frames_equal tiny grant_table 0 0 1
   frames_equal tiny grant_table 0 1 1
   client snapshot tiny grant_table --output "$work/all"
-  cat "$work/all" >"$work/by-default"
   client snapshot tiny grant_table 0 --first 1 --output "$work/rest"
-  same "$(stat -c %s "$work/by-default" "$work/rest" | tr '\n' ' ')" "8192 4096 " "bytes of all, and of all from 1 on"
+  same "$(stat -c %s "$work/all" "$work/rest" | tr '\n' ' ')" "8192 4096 " "bytes of all, and of all from 1 on"
 }
 
 unchanged_pages_are_not_sent_again() {
   local tag
   raw "$work/all" tiny grant_table 0
-  tag=$(sed -n 's/^etag: *\(.*\)\r$/\1/ip' "$work/headers")
-  [[ $tag == \"*\" ]] || { echo "no ETag: $(cat "$work/headers")"; return 1; }
-  ! client_curl "$work/all" --header "If-None-Match: $tag" "$gateway/v1/domains/tiny/resources/grant_table/0/frames"
-  same "$(cat "$work/http")" 304 "status with the tag of the same content"
-  ! client_curl "$work/all" --header "If-None-Match: $tag" \
-    "$gateway/v1/domains/tiny-v2/resources/grant_table/0/frames" || return 0
-  same "$(cat "$work/http")" 200 "status with another domain's tag"
+  tag=$(sed -n 's/^etag: *\(.*\)\r$/\1/ip' "$said/headers")
+  [[ $tag == \"*\" ]] || { echo "no ETag: $(cat "$said/headers")"; return 1; }
+  never client_curl "$work/all" --header "If-None-Match: $tag" "$gateway/v1/domains/tiny/resources/grant_table/0/frames"
+  same "$(cat "$said/http")" 304 "status with the tag of the same content"
+  client_curl "$work/all" --header "If-None-Match: $tag" "$gateway/v1/domains/tiny-v2/resources/grant_table/0/frames"
 }
 
 v1_entries_are_decoded() {

@@ -13,7 +13,8 @@ nobody_answers_for() { # DOMAIN UUID NAME INCARNATION
     raw "$work/frames" "$spelling" grant_table 0 || status=$?
     refused "$status"
     [[ $code == not_found || $code == aborted ]] || { echo "$spelling: $code"; return 1; }
-    [ "$cause" != - ] && [ "$next_step" != - ]
+    [ "$cause" != - ]
+    [ "$next_step" != - ]
   done
   pinned "$1" "$4" "not_found aborted"
 }
@@ -39,7 +40,9 @@ destroyed_domain_is_gone() {
   look ending
   same "$(mappings)" $((before + 1)) "live mappings after its grant table was asked for"
   dom0_sh "xl destroy ending; resmap gone $domain 1000"
-  ! dom0 xl list "$domain" 2>/dev/null
+  never dom0 xl list "$domain"
+  dom0 xl list >"$work/list"
+  never grep -w "$domain" "$work/list"
   same "$(mappings)" "$before" "live mappings after its end"
   nobody_answers_for "$domain" "$uuid" ending "$incarnation"
 }
@@ -59,14 +62,14 @@ many_domains_end() {
   same "$(mappings)" "$before" "live mappings after their end"
 }
 
-shut_down_domain_keeps_answering() {
+paused_domain_keeps_its_incarnation() {
   local domain uuid incarnation
-  create tiny 'name="crashing"' >/dev/null
-  look crashing
-  dom0 xl pause crashing
-  client grants crashing >"$work/answer.json"
+  create tiny 'name="resting"' >/dev/null
+  look resting
+  dom0 xl pause resting
+  client grants resting >"$work/answer.json"
   same "$(show incarnation "$work/answer.json")" "$incarnation" "incarnation of a paused domain"
-  dom0 xl destroy crashing
+  dom0 xl destroy resting
   dom0 resmap gone "$domain" 1000
 }
 
@@ -79,7 +82,9 @@ name_used_again() {
   create tiny-v2 'name="again"' >/dev/null
   dom0 wait-for 10 sh -c 'resmap grants $(xl domid again) | grep version=2'
   look again
-  [ "$domain" != "$old_domain" ] && [ "$uuid" != "$old_uuid" ] && [ "$incarnation" != "$old_incarnation" ]
+  [ "$domain" != "$old_domain" ]
+  [ "$uuid" != "$old_uuid" ]
+  [ "$incarnation" != "$old_incarnation" ]
   show observation "$work/answer.json" | grep -q grantVersion=2
   pinned again "$old_incarnation" aborted
   nobody_answers_for "$old_domain" "$old_uuid" "$old_uuid" "$old_incarnation"
@@ -101,7 +106,7 @@ number_used_again() {
     raw "$work/new" "$domain" grant_table 0
     dom0 resmap copy "$domain" 1 0 0 1 >"$work/truth"
     cmp "$work/new" "$work/truth"
-    ! cmp -s "$work/new" "$work/old"
+    never cmp "$work/new" "$work/old"
     look number
     [ "$incarnation" != "$old_incarnation" ] || { echo "try $try: the incarnation stayed"; return 1; }
     pinned "$domain" "$old_incarnation" aborted
@@ -134,7 +139,8 @@ dying_domain_is_not_answered_for() {
 
 # Answers while the mapper goes: each is whole, or says unavailable.
 ask_on_and_on() { # FILE
-  local i status
+  local i status said=$work/meanwhile
+  mkdir -p "$said"
   for i in $(seq 40); do
     status=0
     raw "$1.frames" tiny grant_table 0 2>/dev/null || status=$?
@@ -142,7 +148,7 @@ ask_on_and_on() { # FILE
       refused "$status"
       echo "$http $code" >>"$1"
     else
-      echo "$(cat "$work/http") $(sha256sum <"$1.frames")" >>"$1"
+      echo "$(cat "$said/http") $(sha256sum <"$1.frames")" >>"$1"
     fi
     [ ! -e "$work/enough" ] || return 0
   done
@@ -167,7 +173,7 @@ killed_mapper_comes_back() {
   refused "$status"
   same "$http $code" "503 unavailable"
   cat "$work/asked"
-  ! grep -vxF -e "200 $frames" -e '503 unavailable' "$work/asked"
+  never grep -vxF -e "200 $frames" -e '503 unavailable' "$work/asked"
   grep -qxF '503 unavailable' "$work/asked" || echo "none of those saw it"
   client host >"$work/answer.json" || true
   grep -q '"hostname"' "$work/answer.json" # the host answers without its mapper

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* HostService: the host as the mapper and this process see it, and its domains. */
+#include "xenres/v1/host.pb-c.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/scope.h"
+#include "server/rpc/page.h"
+#include "server/rpc/present.h"
+#include "server/rpc/services.h"
+
+enum {
+    HOST_ANSWER_WITHIN_MS = 500,    /* else GetHost answers without what only the mapper knows */
+    HOST_ABIS_MAX = 16,
+};
+
+/* --- GetHost ----------------------------------------------------------------------------------- */
+
+static char boot_id[UUID_TEXT_BYTES];   /* "" where the kernel does not say */
+static pthread_once_t boot_id_once = PTHREAD_ONCE_INIT;
+
+static void read_boot_id(void)
+{
+    SCOPE_FD int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    char text[UUID_TEXT_BYTES] = "";
+    uint8_t uuid[UUID_BYTES];
+
+    if (fd >= 0 && read(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 &&
+        text_to_uuid(text, uuid)) {
+        text_from_uuid(uuid, boot_id);
+    }
+}
+
+static int host_prepare(struct call *c, struct failure *f)
+{
+    (void)f;
+    c->answer_optional = true;
+    c->answer_within_ms = HOST_ANSWER_WITHIN_MS;
+    return 0;
+}
+
+static void host_ask(struct call *c, union message *m)
+{
+    (void)c;
+    m->head.type = MESSAGE_HOST;
+}
+
+static const struct {
+    uint32_t bit;
+    const char *name;
+} capabilities[] = {
+    {HOST_CAN_HVM, "hvm"}, {HOST_CAN_PV, "pv"}, {HOST_CAN_HAP, "hap"},
+    {HOST_CAN_SHADOW, "shadow"}, {HOST_CAN_IOMMU, "iommu"}, {HOST_CAN_VMTRACE, "vmtrace"},
+};
+enum { CAPABILITIES = sizeof(capabilities) / sizeof(capabilities[0]) };
+
+static void present_abis(struct pool *p, const char *words, Xenres__V1__Hypervisor *m)
+{
+    char **abis = pool_array(p, HOST_ABIS_MAX, sizeof(*abis));
+    char *rest = present_text(p, words);
+    char *word;
+
+    while (abis != NULL && m->n_guest_abis < HOST_ABIS_MAX &&
+           (word = strsep(&rest, " ")) != NULL) {
+        if (word[0] != '\0') {
+            abis[m->n_guest_abis++] = word;
+        }
+    }
+    m->guest_abis = abis;
+}
+
+static Xenres__V1__Hypervisor *present_hypervisor(struct pool *p,
+                                                  const struct message_host_answer *a)
+{
+    Xenres__V1__Hypervisor *m = PRESENT_NEW(p, Xenres__V1__Hypervisor, xenres__v1__hypervisor);
+    char **names = pool_array(p, CAPABILITIES, sizeof(*names));
+
+    if (m == NULL || names == NULL) {
+        return NULL;
+    }
+    m->version = present_text(p, a->xen_version);
+    present_abis(p, a->guest_abis, m);
+    m->capabilities = names;
+    for (size_t i = 0; i < CAPABILITIES; i++) {
+        if ((a->capabilities & capabilities[i].bit) != 0) {
+            names[m->n_capabilities++] = pool_string(p, capabilities[i].name);
+        }
+    }
+    m->cpu_count = a->cpu_count;
+    m->total_memory_kib = a->total_memory_kib;
+    m->free_memory_kib = a->free_memory_kib;
+    return m;
+}
+
+static Xenres__V1__Check *present_check(struct pool *p, const char *name, bool ok,
+                                        const char *detail)
+{
+    Xenres__V1__Check *m = PRESENT_NEW(p, Xenres__V1__Check, xenres__v1__check);
+
+    if (m != NULL) {
+        m->name = present_text(p, name);
+        m->ok = ok;
+        m->detail = present_text(p, detail);
+    }
+    return m;
+}
+
+/* What this process itself has found of the mapper, and what the mapper has found of the host. */
+static void present_checks(struct call *c, Xenres__V1__Gateway *m)
+{
+    struct pool *p = &c->pool;
+    Xenres__V1__Check **checks = pool_array(p, 1 + MESSAGE_CHECKS_MAX, sizeof(*checks));
+
+    if (checks == NULL) {
+        return;
+    }
+    m->checks = checks;
+    if (c->answer == NULL) {
+        checks[m->n_checks++] = present_check(
+            p, "mapper", false, pool_printf(p, "%s: %s; %s", c->answer_failure.message,
+                                            c->answer_failure.cause, c->answer_failure.next_step));
+        return;
+    }
+    const struct message_host_answer *a = &c->answer->host_answer;
+
+    checks[m->n_checks++] = present_check(p, "mapper", true, "it answers");
+    for (uint32_t i = 0; i < a->check_count; i++) {
+        checks[m->n_checks++] = present_check(p, a->checks[i].name, a->checks[i].ok != 0,
+                                              a->checks[i].detail);
+    }
+}
+
+static Xenres__V1__Gateway *present_gateway(struct call *c)
+{
+    struct pool *p = &c->pool;
+    Xenres__V1__Gateway *m = PRESENT_NEW(p, Xenres__V1__Gateway, xenres__v1__gateway);
+    struct message_hello_answer hello;
+
+    if (m == NULL) {
+        return NULL;
+    }
+    m->version = pool_string(p, XENRES_VERSION);
+    m->mapper_connected = mapper_client_hello(c->mapper, &hello);
+    if (m->mapper_connected) {
+        m->mapper_version = present_text(p, hello.version);
+        m->backend = present_text(p, hello.backend);
+    }
+    present_checks(c, m);
+    return m;
+}
+
+static void present_mapper_host(struct pool *p, const struct message_host_answer *a,
+                                Xenres__V1__Host *m)
+{
+    static const uint8_t none[UUID_BYTES];
+
+    if (memcmp(a->uuid, none, sizeof(none)) != 0) {
+        m->uuid = present_uuid(p, a->uuid);
+    }
+    m->uuid_source = present_text(p, a->uuid_source);
+    m->hypervisor = present_hypervisor(p, a);
+}
+
+static int host_respond(struct call *c, struct failure *f)
+{
+    struct pool *p = &c->pool;
+    Xenres__V1__GetHostResponse *m =
+        PRESENT_NEW(p, Xenres__V1__GetHostResponse, xenres__v1__get_host_response);
+    Xenres__V1__Host *host = PRESENT_NEW(p, Xenres__V1__Host, xenres__v1__host);
+    char hostname[256] = "";
+
+    if (m == NULL || host == NULL) {
+        return call_no_memory(f);
+    }
+    pthread_once(&boot_id_once, read_boot_id);
+    (void)gethostname(hostname, sizeof(hostname) - 1);
+    host->boot_id = pool_string(p, boot_id);
+    host->hostname = present_text(p, hostname);
+    if (c->answer != NULL) {
+        present_mapper_host(p, &c->answer->host_answer, host);
+    }
+    host->gateway = present_gateway(c);
+    host->wall_time = present_time(p, clock_wall_ns());
+    host->monotonic_ns = clock_monotonic_ns();
+    m->host = host;
+    c->response = &m->base;
+    return 0;
+}
+
+const struct handler host_service_get_host = {
+    .prepare = host_prepare, .ask = host_ask, .respond = host_respond};
+
+/* --- ListDomains ------------------------------------------------------------------------------- */
+
+#define PAGE_DOMAINS "page.domains"
+
+struct domains {
+    uint32_t page_size;
+    uint32_t next_domid;            /* where the mapper's next page begins */
+    struct message_domain *rows;
+    uint32_t count;
+    bool more;                      /* there is another visible one, from next_domid on */
+};
+
+static int domains_prepare(struct call *c, struct failure *f)
+{
+    const Xenres__V1__ListDomainsRequest *r = (const void *)c->request;
+    struct domains *d = pool_alloc(&c->pool, sizeof(*d));
+
+    if (d == NULL) {
+        return call_no_memory(f);
+    }
+    c->state = d;
+    int result = page_size(r->page_size, &d->page_size, f);
+
+    if (result == 0) {
+        result = page_token_open(c, PAGE_DOMAINS, r->page_token, &d->next_domid,
+                                 sizeof(d->next_domid), f);
+    }
+    if (result == 0) {
+        d->rows = pool_array(&c->pool, d->page_size, sizeof(*d->rows));
+        result = d->rows != NULL ? 0 : call_no_memory(f);
+    }
+    return result;
+}
+
+static void domains_ask(struct call *c, union message *m)
+{
+    const struct domains *d = c->state;
+
+    m->domains.head.type = MESSAGE_DOMAINS;
+    m->domains.first_domid = d->next_domid;
+}
+
+static int domains_take(struct call *c, const union message *answer, struct mapper_slot *slot,
+                        struct failure *f)
+{
+    struct domains *d = c->state;
+    const struct message_domains_answer *a = &answer->domains_answer;
+
+    (void)slot;
+    (void)f;
+    for (uint32_t i = 0; i < a->domain_count; i++) {
+        const struct message_domain *row = &a->domains[i];
+
+        d->next_domid = row->identity.domid;
+        if (!call_allows(c, &row->identity, -1, ACTION_LIST)) {
+            continue;
+        }
+        if (d->count == d->page_size) {
+            d->more = true;
+            return HANDLER_DONE;
+        }
+        d->rows[d->count++] = *row;
+    }
+    d->next_domid++;
+    return a->more != 0 ? HANDLER_ASK_AGAIN : HANDLER_DONE;
+}
+
+static const struct {
+    uint32_t type;
+    Xenres__V1__DomainType presented;
+} domain_types[] = {
+    {DOMAIN_PV, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PV},
+    {DOMAIN_HVM, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_HVM},
+    {DOMAIN_PVH, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PVH},
+};
+
+static const struct {
+    uint32_t state;
+    Xenres__V1__DomainState presented;
+} domain_states[] = {
+    {DOMAIN_RUNNING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_RUNNING},
+    {DOMAIN_BLOCKED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_BLOCKED},
+    {DOMAIN_PAUSED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_PAUSED},
+    {DOMAIN_SHUTDOWN, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_SHUTDOWN},
+    {DOMAIN_CRASHED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_CRASHED},
+    {DOMAIN_DYING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_DYING},
+};
+
+static Xenres__V1__DomainType present_domain_type(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(domain_types) / sizeof(domain_types[0]); i++) {
+        if (domain_types[i].type == type) {
+            return domain_types[i].presented;
+        }
+    }
+    return XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_UNSPECIFIED;
+}
+
+static Xenres__V1__DomainState present_domain_state(uint32_t state)
+{
+    for (size_t i = 0; i < sizeof(domain_states) / sizeof(domain_states[0]); i++) {
+        if (domain_states[i].state == state) {
+            return domain_states[i].presented;
+        }
+    }
+    return XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_UNSPECIFIED;
+}
+
+static Xenres__V1__Domain *present_domain(struct pool *p, const struct message_domain *row)
+{
+    Xenres__V1__Domain *m = PRESENT_NEW(p, Xenres__V1__Domain, xenres__v1__domain);
+
+    if (m != NULL) {
+        m->identity = present_identity(p, &row->identity);
+        m->type = present_domain_type(row->type);
+        m->state = present_domain_state(row->state);
+        m->online_vcpus = row->online_vcpus;
+        m->max_vcpus = row->max_vcpus;
+        m->memory_kib = row->memory_kib;
+        m->cpu_time_ns = row->cpu_time_ns;
+    }
+    return m;
+}
+
+static int domains_respond(struct call *c, struct failure *f)
+{
+    const struct domains *d = c->state;
+    struct pool *p = &c->pool;
+    Xenres__V1__ListDomainsResponse *m =
+        PRESENT_NEW(p, Xenres__V1__ListDomainsResponse, xenres__v1__list_domains_response);
+    Xenres__V1__Domain **rows = pool_array(p, d->count, sizeof(*rows));
+
+    if (m == NULL || rows == NULL) {
+        return call_no_memory(f);
+    }
+    for (uint32_t i = 0; i < d->count; i++) {
+        rows[i] = present_domain(p, &d->rows[i]);
+    }
+    m->domains = rows;
+    m->n_domains = d->count;
+    c->response = &m->base;
+    return d->more ? page_token_make(c, PAGE_DOMAINS, &d->next_domid, sizeof(d->next_domid),
+                                     &m->next_page_token, f)
+                   : 0;
+}
+
+const struct handler host_service_list_domains = {
+    .prepare = domains_prepare, .ask = domains_ask, .take = domains_take,
+    .respond = domains_respond};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/guarded_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/lib/folder.h"
+#include "tests/lib/unit.h"
+
+enum { MAX_BYTES = 100 };
+
+static int read_it(const char *path, enum guarded_kind kind, struct failure *f)
+{
+    BUFFER_AUTO content;
+
+    buffer_init(&content, MAX_BYTES);
+    return guarded_file_read(path, kind, &content, f);
+}
+
+static void what_was_created_is_read(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    BUFFER_AUTO content;
+
+    (void)state;
+    assert_int_equal(guarded_file_create(path, GUARDED_SECRET, "secret", 6, NULL), 0);
+    buffer_init(&content, 6);
+    assert_int_equal(guarded_file_read(path, GUARDED_SECRET, &content, NULL), 0);
+    assert_string_equal(buffer_string(&content), "secret");
+    assert_int_equal(folder_entries(&dir, 0), 1);
+}
+
+static void modes_are_as_said_whatever_the_umask(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    mode_t before = umask(0);
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(guarded_file_create(folder_path(&dir, "s"), GUARDED_SECRET, "", 0, NULL), 0);
+    assert_int_equal(stat(folder_path(&dir, "s"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    (void)umask(0777);
+    assert_int_equal(guarded_file_create(folder_path(&dir, "p"), GUARDED_PUBLIC, "", 0, NULL), 0);
+    assert_int_equal(stat(folder_path(&dir, "p"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0644);
+    (void)umask(before);
+}
+
+static void what_is_there_is_not_touched(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    BUFFER_AUTO content;
+
+    (void)state;
+    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "old", 3, NULL), 0);
+    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "new", 3, NULL), -ERROR_ALREADY_EXISTS);
+    assert_int_equal(symlink("nowhere", folder_path(&dir, "link")), 0);
+    assert_int_equal(guarded_file_create(folder_path(&dir, "link"), GUARDED_PUBLIC, "x", 1, NULL),
+                     -ERROR_ALREADY_EXISTS);
+    buffer_init(&content, MAX_BYTES);
+    assert_int_equal(guarded_file_read(path, GUARDED_PUBLIC, &content, NULL), 0);
+    assert_string_equal(buffer_string(&content), "old");
+    assert_int_equal(folder_entries(&dir, 0), 2);
+}
+
+static void what_others_can_change_is_refused(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    struct failure f = { 0 };
+
+    (void)state;
+    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "x", 1, NULL), 0);
+    assert_int_equal(chmod(path, 0664), 0);
+    assert_int_equal(read_it(path, GUARDED_PUBLIC, &f), -ERROR_FAILED_PRECONDITION);
+    assert_memory_equal(f.next_step, "chmod go-w ", 11);
+    assert_int_equal(chmod(path, 0602), 0);
+    assert_int_equal(read_it(path, GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
+}
+
+static void a_strangers_file_is_refused(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    struct failure f = { 0 };
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip();     /* only root can give a file away */
+    }
+    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "x", 1, NULL), 0);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    assert_int_equal(read_it(path, GUARDED_PUBLIC, &f), -ERROR_FAILED_PRECONDITION);
+    assert_memory_equal(f.next_step, "chown root ", 11);
+}
+
+static void a_secret_that_others_can_read_is_refused(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    static const mode_t open_modes[] = { 0640, 0604, 0610, 0644 };
+
+    (void)state;
+    assert_int_equal(guarded_file_create(path, GUARDED_SECRET, "x", 1, NULL), 0);
+    for (size_t i = 0; i < sizeof open_modes / sizeof open_modes[0]; i++) {
+        assert_int_equal(chmod(path, open_modes[i]), 0);
+        assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+        assert_int_equal(read_it(path, GUARDED_PUBLIC, NULL), 0);
+    }
+    assert_int_equal(chmod(path, 0400), 0);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
+}
+
+static void the_maximum_fits_and_one_byte_more_is_refused(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    char bytes[MAX_BYTES + 1] = { 0 };
+
+    (void)state;
+    assert_int_equal(guarded_file_create(folder_path(&dir, "a"), GUARDED_PUBLIC, bytes, MAX_BYTES, NULL), 0);
+    assert_int_equal(guarded_file_create(folder_path(&dir, "b"), GUARDED_PUBLIC, bytes, MAX_BYTES + 1,
+                                         NULL), 0);
+    assert_int_equal(read_it(folder_path(&dir, "a"), GUARDED_PUBLIC, NULL), 0);
+    assert_int_equal(read_it(folder_path(&dir, "b"), GUARDED_PUBLIC, NULL), -ERROR_RESOURCE_EXHAUSTED);
+}
+
+static void what_is_no_file_is_refused_without_waiting(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+
+    (void)state;
+    assert_int_equal(mkfifo(folder_path(&dir, "fifo"), 0600), 0);
+    assert_int_equal(read_it(folder_path(&dir, "fifo"), GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(read_it(dir.path, GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(read_it(folder_path(&dir, "none"), GUARDED_PUBLIC, NULL), -ERROR_NOT_FOUND);
+}
+
+static void a_failed_create_leaves_nothing(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+
+    (void)state;
+    assert_int_equal(guarded_file_create(folder_path(&dir, "no/such"), GUARDED_PUBLIC, "x", 1, NULL),
+                     -ERROR_NOT_FOUND);
+    assert_int_equal(folder_entries(&dir, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_created_is_read),
+        cmocka_unit_test(modes_are_as_said_whatever_the_umask),
+        cmocka_unit_test(what_is_there_is_not_touched),
+        cmocka_unit_test(what_others_can_change_is_refused),
+        cmocka_unit_test(a_strangers_file_is_refused),
+        cmocka_unit_test(a_secret_that_others_can_read_is_refused),
+        cmocka_unit_test(the_maximum_fits_and_one_byte_more_is_refused),
+        cmocka_unit_test(what_is_no_file_is_refused_without_waiting),
+        cmocka_unit_test(a_failed_create_leaves_nothing),
+    };
+
+    return UNIT_RUN(tests);
+}
