@@ -27,14 +27,14 @@ MAPPER := main options privilege notify loop peer request inventory describe sna
 MAPPER_SIM := backend world guest pages scenario builtin
 MAPPER_XEN := backend domain frames stats host host_identity sha256 store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
-RESOURCE := mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver
+RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver
 RPC := exchange dispatch rpc method connect uri pool page present snapshot frames host_service \
        resource_service inspect_grants inspect_ioreqs inspect_stats
 HTTP := socket tally credentials connection tls body watchdog listener health
 SERVER := main config material sandbox service supervisor child demo
 CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
           inspect frames timestamp
-CLI := main options report render table output json progress names operands host domains \
+CLI := main cli options report render table output json progress names operands host domains \
        resources snapshot grants ioreqs stats
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           google/protobuf/timestamp

@@ -53,12 +53,11 @@ X509 *certificate_decode(const uint8_t *der, size_t len_bytes, struct failure *f
         (void)certificate_cause(f, failure_set(f, ERROR_UNAUTHENTICATED, "a certificate is malformed"));
         return NULL;
     }
-    if (at != der + len_bytes || !is_canonical(certificate, der, len_bytes)) {
-        (void)failure_set(f, ERROR_UNAUTHENTICATED, at != der + len_bytes
-                                                        ? "bytes behind a certificate's end"
-                                                        : "a certificate is not in canonical form (DER)");
+    if (!is_canonical(certificate, der, len_bytes)) {
         X509_free(certificate);
         ERR_clear_error();
+        (void)failure_set(f, ERROR_UNAUTHENTICATED,
+                          "a certificate is not in canonical form (DER), or something is behind it");
         return NULL;
     }
     return certificate;

@@ -89,9 +89,6 @@ static int write_pair(const struct pair_paths *paths, X509 *certificate, EVP_PKE
         return certificate_cause(f, failure_set(f, ERROR_INTERNAL, "cannot write %s as PEM",
                                                 paths->certificate));
     }
-    if (access(paths->certificate, F_OK) == 0) {
-        return failure_set(f, ERROR_ALREADY_EXISTS, "%s is there already", paths->certificate);
-    }
     result = write_pem(paths->key, GUARDED_SECRET, key_pem, f);
     if (result == -ERROR_ALREADY_EXISTS) {
         return failure_next(f, result, "%s has no certificate beside it: remove it", paths->key);

@@ -23,6 +23,7 @@ struct incoming {
     uint64_t body_bytes;
     uint64_t progress_ns;       /* when the last byte came or went */
     curl_off_t moved_bytes;     /* both ways, by then */
+    bool head_whole;            /* its empty line came */
     bool head_told;
     bool head_too_long;
     bool stalled;
@@ -47,21 +48,6 @@ static int status_of(xenres *handle)
     return (int)status;
 }
 
-/* Bounds the head: libcurl keeps all of it. */
-static size_t take_head_line(char *line, size_t size, size_t count, void *arg)
-{
-    struct incoming *in = arg;
-    size_t len = size * count;
-
-    (void)line;
-    if (len > TRANSPORT_HEADERS_MAX_BYTES - in->head_bytes) {
-        in->head_too_long = true;
-        return 0;
-    }
-    in->head_bytes += len;
-    return len;
-}
-
 static int tell_head(struct incoming *in)
 {
     if (!in->head_told) {
@@ -69,6 +55,25 @@ static int tell_head(struct incoming *in)
         in->result = in->request->on_head(in->request->arg, in->fault);
     }
     return in->result;
+}
+
+/* Bounds the head, all of which libcurl keeps, and tells of it when it is whole: an empty line ends
+ * it (and those of 1xx, and trailers). */
+static size_t take_head_line(char *line, size_t size, size_t count, void *arg)
+{
+    struct incoming *in = arg;
+    size_t len = size * count;
+
+    if (len > TRANSPORT_HEADERS_MAX_BYTES - in->head_bytes) {
+        in->head_too_long = true;
+        return 0;
+    }
+    in->head_bytes += len;
+    if (len == 2 && line[0] == '\r' && status_of(in->handle) >= 200) {
+        in->head_whole = true;
+        return status_of(in->handle) != 200 || tell_head(in) == 0 ? len : 0;
+    }
+    return len;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
@@ -202,6 +207,9 @@ static int conclude(struct incoming *in, CURLcode code)
         status_of(in->handle) != 200) {
         return 0;       /* the status says enough, and what came of its body is kept */
     }
+    if (code == CURLE_OK && !in->head_whole) {
+        code = CURLE_PARTIAL_FILE;      /* libcurl takes a head that was cut for one that ended */
+    }
     return code == CURLE_OK ? 0 : diagnose(in->handle, code, in->fault);
 }
 
@@ -227,9 +235,6 @@ int transport_perform(xenres *handle, const struct transport_request *request, i
     handle->curl_text[0] = '\0';
     int result = conclude(&in, perform_without_sigpipe(handle->curl));
 
-    if (result == 0 && status_of(handle) == 200) {
-        result = tell_head(&in);        /* an answer without a body */
-    }
     /* Nothing of this call may be used by a later one. */
     (void)curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, NULL);
     (void)curl_easy_setopt(handle->curl, CURLOPT_POSTFIELDS, NULL);

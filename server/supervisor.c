@@ -241,15 +241,6 @@ static int reap(struct supervisor *s, struct failure *f)
     return result;
 }
 
-static void signal_children(const struct supervisor *s, int signal)
-{
-    for (int kind = 0; kind < CHILD_COUNT; kind++) {
-        if (s->children[kind].pid > 0) {
-            (void)kill(s->children[kind].pid, signal);
-        }
-    }
-}
-
 static int on_signals(struct supervisor *s, struct failure *f)
 {
     struct signalfd_siginfo info;
@@ -347,17 +338,20 @@ static int supervise(struct supervisor *s, struct failure *f)
     return result;
 }
 
-static void end_children(struct supervisor *s)
+/* Ends one child, by force where it does not end by itself. */
+static void end_child(struct supervisor *s, enum child_kind kind)
 {
     uint64_t kill_at_ns = clock_monotonic_ns() + STOP_WAIT_S * CLOCK_NS_PER_S;
+    struct child *c = &s->children[kind];
     struct pollfd signals = { .fd = s->signal_fd, .events = POLLIN };
 
-    s->stopping = true;
-    signal_children(s, SIGTERM);
-    while (s->children[CHILD_MAPPER].pid > 0 || s->children[CHILD_WORKER].pid > 0) {
+    if (c->pid > 0) {
+        (void)kill(c->pid, SIGTERM);
+    }
+    while (c->pid > 0) {
         if (clock_monotonic_ns() >= kill_at_ns) {
-            log_warning("a child does not end; killing it");
-            signal_children(s, SIGKILL);
+            log_warning("the %s does not end; killing it", child_names[kind]);
+            (void)kill(c->pid, SIGKILL);
             kill_at_ns = UINT64_MAX;
         }
         (void)poll(&signals, 1, clock_poll_timeout_ms(kill_at_ns, 1000));
@@ -388,7 +382,9 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
     if (result == 0) {
         result = supervise(&s, f);
         sd_notify(0, "STOPPING=1");
-        end_children(&s);
+        s.stopping = true;
+        end_child(&s, CHILD_WORKER);    /* first: its requests still need the mapper */
+        end_child(&s, CHILD_MAPPER);
     }
     remove_runtime(&s);
     scope_close_fd(&s.mapper_fd);

@@ -131,17 +131,6 @@ static bool take_globals(struct cli *cli, const struct arguments *arguments,
                                                &cli->options.timeout_ms, usage);
 }
 
-xenres *cli_connect(const struct cli *cli, int *status)
-{
-    xenres *handle = NULL;
-    xenres_error error;
-
-    if (xenres_new(&cli->options, &handle, &error) != 0) {
-        *status = report_error(&error);
-    }
-    return handle;
-}
-
 int main(int argc, char **argv)
 {
     struct cli cli = {.options = XENRES_OPTIONS_INIT};

@@ -331,7 +331,7 @@ int domain_list_find(const struct domain_list *l, const struct domain_spelling *
         break;
     case DOMAIN_BY_NAME:
         if (strlen(spelling->name) < sizeof(key.identity.name)) {
-            strcpy(key.identity.name, spelling->name);
+            memcpy(key.identity.name, spelling->name, strlen(spelling->name) + 1);
             find_equal(l->by_name, l->named_count, &key, compare_names, &found);
         }
         find_shown(l, spelling->name, &found);

@@ -8,7 +8,6 @@
  */
 #include "server/resource/mapper_client.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/resource/backoff.h"
 #include "server/resource/mapper_calls.h"
 #include "server/resource/mapper_link.h"
 #include "server/resource/mapper_state.h"
@@ -45,7 +44,7 @@ struct mapper_client {
     struct mapper_link *link;   /* joining or up */
     bool joined;                /* up */
     bool proven;                /* this connection has answered something */
-    uint32_t backoff_ms;
+    struct backoff backoff;
     uint64_t up_ns;             /* since when it is up */
     uint64_t step_ns;           /* when to connect again (down), or to give up (joining) */
     struct failure logged;      /* the last reason that was logged */
@@ -57,18 +56,6 @@ static void wake(struct mapper_client *c)
     uint64_t one = 1;
 
     (void)!write(c->wake_fd, &one, sizeof(one));    /* full: it is awake already */
-}
-
-/* Doubled, with jitter over its upper half, so that many gateways do not knock together. */
-static void schedule_retry(struct mapper_client *c)
-{
-    uint32_t random = 0;
-    uint32_t half = c->backoff_ms / 2;
-
-    (void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    c->step_ns = clock_monotonic_ns() + (half + random % (half + 1)) * CLOCK_NS_PER_MS;
-    c->backoff_ms = c->backoff_ms > c->options.backoff_max_ms / 2 ? c->options.backoff_max_ms
-                                                                  : c->backoff_ms * 2;
 }
 
 /* Says why there is no mapper, but not at every try the same. */
@@ -102,7 +89,7 @@ static void drop(struct mapper_client *c, const struct failure *why)
     mapper_state_set_down(&c->state, why);
     log_reason(c, why);
     if (was_up && has_been_of_use(c, why)) {
-        c->backoff_ms = c->options.backoff_min_ms;
+        backoff_reset(&c->backoff);
     }
     c->joined = false;
     if (link != NULL) {
@@ -110,7 +97,7 @@ static void drop(struct mapper_client *c, const struct failure *why)
         mapper_calls_abandon(c->calls, false, &told);
         mapper_link_unref(link);
     }
-    schedule_retry(c);
+    c->step_ns = clock_monotonic_ns() + backoff_next_ms(&c->backoff) * CLOCK_NS_PER_MS;
     if (was_up && c->options.on_connected != NULL) {
         c->options.on_connected(c->options.arg, false);
     }
@@ -303,7 +290,6 @@ static void *run(void *arg)
     failure_set(&late, ERROR_DEADLINE_EXCEEDED, "the answer did not come in time");
     failure_cause(&late, 0, "the mapper or the hypervisor is slow, or the time allowed short");
     failure_next(&late, 0, "try again, or allow more time");
-
     while (!atomic_load(&c->stop)) {
         struct mapper_link_wants wants = {.timeout_ms = -1};
 
@@ -352,14 +338,13 @@ static void free_client(struct mapper_client *c)
 int mapper_client_new(const struct mapper_client_options *options, struct mapper_client **out,
                       struct failure *f)
 {
-    assert(options->backoff_min_ms > 0 && options->backoff_max_ms >= options->backoff_min_ms);
     struct mapper_client *c = calloc(1, sizeof(*c));
 
     if (c == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the mapper's client");
     }
     c->options = *options;
-    c->backoff_ms = options->backoff_min_ms;
+    backoff_init(&c->backoff, options->backoff_min_ms, options->backoff_max_ms);
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->socket_path = strdup(options->socket_path);
     mapper_state_init(&c->state);

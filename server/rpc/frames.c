@@ -123,24 +123,23 @@ static void add_number(struct call *c, const char *name, uint64_t value)
 /* The name in ASCII, escaped. Spaces at its ends too: they are no part of a header's value. */
 static const char *header_name(struct call *c, const char *name)
 {
+    static const char space[] = "\\x20";
     size_t room = TEXT_ESCAPED_MAX * strlen(name) + 1;
-    char *escaped = pool_alloc(&c->pool, room + 2 * TEXT_ESCAPED_MAX);
+    char *escaped = pool_alloc(&c->pool, room);
 
     if (escaped == NULL) {
         return "";
     }
     text_escape(escaped, room, name, TEXT_ASCII);
     size_t len = strlen(escaped);
+    bool first = len > 0 && escaped[0] == ' ';
+    bool last = len > 1 && escaped[len - 1] == ' ';
 
-    if (len > 0 && escaped[len - 1] == ' ') {
-        strcpy(escaped + len - 1, "\\x20");
-        len += 3;
+    if (!first && !last) {
+        return escaped;
     }
-    if (len > 0 && escaped[0] == ' ') {
-        memmove(escaped + 4, escaped + 1, len);
-        memcpy(escaped, "\\x20", 4);
-    }
-    return escaped;
+    return pool_printf(&c->pool, "%s%.*s%s", first ? space : "", (int)(len - first - last),
+                       escaped + first, last ? space : "");
 }
 
 static void add_wall_time(struct call *c, uint64_t wall_ns)

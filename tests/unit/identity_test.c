@@ -290,7 +290,7 @@ static void an_issuer_has_to_be_an_authority(void **state)
                      IDENTITY_BAD_CERTIFICATE);
 }
 
-/* OpenSSL by itself takes this one for an authority. */
+/* X509_check_ca() alone would take this one for an authority. */
 static void a_right_to_sign_alone_makes_no_authority(void **state)
 {
     (void)state;
@@ -367,6 +367,18 @@ static void what_is_sent_along_for_nothing_does_no_harm(void **state)
     (void)state;
     assert_int_equal(verify(root_trust, chain, 3, NULL), IDENTITY_OK);
     assert_int_equal(verify(root_trust, turned, 2, NULL), IDENTITY_UNKNOWN_CA);
+}
+
+static void what_is_sent_along_counts(void **state)
+{
+    const struct certificate_spec client_spec = { CLIENT }, other_spec = { .common_name = "mallory" };
+    CERTIFICATE_AUTO client = certificates_make(&client_spec, &root);
+    CERTIFICATE_AUTO other = certificates_make(&other_spec, NULL);
+    const struct certificate *chain[IDENTITY_CHAIN_MAX + 1] = { &client, &other, &other, &other, &other };
+
+    (void)state;
+    assert_int_equal(verify(root_trust, chain, IDENTITY_CHAIN_MAX, NULL), IDENTITY_OK);
+    assert_int_equal(verify(root_trust, chain, IDENTITY_CHAIN_MAX + 1, NULL), IDENTITY_BAD_CERTIFICATE);
 }
 
 static void an_intermediate_authority_can_be_the_anchor(void **state)
@@ -496,6 +508,7 @@ int main(void)
         cmocka_unit_test(path_length_and_name_constraints_hold),
         cmocka_unit_test(a_chain_may_have_four_certificates_and_no_more),
         cmocka_unit_test(what_is_sent_along_for_nothing_does_no_harm),
+        cmocka_unit_test(what_is_sent_along_counts),
         cmocka_unit_test(an_intermediate_authority_can_be_the_anchor),
         cmocka_unit_test(anchors_are_authorities),
         cmocka_unit_test(a_file_with_anything_else_is_no_file_of_anchors),

@@ -101,12 +101,34 @@ static void no_changed_token_opens(void **state)
     assert_int_equal(open_it(s, "page", token), -ERROR_INVALID_ARGUMENT);
 }
 
+/* The same bytes in base64's other alphabet, and padded: one token is one string. */
+static void other_spellings_are_refused(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    SEAL_AUTO *s = load(folder_path(&dir, "key"));
+    char *token = token_of(s, "page", "12345678", 8);   /* 40 bytes: two short of whole */
+    char *at = NULL;
+
+    (void)state;
+    assert_int_equal(open_it(s, "page", token), 0);
+    strcat(token, "==");
+    assert_int_equal(open_it(s, "page", token), -ERROR_INVALID_ARGUMENT);
+    for (uint32_t i = 0; at == NULL; i++) {
+        assert_true(i < 10000);
+        token = token_of(s, "page", &i, sizeof i);
+        at = strchr(token, '-');
+    }
+    *at = '+';
+    assert_int_equal(open_it(s, "page", token), -ERROR_INVALID_ARGUMENT);
+}
+
 static void a_token_is_for_its_purpose(void **state)
 {
     FOLDER_AUTO dir = folder_make();
     SEAL_AUTO *s = load(folder_path(&dir, "key"));
 
     (void)state;
+    assert_int_equal(open_it(s, "pagf", token_of(s, "page", "x", 1)), -ERROR_INVALID_ARGUMENT);
     assert_int_equal(open_it(s, "cursor", token_of(s, "page", "x", 1)), -ERROR_INVALID_ARGUMENT);
     assert_int_equal(open_it(s, "pag", token_of(s, "page", "x", 1)), -ERROR_INVALID_ARGUMENT);
     assert_int_equal(open_it(s, "pagex", token_of(s, "page", "x", 1)), -ERROR_INVALID_ARGUMENT);
@@ -231,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_token_opens_to_its_content),
         cmocka_unit_test(a_token_can_stand_in_a_url),
         cmocka_unit_test(no_changed_token_opens),
+        cmocka_unit_test(other_spellings_are_refused),
         cmocka_unit_test(a_token_is_for_its_purpose),
         cmocka_unit_test(another_key_opens_nothing_and_the_same_key_all),
         cmocka_unit_test(content_has_a_maximum),

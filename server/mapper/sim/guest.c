@@ -38,9 +38,16 @@ static void store_words(void *to, const void *from, size_t words)
     }
 }
 
-static void put_grant(struct guest *g, const struct layout_grant *grant)
+static void put_grant(struct guest *g, struct layout_grant *grant)
 {
     uint64_t entry[2] = { 0 };
+    uint16_t use = (uint16_t)((grant->reading ? LAYOUT_GTF_READING : 0) |
+                              (grant->writing ? LAYOUT_GTF_WRITING : 0));
+    grant->flags = (uint16_t)((unsigned)grant->kind | (grant->readonly ? LAYOUT_GTF_READONLY : 0U) |
+                              (grant->has_sub_page ? LAYOUT_GTF_SUB_PAGE : 0U));
+    /* Xen notes the use of a grant in its flags in version 1, in its status in version 2. */
+    if (g->grant_version == 1) grant->flags |= use;
+    else grant->status = use;
     if (g->grant_version == 1) {
         layout_put_grant_v1(entry, grant);
         store_words(g->grants.memory + (size_t)grant->reference * LAYOUT_GRANT_V1_BYTES, entry, 1);
