@@ -30,7 +30,7 @@ AUTH := guarded_file name certificate identity policy policy_list policy_file se
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver
 RPC := exchange dispatch rpc method connect uri pool page present snapshot frames host_service \
        resource_service inspect_grants inspect_ioreqs inspect_stats
-HTTP := socket tally credentials connection tls body watchdog listener health
+HTTP := socket tally credentials connection outflow tls body watchdog listener health
 SERVER := main config material sandbox service supervisor child demo
 CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
           inspect frames timestamp
@@ -194,8 +194,8 @@ check-sanitize: ensure-deps ## the same, instrumented for addresses and undefine
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
-	@$(MAKE) --no-print-directory all
-	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test
+	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/backend.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
 	@tests/lib/run.sh $(BUILD) tests/fresh/fresh.sh

@@ -29,20 +29,29 @@ static const struct policy_value *value_at(const cfg_opt_t *list, size_t i)
     return list->values[i]->ptr;
 }
 
+/* Has one member at least, and no more than may be. */
+static bool check_count(struct policy_reading *r, const cfg_opt_t *list, const struct policy_rule *rule)
+{
+    if (list->nvalues == 0) {
+        policy_fault(r, rule->line, "rule \"%s\" has no %s; expected a list with at least one",
+                     rule->name, list->name);
+        return false;
+    }
+    if (list->nvalues > POLICY_PATTERNS_MAX) {
+        policy_fault(r, value_at(list, POLICY_PATTERNS_MAX)->line, "more than %d %s in one rule",
+                     POLICY_PATTERNS_MAX, list->name);
+        return false;
+    }
+    return true;
+}
+
 /* Room for as many elements as the list has; NULL with the fault reported. */
 static void *room(struct policy_reading *r, const cfg_opt_t *list, const struct policy_rule *rule,
                   size_t element_bytes)
 {
     void *elements;
 
-    if (list->nvalues == 0) {
-        policy_fault(r, rule->line, "rule \"%s\" has no %s; expected a list with at least one",
-                     rule->name, list->name);
-        return NULL;
-    }
-    if (list->nvalues > POLICY_PATTERNS_MAX) {
-        policy_fault(r, value_at(list, POLICY_PATTERNS_MAX)->line, "more than %d %s in one rule",
-                     POLICY_PATTERNS_MAX, list->name);
+    if (!check_count(r, list, rule)) {
         return NULL;
     }
     elements = calloc(list->nvalues, element_bytes);
@@ -199,9 +208,8 @@ static uint32_t read_set(struct policy_reading *r, const struct set *set, const 
 {
     uint32_t members = 0;
 
-    if (list->nvalues == 0) {
-        policy_fault(r, rule->line, "rule \"%s\" has no %s; expected a list with at least one",
-                     rule->name, list->name);
+    if (!check_count(r, list, rule)) {
+        return 0;
     }
     for (size_t i = 0; i < list->nvalues; i++) {
         const struct policy_value *value = value_at(list, i);

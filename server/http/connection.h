@@ -20,6 +20,7 @@
 #include "auth/identity.h"
 #include "server/http/credentials.h"
 #include "server/http/listener.h"
+#include "server/http/outflow.h"
 #include "server/http/socket.h"
 
 struct MHD_Connection;
@@ -46,6 +47,7 @@ struct connection {
     struct identity who;                /* of the verified certificate */
     bool known;                         /* `who` is filled in */
     bool refused;                       /* the reason is told already */
+    struct outflow outflow;
     bool linger;                        /* input may be unread when it closes: see watchdog_linger() */
 
     /* Written by the connection's own thread, read by the watchdog: microseconds << 3 | phase, in

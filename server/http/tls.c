@@ -152,6 +152,7 @@ bool tls_begin(struct connection *c, struct tally *t, gnutls_session_t session)
                                credentials_gnutls(c->credentials)) != 0) {
         return false;
     }
+    outflow_begin(&c->outflow, c->fd, session);
     gnutls_db_set_ptr(session, t);
     gnutls_handshake_set_max_packet_length(session, HANDSHAKE_MAX_BYTES);
     /* Requested and not required in GnuTLS' sense, which would refuse without calling verify(). */

@@ -95,7 +95,8 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
 {
     struct privilege_user user;
     bool has_user = o->user != NULL;
-    int result = copy_init(f);
+    int result = privilege_begin(f);
+    if (result == 0) result = copy_init(f);
     if (result == 0) result = export_load(o->export_path, getuid(), &m->export, f);
     if (result == 0 && has_user) result = privilege_find_user(o->user, &user, f);
     if (result == 0) result = backend_open(o->backend_argument, &m->backend, f);

@@ -77,14 +77,17 @@ static int limit(int resource, const char *call, rlim_t most, struct failure *f)
     return 0;
 }
 
+int privilege_begin(struct failure *f)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) return 0;
+    return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
+}
+
 int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f)
 {
     pid_t parent = getppid();
     int result = user ? become(user, f) : 0;
     if (result < 0) return result;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-        return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
-    }
     /* Guests' pages must not end up in a core file. */
     result = limit(RLIMIT_CORE, "setrlimit(RLIMIT_CORE)", 0, f);
 #ifndef XENRES_SANITIZED    /* the leak checker of an instrumented build traces from a thread of its own */

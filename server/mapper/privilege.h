@@ -27,6 +27,10 @@ struct privilege_user {
 int privilege_find_uid(const char *user, uid_t *out, struct failure *f);
 int privilege_find_user(const char *name, struct privilege_user *out, struct failure *f);
 
+/* Gives up new privileges (no_new_privs), which counts for this thread and those that it starts: so
+ * before backend_open(), whose libraries start some. */
+int privilege_begin(struct failure *f);
+
 /*
  * `user` NULL: stays who it is. `die_with_parent`: SIGTERM when the process that started this one
  * ends.

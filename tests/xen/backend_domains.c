@@ -67,7 +67,9 @@ static void domains_are_listed_in_order_and_in_pages(void **state)
 
 static void a_domain_is_found_with_all_its_fields(void **state)
 {
-    static const uint8_t uuid[UUID_BYTES] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
+    static const uint8_t uuid[UUID_BYTES] = {
+        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+    };
     struct backend_domain domain = found(tiny);
 
     (void)state;

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * What the tests of the xen backend in dom0 share: guests made by a child that stays root, the opened
- * backend, answers that have to succeed, and events that are waited for.
+ * What the tests of the xen backend in dom0 share: guests made by a child that stays root, the
+ * opened backend, answers that have to succeed, and events that are waited for.
  */
 #ifndef XENRES_TESTS_XEN_FIXTURE_H
 #define XENRES_TESTS_XEN_FIXTURE_H
@@ -20,7 +20,7 @@ extern uint16_t tiny, tiny_v2, linux_pv2;       /* guests that are there all the
 /* A child that runs commands as root until its end of the pair is closed. */
 void start_helper(void);
 void stop_helper(void);
-/* A command of dom0's shell that has to succeed. */
+/* A command of dom0's shell that has to succeed; "!create N" makes an empty domain of number N. */
 void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A guest of rig/guests under this name. */
 uint16_t create(const char *config, const char *name, const char *settings);

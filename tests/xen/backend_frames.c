@@ -177,6 +177,34 @@ static void a_device_models_pages_are_seen(void **state)
     run("xl destroy hvm");
 }
 
+/* Xen lets a toolstack choose a number as soon as it is free: only the UUID tells. */
+static void a_number_that_is_used_again_is_another_domain(void **state)
+{
+    uint16_t domid = create("tiny", "first", "");
+    struct backend_domain first = found(domid);
+    struct backend_mapping mapping;
+    struct backend_domain second;
+    char name[MESSAGE_NAME_BYTES];
+    bool cut;
+
+    (void)state;
+    assert_becomes(size_of(domid, RESOURCE_GRANT_TABLE, 0).frames_in_use == 2);
+    run("xl destroy first");
+    assert_becomes(backend_ops->find(b, domid, &second, NULL) == -ERROR_NOT_FOUND);
+    run("!create %u", domid);
+    second = found(domid);
+    assert_int_equal(second.domid, first.domid);
+    assert_memory_not_equal(second.uuid, first.uuid, UUID_BYTES);
+    assert_int_equal(size_of(domid, RESOURCE_GRANT_TABLE, 0).frames_max, 3);
+    assert_int_equal(backend_ops->domain_name(b, domid, name, &cut, NULL), 0);
+    assert_string_equal(name, "");
+    mapping = mapped(domid, RESOURCE_GRANT_TABLE, 0, 0, 1);
+    assert_int_equal(word(&mapping, 8 * 8), 0);     /* the first one's table had an entry there */
+    backend_ops->unmap(b, &mapping);
+    run("xl destroy %u", domid);
+    assert_becomes(backend_ops->find(b, domid, &second, NULL) == -ERROR_NOT_FOUND);
+}
+
 const struct CMUnitTest frames_tests[] = {
     cmocka_unit_test(grant_table_sizes_are_those_in_use),
     cmocka_unit_test(sizes_that_cannot_be_are_refused_with_reason),
@@ -186,5 +214,6 @@ const struct CMUnitTest frames_tests[] = {
     cmocka_unit_test(maps_that_cannot_be_are_refused_and_change_nothing),
     cmocka_unit_test(a_mapping_keeps_a_dying_domain_until_it_is_unmapped),
     cmocka_unit_test(a_device_models_pages_are_seen),
+    cmocka_unit_test(a_number_that_is_used_again_is_another_domain),
 };
 const size_t frames_test_count = sizeof(frames_tests) / sizeof(frames_tests[0]);

@@ -83,7 +83,8 @@ static void domains_that_come_and_go_are_told(void **state)
     backend_ops->unwatch_name(b, domid);
 }
 
-/* xenstored that does not answer: stopped, then gone on. Near the last, as it may lose its socket. */
+/* xenstored that does not answer: stopped, then gone on. Near the last, as it may lose its
+ * socket. */
 static void a_silent_xenstored_is_waited_for_with_a_limit(void **state)
 {
     uint64_t begun_ns;
@@ -96,7 +97,8 @@ static void a_silent_xenstored_is_waited_for_with_a_limit(void **state)
     (void)name_event_is_there(tiny);
     run("kill -STOP $(cat /run/xen/xenstored.pid)");
     begun_ns = clock_monotonic_ns();
-    assert_told(&f, backend_ops->domain_name(b, tiny, name, &cut, &f), ERROR_UNAVAILABLE, ETIMEDOUT);
+    assert_told(&f, backend_ops->domain_name(b, tiny, name, &cut, &f), ERROR_UNAVAILABLE,
+                ETIMEDOUT);
     for (int i = 0; i < 1000; i++) {
         assert_int_equal(backend_ops->domain_name(b, tiny, name, &cut, NULL), -ERROR_UNAVAILABLE);
     }

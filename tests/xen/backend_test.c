@@ -5,10 +5,10 @@
  * usage: backend_test root|dropped|ordinary|storeless|stranger
  *
  * Every function of the xen backend in dom0 of a real Xen, with guests of rig/guests. As root; with
- * everything opened as root and all privileges dropped before the first call; or as an ordinary user
- * from the start, who has access to Xen's device nodes by group alone. The guests are made by a child
- * that stays root. storeless and stranger are ordinary users without access to xenstore, or to any of
- * Xen's device nodes: what they are told. backend.sh runs it.
+ * everything opened as root and all privileges dropped before the first call; or as an ordinary
+ * user from the start, who has access to Xen's device nodes by group alone. The guests are made by
+ * a child that stays root. storeless and stranger are ordinary users without access to xenstore, or
+ * to any of Xen's device nodes: what they are told. backend.sh runs it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +30,8 @@ static void without_xenstore_all_else_works(void **state)
     (void)state;
     assert_int_equal(backend_open(NULL, &b, &f), 0);
     assert_int_equal(backend_ops->find(b, 0, &domain, NULL), 0);
-    assert_told(&f, backend_ops->domain_name(b, 0, name, &cut, &f), ERROR_PERMISSION_DENIED, EACCES);
+    assert_told(&f, backend_ops->domain_name(b, 0, name, &cut, &f), ERROR_PERMISSION_DENIED,
+                EACCES);
     backend_ops->watch_name(b, 0);
     assert_true(name_event_is_there(0));            /* not watched: looked at each time */
     assert_true(name_event_is_there(0));
@@ -90,7 +91,9 @@ static int teardown(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest storeless[] = { cmocka_unit_test(without_xenstore_all_else_works) };
-    const struct CMUnitTest stranger[] = { cmocka_unit_test(without_device_nodes_it_does_not_open) };
+    const struct CMUnitTest stranger[] = {
+        cmocka_unit_test(without_device_nodes_it_does_not_open),
+    };
     int failed;
 
     mode = argc == 2 ? argv[1] : "";
@@ -107,7 +110,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: backend_test root|dropped|ordinary|storeless|stranger\n");
         return 2;
     }
-    /* What cmocka_run_group_tests() is a macro for, where it sees the array. One backend for all. */
+    /* What cmocka_run_group_tests() is a macro for, where it sees the array. One backend for
+     * all. */
     failed = _cmocka_run_group_tests("domains", domain_tests, domain_test_count, setup, NULL);
     failed += _cmocka_run_group_tests("frames", frames_tests, frames_test_count, NULL, NULL);
     failed += _cmocka_run_group_tests("store", store_tests, store_test_count, NULL, teardown);

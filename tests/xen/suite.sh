@@ -100,20 +100,20 @@ same() {
 
 # refuses TEXT CMD [ARG...]: CMD fails in dom0, and says TEXT.
 refuses() {
-  local text=$1 said
+  local text=$1 output
   shift
-  if said=$(dom0 "$@" 2>&1); then
+  if output=$(dom0 "$@" 2>&1); then
     echo "succeeded: $*"
     return 1
   fi
-  [[ $said == *"$text"* ]] || { echo "$*: said '$said' instead of '$text'"; return 1; }
+  [[ $output == *"$text"* ]] || { echo "$*: said '$output' instead of '$text'"; return 1; }
 }
 
 # never CMD [ARG...]: fails when CMD passes, and shows what it said. A plain `!` would not end the test.
 never() {
-  local said
-  if said=$("$@" 2>&1); then
-    echo "passed: $*: $said"
+  local output
+  if output=$("$@" 2>&1); then
+    echo "passed: $*: $output"
     return 1
   fi
 }

@@ -3,8 +3,8 @@
 
 /*
  * The xen backend's table, and the life of its handles. Without the device nodes there is nothing
- * to serve, so that opening fails; without xenstored or with another Xen than the libraries are made
- * for it succeeds, the calls that need them fail with their reason, and host() says so.
+ * to serve, so that opening fails; without xenstored or with another Xen than the libraries are
+ * made for it succeeds, the calls that need them fail with their reason, and host() says so.
  */
 #include "server/mapper/backend.h"
 

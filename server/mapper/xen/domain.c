@@ -14,8 +14,8 @@ enum { LIST_CHUNK = 32 };       /* domains a hypercall: 4 KiB of stack, and a sh
 _Static_assert(EXPLAIN_DOMID_RESERVED == DOMID_FIRST_RESERVED, "the first number of no domain");
 
 #if defined(__i386__) || defined(__x86_64__)
-/* Of an HVM guest Xen emulates a whole PC board with a device model's help; of a PVH guest the local
- * APIC, and of a PVH dom0 the IO-APIC and PCI configuration too. */
+/* Of an HVM guest Xen emulates a whole PC board with a device model's help; of a PVH guest the
+ * local APIC, and of a PVH dom0 the IO-APIC and PCI configuration too. */
 static bool has_emulated_board(const xc_domaininfo_t *info)
 {
     return (info->arch_config.emulation_flags &
@@ -37,8 +37,8 @@ static enum domain_type type_of(const xc_domaininfo_t *info)
     return has_emulated_board(info) ? DOMAIN_HVM : DOMAIN_PVH;
 }
 
-/* The strongest that holds, as `xl list` shows them. A domain that is neither blocked nor paused and
- * has no processor at this instant is runnable: running. */
+/* The strongest that holds, as `xl list` shows them. A domain that is neither blocked nor paused
+ * and has no processor at this instant is runnable: running. */
 static enum domain_state state_of(const xc_domaininfo_t *info)
 {
     uint32_t reason = (info->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;

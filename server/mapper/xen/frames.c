@@ -14,7 +14,7 @@
 
 /* What a type can have at most; a size above is no size. */
 enum {
-    GRANT_FRAMES_MAX = 1 << 20,     /* gnttab_max_frames has 64 by default: 4 GiB of table is absurd */
+    GRANT_FRAMES_MAX = 1 << 20,     /* 4 GiB; by default a guest may have 64 frames */
     IOREQ_FRAMES_MAX = 1 + MESSAGE_VCPUS_MAX / LAYOUT_IOREQS_PER_FRAME,
     VMTRACE_FRAMES_MAX = 64 << 8,   /* 64 MiB */
     STATS_FRAMES_MAX = 1 + MESSAGE_VCPUS_MAX * 16 / LAYOUT_FRAME_BYTES,
@@ -78,7 +78,8 @@ static int grant_query(struct backend *b, const struct explain_subject *subject,
         return failure_xen(f, "xc_gnttab_query_size", errno, subject);
     }
     if (query->status != GNTST_okay) {
-        return failure_xen(f, "xc_gnttab_query_size", errno_of_grant_status(query->status), subject);
+        return failure_xen(f, "xc_gnttab_query_size", errno_of_grant_status(query->status),
+                           subject);
     }
     return 0;
 }
@@ -114,7 +115,8 @@ static int grant_size(struct backend *b, const struct explain_subject *subject,
     if (subject->id != GRANT_TABLE_SHARED && subject->id != GRANT_TABLE_STATUS) {
         return failure_xen(f, "", EINVAL, subject);
     }
-    /* The library's call comes first: it refuses what may not be mapped, such as one's own domain. */
+    /* The library's call comes first: it refuses what may not be mapped, such as one's own
+     * domain. */
     result = resource_frames(b, subject, GRANT_FRAMES_MAX, &size.frames_max, f);
     if (result < 0) {
         return result;
@@ -124,7 +126,7 @@ static int grant_size(struct backend *b, const struct explain_subject *subject,
         return result;
     }
     if (subject->id == GRANT_TABLE_STATUS && size.grant_version != 2) {
-        return failure_xen(f, "", EINVAL, subject);     /* Xen answers the size, and refuses to map */
+        return failure_xen(f, "", EINVAL, subject);     /* Xen tells a size, and maps none */
     }
     result = grant_query(b, subject, &query, f);
     if (result < 0) {
@@ -156,8 +158,8 @@ static int plain_size(struct backend *b, const struct explain_subject *subject, 
     return result;
 }
 
-/* No released Xen has type 3, and two proposals claim it: a believable size is no proof, so that one
- * frame is mapped as well. What it holds, the core looks at. */
+/* No released Xen has type 3, and two proposals claim it: a believable size is no proof, so that
+ * one frame is mapped as well. What it holds, the core looks at. */
 static int stats_size(struct backend *b, const struct explain_subject *subject,
                       struct backend_size *out, struct failure *f)
 {

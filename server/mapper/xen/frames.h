@@ -5,8 +5,8 @@
  * Resources' sizes and their frames, mapped and unmapped (libxenforeignmemory).
  *
  * Every mapping is read-only, of at least one frame, at an address that the kernel chose, and is
- * neither protected anew (mprotect() on it breaks the kernel's bookkeeping) nor split. It is gone in
- * a forked child. Sizes are never taken as they come: an answer beyond what the type can have is
+ * neither protected anew (mprotect() on it breaks the kernel's bookkeeping) nor split. It is gone
+ * in a forked child. Sizes are never taken as they come: an answer beyond what the type can have is
  * refused, since Xen 4.15 to 4.17 answer 4294967201 frames for a type that they do not know.
  *
  * What is in use of a grant table is asked for by xc_gnttab_query_size(), because mapping a frame

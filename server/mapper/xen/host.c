@@ -114,7 +114,8 @@ static void add_failure(struct message_host_answer *out, const char *name, const
               f->next_step);
 }
 
-/* One domain list tells of two things: EACCES is another interface version, EPERM want of privilege. */
+/* One domain list tells of two things: EACCES is another interface version, EPERM want of
+ * privilege. */
 static void check_control(struct backend *b, struct message_host_answer *out)
 {
     struct backend_domain domain;
@@ -137,9 +138,9 @@ static void check_control(struct backend *b, struct message_host_answer *out)
 }
 
 /*
- * Whether the kernel passes the question for a resource's size on to Xen. It is asked about a number
- * that no domain can have: ESRCH (or EPERM, from XSM) is Xen's own answer, while a kernel without the
- * question looks for a mapping at address 0 and says EINVAL.
+ * Whether the kernel passes the question for a resource's size on to Xen. It is asked about a
+ * number that no domain can have: ESRCH (or EPERM, from XSM) is Xen's own answer, while a kernel
+ * without the question looks for a mapping at address 0 and says EINVAL.
  */
 static void check_resource_size(struct backend *b, struct message_host_answer *out)
 {

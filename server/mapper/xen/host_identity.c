@@ -10,7 +10,7 @@
 #include "common/scope.h"
 #include "server/mapper/xen/sha256.h"
 
-enum { LINE_ROOM_BYTES = 64 };           /* a UUID, its end of line, and room to see what is longer */
+enum { LINE_ROOM_BYTES = 64 };  /* a UUID, its end of line, and room to see what is longer */
 
 const struct host_identity_files host_identity_of_linux = {
     .product_uuid = "/sys/class/dmi/id/product_uuid",

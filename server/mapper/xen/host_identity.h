@@ -5,9 +5,9 @@
  * Who the host is: its UUID and the id of this boot. Read once, at the mapper's start, because the
  * firmware's UUID is root's alone to read.
  *
- * The UUID is the firmware's (DMI); where there is none, or one that a vendor left unset, it is made
- * of /etc/machine-id, as `systemd-id128 machine-id --app-specific=HOST_IDENTITY_APPLICATION` makes
- * it: machine-id(5) asks for the id itself to be kept from others. Any thread.
+ * The UUID is the firmware's (DMI); where there is none, or one that a vendor left unset, it is
+ * made of /etc/machine-id, as `systemd-id128 machine-id --app-specific=HOST_IDENTITY_APPLICATION`
+ * makes it: machine-id(5) asks for the id itself to be kept from others. Any thread.
  */
 #ifndef XENRES_MAPPER_XEN_HOST_IDENTITY_H
 #define XENRES_MAPPER_XEN_HOST_IDENTITY_H

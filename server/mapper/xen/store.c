@@ -283,8 +283,8 @@ void store_unwatch_name(struct store *s, uint16_t domid)
     *w = (struct watch){ 0 };
 }
 
-/* Before a draining: connects and registers what is missing, and reports all that was unwatched, also
- * where it is watched from now on: a change may have been missed. */
+/* Before a draining: connects and registers what is missing, and reports all that was unwatched,
+ * also where it is watched from now on: a change may have been missed. */
 static void begin_draining(struct store *s)
 {
     bool usable;
@@ -304,7 +304,7 @@ static void begin_draining(struct store *s)
         w->due = true;
         if (usable) {
             register_name(s, (uint16_t)domid);
-            usable = w->serial != 0;    /* after one failure no more: each might have to be waited for */
+            usable = w->serial != 0;    /* one failure is enough: each may have to be waited for */
         }
     }
 }

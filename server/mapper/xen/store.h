@@ -13,8 +13,8 @@
  * registration makes xenstored fire once by itself; that one is not reported.
  *
  * The mapper's thread. xenstored's socket is root's alone (mode 0600), and each connection starts a
- * thread: one that is lost after the mapper dropped its privileges comes back only where it may still
- * start threads, and its group may open /dev/xen/xenbus; else with the mapper's next start.
+ * thread: one that is lost after the mapper dropped its privileges comes back only where it may
+ * still start threads, and its group may open /dev/xen/xenbus; else with the mapper's next start.
  */
 #ifndef XENRES_MAPPER_XEN_STORE_H
 #define XENRES_MAPPER_XEN_STORE_H

@@ -58,9 +58,9 @@ static bool is_broken(int errnum)
     return errnum == EBADF || errnum == EPIPE || errnum == ECONNRESET || errnum == EINVAL;
 }
 
-/* Gives a broken connection up before the mapper's thread goes on: libxenstore's caller and reader may
- * both close its descriptor, and the second close must not meet one that was opened meanwhile.
- * xs_close() waits for the reader's end. */
+/* Gives a broken connection up before the mapper's thread goes on: libxenstore's caller and
+ * reader may both close its descriptor, and the second close must not meet one that was opened
+ * meanwhile. xs_close() waits for the reader's end. */
 static void leave_connection(struct store_thread *t)
 {
     struct xs_handle *broken;
@@ -116,7 +116,8 @@ static void run_watch(struct store_thread *t, struct job *job)
     done = job->kind == JOB_WATCH ? xs_watch(t->xs, job->path, job->token)
                                   : xs_unwatch(t->xs, job->path, job->token);
     if (!done) {
-        /* No errno: libxenstore could not start its reader, as after the privileges were dropped. */
+        /* No errno: libxenstore could not start its reader, as after the privileges were
+         * dropped. */
         job->errnum = errno != 0 ? errno : EAGAIN;
     }
 }

@@ -5,13 +5,14 @@
  * The connection to xenstored, and the one thread that may block in it: libxenstore waits for each
  * answer without a limit, and the mapper's loop must not. A call is handed to the thread and waited
  * for STORE_THREAD_WAIT_MS at most. After one that was given up, further calls are refused at once
- * for STORE_THREAD_PAUSE_MS and until the thread is out of it, so that a slow xenstored does not take
- * the loop's time; what comes late is thrown away.
+ * for STORE_THREAD_PAUSE_MS and until the thread is out of it, so that a slow xenstored does not
+ * take the loop's time; what comes late is thrown away.
  *
  * Calls return 0 or an errno, as pthread functions do: xenstored's, the socket's, ETIMEDOUT for no
  * answer yet. All of them are for one thread, the mapper's; no signal is delivered to the others
- * (libxenstore has a reader of its own). Threads made here take over uid and groups when the process
- * changes them, but not prctl() settings: set no_new_privs before, or a seccomp filter with TSYNC.
+ * (libxenstore has a reader of its own). Threads made here take over uid and groups when the
+ * process changes them, but not prctl() settings: set no_new_privs before, or a seccomp filter with
+ * TSYNC.
  */
 #ifndef XENRES_MAPPER_XEN_STORE_THREAD_H
 #define XENRES_MAPPER_XEN_STORE_THREAD_H
@@ -37,15 +38,15 @@ void store_thread_stop(struct store_thread *t);
  * next connection. */
 int store_thread_connect(struct store_thread *t, int *fd);
 
-/* A node's value, any bytes. *cut: it is longer than there is room for, or holds a NUL; `value` is ""
- * then. ENOENT where there is no node. */
+/* A node's value, any bytes. *cut: it is longer than there is room for, or holds a NUL; `value`
+ * is "" then. ENOENT where there is no node. */
 int store_thread_read(struct store_thread *t, const char *path,
                       char value[STORE_THREAD_VALUE_BYTES], bool *cut);
 int store_thread_watch(struct store_thread *t, const char *path, const char *token);
 int store_thread_unwatch(struct store_thread *t, const char *path, const char *token);
 
-/* The next event's token, without waiting: 0, EAGAIN for none, ENOTCONN where the connection is lost
- * (or there has never been one). */
+/* The next event's token, without waiting: 0, EAGAIN for none, ENOTCONN where the connection is
+ * lost (or there has never been one). */
 int store_thread_event(struct store_thread *t, char token[STORE_THREAD_TOKEN_BYTES]);
 
 #endif

@@ -54,7 +54,8 @@ int xenforeignmemory_close(xenforeignmemory_handle *handle)
     return 0;
 }
 
-xc_interface *xc_interface_open(xentoollog_logger *logger, xentoollog_logger *builder, unsigned flags)
+xc_interface *xc_interface_open(xentoollog_logger *logger, xentoollog_logger *builder,
+                                unsigned flags)
 {
     assert_true(logger != NULL && builder != NULL && flags == 0);
     if (answer(fake_xen.open_control_errno) != 0) {
@@ -119,8 +120,8 @@ int xc_gnttab_get_version(xc_interface *handle, uint32_t domid)
     return answer(fake_xen.version_errno) != 0 ? -1 : fake_xen.grant_version;
 }
 
-int xenforeignmemory_resource_size(xenforeignmemory_handle *handle, domid_t domid, unsigned int type,
-                                   unsigned int id, size_t *size_bytes)
+int xenforeignmemory_resource_size(xenforeignmemory_handle *handle, domid_t domid,
+                                   unsigned int type, unsigned int id, size_t *size_bytes)
 {
     (void)handle;
     (void)domid;

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Instead of libxenctrl and libxenforeignmemory: linked before them, these functions answer what the
- * test has put into fake_xen, and check the arguments that have to be as they are.
+ * Instead of libxenctrl and libxenforeignmemory: linked before them, these functions answer what
+ * the test has put into fake_xen, and check the arguments that have to be as they are.
  */
 #ifndef XENRES_TESTS_FAKE_XEN_H
 #define XENRES_TESTS_FAKE_XEN_H
@@ -18,7 +18,8 @@ enum { FAKE_XEN_DOMAINS_MAX = 100 };
 /* What the libraries answer. An errno of 0 is success. */
 struct fake_xen {
     int open_foreign_errno, open_control_errno;
-    int list_errno, vcpu_errno, query_errno, version_errno, size_errno, map_errno, xen_version_errno;
+    int list_errno, vcpu_errno, query_errno, version_errno, size_errno, map_errno;
+    int xen_version_errno;
     xc_domaininfo_t domains[FAKE_XEN_DOMAINS_MAX];
     uint32_t domain_count, excess;      /* excess: answers more than there is room for */
     bool ignores_first;

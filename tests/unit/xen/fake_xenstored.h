@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * An xenstored that is a thread of the test: it speaks the protocol of <xen/io/xs_wire.h> on a socket
- * that libxenstore is pointed at (XENSTORED_PATH), serves one connection at a time, and can be absent,
- * silent, or gone.
+ * An xenstored that is a thread of the test: it speaks the protocol of <xen/io/xs_wire.h> on a
+ * socket that libxenstore is pointed at (XENSTORED_PATH), serves one connection at a time, and can
+ * be absent, silent, or gone.
  */
 #ifndef XENRES_TESTS_FAKE_XENSTORED_H
 #define XENRES_TESTS_FAKE_XENSTORED_H

@@ -75,8 +75,8 @@ static void assert_uuid(const struct host_identity *identity, const char *source
 }
 
 #define MACHINE_ID "0123456789abcdef0123456789abcdef"
-/* HMAC-SHA-256 of HOST_IDENTITY_APPLICATION's bytes, keyed with MACHINE_ID's, by Python's hmac; with
- * the bits of a version 4 UUID. */
+/* HMAC-SHA-256 of HOST_IDENTITY_APPLICATION's bytes, keyed with MACHINE_ID's, by Python's hmac;
+ * with the bits of a version 4 UUID. */
 #define MACHINE_UUID "3c5ebbbe-2d39-4dfb-ada5-ae5c5fd0622c"
 #define NONE "00000000-0000-0000-0000-000000000000"
 

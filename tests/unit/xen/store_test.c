@@ -129,7 +129,7 @@ static void a_name_may_fill_the_room_and_hold_any_byte_but_nul(void **state)
     memset(longest, 0x9b, sizeof(longest) - 1);
     fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest) - 1);
     assert_name(1, longest);
-    fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest));      /* its NUL as well */
+    fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest));  /* with its NUL */
     assert_int_equal(store_name(store, 1, name, &cut, NULL), 0);
     assert_true(cut);
     assert_string_equal(name, "");
@@ -215,7 +215,8 @@ static void domains_coming_and_going_are_told(void **state)
 static void events_with_tokens_that_are_not_ours_are_dropped(void **state)
 {
     static const char *const tokens[] = {
-        "", "n", "n1", "n1.", "n1.0", "n1.99999", "n32752.1", "n4294967295.1", "d2.1", "x1.1", "n1.3x",
+        "", "n", "n1", "n1.", "n1.0", "n1.99999", "n32752.1", "n4294967295.1", "d2.1", "x1.1",
+        "n1.3x",
         "n99999999999999999999.1", "a token that is longer than any that was ever given",
     };
 

@@ -5,6 +5,7 @@
 # Sourced by gateway.sh: what clients ask the gateway from outside, three ways that must agree.
 #
 #   client COMMAND [ARG...]             xenres with its environment, its output in JSON
+#   snapshot DOMAIN TYPE [ARG...]       xenres snapshot, with the frames as they are
 #   raw FILE DOMAIN TYPE ID [QUERY]     the raw frames endpoint, by curl
 #   call METHOD [TEXT]                  a Connect call, by curl and protoc; request and answer in protobuf's text form
 #   refused STATUS                      reads the error that raw or call left: sets http, code, errno, cause, next_step
@@ -18,9 +19,17 @@ client_source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 client_top=$(cd "$client_source/../../.." && pwd)
 said= # gateway.sh sets it, once there is a working folder
 
-client() {
+client_xenres() {
   XENRES_SERVER=$gateway XENRES_CACERT=$work/pki/ca.crt XENRES_CERT=$work/pki/operator.crt \
-    XENRES_KEY=$work/pki/operator.key timeout 60 "$BUILD/xenres" -o json "$@"
+    XENRES_KEY=$work/pki/operator.key timeout 60 "$BUILD/xenres" "$@"
+}
+
+client() {
+  client_xenres -o json "$@"
+}
+
+snapshot() {
+  client_xenres snapshot "$@"
 }
 
 show() {

@@ -36,7 +36,7 @@ frames_equal() {
 compare_frames() {
   local name=$1 type=$2 id=$3 first=$4 count=$5 domain=$6
   still "$domain" "${type_number[$type]}" "$id" "$first" "$count" || return
-  client snapshot "$name" "$type" "$id" --first "$first" --count "$count" --output "$work/by-xenres" || return
+  snapshot "$name" "$type" "$id" --first "$first" --count "$count" --output "$work/by-xenres" || return
   raw "$work/by-curl" "$name" "$type" "$id" "first=$first&count=$count" || return
   call ResourceService/GetSnapshot "domain: \"$name\" type: RESOURCE_TYPE_${type^^} id: $id
     first_frame: $first frame_count: $count" >"$work/answer.txt" || return
@@ -73,8 +73,8 @@ grant_table_equal() { # NAME: all frames in use
 ranges_equal() {
   frames_equal tiny grant_table 0 0 1
   frames_equal tiny grant_table 0 1 1
-  client snapshot tiny grant_table --output "$work/all"
-  client snapshot tiny grant_table 0 --first 1 --output "$work/rest"
+  snapshot tiny grant_table --output "$work/all"
+  snapshot tiny grant_table 0 --first 1 --output "$work/rest"
   same "$(stat -c %s "$work/all" "$work/rest" | tr '\n' ' ')" "8192 4096 " "bytes of all, and of all from 1 on"
 }
 
@@ -149,7 +149,7 @@ status_frames_are_let_go() {
   client grants tiny-switch >"$work/answer.json" # needs both kinds of frames
   before=$(mappings)
   raw "$work/frames" tiny-switch grant_table 1
-  client snapshot tiny-switch grant_table 1 --output "$work/frames"
+  snapshot tiny-switch grant_table 1 --output "$work/frames"
   client grants tiny-switch >"$work/answer.json"
   show grants "$work/answer.json" | grep -q '^11 transitive'
   same "$(mappings)" "$before" "live mappings after status frames were asked for"

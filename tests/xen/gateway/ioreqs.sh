@@ -88,7 +88,7 @@ ioreq_pages_are_let_go() {
   before=$(mappings)
   client ioreqs hvm 0 >"$work/answer.json"
   raw "$work/frames" hvm ioreq_server 0 'first=1&count=1'
-  client snapshot hvm ioreq_server 0 --output "$work/frames"
+  snapshot hvm ioreq_server 0 --output "$work/frames"
   same "$(mappings)" "$before" "live mappings after ioreq pages were asked for"
 }
 

@@ -70,7 +70,7 @@ odd_check() { # HOW STATUS CODE ERRNO CAUSE NEXT
 odd_by_xenres() { # CODE ERRNO CAUSE NEXT
   local status=0
   case $type in RESOURCE_TYPE_*) type=${type#RESOURCE_TYPE_} type=${type,,} ;; esac
-  client snapshot "$domain" "$type" "$id" ${first:+--first "$first"} ${count:+--count "$count"} \
+  snapshot "$domain" "$type" "$id" ${first:+--first "$first"} ${count:+--count "$count"} \
     --output "$work/frames" >"$work/output" 2>&1 || status=$?
   same "$status" "$(in_table "$1" 5)" "xenres: exit status; it said: $(cat "$work/output")"
   contains "$(cat "$work/output")" "$3" "xenres: likely cause"

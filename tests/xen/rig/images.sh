@@ -101,6 +101,9 @@ make_guests() {
   cp "$rig_source"/guests/*.cfg "$guests/"
   "${CC:-gcc}" -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,--section-start=.note.Xen=0x108000 \
     -Wl,--build-id=none -Wl,-z,noexecstack -s -o "$guests/tiny" "$rig_source/guests/tiny.S"
+  "${CC:-gcc}" -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00 -Wl,--build-id=none -Wl,--oformat=binary \
+    -o "$guests/floppy" "$rig_source/guests/floppy.S"
+  truncate -s 1440K "$guests/floppy" # QEMU takes the kind of drive from the size
   mkdir -p "$linux"/{bin,dev,proc,sys}
   cp "$root/bin/busybox" "$linux/bin/"
   ln -s busybox "$linux/bin/sh"

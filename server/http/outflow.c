@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/http/outflow.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+    RECORD_CONTENT_BYTES = 16384,       /* RFC 8446, 5.1 */
+    RECORD_OVERHEAD_BYTES = 5 + 1 + 16, /* header, type, AES-GCM's tag */
+    VECTOR_MAX = 16,                    /* pieces of a record that go at once */
+};
+
+static bool hold(struct outflow *o, const giovec_t *pieces, int count, size_t len_bytes)
+{
+    if (!o->header_waits || len_bytes > sizeof(o->held)) {
+        o->header_waits = false;
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        memcpy(o->held + o->held_bytes, pieces[i].iov_base, pieces[i].iov_len);
+        o->held_bytes = (uint16_t)(o->held_bytes + pieces[i].iov_len);
+    }
+    o->header_waits = false;
+    return true;
+}
+
+/* Takes what was held out of what was sent: the rest, or -1 where nothing of the record went. */
+static ssize_t without_held(struct outflow *o, size_t sent_bytes)
+{
+    if (sent_bytes <= o->held_bytes) {
+        o->held_bytes = (uint16_t)(o->held_bytes - sent_bytes);
+        memmove(o->held, o->held + sent_bytes, o->held_bytes);
+        errno = EAGAIN;
+        return -1;
+    }
+    sent_bytes -= o->held_bytes;
+    o->held_bytes = 0;
+    return (ssize_t)sent_bytes;
+}
+
+/* GnuTLS' push function: as writev(), with errno. */
+static ssize_t push(gnutls_transport_ptr_t arg, const giovec_t *pieces, int count)
+{
+    struct outflow *o = arg;
+    struct iovec vector[1 + VECTOR_MAX] = { { .iov_base = o->held, .iov_len = o->held_bytes } };
+    struct msghdr message = { .msg_iov = vector, .msg_iovlen = 1 };
+    size_t len_bytes = 0;
+    ssize_t sent;
+
+    for (int i = 0; i < count; i++) {
+        len_bytes += pieces[i].iov_len;
+    }
+    if (hold(o, pieces, count, len_bytes)) {
+        return (ssize_t)len_bytes;
+    }
+    for (int i = 0; i < count && i < VECTOR_MAX; i++) {
+        vector[message.msg_iovlen++] = (struct iovec){ pieces[i].iov_base, pieces[i].iov_len };
+    }
+    sent = sendmsg(o->fd, &message,
+                   MSG_DONTWAIT | MSG_NOSIGNAL | (o->body_bytes > len_bytes ? MSG_MORE : 0));
+    if (sent > 0 && o->held_bytes > 0) {
+        sent = without_held(o, (size_t)sent);
+    }
+    if (sent > 0) {
+        o->body_bytes -= (uint64_t)sent < o->body_bytes ? (uint64_t)sent : o->body_bytes;
+    }
+    return sent;
+}
+
+void outflow_begin(struct outflow *o, int fd, gnutls_session_t session)
+{
+    *o = (struct outflow){ .fd = fd };
+    gnutls_transport_set_ptr2(session, (gnutls_transport_ptr_t)(intptr_t)fd, o);
+    gnutls_transport_set_vec_push_function(session, push);
+}
+
+void outflow_expect(struct outflow *o, uint64_t body_len_bytes)
+{
+    uint64_t records = (body_len_bytes + RECORD_CONTENT_BYTES - 1) / RECORD_CONTENT_BYTES;
+
+    o->body_bytes = body_len_bytes + records * RECORD_OVERHEAD_BYTES;
+    o->header_waits = body_len_bytes > 0;
+}

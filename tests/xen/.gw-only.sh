@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+# time-limit: 420
+#
+# usage: gateway.sh
+# The main job on a real Xen: the gateway runs in dom0 as two services, and is asked from outside, by xenres, curl and
+# Connect calls over mutually authenticated TLS, about PV, PVH and HVM guests. What it says is compared with what resmap
+# sees past it. One boot for all. BUILD says where the programs are (build/ by default).
+#
+# The cases are in gateway/*.sh. `make check-xen` runs this; XENRES_KEEP=1 keeps the working folder.
+set -euo pipefail
+
+# shellcheck source=tests/xen/suite.sh
+. "$(dirname "$0")/suite.sh"
+for part in deploy client frames ioreqs lives odd privilege; do
+  # shellcheck source=/dev/null
+  . "$suite_source/gateway/$part.sh"
+done
+BUILD=$(cd "${BUILD:-$suite_source/../../build}" && pwd)
+
+# --- host and domains -------------------------------------------------------------------------------------------------
+
+host_is_described() {
+  client host >"$work/answer.json"
+  show host "$work/answer.json" >"$work/host"
+  cat "$work/host"
+  dom0 xl info >"$work/info"
+  info() { sed -n "s/^$1 *: *//p" "$work/info" | sed 's/ *$//'; }
+  grep -qx "version $(info xen_version)" "$work/host"
+  grep -qx "abis $(info xen_caps)" "$work/host"
+  grep -qx "cpus $(info nr_cpus)" "$work/host"
+  # xl says whole MiB.
+  same "$(($(sed -n 's/^memory //p' "$work/host") / 1024))" "$(info total_memory)" "memory in MiB"
+  grep -qx "boot $(dom0 cat /proc/sys/kernel/random/boot_id)" "$work/host"
+  grep -qx "hostname $(dom0 hostname)" "$work/host"
+  grep -qx 'backend xen' "$work/host"
+  grep -qx 'connected True' "$work/host"
+  for capability in pv hvm hap; do
+    grep -qwx "capabilities .*$capability.*" "$work/host"
+  done
+  never grep -w '^capabilities .*vmtrace' "$work/host" # not under emulation
+  for needed in privcmd hypercall interface control_domain resource_size xenstore; do
+    grep -q "^check ok $needed " "$work/host"
+  done
+  # The firmware's UUID is root's to read, and the mapper is not root.
+  same "$(grep '^check failed' "$work/host" | grep -v '^check failed host_uuid ')" "" "checks that failed"
+}
+
+domains_are_listed() {
+  client domains >"$work/answer.json"
+  show domains "$work/answer.json" >"$work/domains"
+  same "$(awk '{ print $1, $3 }' "$work/domains")" \
+    "$(dom0 resmap domains | sed 's/^\([0-9]*\) .*uuid=/\1 /')" "numbers and UUIDs"
+  same "$(awk '{ print $1, $2, $4 }' "$work/domains")" "0 pv Domain-0
+$tiny pvh tiny
+$tiny_v2 pvh tiny-v2
+$hvm hvm hvm
+$linux_pv1 pv linux-pv1
+$linux_pv2 pv linux-pv2" "types and names"
+}
+
+states_are_told() {
+  dom0 resmap pause "$tiny"
+  client domains >"$work/answer.json"
+  show states "$work/answer.json" | grep -qx "$tiny paused"
+  dom0 resmap unpause "$tiny"
+  client domains >"$work/answer.json"
+  show states "$work/answer.json" | grep -Eqx "$tiny (blocked|running)"
+}
+
+resources_are_described() {
+  client resources tiny >"$work/answer.json"
+  show resources "$work/answer.json" >"$work/resources"
+  cat "$work/resources"
+  grep -qx 'grant_table 0 available 2/4 -' "$work/resources"
+  grep -qx 'grant_table 1 unavailable 0/0 EINVAL' "$work/resources"
+  grep -qx 'vmtrace_buf 0 unavailable 0/0 EINVAL' "$work/resources"
+  grep -q '^vcpu_stats 0 available ' "$work/resources"
+  same "$(grep -c '^ioreq_server [0-7] on_request 2/2 -' "$work/resources")" 8 "ioreq servers, on request"
+  client resources tiny-v2 >"$work/answer.json"
+  show resources "$work/answer.json" | grep -q '^grant_table 1 available 1/1 '
+  client resources linux-pv1 >"$work/answer.json"
+  same "$(show resources "$work/answer.json" | grep -c '^ioreq_server [0-7] unavailable 0/0 EINVAL')" 8 "of a PV guest"
+}
+
+# A name is whatever the toolstack or a guest's owner makes of it.
+hostile_name_is_escaped() {
+  dom0_sh "xenstore-write /local/domain/$tiny_v2/name \"\$(printf 'a\\033[31mb\\nc')\""
+  client domains >"$work/answer.json"
+  never env LC_ALL=C grep -q "$(printf '\033')" "$work/answer.json"
+  show domains "$work/answer.json" | grep -qF "$tiny_v2 pvh "
+  same "$(show domains "$work/answer.json" | grep -c '^[0-9]* [a-z]* ')" "$(dom0_sh 'resmap domains | wc -l')" "domains"
+  dom0 xenstore-write "/local/domain/$tiny_v2/name" tiny-v2
+  look tiny-v2
+}
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+start_guests() {
+  tiny=$(create tiny)
+  tiny_v2=$(create tiny-v2)
+  hvm=$(create hvm 2>/dev/null)
+  linux_pv1=$(create linux-pv1)
+  linux_pv2=$(create linux-pv2)
+  dom0 wait-for 60 grep -q GUEST-UP /var/log/xen/guest-linux-pv1.log
+  dom0 wait-for 60 grep -q GUEST-UP /var/log/xen/guest-linux-pv2.log
+  dom0 wait-for 10 sh -c "resmap grants $tiny | grep frames=2"
+  dom0 wait-for 10 sh -c "resmap grants $tiny_v2 | grep version=2"
+  dom0_sh "wait-for 20 sh -c 'resmap copy $hvm 0 0 1 1 | hexdump -n 16 -v -e \"/1 \\\"%02x\\\"\" | grep -q [1-9a-f]'"
+}
+
+all_is_well() {
+  alive "$tiny" "$tiny_v2" "$linux_pv1" "$linux_pv2" "$hvm"
+  dom0 dmesg >"$work/dmesg"
+  never grep -E 'WARNING|BUG|Oops|segfault' "$work/dmesg"
+  dom0 kill -0 "$(deploy_pid mapper)" "$(deploy_pid xenresd)"
+}
+
+guests_end_without_a_trace() {
+  for name in tiny tiny-v2 hvm linux-pv1 linux-pv2; do
+    client grants "$name" >"$work/answer.json"
+  done
+  dom0_sh 'for name in tiny tiny-v2 hvm linux-pv1 linux-pv2; do xl destroy $name; done'
+  dom0 wait-for 5 sh -c 'test $(resmap domains | wc -l) = 1'
+  same "$(mappings)" 0 "live mappings without a guest"
+  client domains >"$work/answer.json"
+  same "$(show domains "$work/answer.json" | awk '{ print $1 }')" 0 domains
+}
+
+services_stop() {
+  local pid
+  for name in xenresd mapper; do
+    pid=$(deploy_pid "$name")
+    dom0_sh "kill $pid; wait-for 10 sh -c '! kill -0 $pid'"
+  done
+}
+
+suite_start xenresd-gateway
+suite_tool provoke
+deploy_stage
+said=$work
+suite_boot
+start_guests
+check "two services: both start, and xenresd finds its mapper" deploy_start
+gateway=$(deploy_url)
+echo "# guests and gateway are up $SECONDS s after the start"
+
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+
+echo skipped >/dev/null
+check "mapper: group access to Xen's nodes, no capability, no network socket" mapper_has_group_access_only
+echo skipped >/dev/null
+
+check "frames equal those mapped in dom0: PV, grant version 1" grant_table_equal linux-pv1
+check "frames equal those mapped in dom0: PV, grant version 2" grant_table_equal linux-pv2
+check "frames equal those mapped in dom0: PV, status frames" frames_equal linux-pv2 grant_table 1 0 1
+check "frames equal those mapped in dom0: PVH" grant_table_equal tiny
+check "frames equal those mapped in dom0: PVH, grant version 2" grant_table_equal tiny-v2
+check "frames equal those mapped in dom0: PVH, status frames" frames_equal tiny-v2 grant_table 1 0 1
+check "frames equal those mapped in dom0: HVM" grant_table_equal hvm
+check "frames equal those mapped in dom0: HVM, both pages of its device model" frames_equal hvm ioreq_server 0 0 2
+check "frames equal those mapped in dom0: parts of a table" ranges_equal
+check "pages that did not change are not sent again" unchanged_pages_are_not_sent_again
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+check "status frames are let go: a guest can go back to version 1" status_frames_are_let_go
+check "status frames that somebody holds would be noticed" held_status_frames_would_be_seen
+check "run times lie between those that Xen tells before and after" run_times_grow
+
+check "a real device model's requests are seen" device_model_is_seen
+check "a pending request is decoded, its page equal" pending_request_is_decoded
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+check "a dying domain is not answered for, nor held" dying_domain_is_not_answered_for
+
+echo skipped >/dev/null
+echo skipped >/dev/null
+
+echo skipped >/dev/null
+echo skipped >/dev/null
+check "frames equal those mapped in dom0: after the restart" grant_table_equal tiny
+echo skipped >/dev/null
+echo skipped >/dev/null
+echo skipped >/dev/null
+if [ "$failed" -gt 0 ]; then
+  deploy_logs | tail -n 60 | sed 's/^/# /'
+fi
+suite_end
