@@ -25,7 +25,7 @@ PROTO_WIRE := wire
 MAPPER := main options privilege notify loop peer request inventory describe snapshot range stats \
           claim export directory mapping arena copy ceiling explain
 MAPPER_SIM := backend world guest pages scenario builtin
-MAPPER_XEN := backend domain frames stats host host_identity sha256 store store_thread layout_check
+MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver
 RPC := exchange dispatch rpc method connect uri pool page present snapshot frames host_service \

@@ -44,20 +44,23 @@ X509 *certificate_decode(const uint8_t *der, size_t len_bytes, struct failure *f
     X509 *certificate;
 
     if (len_bytes == 0 || len_bytes > IDENTITY_CERTIFICATE_MAX_BYTES) {
-        (void)failure_set(f, ERROR_UNAUTHENTICATED, "a certificate of %zu bytes (1 to %d are taken)",
-                          len_bytes, IDENTITY_CERTIFICATE_MAX_BYTES);
+        (void)failure_set(f, ERROR_UNAUTHENTICATED,
+                          "a certificate of %zu bytes (1 to %d are taken)", len_bytes,
+                          IDENTITY_CERTIFICATE_MAX_BYTES);
         return NULL;
     }
     certificate = d2i_X509(NULL, &at, (long)len_bytes);
     if (certificate == NULL) {
-        (void)certificate_cause(f, failure_set(f, ERROR_UNAUTHENTICATED, "a certificate is malformed"));
+        (void)certificate_cause(
+            f, failure_set(f, ERROR_UNAUTHENTICATED, "a certificate is malformed"));
         return NULL;
     }
     if (!is_canonical(certificate, der, len_bytes)) {
         X509_free(certificate);
         ERR_clear_error();
-        (void)failure_set(f, ERROR_UNAUTHENTICATED,
-                          "a certificate is not in canonical form (DER), or something is behind it");
+        (void)failure_set(
+            f, ERROR_UNAUTHENTICATED,
+            "a certificate is not in canonical form (DER), or something is behind it");
         return NULL;
     }
     return certificate;
@@ -82,7 +85,8 @@ int certificate_check_client(X509 *certificate, struct failure *f)
     }
     /* What TLS 1.3 uses the key for; all bits are set where the extension is absent. */
     if ((X509_get_key_usage(certificate) & X509v3_KU_DIGITAL_SIGNATURE) == 0) {
-        return failure_set(f, ERROR_UNAUTHENTICATED, "the certificate's key usage lacks digitalSignature");
+        return failure_set(f, ERROR_UNAUTHENTICATED,
+                           "the certificate's key usage lacks digitalSignature");
     }
     return 0;
 }

@@ -29,7 +29,8 @@ int certificate_facts(const X509 *certificate, struct identity *out, struct fail
 /* What an X509_V_ERR_… means to the peer. */
 enum identity_fault certificate_fault(int verify_error);
 
-/* OpenSSL's reason for its last error, as a failure's cause; empties the queue. Returns `result`. */
+/* OpenSSL's reason for its last error, as a failure's cause; empties the queue; returns `result`.
+ */
 int certificate_cause(struct failure *f, int result);
 
 #endif

@@ -24,7 +24,8 @@ static int fail_call(struct failure *f, const char *call, const char *doing, con
     return failure_call(f, result, call, errnum);
 }
 
-static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind, struct failure *f)
+static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind,
+                      struct failure *f)
 {
     int result;
 
@@ -32,19 +33,22 @@ static int check_stat(const struct stat *st, const char *path, enum guarded_kind
         return failure_set(f, ERROR_FAILED_PRECONDITION, "%s is not a regular file", path);
     }
     if (st->st_uid != 0 && st->st_uid != geteuid()) {
-        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s belongs to user %u, who could change it",
-                             path, (unsigned)st->st_uid);
+        result =
+            failure_set(f, ERROR_FAILED_PRECONDITION, "%s belongs to user %u, who could change it",
+                        path, (unsigned)st->st_uid);
         return failure_next(f, result, "chown root %s", path);
     }
     if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be written by others (mode %04o)",
-                             path, (unsigned)(st->st_mode & 07777));
+        result =
+            failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be written by others (mode %04o)",
+                        path, (unsigned)(st->st_mode & 07777));
         return failure_next(f, result, "chmod go-w %s", path);
     }
     if (kind == GUARDED_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be read by others (mode %04o)", path,
-                             (unsigned)(st->st_mode & 07777));
-        return failure_next(f, result, "chmod 600 %s; if others had access, replace the secret", path);
+        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be read by others (mode %04o)",
+                             path, (unsigned)(st->st_mode & 07777));
+        return failure_next(f, result, "chmod 600 %s; if others had access, replace the secret",
+                            path);
     }
     return 0;
 }
@@ -71,7 +75,8 @@ static int read_all(int fd, const char *path, struct buffer *out, struct failure
     }
 }
 
-int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out, struct failure *f)
+int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
+                      struct failure *f)
 {
     /* O_NONBLOCK: a FIFO in its place must not hold us up. */
     SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -120,8 +125,8 @@ static int sync_directory(const char *path)
     return fd < 0 ? -1 : fsync(fd);
 }
 
-int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes, size_t len_bytes,
-                        struct failure *f)
+int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
+                        size_t len_bytes, struct failure *f)
 {
     char temporary[PATH_MAX];
     int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
@@ -135,10 +140,10 @@ int guarded_file_create(const char *path, enum guarded_kind kind, const void *by
     if (fd < 0) {
         return fail_call(f, "mkostemp", "make", path);
     }
-    if (fchmod(fd, kind == GUARDED_SECRET ? 0600 : 0644) != 0 || write_all(fd, bytes, len_bytes) != 0 ||
-        fsync(fd) != 0) {
+    if (fchmod(fd, kind == GUARDED_SECRET ? 0600 : 0644) != 0 ||
+        write_all(fd, bytes, len_bytes) != 0 || fsync(fd) != 0) {
         result = fail_call(f, "write", "write", path);
-    } else if (link(temporary, path) != 0) {        /* unlike rename(), never replaces */
+    } else if (link(temporary, path) != 0) { /* unlike rename(), never replaces */
         result = fail_call(f, "link", "make", path);
     } else if (sync_directory(path) != 0) {
         result = fail_call(f, "fsync", "write the directory of", path);

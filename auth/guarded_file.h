@@ -19,15 +19,16 @@
 enum guarded_kind { GUARDED_PUBLIC, GUARDED_SECRET };
 
 /*
- * Appends the file's content to `out`, whose maximum is the file's. -ERROR_NOT_FOUND: there is none;
- * -ERROR_FAILED_PRECONDITION: not a regular file, or its owner or mode lets others change it;
+ * Appends the file's content to `out`, whose maximum is the file's. -ERROR_NOT_FOUND: there is
+ * none; -ERROR_FAILED_PRECONDITION: not a regular file, or its owner or mode lets others change it;
  * -ERROR_RESOURCE_EXHAUSTED: too long. The file that is checked is the file that is read.
  */
-int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out, struct failure *f);
+int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
+                      struct failure *f);
 
 /* Makes it with mode 0600 (secret) or 0644, whatever the umask, and on the disk when this returns.
  * -ERROR_ALREADY_EXISTS: something is there, and was not touched. */
-int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes, size_t len_bytes,
-                        struct failure *f);
+int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
+                        size_t len_bytes, struct failure *f);
 
 #endif

@@ -45,15 +45,16 @@ static int add_anchor(X509_STORE *store, const uint8_t *der, size_t len_bytes, c
     X509_AUTO *anchor = certificate_decode(der, len_bytes, &why);
 
     if (anchor == NULL) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "certificate %u in %s cannot be read", number,
-                                 name);
+        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "certificate %u in %s cannot be read",
+                                 number, name);
         return failure_cause(f, result, "%s", why.message);
     }
-    /* 1: its basic constraints say so. Other positive answers are guesses about older certificates. */
+    /* 1: its basic constraints say so. Other positive answers are guesses about old ones. */
     if (X509_check_ca(anchor) != 1) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT,
                                  "certificate %u in %s is not an authority's", number, name);
-        return failure_next(f, result, "put the certificate of the authority that issues clients there");
+        return failure_next(f, result,
+                            "put the certificate of the authority that issues clients there");
     }
     if (X509_STORE_add_cert(store, anchor) != 1) {
         return certificate_cause(f, failure_set(f, ERROR_RESOURCE_EXHAUSTED,
@@ -79,8 +80,9 @@ static int add_anchors(X509_STORE *store, BIO *pem, const char *name, struct fai
         }
         count++;
         if (strcmp(label, PEM_STRING_X509) != 0) {
-            result = failure_set(f, ERROR_INVALID_ARGUMENT, "block %u in %s is \"%.40s\"; expected \"%s\"",
-                                 count, name, label, PEM_STRING_X509);
+            result = failure_set(f, ERROR_INVALID_ARGUMENT,
+                                 "block %u in %s is \"%.40s\"; expected \"%s\"", count, name, label,
+                                 PEM_STRING_X509);
         } else if (count > TRUST_ANCHORS_MAX) {
             result = failure_set(f, ERROR_INVALID_ARGUMENT, "more than %d certificates in %s",
                                  TRUST_ANCHORS_MAX, name);
@@ -184,8 +186,8 @@ static void verification_done(struct verification *v)
     ERR_clear_error();
 }
 
-static int decode_chain(struct verification *v, const struct identity_der *chain, size_t chain_count,
-                        struct failure *f)
+static int decode_chain(struct verification *v, const struct identity_der *chain,
+                        size_t chain_count, struct failure *f)
 {
     v->leaf = certificate_decode(chain[0].bytes, chain[0].len_bytes, f);
     if (v->leaf == NULL) {
@@ -210,12 +212,14 @@ static int set_up(struct verification *v, const struct trust *t, int64_t now_s, 
     X509_VERIFY_PARAM *param;
 
     if (X509_STORE_CTX_init(v->ctx, t->store, v->leaf, v->others) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
+        return certificate_cause(f,
+                                 failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
     }
     param = X509_STORE_CTX_get0_param(v->ctx);
     if (X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) != 1 ||
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
+        return certificate_cause(f,
+                                 failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
     }
     X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
     X509_VERIFY_PARAM_set_time(param, (time_t)now_s);
@@ -232,7 +236,8 @@ static int verify(struct verification *v, enum identity_fault *fault, struct fai
         *fault = certificate_fault(error);
         result = failure_set(f, ERROR_UNAUTHENTICATED, "the certificate is not accepted: %s",
                              X509_verify_cert_error_string(error));
-        return failure_cause(f, result, "certificate %d of the chain, counted from the client's as 0",
+        return failure_cause(f, result,
+                             "certificate %d of the chain, counted from the client's as 0",
                              X509_STORE_CTX_get_error_depth(v->ctx));
     }
     return 0;
@@ -267,8 +272,9 @@ int trust_verify(const struct trust *t, const struct identity_der *chain, size_t
     }
     *fault = IDENTITY_BAD_CERTIFICATE;
     if (chain_count > IDENTITY_CHAIN_MAX) {
-        return failure_set(f, ERROR_UNAUTHENTICATED, "the peer sent %zu certificates; at most %d are taken",
-                           chain_count, IDENTITY_CHAIN_MAX);
+        return failure_set(f, ERROR_UNAUTHENTICATED,
+                           "the peer sent %zu certificates; at most %d are taken", chain_count,
+                           IDENTITY_CHAIN_MAX);
     }
     v.others = sk_X509_new_null();
     v.ctx = X509_STORE_CTX_new();

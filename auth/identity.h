@@ -5,15 +5,16 @@
  * Who a peer is: its certificate chain verified, and one typed identity read from the same object.
  *
  * The TLS library proves that the peer holds the key of the first certificate; everything else is
- * decided here, by OpenSSL, so that no two parsers can disagree about one certificate. Accepted is a
- * certificate that was issued for TLS clients (extendedKeyUsage has clientAuth: absent is refused)
- * and is no authority's, below an anchor of ours through at most three authorities that say they are
- * such, all of them valid at the time given, with keys and digests of 112 bits or more (RSA 2048,
- * P-256, SHA-256), and without a critical extension that OpenSSL does not know. Nothing but the
- * anchors' file is trusted: no system store, no fetching. Revocation lists are not read yet.
+ * decided here, by OpenSSL, so that no two parsers can disagree about one certificate. Accepted is
+ * a certificate that was issued for TLS clients (extendedKeyUsage has clientAuth: absent is
+ * refused) and is no authority's, below an anchor of ours through at most three authorities that
+ * say they are such, all of them valid at the time given, with keys and digests of 112 bits or more
+ * (RSA 2048, P-256, SHA-256), and without a critical extension that OpenSSL does not know. Nothing
+ * but the anchors' file is trusted: no system store, no fetching. Revocation lists are not read
+ * yet.
  *
- * A `struct trust` is immutable once loaded, counted, and shared by all threads: a reload makes a new
- * one.
+ * A `struct trust` is immutable once loaded, counted, and shared by all threads: a reload makes a
+ * new one.
  */
 #ifndef XENRES_AUTH_IDENTITY_H
 #define XENRES_AUTH_IDENTITY_H
@@ -31,9 +32,9 @@ enum {
     TRUST_FILE_MAX_BYTES = 1 << 20,
 };
 
-/* `spiffe:…` of exactly one URI SAN, which has to be a SPIFFE ID; else `dns:…` of exactly one DNS SAN,
- * in lower case; else `cn:…` of exactly one common name. Two of a kind are refused, and the next kind
- * is not tried then. Printable ASCII without spaces; anything else is refused. */
+/* `spiffe:…` of exactly one URI SAN, which has to be a SPIFFE ID; else `dns:…` of exactly one DNS
+ * SAN, in lower case; else `cn:…` of exactly one common name. Two of a kind are refused, and the
+ * next kind is not tried then. Printable ASCII without spaces; anything else is refused. */
 struct identity {
     char text[IDENTITY_TEXT_BYTES];     /* "spiffe:spiffe://example.org/agent" */
     uint8_t fingerprint[32];            /* SHA-256 of the certificate */
@@ -47,8 +48,8 @@ enum identity_fault {
     IDENTITY_UNKNOWN_CA,        /* unknown_ca: no anchor of ours above it, self-signed */
     IDENTITY_EXPIRED,           /* certificate_expired; also not yet valid */
     IDENTITY_REVOKED,           /* certificate_revoked */
-    IDENTITY_BAD_CERTIFICATE,   /* bad_certificate: malformed, wrong signature or usage, weak key, no
-                                   name, too many */
+    IDENTITY_BAD_CERTIFICATE,   /* bad_certificate: malformed, wrong signature or usage, weak key,
+                                   no name, too many */
 };
 
 struct trust;
@@ -71,6 +72,7 @@ struct identity_der {
 /* Verifies the chain (leaf first; as received, hostile) at the time `now_s` for TLS client use, and
  * reads the identity. -ERROR_UNAUTHENTICATED with `*fault` set. */
 int trust_verify(const struct trust *t, const struct identity_der *chain, size_t chain_count,
-                 int64_t now_s, struct identity *out, enum identity_fault *fault, struct failure *f);
+                 int64_t now_s, struct identity *out, enum identity_fault *fault,
+                 struct failure *f);
 
 #endif

@@ -92,8 +92,8 @@ static const char *dns_fault(const char *name)
     for (const char *c = name; *c != '\0'; c++) {
         if (*c == '.' && label > 0) {
             label = 0;
-        } else if (is_between(*c, 'a', 'z') || is_between(*c, 'A', 'Z') || is_between(*c, '0', '9') ||
-                   *c == '-' || *c == '_') {
+        } else if (is_between(*c, 'a', 'z') || is_between(*c, 'A', 'Z') ||
+                   is_between(*c, '0', '9') || *c == '-' || *c == '_') {
             label++;
         } else {
             return "its DNS name is malformed";
@@ -123,8 +123,8 @@ static const struct kind DNS = { "dns:", dns_fault, true };
 static const struct kind CN = { "cn:", cn_fault, false };
 
 /* The bytes by their length, never as a C string: "alice\0.evil" must not become "alice". */
-static int write_name(const struct kind *kind, const ASN1_STRING *value, char out[IDENTITY_TEXT_BYTES],
-                      struct failure *f)
+static int write_name(const struct kind *kind, const ASN1_STRING *value,
+                      char out[IDENTITY_TEXT_BYTES], struct failure *f)
 {
     const unsigned char *bytes = ASN1_STRING_get0_data(value);
     size_t len = (size_t)ASN1_STRING_length(value);
@@ -169,7 +169,8 @@ static size_t count_names(const GENERAL_NAMES *names, int type, const ASN1_STRIN
     return count;
 }
 
-static int read_common_name(const X509 *certificate, char out[IDENTITY_TEXT_BYTES], struct failure *f)
+static int read_common_name(const X509 *certificate, char out[IDENTITY_TEXT_BYTES],
+                            struct failure *f)
 {
     const X509_NAME *subject = X509_get_subject_name(certificate);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
@@ -194,7 +195,8 @@ static int read_common_name(const X509 *certificate, char out[IDENTITY_TEXT_BYTE
 int name_read(const X509 *certificate, char out[IDENTITY_TEXT_BYTES], struct failure *f)
 {
     int critical = -1;
-    GENERAL_NAMES_AUTO *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, NULL);
+    GENERAL_NAMES_AUTO *names =
+        X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, NULL);
     const ASN1_STRING *name = NULL;
     size_t count;
 

@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The one name in a certificate: `spiffe:URI` of exactly one URI SAN, else `dns:NAME` of exactly one
- * DNS SAN, else `cn:NAME` of exactly one common name. A kind that is there but cannot be used (two of
- * them, a URI that is no SPIFFE ID, a wildcard) is refused; the next kind is never tried instead, so
- * that nobody is taken for somebody else. Pure, any thread.
+ * The one name in a certificate: `spiffe:URI` of exactly one URI SAN, else `dns:NAME` of exactly
+ * one DNS SAN, else `cn:NAME` of exactly one common name. A kind that is there but cannot be used
+ * (two of them, a URI that is no SPIFFE ID, a wildcard) is refused; the next kind is never tried
+ * instead, so that nobody is taken for somebody else. Pure, any thread.
  */
 #ifndef XENRES_AUTH_NAME_H
 #define XENRES_AUTH_NAME_H

@@ -51,12 +51,14 @@ struct pair_paths {
 
 static int make_paths(const char *dir, const char *name, struct pair_paths *out, struct failure *f)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     size_t len = strlen(name);
 
     if (len == 0 || len > NAME_MAX_BYTES || strspn(name, letters) != len ||
         strchr("_.-", name[0]) != NULL) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "\"%s\" cannot be the name of a file here", name);
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "\"%s\" cannot be the name of a file here",
+                           name);
     }
     if (snprintf(out->certificate, sizeof out->certificate, "%s/%s.crt", dir, name) >= PATH_MAX ||
         snprintf(out->key, sizeof out->key, "%s/%s.key", dir, name) >= PATH_MAX) {
@@ -115,8 +117,8 @@ static int read_pem(const char *path, enum guarded_kind kind, BIO **out, struct 
         bio = BIO_new(BIO_s_secmem());
         if (bio == NULL || BIO_write(bio, content.data, (int)content.len_bytes) < 0) {
             BIO_free(bio);
-            result = certificate_cause(f, failure_set(f, ERROR_FAILED_PRECONDITION, "cannot take in %s",
-                                                      path));
+            result = certificate_cause(
+                f, failure_set(f, ERROR_FAILED_PRECONDITION, "cannot take in %s", path));
         } else {
             *out = bio;
         }
@@ -154,9 +156,10 @@ static int read_pair(const struct pair_paths *paths, X509 **certificate, EVP_PKE
     *key = PEM_read_bio_PrivateKey(key_pem, NULL, no_password, NULL);
     if (*certificate == NULL || *key == NULL || X509_check_private_key(*certificate, *key) != 1 ||
         X509_check_ca(*certificate) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_FAILED_PRECONDITION,
-                                                "%s and %s are not an authority's certificate and key",
-                                                paths->certificate, paths->key));
+        return certificate_cause(f,
+                                 failure_set(f, ERROR_FAILED_PRECONDITION,
+                                             "%s and %s are not an authority's certificate and key",
+                                             paths->certificate, paths->key));
     }
     return 0;
 }
@@ -166,7 +169,8 @@ static int read_pair(const struct pair_paths *paths, X509 **certificate, EVP_PKE
 static bool set_serial(X509 *certificate)
 {
     BIGNUM *number = BN_new();
-    bool done = number != NULL && BN_rand(number, SERIAL_BITS, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
+    bool done = number != NULL &&
+                BN_rand(number, SERIAL_BITS, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
                 BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
 
     BN_free(number);
@@ -246,7 +250,7 @@ static bool add_names(GENERAL_NAMES *names, int type, const char *const *texts)
 static bool add_subject_names(X509 *certificate, const struct pki_subject *subject)
 {
     NAMES_AUTO *names = GENERAL_NAMES_new();
-    int critical = subject->common_name == NULL;    /* RFC 5280, 4.2.1.6: where there is no subject */
+    int critical = subject->common_name == NULL; /* RFC 5280, 4.2.1.6: where there is no subject */
 
     if (names == NULL || !add_names(names, GEN_URI, subject->uris) ||
         !add_names(names, GEN_DNS, subject->dns_names) ||
@@ -254,7 +258,8 @@ static bool add_subject_names(X509 *certificate, const struct pki_subject *subje
         return false;
     }
     return sk_GENERAL_NAME_num(names) == 0 ||
-           X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, critical, X509V3_ADD_DEFAULT) == 1;
+           X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, critical,
+                             X509V3_ADD_DEFAULT) == 1;
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -276,8 +281,8 @@ static X509 *begin(EVP_PKEY *key, const char *common_name, int valid_days)
 static int check_days(int valid_days, struct failure *f)
 {
     if (valid_days == 0 || valid_days > PKI_VALID_DAYS_MAX || valid_days < -PKI_VALID_DAYS_MAX) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "valid for %d days: expected 1 to %d", valid_days,
-                           PKI_VALID_DAYS_MAX);
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "valid for %d days: expected 1 to %d",
+                           valid_days, PKI_VALID_DAYS_MAX);
     }
     return 0;
 }
@@ -310,7 +315,8 @@ int pki_make_ca(const char *dir, const char *name, const char *common_name, int 
     certificate = key != NULL ? begin(key, common_name, valid_days) : NULL;
     if (certificate == NULL ||
         X509_set_issuer_name(certificate, X509_get_subject_name(certificate)) != 1 ||
-        !add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !add_extension(certificate, certificate, NID_basic_constraints,
+                       "critical,CA:TRUE,pathlen:0") ||
         !add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign") ||
         !add_extension(certificate, certificate, NID_subject_key_identifier, "hash") ||
         !add_extension(certificate, certificate, NID_authority_key_identifier, "keyid:always") ||

@@ -3,9 +3,9 @@
 
 /*
  * A small public key infrastructure for demonstrations, tests and first installations: a CA, a
- * server certificate, client certificates, all P-256 with SHA-256. Each file is written whole or not
- * at all, and a certificate never without its key; keys have mode 0600 (PKCS #8, not encrypted).
- * Nothing that exists is overwritten. Any thread.
+ * server certificate, client certificates, all P-256 with SHA-256. Each file is written whole or
+ * not at all, and a certificate never without its key; keys have mode 0600 (PKCS #8, not
+ * encrypted). Nothing that exists is overwritten. Any thread.
  */
 #ifndef XENRES_AUTH_PKI_H
 #define XENRES_AUTH_PKI_H
@@ -28,8 +28,8 @@ enum { PKI_VALID_DAYS_MAX = 36500 };
 
 /*
  * Writes DIR/NAME.crt and DIR/NAME.key. A name is letters, digits, and _ . - , and begins with none
- * of those three. -ERROR_ALREADY_EXISTS: one of the two is there; -ERROR_INVALID_ARGUMENT: a name or
- * subject that cannot be. The CA signs leaf certificates only (pathlen 0).
+ * of those three. -ERROR_ALREADY_EXISTS: one of the two is there; -ERROR_INVALID_ARGUMENT: a name
+ * or subject that cannot be. The CA signs leaf certificates only (pathlen 0).
  */
 int pki_make_ca(const char *dir, const char *name, const char *common_name, int valid_days,
                 struct failure *f);

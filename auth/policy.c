@@ -176,8 +176,8 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
         const struct policy_rule **first = rule->allow ? first_allow : first_deny;
         uint32_t types = rule->types & wanted;
 
-        if (types == 0 || (rule->actions >> q->action & 1) == 0 || !domain_matches(rule, q->domain) ||
-            !identity_matches(rule, q->who)) {
+        if (types == 0 || (rule->actions >> q->action & 1) == 0 ||
+            !domain_matches(rule, q->domain) || !identity_matches(rule, q->who)) {
             continue;
         }
         for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++) {

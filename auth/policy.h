@@ -40,13 +40,14 @@ void policy_unref(struct policy *p);
 /*
  * What is asked.
  *
- * With type -1: allowed where it is for at least one type: exact. With no domain: allowed where, for
- * one and the same type, an allow rule matches whatever its domains, and no deny rule with all
+ * With type -1: allowed where it is for at least one type: exact. With no domain: allowed where,
+ * for one and the same type, an allow rule matches whatever its domains, and no deny rule with all
  * domains does. That never says no where some domain is allowed, but may say yes where deny rules
  * leave none: it decides whether to go on and ask for each domain, and nothing else.
  *
- * A domain whose name is not known (name_cut, or none given yet) is matched by no name pattern of an
- * allow rule and by every name pattern of a deny rule. dom0 is matched in an allow rule by "dom0" alone.
+ * A domain whose name is not known (name_cut, or none given yet) is matched by no name pattern of
+ * an allow rule and by every name pattern of a deny rule. dom0 is matched in an allow rule by
+ * "dom0" alone.
  */
 struct policy_question {
     const struct identity *who;             /* NULL is denied */
@@ -55,8 +56,8 @@ struct policy_question {
     enum action action;
 };
 
-/* The answer, with the rule that decided (the first in the file of those that did): for the audit and
- * for the operator, never for the client. */
+/* The answer, with the rule that decided (the first in the file of those that did): for the audit
+ * and for the operator, never for the client. */
 struct policy_verdict {
     bool allowed;
     const char *rule;       /* its name; NULL where no rule matched. Lives as long as the policy. */

@@ -26,8 +26,8 @@ static int parse_value(cfg_t *section, cfg_opt_t *option, const char *text, void
     memcpy(value->text, text, len + 1);
     *(void **)result = value;
     /* libconfuse makes room for a value before it calls, and drops the old ones at each `=`: one is
-     * there when this is an assignment's first. It does not use `def.number` in options of this type,
-     * of which every section has its own: the assignments are counted there. */
+     * there when this is an assignment's first. It does not use `def.number` in options of this
+     * type, of which every section has its own: the assignments are counted there. */
     if (option->nvalues == 1 && ++option->def.number > 1) {
         settings_fault(section, "%s stands twice in this rule", option->name);
     }
@@ -59,8 +59,9 @@ static void read_name(struct policy_reading *r, const char *title, struct policy
         plain = plain && *c >= ' ' && *c <= '~';
     }
     if (!plain) {
-        policy_fault(r, rule->line, "rule \"%s\": expected a name of 1 to %d printable ASCII characters",
-                     title, POLICY_RULE_NAME_MAX_BYTES);
+        policy_fault(r, rule->line,
+                     "rule \"%s\": expected a name of 1 to %d printable ASCII characters", title,
+                     POLICY_RULE_NAME_MAX_BYTES);
     }
     rule->name = strdup(title);
     r->out_of_memory |= rule->name == NULL;
@@ -159,7 +160,8 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
         policy_fault(&reading, lines[POLICY_RULES_MAX], "more than %d rules", POLICY_RULES_MAX);
     } else if (rule_count == 0) {
         /* What is left of a file that was cut short looks like this, too. */
-        policy_fault(&reading, 0, "no rule; expected at least one (with effect = deny, to keep all out)");
+        policy_fault(&reading, 0,
+                     "no rule; expected at least one (with effect = deny, to keep all out)");
     } else if (rule_count != cfg_size(root, "rule")) {
         policy_fault(&reading, 0, "cannot be understood");  /* libconfuse and our scan disagree */
     }
@@ -169,7 +171,8 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
     return read_rules(&reading, root, lines, out, f);
 }
 
-int policy_file_load(const char *path, struct policy **out, struct buffer *faults, struct failure *f)
+int policy_file_load(const char *path, struct policy **out, struct buffer *faults,
+                     struct failure *f)
 {
     BUFFER_AUTO content;
     char none[] = "";

@@ -30,7 +30,8 @@ static const struct policy_value *value_at(const cfg_opt_t *list, size_t i)
 }
 
 /* Has one member at least, and no more than may be. */
-static bool check_count(struct policy_reading *r, const cfg_opt_t *list, const struct policy_rule *rule)
+static bool check_count(struct policy_reading *r, const cfg_opt_t *list,
+                        const struct policy_rule *rule)
 {
     if (list->nvalues == 0) {
         policy_fault(r, rule->line, "rule \"%s\" has no %s; expected a list with at least one",
@@ -71,7 +72,8 @@ static const char *identity_pattern_fault(const char *pattern)
 {
     static const char scheme[] = "spiffe://";
 
-    if (!has_prefix(pattern, "spiffe:") && !has_prefix(pattern, "dns:") && !has_prefix(pattern, "cn:")) {
+    if (!has_prefix(pattern, "spiffe:") && !has_prefix(pattern, "dns:") &&
+        !has_prefix(pattern, "cn:")) {
         return "expected all, or a pattern that begins with spiffe:, dns: or cn:";
     }
     if (strchr(pattern, ':')[1] == '\0') {
@@ -96,7 +98,8 @@ static const char *identity_pattern_fault(const char *pattern)
     return strlen(pattern) >= IDENTITY_TEXT_BYTES ? "longer than any identity" : NULL;
 }
 
-void policy_list_identities(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule)
+void policy_list_identities(struct policy_reading *r, const cfg_opt_t *list,
+                            struct policy_rule *rule)
 {
     rule->identities = room(r, list, rule, sizeof *rule->identities);
     for (size_t i = 0; rule->identities != NULL && i < list->nvalues; i++) {
@@ -143,7 +146,8 @@ static const char *parse_uuid(const char *text, bool allow, struct domain_patter
         return "expected uuid: and 8-4-4-4-12 hexadecimal digits";
     }
     /* Every domain that was given no UUID has this one, dom0 among them. */
-    return allow && memcmp(out->uuid, nil, sizeof nil) == 0 ? "the nil UUID names no one domain" : NULL;
+    return allow && memcmp(out->uuid, nil, sizeof nil) == 0 ? "the nil UUID names no one domain"
+                                                            : NULL;
 }
 
 void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule)
@@ -228,7 +232,8 @@ static uint32_t read_set(struct policy_reading *r, const struct set *set, const 
 
 void policy_list_types(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule)
 {
-    static const struct set types = { "type", resource_type_from_name, type_name, RESOURCE_TYPE_COUNT };
+    static const struct set types = { "type", resource_type_from_name, type_name,
+                                      RESOURCE_TYPE_COUNT };
 
     rule->types = read_set(r, &types, list, rule, POLICY_ALL_TYPES);
 }

@@ -31,7 +31,8 @@ void policy_fault(struct policy_reading *r, unsigned line, const char *format, .
     __attribute__((format(printf, 3, 4)));
 
 /* Each fills its part of `rule`, whose effect and line are known; faults are counted in `r`. */
-void policy_list_identities(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);
+void policy_list_identities(struct policy_reading *r, const cfg_opt_t *list,
+                            struct policy_rule *rule);
 void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);
 void policy_list_types(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);
 void policy_list_actions(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);

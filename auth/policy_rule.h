@@ -48,6 +48,7 @@ struct policy_rule {
 void policy_rule_done(struct policy_rule *rule);
 
 /* Takes the rules, from malloc(), in any case. */
-int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out, struct failure *f);
+int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out,
+               struct failure *f);
 
 #endif

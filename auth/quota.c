@@ -58,7 +58,8 @@ void quota_free(struct quota *q)
 static struct holder **find(struct quota *q, const struct identity *who)
 {
     size_t len = strnlen(who->text, sizeof who->text);
-    struct holder **place = &q->buckets[XXH3_64bits_withSeed(who->text, len, q->seed) & (BUCKETS - 1)];
+    struct holder **place =
+        &q->buckets[XXH3_64bits_withSeed(who->text, len, q->seed) & (BUCKETS - 1)];
 
     while (*place != NULL && strcmp((*place)->identity, who->text) != 0) {
         place = &(*place)->next;
@@ -87,7 +88,8 @@ static int take_first(struct quota *q, struct holder **place, const struct ident
     return 0;
 }
 
-static int take(struct quota *q, const struct identity *who, uint64_t arena_bytes, struct failure *f)
+static int take(struct quota *q, const struct identity *who, uint64_t arena_bytes,
+                struct failure *f)
 {
     struct holder **place = find(q, who);
     struct holder *h = *place;
@@ -96,15 +98,17 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
     int result;
 
     if (calls >= q->limits.calls_per_identity) {
-        result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u calls of yours are in flight (at most %u)",
-                             calls, q->limits.calls_per_identity);
+        result =
+            failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u calls of yours are in flight (at most %u)",
+                        calls, q->limits.calls_per_identity);
         return failure_next(f, result, "try again when one of them has ended");
     }
     if (arena_bytes > q->limits.arena_bytes_per_identity - held_bytes) {
-        result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                             "%llu bytes more than the %llu that your calls in flight hold (at most %llu)",
-                             (unsigned long long)arena_bytes, (unsigned long long)held_bytes,
-                             (unsigned long long)q->limits.arena_bytes_per_identity);
+        result = failure_set(
+            f, ERROR_RESOURCE_EXHAUSTED,
+            "%llu bytes more than the %llu that your calls in flight hold (at most %llu)",
+            (unsigned long long)arena_bytes, (unsigned long long)held_bytes,
+            (unsigned long long)q->limits.arena_bytes_per_identity);
         return failure_next(f, result, arena_bytes > q->limits.arena_bytes_per_identity
                                            ? "ask for fewer frames at a time"
                                            : "try again when one of your calls has ended");

@@ -24,9 +24,10 @@ struct quota_limits {
 int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f);
 void quota_free(struct quota *q);   /* everything must have been given back */
 
-/* Takes one call and `arena_bytes` (0 is fine), both or none; quota_give() gives both back, with the
- * same number. -ERROR_RESOURCE_EXHAUSTED names the limit. */
-int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes, struct failure *f);
+/* Takes one call and `arena_bytes` (0 is fine), both or none; quota_give() gives both back, with
+ * the same number. -ERROR_RESOURCE_EXHAUSTED names the limit. */
+int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes,
+               struct failure *f);
 void quota_give(struct quota *q, const struct identity *who, uint64_t arena_bytes);
 
 #endif

@@ -31,7 +31,8 @@ static int make_key(const char *path, struct failure *f)
     int result;
 
     if (RAND_priv_bytes(key, sizeof key) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_INTERNAL, "no random numbers for %s", path));
+        return certificate_cause(f,
+                                 failure_set(f, ERROR_INTERNAL, "no random numbers for %s", path));
     }
     result = guarded_file_create(path, GUARDED_SECRET, key, sizeof key, f);
     OPENSSL_cleanse(key, sizeof key);
@@ -90,7 +91,8 @@ int seal_load(const char *path, struct seal **out, struct failure *f)
         }
         if (s == NULL || s->keyed == NULL) {
             seal_free(s);
-            result = certificate_cause(f, failure_set(f, ERROR_INTERNAL, "cannot use the key of %s", path));
+            result = certificate_cause(
+                f, failure_set(f, ERROR_INTERNAL, "cannot use the key of %s", path));
         } else {
             *out = s;
         }
@@ -112,8 +114,8 @@ void seal_free(struct seal *s)
 /* --- tokens ----------------------------------------------------------------------------------- */
 
 /* Lengths come first, so that no two pairs of purpose and content are the same bytes. */
-static bool compute(const struct seal *s, const char *purpose, const uint8_t *content, size_t len_bytes,
-                    uint8_t mac[MAC_BYTES])
+static bool compute(const struct seal *s, const char *purpose, const uint8_t *content,
+                    size_t len_bytes, uint8_t mac[MAC_BYTES])
 {
     size_t purpose_len = strlen(purpose);
     size_t mac_len = 0;

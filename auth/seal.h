@@ -2,10 +2,11 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Tokens that only this gateway can make: page tokens now, cursors later. Content and its HMAC-SHA256
- * (over purpose, length and content) in URL-safe base64 without padding; exactly one token for one
- * content. The content is not secret, only unforgeable; it does not expire, and is not bound to a
- * caller: put both into the content where that matters. Immutable after loading; any thread.
+ * Tokens that only this gateway can make: page tokens now, cursors later. Content and its
+ * HMAC-SHA256 (over purpose, length and content) in URL-safe base64 without padding; exactly one
+ * token for one content. The content is not secret, only unforgeable; it does not expire, and is
+ * not bound to a caller: put both into the content where that matters. Immutable after loading; any
+ * thread.
  */
 #ifndef XENRES_AUTH_SEAL_H
 #define XENRES_AUTH_SEAL_H
@@ -32,8 +33,8 @@ void seal_free(struct seal *s);     /* wipes the key */
 /* Appends the token. `purpose`: a constant of the caller's. */
 int seal_make(const struct seal *s, const char *purpose, const void *content, size_t len_bytes,
               struct buffer *token, struct failure *f);
-/* -ERROR_INVALID_ARGUMENT where the token is none of ours, of another purpose, or its content longer
- * than `max_bytes`. */
+/* -ERROR_INVALID_ARGUMENT where the token is none of ours, of another purpose, or its content
+ * longer than `max_bytes`. */
 int seal_open(const struct seal *s, const char *purpose, const char *token, void *content,
               size_t max_bytes, size_t *len_bytes, struct failure *f);
 

@@ -91,6 +91,11 @@ static int number_header(const struct reading *r, const char *name, uint64_t max
 {
     const char *text = transport_header(r->handle, name);
 
+    if (text == NULL && strcmp(name, FRAMES_HEADER_FRAME_BYTES) == 0) {
+        *out = FRAMES_FRAME_BYTES;
+        return 0;
+    }
+
     return text != NULL && text_to_u64(text, max, out) ? 0 : bad_head(name, fault);
 }
 
@@ -100,6 +105,9 @@ static int string_header(const struct reading *r, const char *name, const char *
 {
     const char *text = transport_header(r->handle, name);
 
+    if (text == NULL && *out != NULL) {
+        return 0;       /* may be left out: the view has its default */
+    }
     if (text == NULL || !text_is_utf8(text, strlen(text))) {
         return bad_head(name, fault);
     }
@@ -156,7 +164,7 @@ static uint32_t consistency_of(const char *name)
 static int read_strings(const struct reading *r, struct fault *fault)
 {
     xenres_frames *f = r->frames;
-    const char *type = NULL, *consistency = NULL, *time = NULL, *tag = NULL;
+    const char *type = NULL, *consistency = "", *time = NULL, *tag = NULL;
     const struct { const char *name; const char **out; } strings[] = {
         {FRAMES_HEADER_UUID, &f->domain.uuid},
         {FRAMES_HEADER_NAME, &f->domain.name},
@@ -167,6 +175,7 @@ static int read_strings(const struct reading *r, struct fault *fault)
         {"ETag", &tag},
     };
 
+    f->domain.name = "";
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
         int result = string_header(r, strings[i].name, strings[i].out, fault);
 

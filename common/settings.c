@@ -64,7 +64,8 @@ static void report(cfg_t *cfg, const char *format, va_list ap)
     if (cfg != NULL && strstr(format, "no such option") != NULL) {
         vsnprintf(text, sizeof(text), format, ap);
         option_names(cfg, names, sizeof(names));
-        settings_fault_at(current->faults, current->path, line, "%s; expected one of: %s", text, names);
+        settings_fault_at(current->faults, current->path, line, "%s; expected one of: %s", text,
+                          names);
     } else {
         append_fault(current->faults, current->path, line, format, ap);
     }
@@ -79,7 +80,8 @@ void settings_fault(cfg_t *cfg, const char *format, ...)
     va_end(ap);
 }
 
-void settings_fault_at(struct buffer *faults, const char *path, unsigned line, const char *format, ...)
+void settings_fault_at(struct buffer *faults, const char *path, unsigned line, const char *format,
+                       ...)
 {
     va_list ap;
 
@@ -96,7 +98,8 @@ static int unreadable(struct failure *f, const char *path, int errnum)
     return failure_next(f, result, "check that the file is there and that this user may read it");
 }
 
-int settings_read_file(const char *path, size_t max_bytes, struct buffer *content, struct failure *f)
+int settings_read_file(const char *path, size_t max_bytes, struct buffer *content,
+                       struct failure *f)
 {
     SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;

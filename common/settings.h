@@ -17,28 +17,29 @@
 #include "common/error.h"
 
 /*
- * Parses the file at `path` into `cfg`, made by cfg_init() with the caller's schema. Faults of syntax
- * and those that validators report through settings_fault() are appended to `faults`, a line each:
- * `file:line: what`. -ERROR_INVALID_ARGUMENT when there was any; -ERROR_NOT_FOUND or
+ * Parses the file at `path` into `cfg`, made by cfg_init() with the caller's schema. Faults of
+ * syntax and those that validators report through settings_fault() are appended to `faults`, a line
+ * each: `file:line: what`. -ERROR_INVALID_ARGUMENT when there was any; -ERROR_NOT_FOUND or
  * -ERROR_PERMISSION_DENIED where the file cannot be read. libconfuse stops at the first fault of
  * syntax; validators that return 0 after settings_fault() let it go on.
  */
 int settings_parse(cfg_t *cfg, const char *path, size_t max_bytes, struct buffer *faults,
                    struct failure *f);
 
-/* The same for a text that was read already, NUL-ended behind its `len_bytes`; its comments are made
- * spaces. Any thread: one parses at a time. */
+/* The same for a text that was read already, NUL-ended behind its `len_bytes`; its comments are
+ * made spaces. Any thread: one parses at a time. */
 int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_bytes,
                         struct buffer *faults, struct failure *f);
 
 /* Within settings_parse(), from a validator: a fault in the line that libconfuse has reached. */
 void settings_fault(cfg_t *cfg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* After it: a fault that belongs to a line remembered by the caller, or (line 0) to the whole file. */
-void settings_fault_at(struct buffer *faults, const char *path, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+/* After it: a fault of a line that the caller remembered, or (line 0) of the whole file. */
+void settings_fault_at(struct buffer *faults, const char *path, unsigned line, const char *format,
+                       ...) __attribute__((format(printf, 4, 5)));
 
 /* The whole of a regular file of at most `max_bytes`, appended to `content`. */
-int settings_read_file(const char *path, size_t max_bytes, struct buffer *content, struct failure *f);
+int settings_read_file(const char *path, size_t max_bytes, struct buffer *content,
+                       struct failure *f);
 
 #endif

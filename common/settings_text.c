@@ -8,7 +8,9 @@
 #include "common/settings.h"
 #include "common/text.h"
 
-enum token { TOKEN_NONE, TOKEN_WORD, TOKEN_STRING, TOKEN_EQUALS, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_COMMA };
+enum token {
+    TOKEN_NONE, TOKEN_WORD, TOKEN_STRING, TOKEN_EQUALS, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_COMMA,
+};
 
 /* Walks a text as libconfuse's lexer would, and refuses whatever the two might read differently. */
 struct scan {
@@ -48,7 +50,7 @@ static bool scan_string(struct scan *s)
             return true;
         }
         if (c == '\n') {
-            break;      /* nearly always a quote forgotten: the next one would turn all inside out */
+            break; /* nearly always a quote forgotten: the next one would turn all inside out */
         }
         if (c == '\\') {
             if (peek(s, 1) != '"' && peek(s, 1) != '\\') {
@@ -178,7 +180,8 @@ static bool scan(struct scan *s)
         }
     }
     if (s->depth > 0) {
-        FAULT(s, s->line, "the file ends within what { opened in line %u; expected }", s->open_line);
+        FAULT(s, s->line, "the file ends within what { opened in line %u; expected }",
+              s->open_line);
         return false;
     }
     return true;

@@ -25,13 +25,14 @@ static void line(const char *label, const char *text)
 int report_error(const xenres_error *error)
 {
     line("xenres: ", error->message[0] != '\0' ? error->message : error_text((int)error->code));
-    if (error->call[0] != '\0' || error->errno_name[0] != '\0') {
+    if (error->call[0] != '\0') {
         char origin[96];
 
         (void)snprintf(origin, sizeof(origin), "%s%s%s", error->call,
-                       error->call[0] != '\0' && error->errno_name[0] != '\0' ? ": " : "",
-                       error->errno_name);
+                       error->errno_name[0] != '\0' ? ": " : "", error->errno_name);
         line("call: ", origin);
+    } else if (error->errno_name[0] != '\0') {
+        line("errno: ", error->errno_name);
     }
     if (error->cause[0] != '\0') {
         line("cause: ", error->cause);

@@ -63,7 +63,11 @@ static void print_float(struct buffer *out, double value, bool is_single)
         buffer_append_string(out, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
         return;
     }
-    for (int digits = is_single ? 6 : 15; digits <= 17; digits++) {
+    /* So many digits always come back as they are, but for subnormal numbers. */
+    bool is_normal = is_single ? isnormal((float)value) : isnormal(value);
+    int digits = !is_normal ? 1 : is_single ? 6 : 15;
+
+    for (; digits <= 17; digits++) {
         (void)snprintf(text, sizeof(text), "%.*g", digits, value);
         if (is_single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value) {
             break;

@@ -303,13 +303,11 @@ static void on_sent(void *arg)
     request_unref(arg);
 }
 
-/* How much the daemon will send behind the header. */
-static uint64_t body_that_follows(const struct request *r, const struct exchange_reply *reply)
+/* Does the daemon send a body behind the header? */
+static bool body_follows(const struct request *r, const struct exchange_reply *reply)
 {
-    bool has_none = strcmp(r->method, MHD_HTTP_METHOD_HEAD) == 0 ||
-                    reply->status == MHD_HTTP_NOT_MODIFIED || reply->status == MHD_HTTP_NO_CONTENT;
-
-    return has_none ? 0 : reply->body_len_bytes;
+    return reply->body_len_bytes > 0 && strcmp(r->method, MHD_HTTP_METHOD_HEAD) != 0 &&
+           reply->status != MHD_HTTP_NOT_MODIFIED && reply->status != MHD_HTTP_NO_CONTENT;
 }
 
 static enum MHD_Result send_reply(struct request *r)
@@ -335,7 +333,7 @@ static enum MHD_Result send_reply(struct request *r)
     }
     if (result == MHD_YES) {
         connection_enter(r->connection, CONNECTION_SENDING);
-        outflow_expect(&r->connection->outflow, body_that_follows(r, reply));
+        outflow_expect_header(&r->connection->outflow, body_follows(r, reply));
         result = MHD_queue_response(r->mhd, (unsigned)reply->status, response);
     }
     MHD_destroy_response(response);

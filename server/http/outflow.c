@@ -8,15 +8,11 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum {
-    RECORD_CONTENT_BYTES = 16384,       /* RFC 8446, 5.1 */
-    RECORD_OVERHEAD_BYTES = 5 + 1 + 16, /* header, type, AES-GCM's tag */
-    VECTOR_MAX = 16,                    /* pieces of a record that go at once */
-};
+enum { VECTOR_MAX = 16 };   /* pieces of a record that go at once */
 
 static bool hold(struct outflow *o, const giovec_t *pieces, int count, size_t len_bytes)
 {
-    if (!o->header_waits || len_bytes > sizeof(o->held)) {
+    if (!o->header_waits || len_bytes > sizeof(o->held) - o->held_bytes) {
         o->header_waits = false;
         return false;
     }
@@ -60,15 +56,8 @@ static ssize_t push(gnutls_transport_ptr_t arg, const giovec_t *pieces, int coun
     for (int i = 0; i < count && i < VECTOR_MAX; i++) {
         vector[message.msg_iovlen++] = (struct iovec){ pieces[i].iov_base, pieces[i].iov_len };
     }
-    sent = sendmsg(o->fd, &message,
-                   MSG_DONTWAIT | MSG_NOSIGNAL | (o->body_bytes > len_bytes ? MSG_MORE : 0));
-    if (sent > 0 && o->held_bytes > 0) {
-        sent = without_held(o, (size_t)sent);
-    }
-    if (sent > 0) {
-        o->body_bytes -= (uint64_t)sent < o->body_bytes ? (uint64_t)sent : o->body_bytes;
-    }
-    return sent;
+    sent = sendmsg(o->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 && o->held_bytes > 0 ? without_held(o, (size_t)sent) : sent;
 }
 
 void outflow_begin(struct outflow *o, int fd, gnutls_session_t session)
@@ -78,10 +67,7 @@ void outflow_begin(struct outflow *o, int fd, gnutls_session_t session)
     gnutls_transport_set_vec_push_function(session, push);
 }
 
-void outflow_expect(struct outflow *o, uint64_t body_len_bytes)
+void outflow_expect_header(struct outflow *o, bool with_body)
 {
-    uint64_t records = (body_len_bytes + RECORD_CONTENT_BYTES - 1) / RECORD_CONTENT_BYTES;
-
-    o->body_bytes = body_len_bytes + records * RECORD_OVERHEAD_BYTES;
-    o->header_waits = body_len_bytes > 0;
+    o->header_waits = with_body;
 }

@@ -3,11 +3,9 @@
 
 /*
  * How the TLS records of a reply leave: the header's record waits for the first of the body, so that
- * a short reply is one segment and one wake-up of its reader; and the kernel is told where more of
- * the body follows, so that it makes large segments. Costs no copy but the header's.
- *
- * On the connection's thread only. Whatever this gets wrong about lengths costs time, never bytes: the
- * kernel holds back at most a segment, for 200 ms.
+ * a short reply is one segment, one system call and one wake-up of its reader. The daemon writes the
+ * body right behind the header, and again when the socket has room; a header that no body follows
+ * must not be announced as one. On the connection's thread only.
  */
 #ifndef XENRES_HTTP_OUTFLOW_H
 #define XENRES_HTTP_OUTFLOW_H
@@ -21,14 +19,13 @@ enum { OUTFLOW_HEADER_MAX_BYTES = 2048 };   /* of a header's record; longer ones
 struct outflow {
     int fd;                     /* the connection's; not owned */
     bool header_waits;          /* the next record is a header, and a body follows it */
-    uint64_t body_bytes;        /* of the reply's records that are still to come */
     uint16_t held_bytes;
     uint8_t held[OUTFLOW_HEADER_MAX_BYTES];
 };
 
 /* Makes the session send through `o`, which lives as long as it. */
 void outflow_begin(struct outflow *o, int fd, gnutls_session_t session);
-/* A header comes next, and `body_len_bytes` behind it; 0: the header is all. */
-void outflow_expect(struct outflow *o, uint64_t body_len_bytes);
+/* What the session sends next is one header; does a body follow it? */
+void outflow_expect_header(struct outflow *o, bool with_body);
 
 #endif

@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Any bytes as a peer's chain: for each certificate its length in two bytes, big endian, and its DER.
- * Names are read from the first one also where the chain is not accepted, as no fuzzer can forge the
- * anchor's signature; the seeds were signed by it, and its key is gone.
+ * Any bytes as a peer's chain: for each certificate its length in two bytes, big endian, and its
+ * DER. Names are read from the first one also where the chain is not accepted, as no fuzzer can
+ * forge the anchor's signature; the seeds were signed by it, and its key is gone.
  */
 #include <stdbool.h>
 #include <stdlib.h>

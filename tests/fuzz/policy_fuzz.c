@@ -2,8 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Any text as a policy's file: it is refused with a fault, or loaded; and what was loaded keeps to the
- * promise of policy.h that the question without a domain never says no where a domain is allowed.
+ * Any text as a policy's file: it is refused with a fault, or loaded; and what was loaded keeps to
+ * the promise of policy.h that the question without a domain never says no where a domain is
+ * allowed.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -50,7 +51,9 @@ static void ask(const struct policy *policy, const struct identity *who)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct identity callers[] = {
-        { .text = "cn:alice" }, { .text = "dns:a.example.org" }, { .text = "spiffe:spiffe://example.org/a" },
+        { .text = "cn:alice" },
+        { .text = "dns:a.example.org" },
+        { .text = "spiffe:spiffe://example.org/a" },
     };
     BUFFER_AUTO faults;
     struct policy *policy = NULL;

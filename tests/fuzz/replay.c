@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Gives a fuzzer's committed inputs to it, once each: `NAME_fuzz [FOLDER…]`, or tests/fuzz/corpus/NAME
- * where none is named. Linked with one tests/fuzz/NAME_fuzz.c, so that every test run replays what
- * fuzzing has found. To look for more, the same file is linked with libFuzzer instead
- * (clang -fsanitize=fuzzer,address,undefined).
+ * Gives a fuzzer's committed inputs to it, once each: `NAME_fuzz [FOLDER…]`, or
+ * tests/fuzz/corpus/NAME where none is named. Linked with one tests/fuzz/NAME_fuzz.c, so that every
+ * test run replays what fuzzing has found. To look for more, the same file is linked with libFuzzer
+ * instead (clang -fsanitize=fuzzer,address,undefined).
  *
  * Prints TAP; fails where a folder has no input, as a test of nothing proves nothing.
  */

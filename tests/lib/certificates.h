@@ -124,7 +124,8 @@ static inline void certificates_subject(X509 *x509, const struct certificate_spe
 
         CERTIFICATES_MUST(names[i] == NULL ||
                           X509_NAME_add_entry_by_NID(subject, NID_commonName, V_ASN1_UTF8STRING,
-                                                     (const unsigned char *)names[i], len, -1, 0) == 1);
+                                                     (const unsigned char *)names[i], len, -1,
+                                                     0) == 1);
     }
 }
 
@@ -140,10 +141,12 @@ static inline struct certificate certificates_make(const struct certificate_spec
 
     CERTIFICATES_MUST(X509_set_version(made.x509, X509_VERSION_3) == 1);
     CERTIFICATES_MUST(ASN1_INTEGER_set(X509_get_serialNumber(made.x509), ++serial) == 1);
-    CERTIFICATES_MUST(ASN1_TIME_set(X509_getm_notBefore(made.x509),
-                                    CERTIFICATES_NOW_S + (dated ? spec->begin_s : -CERTIFICATES_YEAR_S)));
-    CERTIFICATES_MUST(ASN1_TIME_set(X509_getm_notAfter(made.x509),
-                                    CERTIFICATES_NOW_S + (dated ? spec->end_s : CERTIFICATES_YEAR_S)));
+    CERTIFICATES_MUST(
+        ASN1_TIME_set(X509_getm_notBefore(made.x509),
+                      CERTIFICATES_NOW_S + (dated ? spec->begin_s : -CERTIFICATES_YEAR_S)));
+    CERTIFICATES_MUST(
+        ASN1_TIME_set(X509_getm_notAfter(made.x509),
+                      CERTIFICATES_NOW_S + (dated ? spec->end_s : CERTIFICATES_YEAR_S)));
     certificates_subject(made.x509, spec);
     CERTIFICATES_MUST(X509_set_issuer_name(made.x509, X509_get_subject_name(signer->x509)) == 1);
     CERTIFICATES_MUST(X509_set_pubkey(made.x509, made.key) == 1);
@@ -187,7 +190,8 @@ static inline struct identity_der certificates_der(const struct certificate *c)
 }
 
 /* Anchors of these, which may not be authorities' at all: then NULL. */
-static inline struct trust *certificates_trust(const struct certificate *const *anchors, size_t count)
+static inline struct trust *certificates_trust(const struct certificate *const *anchors,
+                                               size_t count)
 {
     BIO *pem = BIO_new(BIO_s_mem());
     struct trust *trust = NULL;
@@ -201,6 +205,47 @@ static inline struct trust *certificates_trust(const struct certificate *const *
     (void)trust_parse("anchors", bytes, (size_t)len, &trust, NULL);
     BIO_free(pem);
     return trust;
+}
+
+/* What most tests begin with. */
+#define CERTIFICATES_ROOT \
+    { \
+        .common_name = "root", .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign" \
+    }
+#define CERTIFICATES_AUTHORITY(name) \
+    { \
+        .common_name = (name), .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign" \
+    }
+#define CERTIFICATES_CLIENT \
+    .common_name = "alice", .constraints = "CA:FALSE", .usage = "digitalSignature", \
+    .extended_usage = "clientAuth"
+
+/* Verifies these, the client's first, in this order. What trust_verify() promises whatever it finds
+ * is checked here. `who` may be NULL. */
+static inline enum identity_fault certificates_verify(const struct trust *trust,
+                                                      const struct certificate *const *chain,
+                                                      size_t count, struct identity *who)
+{
+    struct identity_der der[8] = { { NULL, 0 } };
+    struct identity scratch = { .text = "untouched" };
+    enum identity_fault fault = (enum identity_fault)99;
+    struct failure f = { 0 };
+    int result;
+
+    for (size_t i = 0; i < count; i++) {
+        der[i] = certificates_der(chain[i]);
+    }
+    result = trust_verify(trust, der, count, CERTIFICATES_NOW_S, &scratch, &fault, &f);
+    for (size_t i = 0; i < count; i++) {
+        OPENSSL_free((void *)(uintptr_t)der[i].bytes);
+    }
+    CERTIFICATES_MUST(result == (fault == IDENTITY_OK ? 0 : -ERROR_UNAUTHENTICATED));
+    CERTIFICATES_MUST(result == 0 || strcmp(scratch.text, "untouched") == 0);
+    CERTIFICATES_MUST((result == 0) == (f.message[0] == '\0'));
+    if (who != NULL) {
+        *who = scratch;
+    }
+    return fault;
 }
 
 #endif

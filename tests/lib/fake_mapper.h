@@ -100,8 +100,15 @@ static inline void fake_mapper_request(struct fake_mapper *m, union message *out
 static inline void fake_mapper_send(struct fake_mapper *m, union message *answer, uint16_t type,
                                     uint64_t serial)
 {
+    struct pollfd p = {.fd = m->peer.fd, .events = POLLOUT};
+    int result;
+
     message_init(answer, type, serial);
-    assert_int_equal(channel_send(&m->peer, answer, message_size(type), NULL, 0, NULL), 0);
+    do {
+        assert_int_equal(poll(&p, 1, FAKE_WAIT_MS), 1);
+        result = channel_send(&m->peer, answer, message_size(type), NULL, 0, NULL);
+    } while (result == -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(result, 0);
 }
 
 static inline void fake_mapper_make_arena(struct fake_mapper *m)

@@ -58,7 +58,8 @@ static void what_is_there_is_not_touched(void **state)
 
     (void)state;
     assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "old", 3, NULL), 0);
-    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "new", 3, NULL), -ERROR_ALREADY_EXISTS);
+    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "new", 3, NULL),
+                     -ERROR_ALREADY_EXISTS);
     assert_int_equal(symlink("nowhere", folder_path(&dir, "link")), 0);
     assert_int_equal(guarded_file_create(folder_path(&dir, "link"), GUARDED_PUBLIC, "x", 1, NULL),
                      -ERROR_ALREADY_EXISTS);
@@ -122,11 +123,13 @@ static void the_maximum_fits_and_one_byte_more_is_refused(void **state)
     char bytes[MAX_BYTES + 1] = { 0 };
 
     (void)state;
-    assert_int_equal(guarded_file_create(folder_path(&dir, "a"), GUARDED_PUBLIC, bytes, MAX_BYTES, NULL), 0);
-    assert_int_equal(guarded_file_create(folder_path(&dir, "b"), GUARDED_PUBLIC, bytes, MAX_BYTES + 1,
-                                         NULL), 0);
+    assert_int_equal(
+        guarded_file_create(folder_path(&dir, "a"), GUARDED_PUBLIC, bytes, MAX_BYTES, NULL), 0);
+    assert_int_equal(
+        guarded_file_create(folder_path(&dir, "b"), GUARDED_PUBLIC, bytes, MAX_BYTES + 1, NULL), 0);
     assert_int_equal(read_it(folder_path(&dir, "a"), GUARDED_PUBLIC, NULL), 0);
-    assert_int_equal(read_it(folder_path(&dir, "b"), GUARDED_PUBLIC, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(read_it(folder_path(&dir, "b"), GUARDED_PUBLIC, NULL),
+                     -ERROR_RESOURCE_EXHAUSTED);
 }
 
 static void what_is_no_file_is_refused_without_waiting(void **state)
@@ -135,7 +138,8 @@ static void what_is_no_file_is_refused_without_waiting(void **state)
 
     (void)state;
     assert_int_equal(mkfifo(folder_path(&dir, "fifo"), 0600), 0);
-    assert_int_equal(read_it(folder_path(&dir, "fifo"), GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(read_it(folder_path(&dir, "fifo"), GUARDED_PUBLIC, NULL),
+                     -ERROR_FAILED_PRECONDITION);
     assert_int_equal(read_it(dir.path, GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
     assert_int_equal(read_it(folder_path(&dir, "none"), GUARDED_PUBLIC, NULL), -ERROR_NOT_FOUND);
 }
@@ -145,8 +149,9 @@ static void a_failed_create_leaves_nothing(void **state)
     FOLDER_AUTO dir = folder_make();
 
     (void)state;
-    assert_int_equal(guarded_file_create(folder_path(&dir, "no/such"), GUARDED_PUBLIC, "x", 1, NULL),
-                     -ERROR_NOT_FOUND);
+    assert_int_equal(
+        guarded_file_create(folder_path(&dir, "no/such"), GUARDED_PUBLIC, "x", 1, NULL),
+        -ERROR_NOT_FOUND);
     assert_int_equal(folder_entries(&dir, 0), 0);
 }
 

@@ -28,15 +28,16 @@ static const char *name_of(const struct certificate_spec *spec)
 static void one_uri_comes_before_all(void **state)
 {
     (void)state;
-    assert_string_equal(NAME_OF(.common_name = "a", .names = "URI:spiffe://example.org/a,DNS:b,DNS:c"),
-                        "spiffe:spiffe://example.org/a");
+    assert_string_equal(
+        NAME_OF(.common_name = "a", .names = "URI:spiffe://example.org/a,DNS:b,DNS:c"),
+        "spiffe:spiffe://example.org/a");
 }
 
 static void two_uris_are_refused(void **state)
 {
     (void)state;
-    assert_string_equal(NAME_OF(.common_name = "a", .names = "URI:spiffe://e.org/a,URI:spiffe://e.org/b"),
-                        "");
+    assert_string_equal(
+        NAME_OF(.common_name = "a", .names = "URI:spiffe://e.org/a,URI:spiffe://e.org/b"), "");
 }
 
 static void one_dns_name_is_next_in_lower_case(void **state)
@@ -56,7 +57,8 @@ static void one_common_name_is_last(void **state)
 {
     (void)state;
     assert_string_equal(NAME_OF(.common_name = "Alice"), "cn:Alice");
-    assert_string_equal(NAME_OF(.common_name = "alice", .names = "IP:10.0.0.1,email:a@b.c"), "cn:alice");
+    assert_string_equal(NAME_OF(.common_name = "alice", .names = "IP:10.0.0.1,email:a@b.c"),
+                        "cn:alice");
 }
 
 static void two_common_names_or_none_are_refused(void **state)
@@ -66,7 +68,7 @@ static void two_common_names_or_none_are_refused(void **state)
     assert_string_equal(NAME_OF(.common_name = NULL), "");
 }
 
-/* What ends at the NUL for one reader goes on for another: the authority may have meant the whole. */
+/* What ends at the NUL for one reader goes on for another, such as the authority. */
 static void a_nul_is_refused(void **state)
 {
     (void)state;
@@ -87,18 +89,34 @@ static void only_printable_ascii_is_taken(void **state)
 static void spiffe_ids_are_checked(void **state)
 {
     static const char *const bad[] = {
-        "spiffe://example.org", "spiffe://example.org/", "spiffe:///a", "spiffe://Example.org/a",
-        "SPIFFE://example.org/a", "https://example.org/a", "spiffe://example.org/a/", "spiffe://e.org//a",
-        "spiffe://example.org/./a", "spiffe://example.org/..", "spiffe://example.org/a?b",
-        "spiffe://example.org/a#b", "spiffe://example.org/a%2fb", "spiffe://u@example.org/a",
-        "spiffe://example.org:443/a", "spiffe:/example.org/a", "", "spiffe://", "spiffe://example.org/a b",
+        "spiffe://example.org",
+        "spiffe://example.org/",
+        "spiffe:///a",
+        "spiffe://Example.org/a",
+        "SPIFFE://example.org/a",
+        "https://example.org/a",
+        "spiffe://example.org/a/",
+        "spiffe://e.org//a",
+        "spiffe://example.org/./a",
+        "spiffe://example.org/..",
+        "spiffe://example.org/a?b",
+        "spiffe://example.org/a#b",
+        "spiffe://example.org/a%2fb",
+        "spiffe://u@example.org/a",
+        "spiffe://example.org:443/a",
+        "spiffe:/example.org/a",
+        "",
+        "spiffe://",
+        "spiffe://example.org/a b",
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_string_equal(NAME_OF(.common_name = "a", .uri = bad[i], .uri_len = strlen(bad[i])), "");
+        assert_string_equal(NAME_OF(.common_name = "a", .uri = bad[i], .uri_len = strlen(bad[i])),
+                            "");
     }
-    assert_string_equal(NAME_OF_URI("spiffe://a.b_c-9/x/Y.z_/..."), "spiffe:spiffe://a.b_c-9/x/Y.z_/...");
+    assert_string_equal(NAME_OF_URI("spiffe://a.b_c-9/x/Y.z_/..."),
+                        "spiffe:spiffe://a.b_c-9/x/Y.z_/...");
 }
 
 static void lengths_have_maxima(void **state)
@@ -128,7 +146,8 @@ static void dns_names_are_checked(void **state)
     assert_string_equal(NAME_OF(.names = "DNS:a."), "");
     assert_string_equal(NAME_OF(.names = "DNS:a/b"), "");
     assert_string_equal(
-        NAME_OF(.names = "DNS:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), "");
+        NAME_OF(.names = "DNS:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        "");
     assert_string_equal(NAME_OF(.names = "DNS:_x.a-1"), "dns:_x.a-1");
 }
 

@@ -30,7 +30,8 @@ static X509 *read_certificate(const struct folder *dir, const char *name)
 }
 
 /* The identity that the gateway would see, by the CA in the same folder; "" where it sees none. */
-static const char *identity_of(const struct folder *dir, const char *name, enum identity_fault *fault)
+static const char *identity_of(const struct folder *dir, const char *name,
+                               enum identity_fault *fault)
 {
     static struct identity who;
     X509_AUTO *certificate = read_certificate(dir, name);
@@ -41,7 +42,8 @@ static const char *identity_of(const struct folder *dir, const char *name, enum 
     int result;
 
     assert_int_equal(trust_load(folder_path(dir, "ca.crt"), &trust, NULL), 0);
-    result = trust_verify(trust, &chain, 1, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), &who, fault, NULL);
+    result = trust_verify(trust, &chain, 1, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), &who,
+                          fault, NULL);
     OPENSSL_free(der);
     trust_unref(trust);
     return result == 0 ? who.text : "";
@@ -60,7 +62,8 @@ static void a_client_is_let_in(void **state)
     assert_int_equal(pki_issue(dir.path, "ca", "alice", &by_name, NULL), 0);
     assert_int_equal(pki_issue(dir.path, "ca", "agent", &by_uri, NULL), 0);
     assert_string_equal(identity_of(&dir, "alice.crt", &fault), "cn:alice");
-    assert_string_equal(identity_of(&dir, "agent.crt", &fault), "spiffe:spiffe://example.org/agent");
+    assert_string_equal(identity_of(&dir, "agent.crt", &fault),
+                        "spiffe:spiffe://example.org/agent");
 }
 
 static void an_expired_client_and_a_server_are_not(void **state)
@@ -192,7 +195,8 @@ static void what_cannot_be_is_refused_and_leaves_nothing(void **state)
     const struct pki_subject bad[] = {
         { .common_name = "a", .valid_days = 0 },
         { .common_name = "a", .valid_days = PKI_VALID_DAYS_MAX + 1 },
-        { .common_name = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", .valid_days = 1 },
+        { .common_name = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          .valid_days = 1 },
         { .common_name = "a", .addresses = no_address, .valid_days = 1 },
         { .common_name = "a", .uris = empty, .valid_days = 1 },
     };

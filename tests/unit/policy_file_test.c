@@ -68,8 +68,8 @@ static void assert_fault(const char *text, const char *begins)
                      buffer_string(&faults) + faults.len_bytes - 1);
 }
 
-static bool allows(const char *text, const char *who, const struct domain_identity *domain, int type,
-                   enum action action)
+static bool allows(const char *text, const char *who, const struct domain_identity *domain,
+                   int type, enum action action)
 {
     BUFFER_AUTO faults;
     struct policy *policy = load(text, &faults);
@@ -86,8 +86,11 @@ static bool allows(const char *text, const char *who, const struct domain_identi
     return allowed;
 }
 
-static const struct domain_identity web = { .domid = 5, .name = "web-1",
-    .uuid = { 0x6f, 0x1c, 0x3b, 0x0e, 0x8f, 0x1d, 0x4b, 0x52, 0x9d, 0x4e, 0x2f, 0x6a, 0x1c, 0x0b, 0x7e, 0x55 } };
+static const struct domain_identity web = { .domid = 5,
+                                            .name = "web-1",
+                                            .uuid = { 0x6f, 0x1c, 0x3b, 0x0e, 0x8f, 0x1d, 0x4b,
+                                                      0x52, 0x9d, 0x4e, 0x2f, 0x6a, 0x1c, 0x0b,
+                                                      0x7e, 0x55 } };
 static const struct domain_identity dom0 = { .domid = 0, .name = "Domain-0" };
 
 static void a_rule_is_read_as_it_stands(void **state)
@@ -107,8 +110,8 @@ static void a_rule_is_read_as_it_stands(void **state)
 
 static void all_in_an_allow_rule_leaves_out_what_has_to_be_named(void **state)
 {
-    static const char named[] = RULE("n", EFFECT, IDENTITIES, "domains = { \"all\", \"dom0\" }", TYPES,
-                                     "actions = { \"all\", \"trace.control\", \"admin\" }");
+    static const char named[] = RULE("n", EFFECT, IDENTITIES, "domains = { \"all\", \"dom0\" }",
+                                     TYPES, "actions = { \"all\", \"trace.control\", \"admin\" }");
 
     (void)state;
     assert_true(allows(GOOD, "cn:alice", &web, -1, ACTION_TRACE_READ));
@@ -137,9 +140,10 @@ static void comments_do_not_move_the_lines(void **state)
 {
     (void)state;
     assert_good("# one\n// two\n/* three\n four */\n" GOOD);
-    assert_fault("# one\n// two\n/* three\n four */\n\nrule \"a\" {\n bogus = 1\n}\n",
-                 "p.conf:7: no such option 'bogus'; expected one of: effect, identities, domains, types, "
-                 "actions");
+    assert_fault(
+        "# one\n// two\n/* three\n four */\n\nrule \"a\" {\n bogus = 1\n}\n",
+        "p.conf:7: no such option 'bogus'; expected one of: effect, identities, domains, types, "
+        "actions");
 }
 
 static void every_fault_of_a_file_that_parses_is_said(void **state)
@@ -159,30 +163,33 @@ static void every_fault_of_a_file_that_parses_is_said(void **state)
         "    effect = deny\n"
         "}\n",
         "p.conf:11: effect stands twice in this rule\n");
-    assert_faults(
-        "rule \"one\" {\n"
-        "    effect = permit\n"
-        "    identities = { \"alice\",\n"
-        "                   \"dns:Host\" }\n"
-        "    domains = { \"web-1\", \"uuid:12\" }\n"
-        "    types = { \"grant\" }\n"
-        "    actions = { \"read\" }\n"
-        "}\n"
-        "rule \"two\" {\n"
-        "}\n",
-        "p.conf:2: effect \"permit\": expected allow or deny\n"
-        "p.conf:3: identity \"alice\": expected all, or a pattern that begins with spiffe:, dns: or cn:\n"
-        "p.conf:4: identity \"dns:Host\": names of hosts are compared in lower case: write them so\n"
-        "p.conf:5: domain \"web-1\": expected all, dom0, name:PATTERN or uuid:UUID\n"
-        "p.conf:5: domain \"uuid:12\": expected uuid: and 8-4-4-4-12 hexadecimal digits\n"
-        "p.conf:6: type \"grant\": expected one of all, ioreq_server, grant_table, vmtrace_buf, vcpu_stats\n"
-        "p.conf:7: action \"read\": expected one of all, list, snapshot, watch, decode, trace.read, "
-        "trace.control, admin\n"
-        "p.conf:9: rule \"two\" has no effect; expected effect = allow or deny\n"
-        "p.conf:9: rule \"two\" has no identities; expected a list with at least one\n"
-        "p.conf:9: rule \"two\" has no domains; expected a list with at least one\n"
-        "p.conf:9: rule \"two\" has no types; expected a list with at least one\n"
-        "p.conf:9: rule \"two\" has no actions; expected a list with at least one\n");
+    assert_faults("rule \"one\" {\n"
+                  "    effect = permit\n"
+                  "    identities = { \"alice\",\n"
+                  "                   \"dns:Host\" }\n"
+                  "    domains = { \"web-1\", \"uuid:12\" }\n"
+                  "    types = { \"grant\" }\n"
+                  "    actions = { \"read\" }\n"
+                  "}\n"
+                  "rule \"two\" {\n"
+                  "}\n",
+                  "p.conf:2: effect \"permit\": expected allow or deny\n"
+                  "p.conf:3: identity \"alice\": expected all, or a pattern that begins with "
+                  "spiffe:, dns: or cn:\n"
+                  "p.conf:4: identity \"dns:Host\": names of hosts are compared in lower case: "
+                  "write them so\n"
+                  "p.conf:5: domain \"web-1\": expected all, dom0, name:PATTERN or uuid:UUID\n"
+                  "p.conf:5: domain \"uuid:12\": expected uuid: and 8-4-4-4-12 hexadecimal digits\n"
+                  "p.conf:6: type \"grant\": expected one of all, ioreq_server, grant_table, "
+                  "vmtrace_buf, vcpu_stats\n"
+                  "p.conf:7: action \"read\": expected one of all, list, snapshot, watch, decode, "
+                  "trace.read, "
+                  "trace.control, admin\n"
+                  "p.conf:9: rule \"two\" has no effect; expected effect = allow or deny\n"
+                  "p.conf:9: rule \"two\" has no identities; expected a list with at least one\n"
+                  "p.conf:9: rule \"two\" has no domains; expected a list with at least one\n"
+                  "p.conf:9: rule \"two\" has no types; expected a list with at least one\n"
+                  "p.conf:9: rule \"two\" has no actions; expected a list with at least one\n");
 }
 
 static void identities_that_nobody_has_are_faults(void **state)
@@ -197,8 +204,8 @@ static void identities_that_nobody_has_are_faults(void **state)
     IDENTITY_FAULT("cn:a b");
     IDENTITY_FAULT("spiffe:example.org/a");
     IDENTITY_FAULT("spiffe:SPIFFE://example.org/a");
-    assert_good(RULE("r", EFFECT, "identities = { \"spiffe:*\", \"spiffe:spi*\", \"cn:?\" }", DOMAINS,
-                     TYPES, ACTIONS));
+    assert_good(RULE("r", EFFECT, "identities = { \"spiffe:*\", \"spiffe:spi*\", \"cn:?\" }",
+                     DOMAINS, TYPES, ACTIONS));
 }
 
 static void domains_that_mean_nothing_are_faults(void **state)
@@ -214,7 +221,8 @@ static void domains_that_mean_nothing_are_faults(void **state)
     DOMAIN_FAULT("uuid:");
     DOMAIN_FAULT("uuid:00000000-0000-0000-0000-000000000000");
     assert_good(RULE("r", "effect = deny", IDENTITIES,
-                     "domains = { \"uuid:00000000-0000-0000-0000-000000000000\" }", TYPES, ACTIONS));
+                     "domains = { \"uuid:00000000-0000-0000-0000-000000000000\" }", TYPES,
+                     ACTIONS));
 }
 
 static void an_option_that_stands_twice_is_a_fault(void **state)
@@ -224,7 +232,8 @@ static void an_option_that_stands_twice_is_a_fault(void **state)
                  "p.conf:4: domains stands twice");
     assert_fault(RULE("r", EFFECT, IDENTITIES, DOMAINS " domains = { }", TYPES, ACTIONS),
                  "p.conf:1: rule \"r\" has no domains");
-    assert_good(RULE("r", EFFECT, IDENTITIES " identities += { \"cn:bob\" }", DOMAINS, TYPES, ACTIONS));
+    assert_good(
+        RULE("r", EFFECT, IDENTITIES " identities += { \"cn:bob\" }", DOMAINS, TYPES, ACTIONS));
 }
 
 static void a_rules_name_is_its_own(void **state)
@@ -243,7 +252,8 @@ static void syntax_is_a_fault_with_its_line(void **state)
     assert_fault("\nfoo = 1\n", "p.conf:2: no such option 'foo'; expected one of: rule");
     assert_fault("rule \"r\" {\n effect = \"${HOME}\"\n}\n", "p.conf:2: ${ is not allowed");
     assert_fault("rule \"r\" {\n effect = allow\n", "p.conf:3: the file ends within");
-    assert_fault("\"rule|effect\" = allow\n", "p.conf:1: names of options are written without quotes");
+    assert_fault("\"rule|effect\" = allow\n",
+                 "p.conf:1: names of options are written without quotes");
 }
 
 static void a_file_without_a_rule_is_a_fault(void **state)
@@ -273,9 +283,11 @@ static char *many(const char *before, const char *piece, const char *rest, size_
 static void rules_and_patterns_have_maxima(void **state)
 {
     static const char begin[] = "rule \"r";
-    static const char rest[] = "\" {\n" EFFECT "\n" IDENTITIES "\n" DOMAINS "\n" TYPES "\n" ACTIONS "\n}\n";
-    static const char before[] = "rule \"r\" { effect = allow domains = all types = all actions = all\n"
-                                 "identities = {";
+    static const char rest[] =
+        "\" {\n" EFFECT "\n" IDENTITIES "\n" DOMAINS "\n" TYPES "\n" ACTIONS "\n}\n";
+    static const char before[] =
+        "rule \"r\" { effect = allow domains = all types = all actions = all\n"
+        "identities = {";
     char *texts[] = {
         many("", begin, rest, POLICY_RULES_MAX),
         many("", begin, rest, POLICY_RULES_MAX + 1),
@@ -301,8 +313,9 @@ static void long_names_have_maxima(void **state)
     for (size_t len = 255; len <= 256; len++) {
         memset(name, 'n', len);
         name[len] = '\0';
-        (void)snprintf(text, sizeof text, RULE("r", EFFECT, IDENTITIES, "domains = { \"name:%s\" }", TYPES,
-                                               ACTIONS), name);
+        (void)snprintf(text, sizeof text,
+                       RULE("r", EFFECT, IDENTITIES, "domains = { \"name:%s\" }", TYPES, ACTIONS),
+                       name);
         if (len == 255) {
             assert_good(text);
         } else {
@@ -312,7 +325,8 @@ static void long_names_have_maxima(void **state)
     for (size_t len = POLICY_RULE_NAME_MAX_BYTES; len <= POLICY_RULE_NAME_MAX_BYTES + 1; len++) {
         memset(name, 'n', len);
         name[len] = '\0';
-        (void)snprintf(text, sizeof text, RULE("%s", EFFECT, IDENTITIES, DOMAINS, TYPES, ACTIONS), name);
+        (void)snprintf(text, sizeof text, RULE("%s", EFFECT, IDENTITIES, DOMAINS, TYPES, ACTIONS),
+                       name);
         if (len == POLICY_RULE_NAME_MAX_BYTES) {
             assert_good(text);
         } else {

@@ -68,11 +68,13 @@ static const struct domain_identity web = { .domid = 1, .name = "web-1", .uuid =
 #define ALL_ACTIONS POLICY_ALL_ACTIONS
 
 static struct policy_verdict decide(const struct small_rule *small, size_t count,
-                                    const struct identity *who, const struct domain_identity *domain,
-                                    int type)
+                                    const struct identity *who,
+                                    const struct domain_identity *domain, int type)
 {
     struct policy *policy = policy_of(small, count);
-    struct policy_question q = { .who = who, .domain = domain, .type = type, .action = ACTION_SNAPSHOT };
+    struct policy_question q = {
+        .who = who, .domain = domain, .type = type, .action = ACTION_SNAPSHOT
+    };
     struct policy_verdict v = policy_decide(policy, &q);
 
     if (v.rule != NULL) {       /* it lives no longer than the policy */
@@ -84,7 +86,8 @@ static struct policy_verdict decide(const struct small_rule *small, size_t count
     return v;
 }
 
-static bool allows(const struct small_rule *small, size_t count, const struct domain_identity *domain)
+static bool allows(const struct small_rule *small, size_t count,
+                   const struct domain_identity *domain)
 {
     return decide(small, count, &alice, domain, RESOURCE_GRANT_TABLE).allowed;
 }
@@ -122,7 +125,9 @@ static void a_rule_allows_what_it_says_and_no_more(void **state)
 
 static void deny_wins_in_any_order(void **state)
 {
-    const struct small_rule allow = { true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS };
+    const struct small_rule allow = {
+        true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS
+    };
     const struct small_rule deny = { false, "cn:alice", DOMAIN_PATTERN_UUID, NULL, 7,
                                      1 << RESOURCE_GRANT_TABLE, 1 << ACTION_SNAPSHOT };
     const struct small_rule first[] = { deny, allow }, last[] = { allow, deny };
@@ -170,7 +175,9 @@ static void dom0_is_denied_by_whatever_fits(void **state)
 
 static void a_name_that_is_not_known_is_allowed_by_no_name_pattern(void **state)
 {
-    const struct small_rule rule = { true, "*", DOMAIN_PATTERN_NAME, "*", 0, ALL_TYPES, ALL_ACTIONS };
+    const struct small_rule rule = {
+        true, "*", DOMAIN_PATTERN_NAME, "*", 0, ALL_TYPES, ALL_ACTIONS
+    };
 
     (void)state;
     assert_true(allows(&rule, 1, &web));
@@ -279,7 +286,8 @@ static bool oracle_matches(const struct small_rule *r, const struct domain_ident
     if (r->allow) {
         return (r->kind == DOMAIN_PATTERN_DOM0 && d->domid == 0) ||
                (r->kind == DOMAIN_PATTERN_ALL && d->domid != 0) ||
-               (r->kind == DOMAIN_PATTERN_NAME && d->domid != 0 && !unknown && text_glob(r->name, d->name)) ||
+               (r->kind == DOMAIN_PATTERN_NAME && d->domid != 0 && !unknown &&
+                text_glob(r->name, d->name)) ||
                (r->kind == DOMAIN_PATTERN_UUID && d->domid != 0 && r->uuid == d->uuid[0]);
     }
     return r->kind == DOMAIN_PATTERN_ALL || (r->kind == DOMAIN_PATTERN_DOM0 && d->domid == 0) ||
@@ -287,7 +295,8 @@ static bool oracle_matches(const struct small_rule *r, const struct domain_ident
            (r->kind == DOMAIN_PATTERN_UUID && r->uuid == d->uuid[0]);
 }
 
-static bool oracle(const struct small_rule *rules, size_t count, const struct policy_question *q, int type)
+static bool oracle(const struct small_rule *rules, size_t count, const struct policy_question *q,
+                   int type)
 {
     bool allowed = false, denied = false;
 
@@ -375,7 +384,8 @@ static void it_decides_as_the_oracle_does_in_200000_cases(void **state)
         for (int c = 0; c < CASES; c++) {
             check_case(policy, rules, count);
         }
-        allowed += policy_decide(policy, &(struct policy_question){ &alice, &web, -1, ACTION_LIST }).allowed;
+        allowed += policy_decide(policy, &(struct policy_question){ &alice, &web, -1, ACTION_LIST })
+                       .allowed;
         policy_unref(policy);
     }
     assert_in_range(allowed, POLICIES / 20, POLICIES - POLICIES / 20);  /* the worlds have both */

@@ -55,7 +55,8 @@ static void a_token_opens_to_its_content(void **state)
     size_t len = 0;
 
     (void)state;
-    assert_int_equal(seal_open(s, "page", token_of(s, "page", "a\0b", 3), content, 3, &len, NULL), 0);
+    assert_int_equal(seal_open(s, "page", token_of(s, "page", "a\0b", 3), content, 3, &len, NULL),
+                     0);
     assert_int_equal(len, 3);
     assert_memory_equal(content, "a\0b", 3);
     assert_int_equal(seal_open(s, "page", token_of(s, "page", NULL, 0), NULL, 0, &len, NULL), 0);
@@ -66,7 +67,8 @@ static void a_token_can_stand_in_a_url(void **state)
 {
     FOLDER_AUTO dir = folder_make();
     SEAL_AUTO *s = load(folder_path(&dir, "key"));
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
     (void)state;
     for (uint8_t i = 0; i < 100; i++) {
@@ -157,7 +159,8 @@ static void content_has_a_maximum(void **state)
     (void)state;
     assert_int_equal(open_it(s, "page", token_of(s, "page", content, SEAL_CONTENT_MAX_BYTES)), 0);
     buffer_init(&token, SEAL_TOKEN_MAX_BYTES);
-    assert_int_equal(seal_make(s, "page", content, sizeof content, &token, NULL), -ERROR_INVALID_ARGUMENT);
+    assert_int_equal(seal_make(s, "page", content, sizeof content, &token, NULL),
+                     -ERROR_INVALID_ARGUMENT);
     assert_int_equal(seal_open(s, "page", token_of(s, "page", "ab", 2), content, 1, &len, NULL),
                      -ERROR_INVALID_ARGUMENT);
 }
@@ -222,7 +225,8 @@ static void *seal_often(void *arg)
 
         buffer_init(&token, SEAL_TOKEN_MAX_BYTES);
         if (seal_make(s, "page", &i, sizeof i, &token, NULL) != 0 ||
-            seal_open(s, "page", buffer_string(&token), &back, sizeof back, &len, NULL) != 0 || back != i) {
+            seal_open(s, "page", buffer_string(&token), &back, sizeof back, &len, NULL) != 0 ||
+            back != i) {
             return arg;
         }
     }

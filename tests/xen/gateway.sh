@@ -136,8 +136,20 @@ services_stop() {
   done
 }
 
+# The contract suite finds guests of every kind here. It starts a mapper of its own.
+mapper_keeps_its_contract() {
+  local status=0
+  [ -x "$BUILD/tests/contract/mapper_test" ] || skip "build/tests/contract/mapper_test is not built"
+  DOM0_LIMIT=120 dom0 env MAPPER=/usr/local/sbin/xenresd-mapper CMOCKA_MESSAGE_OUTPUT=TAP mapper_test \
+    >"$work/contract.log" 2>&1 || status=$?
+  cat "$work/contract.log"
+  same "$status" 0 status
+  ! grep '# SKIP' "$work/contract.log"
+}
+
 suite_start xenresd-gateway
 suite_tool provoke
+[ ! -x "$BUILD/tests/contract/mapper_test" ] || suite_stage usr/local/bin "$BUILD/tests/contract/mapper_test"
 deploy_stage
 said=$work
 suite_boot
@@ -192,6 +204,7 @@ check "odd questions: the states for them" odd_begin
 odd_cases
 check "odd questions changed no guest" odd_end
 
+check "the mapper keeps the contract that the simulator's keeps" mapper_keeps_its_contract
 check "kill -9 of the mapper: unavailable, then back, as root that drops it" killed_mapper_comes_back
 check "mapper started as root: nothing of root is left" mapper_dropped_root
 check "frames equal those mapped in dom0: after the restart" grant_table_equal tiny

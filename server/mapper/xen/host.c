@@ -169,8 +169,8 @@ static void check_identity(const struct backend *b, struct message_host_answer *
     if (b->identity.uuid_source[0] != '\0') {
         add_check(out, "host_uuid", true, "from %s", b->identity.uuid_source);
     } else {
-        add_check(out, "host_uuid", false, "neither the firmware nor /etc/machine-id has one: run"
-                  " systemd-machine-id-setup, and restart the mapper");
+        add_check(out, "host_uuid", true, "not from the firmware: it has none, or the mapper was"
+                  " not started by root; made of the machine id instead");
     }
 }
 

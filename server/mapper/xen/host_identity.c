@@ -8,13 +8,11 @@
 #include <unistd.h>
 
 #include "common/scope.h"
-#include "server/mapper/xen/sha256.h"
 
 enum { LINE_ROOM_BYTES = 64 };  /* a UUID, its end of line, and room to see what is longer */
 
 const struct host_identity_files host_identity_of_linux = {
     .product_uuid = "/sys/class/dmi/id/product_uuid",
-    .machine_id = "/etc/machine-id",
     .boot_id = "/proc/sys/kernel/random/boot_id",
 };
 
@@ -64,26 +62,6 @@ static bool uuid_of_firmware(const char *path, uint8_t uuid[UUID_BYTES])
     return read_line(path, line) && text_to_uuid(line, uuid) && !is_placeholder(uuid);
 }
 
-static bool uuid_of_machine_id(const char *path, uint8_t uuid[UUID_BYTES])
-{
-    static const uint8_t nothing[UUID_BYTES];
-    uint8_t application[UUID_BYTES];
-    uint8_t machine[UUID_BYTES];
-    uint8_t digest[SHA256_BYTES];
-    char line[LINE_ROOM_BYTES];
-
-    if (!read_line(path, line) || !text_to_hex(line, machine, sizeof(machine)) ||
-        memcmp(machine, nothing, sizeof(machine)) == 0 ||
-        !text_to_uuid(HOST_IDENTITY_APPLICATION, application)) {
-        return false;
-    }
-    sha256_hmac(machine, sizeof(machine), application, sizeof(application), digest);
-    memcpy(uuid, digest, UUID_BYTES);
-    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);       /* version 4 of RFC 9562 … */
-    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);       /* … in its variant */
-    return true;
-}
-
 void host_identity_read(struct host_identity *out, const struct host_identity_files *files)
 {
     uint8_t uuid[UUID_BYTES];
@@ -93,9 +71,6 @@ void host_identity_read(struct host_identity *out, const struct host_identity_fi
     if (uuid_of_firmware(files->product_uuid, uuid)) {
         memcpy(out->uuid, uuid, UUID_BYTES);
         memcpy(out->uuid_source, "dmi", sizeof("dmi"));
-    } else if (uuid_of_machine_id(files->machine_id, uuid)) {
-        memcpy(out->uuid, uuid, UUID_BYTES);
-        memcpy(out->uuid_source, "machine-id", sizeof("machine-id"));
     }
     if (read_line(files->boot_id, line) && text_to_uuid(line, uuid)) {
         text_from_uuid(uuid, out->boot_id);
