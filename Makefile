@@ -9,6 +9,7 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 CC ?= cc
+OBJCOPY ?= objcopy
 comma := ,
 BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
 MAKEFLAGS += --no-builtin-rules
@@ -144,8 +145,11 @@ $(BUILD)/libxenres.so.1: $(libxenres_objs) client/libxenres.map
 	    -Wl,--version-script=client/libxenres.map -Wl,-z,defs -o $@ $(libxenres_objs) $(client_libs)
 $(BUILD)/libxenres.so: $(BUILD)/libxenres.so.1
 	@ln -sf $(<F) $@
+# One object, in which only the interface is global: what is in common/ has names that programs use.
 $(BUILD)/libxenres.a: $(libxenres_objs)
-	$(call quiet,AR)rm -f $@ && $(AR) qcs $@ $^
+	$(call quiet,AR)$(CC) -r -nostdlib -o $(BUILD)/pic/libxenres.o $^ && \
+	    $(OBJCOPY) --localize-hidden $(BUILD)/pic/libxenres.o && \
+	    rm -f $@ && $(AR) qcs $@ $(BUILD)/pic/libxenres.o
 
 # --- tests -----------------------------------------------------------------------------------
 
@@ -175,6 +179,9 @@ $(BUILD)/tests/unit/xen/store_test: $(BUILD)/tests/unit/xen/fake_xenstored.o
 $(BUILD)/tests/xen/backend_test: $(addprefix $(BUILD)/tests/xen/backend_,fixture.o domains.o frames.o store.o)
 $(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD)/libtestable.a
 	$(link) -lcmocka $(xen_libs)
+# The contract that the simulator keeps as well.
+$(BUILD)/tests/contract/backend_xen_test: $(BUILD)/tests/contract/backend_test.o $(xen_objs) $(BUILD)/libtestable.a
+	$(link) -lcmocka $(mapper_libs) $(xen_libs)
 tests: all $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
 
 ensure-deps:
@@ -194,7 +201,8 @@ check-sanitize: ensure-deps ## the same, instrumented for addresses and undefine
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
+	    $(BUILD)/tests/contract/mapper_test
 	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/backend.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)

@@ -19,7 +19,7 @@ static int fail_call(struct failure *f, const char *call, const char *doing, con
     enum error_code code = errnum == ENOENT   ? ERROR_NOT_FOUND
                            : errnum == EEXIST ? ERROR_ALREADY_EXISTS
                                               : ERROR_FAILED_PRECONDITION;
-    int result = failure_set(f, code, "cannot %s %s", doing, path);
+    int result = failure_set(f, code, "cannot %s %s: %s", doing, path, strerror(errnum));
 
     return failure_call(f, result, call, errnum);
 }

@@ -72,6 +72,14 @@ static int take_head(void *arg, struct fault *fault)
         return failure_next(&fault->failure, result,
                             "check that the address is xenresd's own, and no proxy's");
     }
+    const char *transfer = transport_header(r->handle, "Transfer-Encoding");
+
+    /* A body that ends with the connection may have been cut between two fields, and would still be
+     * a message. */
+    if (length == NULL && (transfer == NULL || strcasecmp(transfer, "chunked") != 0)) {
+        return failure_set(&fault->failure, ERROR_INTERNAL,
+                           "%s does not say where its answer ends", r->handle->server);
+    }
     if (length != NULL && text_to_u64(length, UINT64_MAX, &len_bytes) &&
         len_bytes > r->bytes->max_bytes) {
         return too_large(r, fault);
@@ -89,7 +97,8 @@ static int take_data(void *arg, const void *bytes, size_t len_bytes, struct faul
 /* Path parts of letters, digits, '.', and '_': nothing that could end or bend the request line. */
 static bool is_method(const char *method)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._";
     size_t service = strspn(method, letters);
 
     if (service == 0 || method[service] != '/') {

@@ -16,7 +16,8 @@ int call_method(xenres *handle, const char *method, const ProtobufCMessage *requ
                 const ProtobufCMessageDescriptor *answer, xenres_reply **reply,
                 struct fault *fault);
 
-/* A string for a request's field: packing only reads it, but protobuf-c has no const. NULL is "". */
+/* A string for a request's field: packing only reads it, but protobuf-c has no const. NULL is "".
+ * */
 static inline char *call_string(const char *text)
 {
     return (char *)(uintptr_t)(text != NULL ? text : "");

@@ -14,7 +14,8 @@ struct finding {
 };
 
 static const char ask_again[] = "ask again; if it stays so, look at the gateway's log";
-static const char is_it_running[] = "is xenresd running there, and does nothing between block the port?";
+static const char is_it_running[] =
+    "is xenresd running there, and does nothing between block the port?";
 
 static const struct finding no_connection = {
     ERROR_UNAVAILABLE, "cannot connect to ", "", NULL, is_it_running};
@@ -25,19 +26,19 @@ static const struct finding no_such_proxy = {
     ERROR_UNAVAILABLE, "cannot reach the proxy towards ", "", NULL,
     "correct https_proxy in the environment, or put the host in no_proxy"};
 static const struct finding slow_connection = {
-    ERROR_UNAVAILABLE, "no connection to ", " in time", "no answer to the connection or its TLS handshake",
-    is_it_running};
+    ERROR_UNAVAILABLE, "no connection to ", " in time",
+    "no answer to the connection or its TLS handshake", is_it_running};
 static const struct finding slow_answer = {
     ERROR_DEADLINE_EXCEEDED, "no answer from ", " in time", NULL,
     "ask again, or with a longer timeout"};
 static const struct finding not_trusted = {
     ERROR_UNAUTHENTICATED, "the certificate of ", " is not to be trusted", NULL,
-    "check that XENRES_CACERT or --cacert is the CA that signed it, that the host in the URL is in it, "
-    "and both clocks"};
+    "check that XENRES_CACERT or --cacert is the CA that signed it, that the host in the URL is in "
+    "it, and both clocks"};
 static const struct finding we_are_not_trusted = {
     ERROR_UNAUTHENTICATED, "", " does not accept our certificate", NULL,
-    "check XENRES_CERT and XENRES_KEY: the gateway takes certificates of its own client CA, for clients, "
-    "not expired, not revoked"};
+    "check XENRES_CERT and XENRES_KEY: the gateway takes certificates of its own client CA, for "
+    "clients, not expired, not revoked"};
 static const struct finding no_certificate = {
     ERROR_UNAUTHENTICATED, "", " asks for a client certificate", "none was sent",
     "set XENRES_CERT and XENRES_KEY, or --cert and --key"};
@@ -59,8 +60,8 @@ static const struct finding no_memory = {
     ERROR_RESOURCE_EXHAUSTED, "no memory for the request to ", "", "", ""};
 static const struct finding other = {ERROR_UNKNOWN, "the request to ", " failed", NULL, ask_again};
 
-/* A certificate that was refused shows after TLS 1.3's handshake only, as an alert to the first read
- * or write; libcurl has no code for it. The words are OpenSSL's names of the alerts. */
+/* A certificate that was refused shows after TLS 1.3's handshake only, as an alert to the first
+ * read or write; libcurl has no code for it. The words are OpenSSL's names of the alerts. */
 static const struct finding *alert_in(const char *text)
 {
     static const char *const about_us[] = {

@@ -7,7 +7,8 @@
 
 #include "client/handle.h"
 
-/* Fills the fault from the request that just failed with `code` (not CURLE_OK); returns -code of ours. */
+/* Fills the fault from the request that just failed with `code` (not CURLE_OK); returns -code of
+ * ours. */
 int diagnose(xenres *handle, CURLcode code, struct fault *fault);
 
 #endif

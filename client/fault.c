@@ -31,8 +31,10 @@ int fault_export(int result, const struct fault *fault, xenres_error *error)
     memcpy(error->message, f.message, sizeof(error->message));
     memcpy(error->cause, f.cause, sizeof(error->cause));
     memcpy(error->next_step, f.next_step, sizeof(error->next_step));
-    (void)snprintf(error->errno_name, sizeof(error->errno_name), "%s",
-                   fault->errno_name[0] != '\0' ? fault->errno_name : error_errno_name(f.xen_errno));
+    const char *errno_name =
+        fault->errno_name[0] != '\0' ? fault->errno_name : error_errno_name(f.xen_errno);
+
+    (void)snprintf(error->errno_name, sizeof(error->errno_name), "%s", errno_name);
     return result;
 }
 

@@ -70,7 +70,8 @@ static const char *make_target(struct buffer *out, const xenres_frames_query *qu
 /* A tag goes into a header: nothing that would end it or its quotes. */
 static bool is_tag(const char *tag)
 {
-    size_t len = strspn(tag, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+/=");
+    size_t len = strspn(tag, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "0123456789-_.+/=");
 
     return len > 0 && len <= TAG_MAX && tag[len] == '\0';
 }

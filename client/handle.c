@@ -58,8 +58,8 @@ static int bad_server(const char *server, struct fault *fault)
     return failure_next(&fault->failure, result, "give it as https://HOST[:PORT], nothing behind");
 }
 
-/* A part of the URL that must not be there: credentials would go to logs, and paths or queries would
- * promise what no gateway does. */
+/* A part of the URL that must not be there: credentials would go to logs, and paths or queries
+ * would promise what no gateway does. */
 static bool has_part(CURLU *url, CURLUPart part, const char *allowed)
 {
     char *text = NULL;
@@ -177,7 +177,7 @@ static bool set_up(xenres *handle)
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);   /* the gateway gives no tickets: resuming skips checks */
+    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);   /* it gives no tickets: resuming skips checks */
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);

@@ -49,7 +49,8 @@ static int check_order(const Xenres__V1__GetGrantTableResponse *m, uint32_t firs
         }
         least = (uint64_t)m->entries[i]->reference + 1;
     }
-    if (m->next_reference != 0 && (m->next_reference < least || m->next_reference <= first_reference)) {
+    if (m->next_reference != 0 &&
+        (m->next_reference < least || m->next_reference <= first_reference)) {
         return failure_set(&fault->failure, ERROR_INTERNAL,
                            "the answer says to go on at reference %u, which it is beyond",
                            m->next_reference);

@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Lists that come in pages → one reply whose message has them all, with an empty next_page_token, as
- * if the server had answered at once. Bounded in pages and elements: a server whose tokens go round
- * in a circle does not keep us forever.
+ * Lists that come in pages → one reply whose message has them all, with an empty next_page_token,
+ * as if the server had answered at once. Bounded in pages and elements: a server whose tokens go
+ * round in a circle does not keep us forever.
  */
 #ifndef XENRES_CLIENT_PAGES_H
 #define XENRES_CLIENT_PAGES_H

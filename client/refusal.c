@@ -122,8 +122,9 @@ int refusal_read(const char *server, int status, const void *body, size_t len_by
     if (code == ERROR_UNKNOWN && strcmp(name, "unknown") != 0) {
         code = code_of_status(status);
     }
+    bool is_silent = message == NULL || message[0] == '\0';
     int result = failure_set(&fault->failure, code, "%s",
-                             message != NULL && message[0] != '\0' ? message : error_text((int)code));
+                             is_silent ? error_text((int)code) : message);
 
     read_details(json_object_get(root, "details"), fault);
     return result;

@@ -33,7 +33,8 @@ xenres_reply *reply_new(size_t message_max_bytes, struct fault *fault);
  * filled. Not NULL for a count of 0. */
 void *reply_array(xenres_reply *reply, size_t count, size_t element_bytes, struct fault *fault);
 
-/* Checks and unpacks `bytes` as `type`. A message that is none is an internal error of the server. */
+/* Checks and unpacks `bytes` as `type`. A message that is none is an internal error of the server.
+ * */
 int reply_unpack(xenres_reply *reply, const ProtobufCMessageDescriptor *type, struct fault *fault);
 /* Makes `bytes` anew from the message, which was changed. */
 int reply_repack(xenres_reply *reply, struct fault *fault);

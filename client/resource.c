@@ -117,7 +117,7 @@ static int match_resources_page(const ProtobufCMessage *first, const ProtobufCMe
         return 0;
     }
     int result = failure_set(&fault->failure, ERROR_ABORTED,
-                             "the domain was replaced by another between two pages of its resources");
+                             "the domain was replaced by another between two pages");
 
     return failure_next(&fault->failure, result, "ask again");
 }

@@ -92,8 +92,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
     return in->result == 0 ? len : 0;
 }
 
-/* libcurl comes here at least once a second. Its own low-speed limit counts whole seconds of a rate;
- * what counts here is that something moves at all. */
+/* libcurl comes here at least once a second. Its own low-speed limit counts whole seconds of a
+ * rate; what counts here is that something moves at all. */
 static int watch_progress(void *arg, curl_off_t download_total, curl_off_t downloaded,
                           curl_off_t upload_total, curl_off_t uploaded)
 {
@@ -161,8 +161,8 @@ static bool set_request(xenres *handle, const struct transport_request *request,
 
 /*
  * Writing to a connection that the server closed must not end the program. libcurl sends with
- * MSG_NOSIGNAL from 7.88 on; before, OpenSSL wrote without. A SIGPIPE of ours is taken back, one that
- * was pending before is left.
+ * MSG_NOSIGNAL from 7.88 on; before, OpenSSL wrote without. A SIGPIPE of ours is taken back, one
+ * that was pending before is left.
  */
 static CURLcode perform_without_sigpipe(CURL *curl)
 {
@@ -226,7 +226,8 @@ int transport_perform(xenres *handle, const struct transport_request *request, i
     buffer_init(&url, 32 * 1024);
     buffer_printf(&url, "%s%s", handle->server, request->target);
     if (url.failed) {
-        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT, "the request's URL is too long");
+        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
+                           "the request's URL is too long");
     }
     if (!add_headers(&headers, request) ||
         !set_request(handle, request, buffer_string(&url), headers, &in)) {

@@ -2,13 +2,13 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The raw frames endpoint, for the server and the client alike: its path, its query, and the headers
- * that carry the identity and the observation beside the bytes (also beside 304).
+ * The raw frames endpoint, for the server and the client alike: its path, its query, and the
+ * headers that carry the identity and the observation beside the bytes (also beside 304).
  *
  *      GET /v1/domains/{domain}/resources/{type}/{id}/frames?first=N&count=M&incarnation=HEX
  *
- * All parts of the query may be left out; names in the path are percent-encoded. Numbers are decimal
- * without sign or leading zeros.
+ * All parts of the query may be left out; names in the path are percent-encoded. Numbers are
+ * decimal without sign or leading zeros.
  */
 #ifndef XENRES_PROTO_FRAMES_H
 #define XENRES_PROTO_FRAMES_H

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
+#include "auth/guarded_file.h"
 #include "auth/policy_file.h"
-#include "common/settings.h"
 
 /* Adds a fault that came as a failure, and remembers the first. */
 static void keep(int result, const struct failure *fault, struct buffer *faults, int *first,
@@ -43,12 +43,12 @@ int material_load(const struct config *config, struct material *out, struct buff
     int first = 0;
     size_t before;
 
-    buffer_init(&m.certificate, MATERIAL_PEM_MAX_BYTES + 1);
-    buffer_init(&m.key, MATERIAL_PEM_MAX_BYTES + 1);
-    keep(settings_read_file(config->tls_certificate, MATERIAL_PEM_MAX_BYTES, &m.certificate, &fault),
-         &fault, faults, &first, f);
-    keep(settings_read_file(config->tls_key, MATERIAL_PEM_MAX_BYTES, &m.key, &fault), &fault, faults,
-         &first, f);
+    buffer_init(&m.certificate, MATERIAL_PEM_MAX_BYTES);
+    buffer_init(&m.key, MATERIAL_PEM_MAX_BYTES);
+    keep(guarded_file_read(config->tls_certificate, GUARDED_PUBLIC, &m.certificate, &fault), &fault,
+         faults, &first, f);
+    keep(guarded_file_read(config->tls_key, GUARDED_SECRET, &m.key, &fault), &fault, faults, &first,
+         f);
     keep(trust_load(config->tls_client_ca, &m.trust, &fault), &fault, faults, &first, f);
     before = faults->len_bytes;
     if (policy_file_load(config->server_policy, &m.policy, faults, &fault) < 0) {

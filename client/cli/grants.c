@@ -70,8 +70,8 @@ static void tell_copies(const struct answers *a)
     const xenres_observation *last = &a->tables[a->count - 1]->observation;
     uint64_t end_ns = last->monotonic_ns + last->copy_duration_ns;
 
-    report_note("the entries are from %zu copies, made within %.3f ms: those of different copies may be "
-                "of different moments", a->count,
+    report_note("the entries are from %zu copies, made within %.3f ms: those of different copies "
+                "may be of different moments", a->count,
                 end_ns >= first->monotonic_ns ? (double)(end_ns - first->monotonic_ns) / 1e6 : 0.0);
 }
 
@@ -228,8 +228,8 @@ const struct verb verb_grants = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "the grant table, decoded: what is shared, with whom, how",
-    .description = "Shows the grants of a domain. A large table takes several copies; a note on standard\n"
-                   "error says so.",
+    .description = "Shows the grants of a domain. A large table takes several copies; a note on\n"
+                   "standard error says so.",
     .options = options,
     .run = run,
 };

@@ -105,7 +105,7 @@ const struct verb verb_host = {
     .name = "host",
     .operands = "",
     .summary = "the host, its gateway, and whether that sees what it needs",
-    .description = "Shows the host, its hypervisor, the gateway, and what the gateway found of what\n"
-                   "it needs.",
+    .description = "Shows the host, its hypervisor, the gateway, and what the gateway found of\n"
+                   "what it needs.",
     .run = run,
 };

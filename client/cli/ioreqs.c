@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* xenres ioreqs: asking about a server may make Xen allocate its pages, so that only the one that was
- * named is asked about, and all of them only on request. */
+/* xenres ioreqs: asking about a server may make Xen allocate its pages, so that only the one that
+ * was named is asked about, and all of them only on request. */
 #include <inttypes.h>
 
 #include "client/cli/cli.h"
@@ -184,8 +184,8 @@ const struct verb verb_ioreqs = {
     .operands_min = 1,
     .operands_max = 2,
     .summary = "requests to an ioreq server (a device model), decoded",
-    .description = "Shows the requests of a domain's vCPUs to the ioreq server ID, 0 unless given.\n"
-                   "Asking may make Xen allocate the server's pages.",
+    .description = "Shows the requests of a domain's vCPUs to the ioreq server ID, 0 unless\n"
+                   "given. Asking may make Xen allocate the server's pages.",
     .options = options,
     .run = run,
 };

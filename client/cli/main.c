@@ -2,9 +2,12 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* The command: the table of verbs, the options that all of them have, and the help made of both. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/render.h"
@@ -13,8 +16,8 @@
 enum { TIMEOUT_MAX_MS = 3600 * 1000 };
 
 static const struct verb *const verbs[] = {
-    &verb_host,  &verb_domains, &verb_resources, &verb_describe,
-    &verb_snapshot, &verb_grants, &verb_ioreqs, &verb_stats,
+    &verb_host,     &verb_domains, &verb_resources, &verb_describe,
+    &verb_snapshot, &verb_grants,  &verb_ioreqs,    &verb_stats,
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -63,6 +66,23 @@ static void print_options(const struct option *options)
     }
 }
 
+/* "[--first N] [--count M]", under the verb. */
+static void print_verb(const struct verb *verb)
+{
+    char left[64];
+
+    (void)snprintf(left, sizeof(left), "%s %s", verb->name, verb->operands);
+    (void)printf("  %-26s %s\n", left, verb->summary);
+    if (verb->options != NULL) {
+        (void)printf("   ");
+        for (const struct option *o = verb->options; o->name != NULL; o++) {
+            (void)printf(" [--%s%s%s]", o->name, o->argument != NULL ? " " : "",
+                         o->argument != NULL ? o->argument : "");
+        }
+        (void)printf("\n");
+    }
+}
+
 /* Standard output is looked at once, at the end: a full disk shows there at the latest. */
 static int finish_stdout(void)
 {
@@ -84,18 +104,15 @@ static int help(const struct verb *verb)
         }
     } else {
         (void)printf("usage: xenres [OPTIONS] VERB [OPERANDS]\n\n"
-                     "Looks into the pages that Xen shares with dom0, through a gateway (xenresd).\n\n"
+                     "Looks into the pages that Xen shares with dom0, through xenresd.\n\n"
                      "Verbs:\n");
         for (size_t i = 0; i < VERB_COUNT; i++) {
-            char left[64];
-
-            (void)snprintf(left, sizeof(left), "%s %s", verbs[i]->name, verbs[i]->operands);
-            (void)printf("  %-26s %s\n", left, verbs[i]->summary);
+            print_verb(verbs[i]);
         }
     }
     (void)printf("\nOptions of all verbs:\n");
     print_options(global_options);
-    (void)printf("\nDOMAIN is a domid, a UUID or a name; domid:, uuid: or name: before it says which.\n"
+    (void)printf("\nDOMAIN is a domid, a UUID or a name; domid:, uuid: or name: before it tells.\n"
                  "Exit statuses and examples: man xenres.\n");
     return finish_stdout();
 }
@@ -131,12 +148,24 @@ static bool take_globals(struct cli *cli, const struct arguments *arguments,
                                                &cli->options.timeout_ms, usage);
 }
 
+/* With standard output closed, the connection would get its number, and the answer would be written
+ * to the gateway. What stands there instead cannot be written to: that is then told. */
+static void occupy_closed_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {.options = XENRES_OPTIONS_INIT};
     struct arguments arguments;
     char usage[USAGE_MAX_BYTES] = "";
 
+    occupy_closed_descriptors();
     /* A reader that went away is an error to report, not a death without a word. */
     (void)signal(SIGPIPE, SIG_IGN);
     render_init();

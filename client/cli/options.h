@@ -29,8 +29,8 @@ struct arguments {
     size_t operand_count;
 };
 
-/* How the parser asks for the verb's own options: called with the first operand, which is the verb's
- * name and not counted as an operand. Returns false where there is no such verb. */
+/* How the parser asks for the verb's own options: called with the first operand, which is the
+ * verb's name and not counted as an operand. Returns false where there is no such verb. */
 typedef bool options_find_verb(void *arg, const char *name, const struct option **options,
                                size_t *operands_max);
 

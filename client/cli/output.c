@@ -54,7 +54,8 @@ static int cannot_write(const struct output *o, int errnum)
     return report_local("cannot write to", shown(o), errnum);
 }
 
-/* A file that does not exist yet, in the folder of `final_path`, so that rename() replaces at once. */
+/* A file that does not exist yet, in the folder of `final_path`, so that rename() replaces at once.
+ * */
 static int open_temporary(struct output *o, mode_t mode)
 {
     sigset_t all, old;

@@ -4,9 +4,9 @@
 /*
  * Where an answer goes: standard output, or a file that appears under its name only when it is
  * whole. A regular file (new, or there already) is written beside its name, with mode 0600 when new
- * because guests' pages are secrets, and renamed; a device or a pipe is written to. On a signal that
- * ends the program the unfinished file is removed. One output at a time (the signal handler knows
- * one name).
+ * because guests' pages are secrets, and renamed; a device or a pipe is written to. On a signal
+ * that ends the program the unfinished file is removed. One output at a time (the signal handler
+ * knows one name).
  */
 #ifndef XENRES_CLI_OUTPUT_H
 #define XENRES_CLI_OUTPUT_H

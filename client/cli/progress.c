@@ -26,7 +26,9 @@ void progress_update(struct progress *p, uint64_t done_bytes, uint64_t total_byt
 {
     uint64_t now_ns = clock_monotonic_ns();
 
-    if (!p->wanted || total_bytes == 0 || now_ns - p->last_ns < (p->shown ? every_ns : first_after_ns)) {
+    uint64_t pause_ns = p->shown ? every_ns : first_after_ns;
+
+    if (!p->wanted || total_bytes == 0 || now_ns - p->last_ns < pause_ns) {
         return;
     }
     p->last_ns = now_ns;

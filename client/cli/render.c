@@ -81,7 +81,8 @@ void render_time(struct buffer *out, int64_t seconds, uint32_t nanoseconds)
     struct tm tm;
     char text[64];
 
-    if (gmtime_r(&when, &tm) == NULL || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0) {
+    if (gmtime_r(&when, &tm) == NULL ||
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0) {
         buffer_printf(out, "%" PRId64 " s after 1970", seconds);
         return;
     }

@@ -138,7 +138,8 @@ const struct verb verb_describe = {
     .operands_min = 2,
     .operands_max = 3,
     .summary = "one resource, with all that is known of it",
-    .description = "Describes one resource of a domain, or with no ID each of that type: ioreq_server,\n"
-                   "grant_table, vmtrace_buf, vcpu_stats. Nothing is mapped or allocated by it.",
+    .description = "Describes one resource of a domain, or with no ID each of that type:\n"
+                   "ioreq_server, grant_table, vmtrace_buf, vcpu_stats. Nothing is mapped or\n"
+                   "allocated by it.",
     .run = run_describe,
 };

@@ -178,9 +178,10 @@ const struct verb verb_snapshot = {
     .operands_min = 2,
     .operands_max = 3,
     .summary = "frames as they are: bytes, or a hex view",
-    .description = "Fetches frames of a resource: ioreq_server, grant_table, vmtrace_buf, vcpu_stats; ID is 0\n"
-                   "unless given. Prints bytes, but a hex view on a terminal or with -o table, where equal\n"
-                   "lines are folded to a '*'. FILE appears only when all of it is there.",
+    .description = "Fetches frames of a resource: ioreq_server, grant_table, vmtrace_buf,\n"
+                   "vcpu_stats; ID is 0 unless given. Prints bytes, but a hex view on a terminal\n"
+                   "or with -o table, where equal lines are folded to a '*'. FILE appears only when\n"
+                   "all of it is there.",
     .options = options,
     .run = run,
 };

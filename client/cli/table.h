@@ -26,8 +26,8 @@ struct table {
 
 #define TABLE_AUTO __attribute__((cleanup(table_done))) struct table
 
-/* `titles`: "REF>|KIND|DETAIL": a '>' after a title aligns its column to the right. NULL: two columns
- * without titles. */
+/* `titles`: "REF>|KIND|DETAIL": a '>' after a title aligns its column to the right. NULL: two
+ * columns without titles. */
 void table_init(struct table *t, const char *titles);
 void table_done(struct table *t);
 

@@ -29,8 +29,9 @@
  *              sends. Not safe to use a handle on both sides of a fork().
  * Since        1.0 (soname 1), all of it.
  *
- * What comes from the server is not trusted: sizes and nesting are bounded, every message is checked
- * before it is decoded, and an answer about another domain than the one asked for is an error.
+ * What comes from the server is not trusted: sizes and nesting are bounded, every message is
+ * checked before it is decoded, and an answer about another domain than the one asked for is an
+ * error.
  */
 #ifndef XENRES_H
 #define XENRES_H
@@ -75,14 +76,14 @@ enum xenres_code {
     XENRES_ALREADY_EXISTS = 6,
     XENRES_PERMISSION_DENIED = 7,   /* ask the gateway's administrator for it */
     XENRES_RESOURCE_EXHAUSTED = 8,  /* ask for less, or later */
-    XENRES_FAILED_PRECONDITION = 9, /* the domain, the host or the handle is not in a state for it */
+    XENRES_FAILED_PRECONDITION = 9, /* domain, host or handle is not in a state for it */
     XENRES_ABORTED = 10,            /* the domain changed meanwhile: resolve it again, then retry */
     XENRES_OUT_OF_RANGE = 11,       /* beyond what is there */
     XENRES_UNIMPLEMENTED = 12,      /* this gateway, kernel or hypervisor cannot do it */
     XENRES_INTERNAL = 13,           /* a fault of the gateway, or its answer makes no sense */
     XENRES_UNAVAILABLE = 14,        /* not reached, or not ready: retry with back-off */
     XENRES_DATA_LOSS = 15,
-    XENRES_UNAUTHENTICATED = 16     /* one of the two sides does not trust the other's certificate */
+    XENRES_UNAUTHENTICATED = 16     /* one side does not trust the other's certificate */
 };
 
 /* What failed, why, and what to do now. For people but for `code`; no control characters in it,
@@ -109,13 +110,13 @@ typedef struct xenres xenres;
 typedef struct xenres_options {
     size_t size;                    /* sizeof(xenres_options) */
     const char *server;             /* "https://HOST[:PORT]", nothing behind; needed */
-    const char *ca_file;            /* PEM: who may sign the server's certificate; NULL: the system's */
+    const char *ca_file;            /* PEM: who may sign the server's; NULL: the system's */
     const char *cert_file;          /* PEM: our certificate, intermediates behind; NULL: none */
     const char *key_file;           /* PEM: its key, not encrypted; NULL: in cert_file */
     const char *proxy;              /* NULL: from https_proxy and no_proxy; "": none */
     uint32_t connect_timeout_ms;    /* until TLS is up; 0: 10 000; at most 3 600 000 */
-    uint32_t timeout_ms;            /* of one request and its answer, and the longest that raw frames
-                                       may stand still; 0: 30 000; at most 3 600 000 */
+    uint32_t timeout_ms;            /* of one request and its answer; raw frames may stand still
+                                       so long; 0: 30 000; at most 3 600 000 */
     uint32_t transfer_timeout_ms;   /* of all of one xenres_read_frames(); 0: 600 000; at most
                                        86 400 000 */
     uint64_t message_max_bytes;     /* largest message taken; 0: 96 MiB; at most 1 GiB */
@@ -125,8 +126,8 @@ typedef struct xenres_options {
 
 /*
  * Sets `server`, `ca_file`, `cert_file`, `key_file` from XENRES_SERVER, XENRES_CACERT, XENRES_CERT,
- * XENRES_KEY, each that is set and not empty. The strings are the environment's own: use the options
- * before anybody changes it. Nothing else in the library reads these variables.
+ * XENRES_KEY, each that is set and not empty. The strings are the environment's own: use the
+ * options before anybody changes it. Nothing else in the library reads these variables.
  * Errors: none. Threads: not beside a setenv() in another thread.
  */
 XENRES_API void xenres_options_from_environment(xenres_options *options);
@@ -136,7 +137,8 @@ XENRES_API void xenres_options_from_environment(xenres_options *options);
  * when the first connection is made, and again for each new one.
  * Inputs:    `options` as above; copied.
  * Output:    *out, to be released with xenres_free().
- * Errors:    XENRES_INVALID_ARGUMENT: a URL that is not https://HOST[:PORT], a value out of range, a
+ * Errors:    XENRES_INVALID_ARGUMENT: a URL that is not https://HOST[:PORT], a value out of range,
+ * a
  *            `size` that is none: correct it. XENRES_RESOURCE_EXHAUSTED: no memory.
  * Threads:   any. libcurl's global initialisation happens in here and is thread-safe from libcurl
  *            7.84 on; with an older one, call curl_global_init() before there are threads.
@@ -154,10 +156,10 @@ typedef struct xenres_reply xenres_reply;
 XENRES_API void xenres_reply_free(xenres_reply *reply);
 
 /*
- * The answer as the API's own protobuf message: for what the views leave out, to store, or to print.
- * Outputs:   *len_bytes and *type_name (may both be NULL), for instance
- *            "xenres.v1.GetHostResponse"; "" where xenres_call() asked for a method that the library
- *            does not know. What is returned lives as long as the reply. An answer that came in
+ * The answer as the API's own protobuf message: for what the views leave out, to store, or to
+ * print. Outputs:   *len_bytes and *type_name (may both be NULL), for instance
+ *            "xenres.v1.GetHostResponse"; "" where xenres_call() asked for a method that is not
+ *            known here. What is returned lives as long as the reply. An answer that came in
  *            pages is one message here.
  *            NULL for a reply without a message (xenres_read_frames()), *len_bytes 0 and
  *            *type_name "" then. An empty message is not NULL.
@@ -194,7 +196,7 @@ typedef struct xenres_identity {
 
 enum xenres_consistency {
     XENRES_CONSISTENCY_ALIGNED_8_BYTES = 1, /* each aligned 8 bytes was read at once */
-    XENRES_CONSISTENCY_SEQUENCE_LOCKED = 2  /* each entry was read under its table's sequence lock */
+    XENRES_CONSISTENCY_SEQUENCE_LOCKED = 2  /* each entry under its table's sequence lock */
 };
 
 /* What the gateway saw while it copied. */
@@ -239,7 +241,7 @@ typedef struct xenres_host {
     const char *uuid_source;        /* "dmi", "machine-id", "scenario" or "" */
     const char *boot_id;
     const char *hostname;
-    const char *xen_version;        /* this and the rest of Xen's: "" and 0 while there is no mapper */
+    const char *xen_version;        /* this and the rest of Xen's: "" and 0 without a mapper */
     const char *const *guest_abis;
     size_t guest_abi_count;
     const char *const *capabilities;
@@ -262,17 +264,10 @@ typedef struct xenres_host {
 XENRES_API int xenres_get_host(xenres *handle, xenres_reply **reply, const xenres_host **host,
                                xenres_error *error);
 
-enum xenres_domain_type {
-    XENRES_DOMAIN_PV = 1,
-    XENRES_DOMAIN_HVM = 2,
-    XENRES_DOMAIN_PVH = 3
-};
+enum xenres_domain_type { XENRES_DOMAIN_PV = 1, XENRES_DOMAIN_HVM = 2, XENRES_DOMAIN_PVH = 3 };
 enum xenres_domain_state {
-    XENRES_DOMAIN_RUNNING = 1,
-    XENRES_DOMAIN_BLOCKED = 2,
-    XENRES_DOMAIN_PAUSED = 3,
-    XENRES_DOMAIN_SHUTDOWN = 4,
-    XENRES_DOMAIN_CRASHED = 5,
+    XENRES_DOMAIN_RUNNING = 1, XENRES_DOMAIN_BLOCKED = 2, XENRES_DOMAIN_PAUSED = 3,
+    XENRES_DOMAIN_SHUTDOWN = 4, XENRES_DOMAIN_CRASHED = 5,
     XENRES_DOMAIN_DYING = 6         /* nothing of it can be asked for any more */
 };
 
@@ -436,10 +431,8 @@ XENRES_API int xenres_read_frames(xenres *handle, const xenres_frames_query *que
 /* --- InspectService -------------------------------------------------------------------------- */
 
 enum xenres_grant_kind {
-    XENRES_GRANT_UNUSED = 1,
-    XENRES_GRANT_PERMIT_ACCESS = 2,
-    XENRES_GRANT_ACCEPT_TRANSFER = 3,
-    XENRES_GRANT_TRANSITIVE = 4
+    XENRES_GRANT_UNUSED = 1, XENRES_GRANT_PERMIT_ACCESS = 2,
+    XENRES_GRANT_ACCEPT_TRANSFER = 3, XENRES_GRANT_TRANSITIVE = 4
 };
 
 /* One entry of a grant table. */
@@ -466,8 +459,8 @@ typedef struct xenres_grant_table {
     xenres_observation observation;
     const xenres_grant *grants;     /* in the order of their references */
     size_t grant_count;
-    uint32_t next_reference;        /* not 0: cut here; ask again from there, with domain.incarnation.
-                                       Every answer is of one copy, two are of two. */
+    uint32_t next_reference;        /* not 0: cut here; ask again from there with this
+                                       incarnation. Each answer is of one copy. */
     uint32_t reference_capacity;    /* references that the frames in use have room for */
 } xenres_grant_table;
 
@@ -492,17 +485,12 @@ XENRES_API int xenres_get_grant_table(xenres *handle, const xenres_grant_query *
                                       xenres_error *error);
 
 enum xenres_ioreq_state {
-    XENRES_IOREQ_NONE = 1,
-    XENRES_IOREQ_READY = 2,
-    XENRES_IOREQ_IN_PROCESS = 3,
-    XENRES_IOREQ_RESPONSE_READY = 4
+    XENRES_IOREQ_NONE = 1, XENRES_IOREQ_READY = 2,
+    XENRES_IOREQ_IN_PROCESS = 3, XENRES_IOREQ_RESPONSE_READY = 4
 };
 enum xenres_ioreq_type {
-    XENRES_IOREQ_PIO = 1,
-    XENRES_IOREQ_COPY = 2,
-    XENRES_IOREQ_PCI_CONFIG = 3,
-    XENRES_IOREQ_TIMEOFFSET = 4,
-    XENRES_IOREQ_INVALIDATE = 5,
+    XENRES_IOREQ_PIO = 1, XENRES_IOREQ_COPY = 2, XENRES_IOREQ_PCI_CONFIG = 3,
+    XENRES_IOREQ_TIMEOFFSET = 4, XENRES_IOREQ_INVALIDATE = 5,
     XENRES_IOREQ_UNKNOWN = 6        /* see raw_type */
 };
 
@@ -541,7 +529,7 @@ typedef struct xenres_ioreq_server {
     bool has_buffered;              /* false: the server has no buffered page */
     uint32_t read_pointer;
     uint32_t write_pointer;
-    bool pointers_valid;            /* false: they make no sense together, and there are no requests */
+    bool pointers_valid;            /* false: they make no sense together: no requests */
     const xenres_buffered_ioreq *requests;
     size_t request_count;
 } xenres_ioreq_server;

@@ -7,8 +7,8 @@
  * lowerCamelCase names; 64-bit integers as strings; bytes in padded standard base64; enums by name,
  * unknown numbers as numbers; google.protobuf.Timestamp as RFC 3339 with 0, 3, 6 or 9 digits;
  * floating point with the fewest digits that read back the same, NaN and infinities as strings.
- * Characters that steer a terminal or deceive a reader are written as \u escapes, so that a document
- * may be shown as it is.
+ * Characters that steer a terminal or deceive a reader are written as \u escapes, so that a
+ * document may be shown as it is.
  *
  * Refused: a string that is not UTF-8, a Timestamp outside the years 1 to 9999, messages nested
  * deeper than JSON_PRINT_DEPTH_MAX. protobuf-c's descriptors do not tell a map from a list of

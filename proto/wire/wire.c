@@ -139,7 +139,8 @@ static int scan_message(struct scan *s, const ProtobufCMessageDescriptor *type, 
 
 /* The content of a length-prefixed field. */
 static int scan_content(struct scan *s, const ProtobufCMessageDescriptor *type,
-                        const ProtobufCFieldDescriptor *field, struct cursor content, unsigned depth)
+                        const ProtobufCFieldDescriptor *field, struct cursor content,
+                        unsigned depth)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_MESSAGE:

@@ -71,3 +71,25 @@ void outflow_expect_header(struct outflow *o, bool with_body)
 {
     o->header_waits = with_body;
 }
+
+/*
+ * As GnuTLS defines it, but for how much one call may send. A record that waits for the socket
+ * (GNUTLS_E_AGAIN) is taken up again by the next call, whose data begins where the bytes told here
+ * end.
+ */
+__attribute__((visibility("default")))
+ssize_t gnutls_record_send(gnutls_session_t session, const void *data, size_t len_bytes)
+{
+    const uint8_t *bytes = data;
+    size_t sent_bytes = 0;
+
+    do {
+        ssize_t n = gnutls_record_send2(session, bytes + sent_bytes, len_bytes - sent_bytes, 0, 0);
+
+        if (n <= 0) {
+            return sent_bytes > 0 ? (ssize_t)sent_bytes : n;
+        }
+        sent_bytes += (size_t)n;
+    } while (sent_bytes < len_bytes && sent_bytes < OUTFLOW_BURST_BYTES);
+    return (ssize_t)sent_bytes;
+}

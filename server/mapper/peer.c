@@ -184,9 +184,17 @@ static int check_hello(const struct peer *p, const struct waiting *w, const unio
     return 0;
 }
 
+static bool has_hung_up(const struct channel *c)
+{
+    struct pollfd row = { .fd = c->fd };
+    return c->fd >= 0 && poll(&row, 1, 0) == 1 && (row.revents & POLLHUP) != 0;
+}
+
 /* Hears one of the lobby. True: it is the peer now. */
 static bool hear(struct peer *p, struct waiting *w, union message *hello)
 {
+    /* A peer that is gone and not yet seen off must not have its successor refused. */
+    if (has_hung_up(&p->channel)) return false;
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
     struct failure f;
@@ -240,8 +248,11 @@ bool peer_is_writable(struct peer *p)
 {
     if (p->channel.fd < 0) return false;
     struct pollfd row = { .fd = p->channel.fd, .events = POLLOUT };
-    /* Gone (POLLHUP, POLLERR) counts as writable, so that reading finds it out. */
     bool writable = poll(&row, 1, 0) == 1;
+    if (row.revents & POLLHUP) {    /* nobody is there for the answers to what it still wants */
+        peer_drop(p, "it has closed the connection");
+        return false;
+    }
     uint64_t now_ns = clock_monotonic_ns();
     if (writable) {
         p->stalled_since_ns = 0;

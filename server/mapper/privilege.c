@@ -83,6 +83,12 @@ int privilege_begin(struct failure *f)
     return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
 }
 
+int privilege_forbid_new(struct failure *f)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) return 0;
+    return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
+}
+
 int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f)
 {
     pid_t parent = getppid();
@@ -94,7 +100,7 @@ int privilege_drop(const struct privilege_user *user, bool die_with_parent, stru
     if (result == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
         return privilege_failure("prctl(PR_SET_DUMPABLE)", f);
     }
-    if (result == 0) result = limit(RLIMIT_NPROC, "setrlimit(RLIMIT_NPROC)", 0, f);
+    if (result == 0) result = limit(RLIMIT_NPROC, "setrlimit(RLIMIT_NPROC)", PRIVILEGE_TASKS_MAX, f);
 #endif
     if (result < 0) return result;
     /* After the change of user, which clears it. */

@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * What the mapper gives up once everything is open: root, new privileges, new processes, core
- * dumps and being traced. The handles to Xen keep working: they were checked when they were opened.
- * No thread may be started after privilege_drop(); the backend has started its own by then.
+ * What the mapper gives up: new privileges from the first moment, and, once everything is open, root,
+ * core dumps, being traced, and all but a few tasks of its user. The handles to Xen keep working:
+ * they were checked when they were opened.
  */
 #ifndef XENRES_MAPPER_PRIVILEGE_H
 #define XENRES_MAPPER_PRIVILEGE_H
@@ -14,7 +14,11 @@
 
 #include "common/error.h"
 
-enum { PRIVILEGE_GROUPS_MAX = 64 };
+enum {
+    PRIVILEGE_GROUPS_MAX = 64,
+    /* Tasks of the user: a new connection to xenstored has a thread, a fork bomb has many. */
+    PRIVILEGE_TASKS_MAX = 16,
+};
 
 struct privilege_user {
     uid_t uid;
@@ -30,6 +34,9 @@ int privilege_find_user(const char *name, struct privilege_user *out, struct fai
 /* Gives up new privileges (no_new_privs), which counts for this thread and those that it starts: so
  * before backend_open(), whose libraries start some. */
 int privilege_begin(struct failure *f);
+
+/* Before any thread starts: each thread has its own no_new_privs, and inherits it. */
+int privilege_forbid_new(struct failure *f);
 
 /*
  * `user` NULL: stays who it is. `die_with_parent`: SIGTERM when the process that started this one

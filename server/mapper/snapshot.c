@@ -26,7 +26,7 @@ struct job {
     struct mapping_ref mapping;     /* of the shared frames of a grant table */
     uint32_t frames_done;           /* of range.frame_count, then of status_frame_count */
     uint32_t frames_present;
-    uint64_t wall_ns, monotonic_ns;
+    uint64_t wall_ns, monotonic_ns, copied_ns;  /* when the copy began, and (monotonic) ended */
     struct copy_digest *digest;     /* kept from job to job */
 };
 
@@ -167,7 +167,7 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
 {
     uint8_t *to = (uint8_t *)arena_slot_bytes(m->arena, &j->slot) +
                   (size_t)j->frames_done * MESSAGE_FRAME_BYTES;
-    uint32_t done = j->frames_done, count, result_frames;
+    uint32_t done = j->frames_done, count;
     int result;
     if (done < j->range.frame_count) {
         uint32_t first = j->range.first_frame + done;
@@ -188,8 +188,7 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
         result = copy_unmapping(m, j, GRANT_TABLE_STATUS, j->range.first_status_frame + status_done,
                                 count, to, f);
     }
-    result_frames = result == 0 ? count : 0;
-    j->frames_done += result_frames;
+    if (result == 0) j->frames_done += count;
     return result;
 }
 
@@ -204,7 +203,7 @@ static void answer(struct mapper *m, struct job *j)
     out.snapshot_answer.observation = (struct message_observation){
         .wall_ns = j->wall_ns,
         .monotonic_ns = j->monotonic_ns,
-        .copy_duration_ns = clock_monotonic_ns() - j->monotonic_ns,
+        .copy_duration_ns = j->copied_ns - j->monotonic_ns,
         .first_frame = j->range.first_frame,
         .frame_count = j->range.frame_count,
         .frames_in_use = j->range.size.frames_in_use,
@@ -228,6 +227,7 @@ static bool advance(struct mapper *m, struct job *j)
     if (result == 0 && j->frames_done < j->range.frame_count + j->range.status_frame_count) {
         return true;
     }
+    j->copied_ns = clock_monotonic_ns();
     struct failure changed = { 0 };
     int still = claim_check(m, &j->request.domain, NULL, &changed);
     if (still == 0 && result == 0) still = range_recheck(m, &j->request, &j->range, &changed);

@@ -16,7 +16,11 @@
 #include "server/mapper/copy.h"
 #include "server/mapper/claim.h"
 
-enum { STATS_ID_VCPU = 0, STATS_FRAMES_MAX = 64 };
+enum {
+    STATS_ID_VCPU = 0,
+    STATS_FRAMES_MAX = 64,
+    ENTRY_BYTES = 16,       /* sequence, padding, run time */
+};
 
 struct reading {
     struct message_vcpu *vcpus;
@@ -24,10 +28,17 @@ struct reading {
     uint32_t source;
 };
 
-/* The frames that a table with this header needs for `vcpus` entries; 0: the header makes no sense. */
+/*
+ * The frames that a table with this header needs for `vcpus` entries; 0: it is no stats table that
+ * we know. (A table may be longer than the first frame, which is all that is known
+ * yet, so that layout_stats_header() cannot judge it here.)
+ */
 static uint32_t frames_needed(const struct layout_stats_header *h, uint32_t vcpus)
 {
-    if (h->offset_bytes % 8 || h->stride_bytes % 8 || h->stride_bytes < 16) return 0;
+    if (h->magic != LAYOUT_STATS_MAGIC || h->offset_bytes < sizeof(*h) || h->offset_bytes % 8 ||
+        h->stride_bytes % 8 || h->size_bytes < ENTRY_BYTES || h->stride_bytes < h->size_bytes) {
+        return 0;
+    }
     uint64_t bytes = h->offset_bytes + (uint64_t)h->stride_bytes * vcpus;
     uint64_t frames = (bytes + MESSAGE_FRAME_BYTES - 1) / MESSAGE_FRAME_BYTES;
     return frames <= STATS_FRAMES_MAX ? (uint32_t)frames : 0;
@@ -67,13 +78,9 @@ static int read_table(struct mapper *m, uint16_t domid, struct reading *r, struc
     struct backend_mapping table;
     int result = map_table(m, domid, 1, &table, f);
     if (result < 0) return -ERROR_UNIMPLEMENTED;
-    _Alignas(8) uint8_t first[MESSAGE_FRAME_BYTES];
-    struct layout_stats_header h;
-    uint32_t in_first_frame = 0;
-    result = copy_step(first, table.address, sizeof(first), NULL, f);
-    if (result == 0 && !layout_stats_header(first, sizeof(first), &h, &in_first_frame)) {
-        result = -ERROR_UNIMPLEMENTED;
-    }
+    _Alignas(8) struct layout_stats_header h;
+    _Static_assert(sizeof(h) == 16, "as it lies in the page");
+    result = copy_step(&h, table.address, sizeof(h), NULL, f);
     uint32_t frames = result == 0 ? frames_needed(&h, r->max) : 0;
     if (frames > 1) {
         m->ops->unmap(m->backend, &table);

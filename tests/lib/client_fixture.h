@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* A libxenres handle and a server that answers it by a script: for tests of what the library makes of
- * servers that misbehave. */
+/* A libxenres handle and a server that answers it by a script: for tests of what the library makes
+ * of servers that misbehave. */
 #ifndef XENRES_TESTS_CLIENT_FIXTURE_H
 #define XENRES_TESTS_CLIENT_FIXTURE_H
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -127,6 +128,8 @@ static inline void rig_start(struct rig *r, const char *scenario, const char *ex
         snprintf(log, sizeof(log), "%s/log", r->dir);
         int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
+        /* A test that fails must leave nobody behind. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)fcntl(r->listen_fd, F_SETFD, 0);
         (void)dup2(log_fd, STDERR_FILENO);
         close(log_fd);
@@ -206,15 +209,26 @@ static inline size_t rig_receive(struct rig_peer *p, union message *m, int *fd)
 
 static inline void rig_connect(struct rig *r, struct rig_peer *p)
 {
+    uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
+
     *p = (struct rig_peer){ .channel.fd = -1 };
-    assert_int_equal(channel_connect(r->socket, &p->channel, NULL), 0);
+    while (channel_connect(r->socket, &p->channel, NULL) < 0) {     /* others wait to be accepted */
+        assert_true(clock_monotonic_ns() < end_ns);
+        poll(NULL, 0, 1);
+    }
 }
 
 static inline void rig_send(struct rig_peer *p, const union message *m)
 {
+    struct pollfd row = { .fd = p->channel.fd, .events = POLLOUT };
     struct failure f;
+    int result;
 
-    if (channel_send(&p->channel, m, m->head.len_bytes, NULL, 0, &f) < 0) {
+    while ((result = channel_send(&p->channel, m, m->head.len_bytes, NULL, 0, &f)) ==
+           -ERROR_RESOURCE_EXHAUSTED) {
+        assert_int_equal(poll(&row, 1, RIG_LIMIT_MS), 1);
+    }
+    if (result < 0) {
         fail_msg("%s", f.message);
     }
 }

@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * A TLS server for tests of the client that does what a real one doesn't. It answers each request by
- * the next step of a script, byte for byte, and then goes on, closes, stops, or drips. One thread of
- * its own; every wait ends when the test stops it. Its certificate is made anew for each, and lies in
- * a file that the client can trust.
+ * A TLS server for tests of the client that does what a real one doesn't. It answers each request
+ * by the next step of a script, byte for byte, and then goes on, closes, stops, or drips. One
+ * thread of its own; every wait ends when the test stops it. Its certificate is made anew for each,
+ * and lies in a file that the client can trust.
  */
 #ifndef XENRES_TESTS_TLS_SERVER_H
 #define XENRES_TESTS_TLS_SERVER_H
@@ -194,7 +194,8 @@ static inline void *tls_server_thread(void *arg)
     return NULL;
 }
 
-/* A certificate for `name` ("IP:127.0.0.1"), signed by itself, and its key; written for the client. */
+/* A certificate for `name` ("IP:127.0.0.1"), signed by itself, and its key; written for the client.
+ * */
 static inline void tls_server_certificate(struct tls_server *s, const char *name)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -242,7 +243,8 @@ static inline void tls_server_start(struct tls_server *s, const char *name, int 
     s->step_count = step_count;
     s->next_step = 0;
     s->connections = 0;
-    (void)snprintf(s->ca_path, sizeof(s->ca_path), "%s/ca.XXXXXX", folder != NULL ? folder : "/tmp");
+    (void)snprintf(s->ca_path, sizeof(s->ca_path), "%s/ca.XXXXXX",
+                   folder != NULL ? folder : "/tmp");
     int file = mkstemp(s->ca_path);
 
     TLS_SERVER_MUST(file >= 0);

@@ -121,8 +121,8 @@ static void values_are_those_of_the_reference_implementation(void **state)
         print_message("needs protoc and python3-protobuf\n");
         skip();
     }
-    (void)snprintf(command, sizeof(command), "exec /usr/bin/python3 tests/lib/json_messages.py proto %d 1",
-                   MESSAGES_A_TYPE);
+    (void)snprintf(command, sizeof(command),
+                   "exec /usr/bin/python3 tests/lib/json_messages.py proto %d 1", MESSAGES_A_TYPE);
     FILE *peer = popen(command, "r");
 
     assert_non_null(peer);
@@ -137,7 +137,10 @@ static void values_are_those_of_the_reference_implementation(void **state)
             fail_msg("add %s to the test's list", buffer_string(&name));
         }
         assert_true(read_record(peer, &bytes));
-        assert_int_equal(wire_unpack(type, bytes.data, bytes.len_bytes, &limits, &message, NULL), 0);
+        int result =
+            wire_unpack(type, bytes.data, bytes.len_bytes, &limits, &message, NULL);
+
+        assert_int_equal(result, 0);
         assert_true(read_record(peer, &json));
         expect_same(message, false, false, &json);
         assert_true(read_record(peer, &json));

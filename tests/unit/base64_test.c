@@ -16,7 +16,8 @@ static void expect_text(const char *bytes, size_t len, unsigned form, const char
 
 static void encodes_the_rfcs_examples(void **state)
 {
-    static const char *const texts[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    static const char *const texts[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=",
+                                        "Zm9vYmFy"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -45,8 +46,8 @@ static void decodes_all_four_forms(void **state)
 static void refuses_what_is_no_base64(void **state)
 {
     static const char *const bad[] = {
-        "A", "AAAAA", "=", "==", "===", "====", "A===", "AA=", "AAA==", "Zg=a", "Zg ==", "Zg\n", "Z*==",
-        "Zh==", "Zm9=", "AA==AA==",
+        "A", "AAAAA", "=", "==", "===", "====", "A===", "AA=", "AAA==", "Zg=a", "Zg ==", "Zg\n",
+        "Z*==", "Zh==", "Zm9=", "AA==AA==",
     };
 
     (void)state;

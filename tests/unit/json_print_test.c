@@ -119,7 +119,8 @@ static void pretty_is_a_line_a_value(void **state)
     z.list = list;
     z.n_list = 2;
     expect_options(&z.base, true, false,
-                   "{\n  \"child\": {\n    \"small\": -7\n  },\n  \"list\": [\n    1,\n    2.5\n  ]\n}");
+                   "{\n  \"child\": {\n    \"small\": -7\n  },\n"
+                   "  \"list\": [\n    1,\n    2.5\n  ]\n}");
 }
 
 static void numbers_are_as_short_as_can_be(void **state)

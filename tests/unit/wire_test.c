@@ -196,7 +196,8 @@ static void memory_is_bounded(void **state)
 static void random_bytes_do_no_harm(void **state)
 {
     static const char seed[] =
-        "\x08\x05\x12\x02hi\x1a\x08\x08\x05\x12\x04" "abcd\x22\x03\x01\x02\x03\x20\x07\xa1\x01" "01234567";
+        "\x08\x05\x12\x02hi\x1a\x08\x08\x05\x12\x04" "abcd\x22\x03\x01\x02\x03"
+        "\x20\x07\xa1\x01" "01234567";
     unsigned taken = 0;
 
     (void)state;

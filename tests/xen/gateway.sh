@@ -182,12 +182,15 @@ check "version 1 entries decode to what the guest wrote" v1_entries_are_decoded
 check "version 2 entries decode to what the guest wrote" v2_entries_are_decoded
 check "version 2 status bits decode to what the status frames have" v2_status_is_decoded
 check "looking adds no frame to a guest's table; beyond what is in use is refused" looking_adds_no_frame
-check "status frames are let go: a guest can go back to version 1" status_frames_are_let_go
-check "status frames that somebody holds would be noticed" held_status_frames_would_be_seen
+check "status frames are let go: a guest can go back to version 1" \
+  again 'xl destroy tiny-switch' status_frames_are_let_go
+check "status frames that somebody holds would be noticed" \
+  again 'killall -q resmap; xl destroy tiny-switch' held_status_frames_would_be_seen
 check "run times lie between those that Xen tells before and after" run_times_grow
 
 check "a real device model's requests are seen" device_model_is_seen
-check "a pending request is decoded, its page equal" pending_request_is_decoded
+check "a pending request is decoded, its page equal" \
+  again 'killall -q resmap; xl destroy tiny-io' pending_request_is_decoded
 check "a server without a buffered page has one page" server_without_buffered_page
 check "listing acquires nothing; asking for the page does" listing_acquires_nothing
 check "ioreq pages are let go" ioreq_pages_are_let_go
@@ -206,6 +209,7 @@ check "odd questions changed no guest" odd_end
 
 check "the mapper keeps the contract that the simulator's keeps" mapper_keeps_its_contract
 check "kill -9 of the mapper: unavailable, then back, as root that drops it" killed_mapper_comes_back
+check "kill -9 of xenresd: the mapper lets go of all, and serves the next" killed_xenresd_leaves_nothing
 check "mapper started as root: nothing of root is left" mapper_dropped_root
 check "frames equal those mapped in dom0: after the restart" grant_table_equal tiny
 check "guests, kernel and services are well" all_is_well

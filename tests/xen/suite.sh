@@ -118,6 +118,23 @@ never() {
   fi
 }
 
+# again CLEANUP FUNCTION [ARG...]: FUNCTION, and when it fails once more, after dom0's shell ran CLEANUP: busy guests die
+# at times under emulation, and what a test is about fails each time.
+again() {
+  local cleanup=$1 status
+  shift
+  set +e # an `if` would take set -e away from the function
+  (
+    set -eE
+    "$@"
+  )
+  status=$?
+  set -e
+  [ "$status" -ne 0 ] || return 0
+  dom0_sh "$cleanup" || true
+  "$@"
+}
+
 # create CONFIG [SETTING...]: starts a guest of rig/guests and prints its domain number.
 create() {
   local config=$1

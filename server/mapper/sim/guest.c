@@ -113,6 +113,23 @@ static int make_vmtrace(struct guest *g, struct failure *f)
     return result;
 }
 
+uint64_t guest_vcpu_time_ns(const struct guest *g, uint32_t vcpu)
+{
+    return vcpu < g->spec->vcpus ? g->cpu_time_ns / g->spec->vcpus : 0;
+}
+
+static void move_stats(struct guest *g)
+{
+    for (uint32_t vcpu = 0; g->stats.memory && !g->stats.lost && vcpu < g->spec->max_vcpus; vcpu++) {
+        uint64_t *entry = (uint64_t *)(void *)(g->stats.memory + STATS_OFFSET_BYTES +
+                                               (size_t)vcpu * STATS_STRIDE_BYTES);
+        uint64_t time_ns = guest_vcpu_time_ns(g, vcpu);
+        if (vcpu >= g->spec->vcpus) time_ns |= LAYOUT_STATS_INACTIVE;
+        if (*entry % 2 == 0) __atomic_store_n(entry, *entry + 2, __ATOMIC_RELAXED);
+        __atomic_store_n(entry + 1, time_ns, __ATOMIC_RELAXED);
+    }
+}
+
 static int make_stats(struct guest *g, bool busy, struct failure *f)
 {
     size_t bytes = STATS_OFFSET_BYTES + (size_t)g->spec->max_vcpus * STATS_STRIDE_BYTES;
@@ -121,9 +138,10 @@ static int make_stats(struct guest *g, bool busy, struct failure *f)
     if (result < 0) return result;
     struct layout_stats_header header = {
         .magic = LAYOUT_STATS_MAGIC, .offset_bytes = STATS_OFFSET_BYTES,
-        .size_bytes = g->spec->max_vcpus * STATS_STRIDE_BYTES, .stride_bytes = STATS_STRIDE_BYTES,
+        .size_bytes = STATS_STRIDE_BYTES, .stride_bytes = STATS_STRIDE_BYTES,
     };
     memcpy(g->stats.memory, &header, sizeof(header));
+    move_stats(g);
     if (busy) g->stats.memory[STATS_OFFSET_BYTES] = 1;  /* an odd number: being written, for ever */
     return 0;
 }
@@ -233,23 +251,6 @@ static void move_ioreqs(struct guest *g, uint64_t elapsed_ns)
             move_request(g, p->memory + LAYOUT_FRAME_BYTES + vcpu * LAYOUT_IOREQ_BYTES, vcpu);
             if (g->spec->ioreq[id].buffered) move_buffered(g, p->memory);
         }
-    }
-}
-
-uint64_t guest_vcpu_time_ns(const struct guest *g, uint32_t vcpu)
-{
-    return vcpu < g->spec->vcpus ? g->cpu_time_ns / g->spec->vcpus : 0;
-}
-
-static void move_stats(struct guest *g)
-{
-    for (uint32_t vcpu = 0; g->stats.memory && !g->stats.lost && vcpu < g->spec->max_vcpus; vcpu++) {
-        uint64_t *entry = (uint64_t *)(void *)(g->stats.memory + STATS_OFFSET_BYTES +
-                                               (size_t)vcpu * STATS_STRIDE_BYTES);
-        uint64_t time_ns = guest_vcpu_time_ns(g, vcpu);
-        if (vcpu >= g->spec->vcpus) time_ns |= LAYOUT_STATS_INACTIVE;
-        if (*entry % 2 == 0) __atomic_store_n(entry, *entry + 2, __ATOMIC_RELAXED);
-        __atomic_store_n(entry + 1, time_ns, __ATOMIC_RELAXED);
     }
 }
 

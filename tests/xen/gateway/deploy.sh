@@ -7,6 +7,7 @@
 #
 #   deploy_stage           puts programs, certificates and files into the overlay, before the boot
 #   deploy_start           starts both services and waits until they serve
+#   deploy_xenresd         starts xenresd and waits until it serves
 #   deploy_url             prints where they are reached from this machine; not before they serve
 #   deploy_mapper AS       starts the mapper: AS is `user`, as its own user from the start, or `root`, as root that
 #                          becomes that user
@@ -83,7 +84,7 @@ deploy_service() { # NAME COMMAND
 deploy_mapper() { # AS
   local command='/usr/local/sbin/xenresd-mapper --socket /run/xenresd/mapper.sock --export /etc/xenresd/export'
   # Unused mappings are kept for long: what is gone in the tests is gone for another reason.
-  command+=' --peer-user xenresd --mapping-idle 600'
+  command+=' --peer-user xenresd --mapping-idle 600 --grace 1'
   dom0 rm -f /run/xenresd/mapper.sock
   case $1 in
     user) deploy_service mapper "su xenresd-mapper -c 'exec $command'" ;;
@@ -99,7 +100,15 @@ deploy_start() {
     chown xenresd-mapper:xenresd /run/xenresd && chmod 2750 /run/xenresd &&
     chown xenresd:xenresd /var/lib/xenresd && chmod 700 /var/lib/xenresd'
   deploy_mapper user
+  deploy_xenresd
+}
+
+deploy_xenresd() {
   deploy_service xenresd '/usr/local/sbin/xenresd --config /etc/xenresd/xenresd.conf'
+  deploy_ready
+}
+
+deploy_ready() {
   dom0 wait-for 20 wget -q -O /dev/null http://127.0.0.1:9480/readyz
 }
 

@@ -33,7 +33,8 @@ frames_equal() {
   alive "$domain"
 }
 
-compare_frames() {
+# Its status is asked for, so that set -e is off in it.
+compare_frames() { # NAME TYPE ID FIRST COUNT DOMAIN
   local name=$1 type=$2 id=$3 first=$4 count=$5 domain=$6
   still "$domain" "${type_number[$type]}" "$id" "$first" "$count" || return
   snapshot "$name" "$type" "$id" --first "$first" --count "$count" --output "$work/by-xenres" || return

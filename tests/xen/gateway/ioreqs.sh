@@ -28,28 +28,20 @@ device_model_is_seen() {
 
 # A request that stands still, of a guest and a device model whose doings are known.
 pending_request_is_decoded() {
-  local try
-  for try in 1 2 3; do # busy guests die at times under emulation
-    ! serve_and_look || return 0
-    echo "try $try failed"
-    dom0_sh 'killall -q resmap; xl destroy tiny-io; wait-for 5 sh -c "! pidof resmap"' || true
-  done
-  return 1
-}
-
-serve_and_look() { # without set -e, as its status is asked for
   local domain
-  domain=$(create tiny-io) || return
-  dom0_sh "resmap serve $domain 0x510 3 >/tmp/serve.log 2>&1 &" || return
-  dom0 wait-for 10 grep -q unanswered /tmp/serve.log || return
-  alive "$domain" || return
-  client ioreqs tiny-io >"$work/answer.json" || return
+  domain=$(create tiny-io)
+  dom0_sh "resmap serve $domain 0x510 3 >/tmp/serve.log 2>&1 &"
+  dom0 wait-for 10 grep -q unanswered /tmp/serve.log
+  alive "$domain"
+  client ioreqs tiny-io >"$work/answer.json"
   same "$(show ioreqs "$work/answer.json")" "vcpu=0 state=ready type=pio address=0x510 size=1 read=true
-buffered" || return
-  compare_frames tiny-io ioreq_server 0 0 2 "$domain" || return
-  compare_frames tiny-io ioreq_server 0 1 1 "$domain" || return
-  alive "$domain" || return
-  dom0 killall resmap && dom0 xl destroy tiny-io && dom0 resmap gone "$domain" 1000
+buffered"
+  compare_frames tiny-io ioreq_server 0 0 2 "$domain"
+  compare_frames tiny-io ioreq_server 0 1 1 "$domain"
+  alive "$domain"
+  dom0 killall resmap
+  dom0 xl destroy tiny-io
+  dom0 resmap gone "$domain" 1000
 }
 
 server_without_buffered_page() {

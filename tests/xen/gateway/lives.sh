@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (C) 2026 The xenresd authors
 #
-# Sourced by gateway.sh: cases about domains that end and whose numbers and names are used again, and about the mapper's
-# own end.
+# Sourced by gateway.sh: cases about domains that end and whose numbers and names are used again, and about the end of
+# either program.
 
 # Frames asked for by number, UUID, name, and pinned to an incarnation: none of it is answered any more.
 nobody_answers_for() { # DOMAIN UUID NAME INCARNATION
@@ -134,7 +134,7 @@ dying_domain_is_not_answered_for() {
   dom0 resmap gone "$domain" 1000
 }
 
-# --- the mapper's end ---------------------------------------------------------------------------------------------------
+# --- the programs' own end --------------------------------------------------------------------------------------------
 
 # Answers while the mapper goes: each is whole, or says unavailable.
 ask_on_and_on() { # FILE
@@ -177,9 +177,24 @@ killed_mapper_comes_back() {
   client host >"$work/answer.json" || true
   grep -q '"hostname"' "$work/answer.json" # the host answers without its mapper
   deploy_mapper root
-  dom0 wait-for 20 wget -q -O /dev/null http://127.0.0.1:9480/readyz
+  deploy_ready
   look tiny
   [ "$incarnation" != "$before" ] || { echo "another mapper has the same incarnation"; return 1; }
   same "$(deploy_pid xenresd)" "$pid"
   dom0 kill -0 "$pid"
+}
+
+# The mapper lets go of what its peer asked for, and is there for the next one.
+killed_xenresd_leaves_nothing() {
+  local pid incarnation before
+  pid=$(deploy_pid mapper)
+  look tiny
+  before=$incarnation
+  [ "$(mappings)" -gt 0 ]
+  dom0_sh 'kill -9 "$(cat /run/xenresd.pid)"'
+  dom0_sh "wait-for 10 sh -c '! grep -q \" /dev/xen/privcmd\" /proc/$pid/maps'"
+  deploy_xenresd
+  look tiny
+  same "$(deploy_pid mapper)" "$pid"
+  same "$incarnation" "$before" "incarnation that the same mapper tells another xenresd"
 }
