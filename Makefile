@@ -25,7 +25,7 @@ PROTO_JSON := print scalar
 PROTO_WIRE := wire
 MAPPER := main options privilege notify loop peer request inventory describe snapshot range stats \
           claim export directory mapping arena copy ceiling explain
-MAPPER_SIM := backend world guest pages scenario builtin
+MAPPER_SIM := backend call resource world guest pages scenario builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver
@@ -35,7 +35,7 @@ HTTP := socket tally credentials connection outflow tls body watchdog listener h
 SERVER := main config material sandbox service supervisor child demo
 CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
           inspect frames timestamp
-CLI := main cli options report render table output json progress names operands host domains \
+CLI := main cli arguments report render table output json progress names operands host domains \
        resources snapshot grants ioreqs stats
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           google/protobuf/timestamp
@@ -202,14 +202,18 @@ check-sanitize: ensure-deps ## the same, instrumented for addresses and undefine
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
-	    $(BUILD)/tests/contract/mapper_test
-	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/backend.sh
+	    $(BUILD)/tests/contract/mapper_test $(BUILD)/tests/contract/backend_xen_test
+	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/backend.sh tests/xen/contract.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
 	@tests/lib/run.sh $(BUILD) tests/fresh/fresh.sh
 
+bench_programs := $(BUILD)/tests/bench/client $(BUILD)/tests/bench/bare
+$(bench_programs): %: %.o
+	$(link) -lssl -lcrypto
+
 bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(bench_programs)
 	@tests/bench/run $(BUILD)
 
 # --- install ---------------------------------------------------------------------------------

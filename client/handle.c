@@ -191,6 +191,7 @@ static bool set_up(xenres *handle)
     if (handle->cert_file != NULL) {
         SET(CURLOPT_SSLCERT, handle->cert_file);
         SET(CURLOPT_SSLKEY, handle->key_file != NULL ? handle->key_file : handle->cert_file);
+        SET(CURLOPT_KEYPASSWD, "");         /* else OpenSSL asks for one on the terminal */
     }
     if (handle->proxy != NULL) {
         SET(CURLOPT_PROXY, handle->proxy);

@@ -39,18 +39,19 @@ echo "A gateway serves a simulated host at $XENRES_SERVER. Its clients know it b
 echo "XENRES_SERVER, XENRES_CACERT, XENRES_CERT and XENRES_KEY."
 show xenres host
 show xenres domains
-domain=$("$build/xenres" -o json domains | python3 -c '
-import json, sys
-domains = json.load(sys.stdin)["domains"]
-print(next(d["identity"]["name"] for d in domains if d["identity"].get("domid", 0) != 0))')
-show xenres resources "$domain"
+show xenres resources db-1
+show xenres ioreqs win-desktop
+show xenres stats db-1
+
+# A paused guest: what it shares does not change while one looks twice.
+domain=standby
 show xenres describe "$domain" grant_table
 show xenres grants "$domain"
-show xenres stats "$domain"
 
 echo
 echo "${bold}The raw frames of the same table, once with plain curl and once with xenres:$plain"
-show curl --silent --show-error --fail --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
+show curl --silent --show-error --fail \
+    --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
     --dump-header "$dir/headers" --output "$dir/curl.bin" \
     "$XENRES_SERVER/v1/domains/$domain/resources/grant_table/0/frames?first=0&count=1"
 grep -i '^xenres-\|^etag' "$dir/headers"

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <xenres.h>
 
-#include "client/cli/options.h"
+#include "client/cli/arguments.h"
 
 enum { EXIT_LOCAL = 1, EXIT_USAGE = 2 };    /* the rest is in errors.def */
 

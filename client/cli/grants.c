@@ -211,7 +211,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
     if (a == NULL) {
         return report_local("no memory", "", 0);
     }
-    query.include_unused = options_value(arguments, "all") != NULL;
+    query.include_unused = arguments_value(arguments, "all") != NULL;
     status = collect(handle, query, a);
     if (status == 0) {
         status = cli->format == CLI_FORMAT_JSON ? show_json(a) : show_table(a);

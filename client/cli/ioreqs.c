@@ -159,7 +159,7 @@ static int show_all(const struct cli *cli, xenres *handle, const char *domain)
 static int run(struct cli *cli, const struct arguments *arguments)
 {
     xenres_ioreq_query query = XENRES_IOREQ_QUERY_INIT(arguments->operands[0], 0);
-    bool is_all = options_value(arguments, "all") != NULL;
+    bool is_all = arguments_value(arguments, "all") != NULL;
     char usage[USAGE_MAX_BYTES];
     int status = 0;
 
@@ -167,7 +167,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
         return report_usage(cli->verb->name, "either an ID or --all");
     }
     if (arguments->operand_count > 1 &&
-        !options_number("ID", arguments->operands[1], UINT32_MAX, &query.id, usage)) {
+        !arguments_number("ID", arguments->operands[1], UINT32_MAX, &query.id, usage)) {
         return report_usage(cli->verb->name, usage);
     }
     CLI_HANDLE handle = cli_connect(cli, &status);

@@ -119,7 +119,7 @@ static int help(const struct verb *verb)
 
 static void take_string(const char **out, const struct arguments *arguments, const char *name)
 {
-    const char *value = options_value(arguments, name);
+    const char *value = arguments_value(arguments, name);
 
     if (value != NULL) {
         *out = value;
@@ -129,8 +129,8 @@ static void take_string(const char **out, const struct arguments *arguments, con
 static bool take_globals(struct cli *cli, const struct arguments *arguments,
                          char usage[USAGE_MAX_BYTES])
 {
-    const char *format = options_value(arguments, "format");
-    const char *timeout = options_value(arguments, "timeout");
+    const char *format = arguments_value(arguments, "format");
+    const char *timeout = arguments_value(arguments, "timeout");
 
     xenres_options_from_environment(&cli->options);
     take_string(&cli->options.server, arguments, "server");
@@ -144,8 +144,8 @@ static bool take_globals(struct cli *cli, const struct arguments *arguments,
     }
     cli->format = format == NULL ? CLI_FORMAT_UNSET
                   : strcmp(format, "json") == 0 ? CLI_FORMAT_JSON : CLI_FORMAT_TABLE;
-    return timeout == NULL || options_duration("--timeout", timeout, TIMEOUT_MAX_MS,
-                                               &cli->options.timeout_ms, usage);
+    return timeout == NULL || arguments_duration("--timeout", timeout, TIMEOUT_MAX_MS,
+                                                 &cli->options.timeout_ms, usage);
 }
 
 /* With standard output closed, the connection would get its number, and the answer would be written
@@ -170,17 +170,17 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     render_init();
     bool is_proper =
-        options_parse(argc, argv, global_options, find_verb, &cli, &arguments, usage);
+        arguments_parse(argc, argv, global_options, find_verb, &cli, &arguments, usage);
     const char *verb_name = cli.verb != NULL ? cli.verb->name : NULL;
 
     if (!is_proper) {
         return report_usage(verb_name, usage);
     }
-    if (options_value(&arguments, "version") != NULL) {
+    if (arguments_value(&arguments, "version") != NULL) {
         (void)printf("xenres %s (libxenres %s)\n", XENRES_VERSION, xenres_version());
         return finish_stdout();
     }
-    if (options_value(&arguments, "help") != NULL) {
+    if (arguments_value(&arguments, "help") != NULL) {
         return help(cli.verb);
     }
     if (cli.verb == NULL) {

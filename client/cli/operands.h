@@ -5,7 +5,7 @@
 #ifndef XENRES_CLI_OPERANDS_H
 #define XENRES_CLI_OPERANDS_H
 
-#include "client/cli/options.h"
+#include "client/cli/arguments.h"
 
 /* A resource type's name; false with `usage` filled for what is none. */
 bool operand_type(const char *text, uint32_t *type, char usage[USAGE_MAX_BYTES]);

@@ -116,7 +116,7 @@ static int run_describe(struct cli *cli, const struct arguments *arguments)
 
     if (!operand_type(arguments->operands[1], &query.type, usage) ||
         (arguments->operand_count > 2 &&
-         !options_number("ID", arguments->operands[2], XENRES_ALL - 1, &query.id, usage))) {
+         !arguments_number("ID", arguments->operands[2], XENRES_ALL - 1, &query.id, usage))) {
         return report_usage(cli->verb->name, usage);
     }
     return ask(cli, &query, show_each);

@@ -128,17 +128,17 @@ static int fetch_json(xenres *handle, const xenres_frames_query *query, struct o
 static int take_query(const struct arguments *arguments, xenres_frames_query *query,
                       char usage[USAGE_MAX_BYTES])
 {
-    const char *first = options_value(arguments, "first");
-    const char *count = options_value(arguments, "count");
+    const char *first = arguments_value(arguments, "first");
+    const char *count = arguments_value(arguments, "count");
 
     query->domain = arguments->operands[0];
     return operand_type(arguments->operands[1], &query->type, usage) &&
            (arguments->operand_count < 3 ||
-            options_number("ID", arguments->operands[2], UINT32_MAX, &query->id, usage)) &&
+            arguments_number("ID", arguments->operands[2], UINT32_MAX, &query->id, usage)) &&
            (first == NULL ||
-            options_number("--first", first, UINT32_MAX, &query->first_frame, usage)) &&
+            arguments_number("--first", first, UINT32_MAX, &query->first_frame, usage)) &&
            (count == NULL ||
-            options_number("--count", count, XENRES_ALL - 1, &query->frame_count, usage));
+            arguments_number("--count", count, XENRES_ALL - 1, &query->frame_count, usage));
 }
 
 static int run(struct cli *cli, const struct arguments *arguments)
@@ -156,7 +156,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
     if (handle == NULL) {
         return status;
     }
-    status = output_open(&output, options_value(arguments, "output"));
+    status = output_open(&output, arguments_value(arguments, "output"));
     if (status == 0 && cli->format == CLI_FORMAT_JSON) {
         status = fetch_json(handle, &query, &output);
     } else if (status == 0) {
@@ -180,8 +180,8 @@ const struct verb verb_snapshot = {
     .summary = "frames as they are: bytes, or a hex view",
     .description = "Fetches frames of a resource: ioreq_server, grant_table, vmtrace_buf,\n"
                    "vcpu_stats; ID is 0 unless given. Prints bytes, but a hex view on a terminal\n"
-                   "or with -o table, where equal lines are folded to a '*'. FILE appears only when\n"
-                   "all of it is there.",
+                   "or with -o table, where equal lines are folded to a '*'. FILE appears only\n"
+                   "when all of it is there.",
     .options = options,
     .run = run,
 };

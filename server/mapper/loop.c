@@ -30,6 +30,7 @@ struct loop {
     uint64_t grace_end_ns;      /* when the mappings of a peer that is gone go; UINT64_MAX: never */
     uint64_t announce_ns;
     bool was_served;
+    bool backend_has_events;    /* or it cannot say */
     bool knocked;               /* someone connected, or one in the lobby may have spoken */
     bool directory_failed;      /* logged already */
 };
@@ -85,8 +86,9 @@ static void begin_service(struct loop *l, const union message *hello)
 static void serve(struct loop *l)
 {
     union message request;
+    /* Writable means that most of the socket's buffer is free: the answers of one turn fit. */
+    if (!peer_is_writable(l->m->peer)) return;
     for (int i = 0; i < REQUESTS_A_TURN; i++) {
-        if (!peer_is_writable(l->m->peer)) return;
         ssize_t len = peer_receive(l->m->peer, &request);
         if (len <= 0) return;
         request_handle(l->m, &request, (size_t)len);
@@ -113,6 +115,7 @@ static bool wait_for_work(struct loop *l, bool busy)
     if (mapping_count(m->mappings) > 0) deadline_ns = earliest(deadline_ns, l->check_ns);
     int timeout_ms = busy ? 0 : clock_poll_timeout_ms(deadline_ns, WAIT_MAX_MS);
     int ready = poll(rows, count, timeout_ms);
+    l->backend_has_events = rows[ROW_BACKEND].fd < 0 || rows[ROW_BACKEND].revents != 0;
     l->knocked = rows[ROWS_FIXED].revents != 0 || peer_lobby_waits(m->peer);
     if (ready < 0 && errno != EINTR) log_error("poll: %s", error_errno_name(errno));
     return ready <= 0 || (rows[ROW_SIGNAL].revents & POLLIN) == 0;
@@ -138,7 +141,7 @@ void loop_run(struct mapper *m, const struct loop_options *options)
     bool busy = false;
     while (wait_for_work(&l, busy)) {
         struct failure f;
-        log_once(&l, directory_drain(m->directory, &f), &f);
+        if (l.backend_has_events) log_once(&l, directory_drain(m->directory, &f), &f);
         union message hello;
         if (l.knocked && peer_admit(m->peer, &hello)) begin_service(&l, &hello);
         serve(&l);

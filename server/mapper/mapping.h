@@ -8,7 +8,9 @@
  * A mapping keeps the frames of a dead domain, and so the domain itself as a zombie: so all of an
  * incarnation are unmapped the moment that it ends, in the midst of a copy too (which is why copies
  * hold a reference, and no address, from one step to the next). ioreq and grant status frames never
- * come here (XEN.md, consequences 2 and 8): they are mapped for one step each, by snapshot.
+ * come here: a guest that goes back to version 1 while its status frames are mapped is refused or
+ * crashed by Xen, and a device model's server that is made anew with the same id has other pages. They
+ * are mapped for one step each, by snapshot.
  *
  * Bounded in number and in frames; the one unused longest makes room. Owns the backend's mappings
  * that it has made. One thread.

@@ -3,7 +3,7 @@
 
 /*
  * What may be asked of which resource, and which frames a snapshot comes to. Everything that Xen
- * would answer oddly (XEN.md, XENVM.md: frames that wrap, sizes that cannot be, tables that grow) is
+ * would answer oddly (frames that wrap, sizes that cannot be, tables that grow) is
  * refused here, before any call that could do it. Pure, but for the size that it asks for.
  */
 #ifndef XENRES_MAPPER_RANGE_H

@@ -65,7 +65,8 @@ static void end_job(struct mapper *m, struct job *j)
     m->jobs->active_count--;
 }
 
-/* The peer has asked for nothing else than what the digest covers before the content. */
+/* Before the content the digest covers what was asked for: equal bytes of another domain or range are
+ * not "unchanged". */
 static void begin_digest(struct job *j)
 {
     struct {
@@ -131,8 +132,12 @@ static int copy_unmapping(struct mapper *m, struct job *j, uint32_t id, uint32_t
                           uint32_t count, void *to, struct failure *f)
 {
     struct backend_mapping mapping = { 0 };
-    int result = m->ops->map(m->backend, j->request.domain.domid, j->request.type, id, first, count,
-                             &mapping, f);
+    /* Since begin() others had their turn, and mapping is by number: of another guest that has the
+     * number now, it might make the table grow. */
+    int result = j->frames_done > 0 ? claim_check(m, &j->request.domain, NULL, f) : 0;
+    if (result < 0) return result;
+    result = m->ops->map(m->backend, j->request.domain.domid, j->request.type, id, first, count,
+                         &mapping, f);
     if (result < 0) return result;
     assert(mapping.frame_count == count);
     result = copy_step(to, mapping.address, (size_t)count * MESSAGE_FRAME_BYTES, j->digest, f);
@@ -157,9 +162,9 @@ static int copy_ioreq(struct mapper *m, struct job *j, uint32_t frame, uint8_t *
         if (f) *f = why;
         return result;
     }
-    memset(to, 0, MESSAGE_FRAME_BYTES);     /* the slot holds what was there before */
-    copy_digest_add(j->digest, to, MESSAGE_FRAME_BYTES);
-    return 0;
+    /* The slot holds what was there before. */
+    static const _Alignas(MESSAGE_FRAME_BYTES) uint8_t zeros[MESSAGE_FRAME_BYTES];
+    return copy_step(to, zeros, sizeof(zeros), j->digest, f);
 }
 
 /* One step. Afterwards frames_done says how far it is. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* How long to wait before the next try: doubled from try to try between two bounds, with jitter over
- * the upper half, so that many do not knock together. One owner, one thread. */
+/* How long to wait before the next try: doubled from try to try between two bounds, with jitter
+ * over the upper half, so that many do not knock together. One owner, one thread. */
 #ifndef XENRES_RESOURCE_BACKOFF_H
 #define XENRES_RESOURCE_BACKOFF_H
 

@@ -257,7 +257,8 @@ static void find_domid(const struct domain_list *l, uint16_t domid, struct found
 }
 
 /* All that equal `key` by `compare` in a sorted index. */
-static void find_equal(const struct domain_entry *const *index, size_t count, const struct domain_entry *key,
+static void find_equal(const struct domain_entry *const *index, size_t count,
+                       const struct domain_entry *key,
                        int (*compare)(const void *, const void *), struct found *found)
 {
     size_t low = 0;

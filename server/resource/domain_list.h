@@ -4,8 +4,8 @@
 /*
  * The domains of the host as they were once listed, and how a spelling finds one in them.
  *
- * A list is filled by one thread, then indexed, and from then on immutable and counted: lookups take
- * no lock. Domids are unique in it; names and UUIDs need not be.
+ * A list is filled by one thread, then indexed, and from then on immutable and counted: lookups
+ * take no lock. Domids are unique in it; names and UUIDs need not be.
  */
 #ifndef XENRES_RESOURCE_DOMAIN_LIST_H
 #define XENRES_RESOURCE_DOMAIN_LIST_H
@@ -23,8 +23,8 @@ enum {
 };
 
 /* How a client names a domain: digits are a domid, the usual form of a UUID is one, else a name.
- * `domid:`, `uuid:` or `name:` before it says which is meant. A name is found as the toolstack wrote
- * it, and as the API shows it (escaped). */
+ * `domid:`, `uuid:` or `name:` before it says which is meant. A name is found as the toolstack
+ * wrote it, and as the API shows it (escaped). */
 struct domain_spelling {
     enum { DOMAIN_BY_DOMID, DOMAIN_BY_UUID, DOMAIN_BY_NAME } kind;
     const char *text;                   /* all of it, as given: lives as long as the caller's */

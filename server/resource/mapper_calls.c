@@ -179,7 +179,8 @@ static void complete(const struct mapper_call *calls, unsigned count, const stru
     }
 }
 
-/* Under the lock: at most a batch of what has expired; sets `wake_ns` to the earliest that is left. */
+/* Under the lock: at most a batch of what has expired; sets `wake_ns` to the earliest that is
+ * left. */
 static unsigned take_expired(struct mapper_calls *t, uint64_t now_ns, struct mapper_call out[BATCH])
 {
     uint64_t next = MAPPER_CALLS_NEVER;

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The calls in flight: a table of fixed size, found by serial. A serial is the row and how often the
- * row was used, so that an answer to an earlier call of the same row is recognised.
+ * The calls in flight: a table of fixed size, found by serial. A serial is the row and how often
+ * the row was used, so that an answer to an earlier call of the same row is recognised.
  *
  * A call whose deadline passed is told so, and its row stays taken until the mapper's answer comes:
  * the mapper still works on it, and what it answers twice or unasked is a contradiction. Rows may
@@ -47,7 +47,8 @@ enum mapper_calls_found mapper_calls_take(struct mapper_calls *t, uint64_t seria
                                           struct mapper_call *out);
 
 /* Tells calls and waits whose deadline is not after `now_ns` so, with `why`. Returns the earliest
- * deadline that is left (which wakes are measured against from now on), or NEVER. Receiving thread. */
+ * deadline that is left (which wakes are measured against from now on), or NEVER. Receiving
+ * thread. */
 uint64_t mapper_calls_expire(struct mapper_calls *t, uint64_t now_ns, const struct failure *why);
 /* The mapper is gone: tells the calls in flight so, and forgets those that expired. `waits`: those
  * too, and nothing can be added any more. Receiving thread. */

@@ -2,9 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The receiving thread and the life of the connection: down → (connect, hello sent) joining → (hello
- * answered, arena mapped) up → down. Parts: mapper_link (connection, arena, slots), mapper_calls
- * (calls in flight), mapper_answer (answers against questions), mapper_state (is there a mapper).
+ * The receiving thread and the life of the connection: down → (connect, hello sent) joining →
+ * (hello answered, arena mapped) up → down. Parts: mapper_link (connection, arena, slots),
+ * mapper_calls (calls in flight), mapper_answer (answers against questions), mapper_state (is there
+ * a mapper).
  */
 #include "server/resource/mapper_client.h"
 
@@ -253,8 +254,9 @@ static void step(struct mapper_client *c)
     drop(c, &f);
 }
 
-static void wait_for_work(struct mapper_client *c, uint64_t next_ns,
-                          const struct mapper_link_wants *wants, bool *idle)
+/* Waits and receives; false where nothing came. */
+static bool wait_for_work(struct mapper_client *c, uint64_t next_ns,
+                          const struct mapper_link_wants *wants)
 {
     struct pollfd fds[2] = {{.fd = c->wake_fd, .events = POLLIN}, {.fd = -1}};
     uint64_t until_ns = !c->joined && c->step_ns < next_ns ? c->step_ns : next_ns;
@@ -271,7 +273,8 @@ static void wait_for_work(struct mapper_client *c, uint64_t next_ns,
     if (wants->timeout_ms >= 0 && (timeout_ms < 0 || timeout_ms > wants->timeout_ms)) {
         timeout_ms = wants->timeout_ms;
     }
-    *idle = poll(fds, 2, timeout_ms) == 0;
+    bool idle = poll(fds, 2, timeout_ms) == 0;
+
     if (fds[0].revents != 0) {
         (void)!read(c->wake_fd, &count, sizeof(count));
     }
@@ -279,13 +282,24 @@ static void wait_for_work(struct mapper_client *c, uint64_t next_ns,
         for (int i = 0; i < MESSAGES_PER_ROUND && c->link != NULL && receive(c); i++) {
         }
     }
+    return !idle;
+}
+
+static enum mapper_link_pace pace_of(bool idle, uint64_t last_ns, uint64_t now_ns)
+{
+    if (idle) {
+        return MAPPER_LINK_IDLE;
+    }
+    return now_ns - last_ns < MAPPER_LINK_GATHER_MS * CLOCK_NS_PER_MS ? MAPPER_LINK_BUSY
+                                                                      : MAPPER_LINK_CALM;
 }
 
 static void *run(void *arg)
 {
     struct mapper_client *c = arg;
     struct failure late, stopping;
-    bool idle = false;
+    bool idle = true;
+    uint64_t last_ns = 0;
 
     failure_set(&late, ERROR_DEADLINE_EXCEEDED, "the answer did not come in time");
     failure_cause(&late, 0, "the mapper or the hypervisor is slow, or the time allowed short");
@@ -294,12 +308,14 @@ static void *run(void *arg)
         struct mapper_link_wants wants = {.timeout_ms = -1};
 
         step(c);
-        uint64_t next_ns = mapper_calls_expire(c->calls, clock_monotonic_ns(), &late);
+        uint64_t now_ns = clock_monotonic_ns();
+        uint64_t next_ns = mapper_calls_expire(c->calls, now_ns, &late);
 
         if (c->link != NULL) {
-            wants = mapper_link_tend(c->link, idle);
+            wants = mapper_link_tend(c->link, pace_of(idle, last_ns, now_ns));
         }
-        wait_for_work(c, next_ns, &wants, &idle);
+        last_ns = now_ns;
+        idle = !wait_for_work(c, next_ns, &wants);
     }
     failure_set(&stopping, ERROR_UNAVAILABLE, "the gateway is stopping");
     failure_next(&stopping, 0, "try again when it is back");

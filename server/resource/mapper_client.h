@@ -52,9 +52,9 @@ struct mapper_client_options {
 /* Starts the thread; succeeds also while there is no mapper yet. */
 int mapper_client_new(const struct mapper_client_options *options, struct mapper_client **out,
                       struct failure *f);
-/* Ends every call in flight with `unavailable`, then the thread. Calls that these completions make are
- * refused; no other may be made any more. Slots that are still referenced stay readable. NULL is
- * fine. */
+/* Ends every call in flight with `unavailable`, then the thread. Calls that these completions make
+ * are refused; no other may be made any more. Slots that are still referenced stay readable. NULL
+ * is fine. */
 void mapper_client_free(struct mapper_client *c);
 
 /* Head is filled in here. `request->head.type` says which. On failure `done` is not called. */

@@ -43,6 +43,7 @@ struct mapper_link {
     size_t release_bytes;
     bool sending;                   /* a thread is in flush(); it takes what is added meanwhile */
     bool blocked;                   /* the socket was full */
+    bool watched;                   /* the receiving thread looks again within MAPPER_LINK_GATHER_MS */
     bool ended;
 };
 
@@ -234,7 +235,7 @@ static void put_back(struct mapper_link *l, struct mapper_slot *slots)
 
 void mapper_link_flush(struct mapper_link *l)
 {
-    union message m;
+    union message m __attribute__((uninitialized));     /* 10 KiB, of which a release is little */
     struct mapper_slot *done = NULL;
     bool wake = false;
 
@@ -276,12 +277,14 @@ void mapper_link_flush(struct mapper_link *l)
     free_slots(done);
 }
 
-struct mapper_link_wants mapper_link_tend(struct mapper_link *l, bool idle)
+struct mapper_link_wants mapper_link_tend(struct mapper_link *l, enum mapper_link_pace pace)
 {
     pthread_mutex_lock(&l->lock);
+    l->watched = pace == MAPPER_LINK_BUSY;
     /* `calls` was reduced before this lock was taken, and release() looks at it under the lock: of
      * a release and the last answer, whoever comes second sends. */
-    bool due = l->releases != NULL && (idle || l->blocked || atomic_load(&l->calls) == 0 ||
+    bool due = l->releases != NULL && (pace == MAPPER_LINK_IDLE || l->blocked ||
+                                       (!l->watched && atomic_load(&l->calls) == 0) ||
                                        l->release_count >= MAPPER_LINK_GATHER);
     pthread_mutex_unlock(&l->lock);
     if (due) {
@@ -290,7 +293,8 @@ struct mapper_link_wants mapper_link_tend(struct mapper_link *l, bool idle)
     pthread_mutex_lock(&l->lock);
     struct mapper_link_wants wants = {
         .writable = l->blocked,
-        .timeout_ms = l->releases != NULL && !l->blocked ? MAPPER_LINK_GATHER_MS : -1,
+        .timeout_ms = l->watched || (l->releases != NULL && !l->blocked) ? MAPPER_LINK_GATHER_MS
+                                                                         : -1,
     };
     pthread_mutex_unlock(&l->lock);
     return wants;
@@ -369,7 +373,7 @@ static void release(struct mapper_link *l, struct mapper_slot *s)
     l->releases = s;
     l->release_count++;
     l->release_bytes += s->len_bytes;
-    bool due = !l->blocked && (atomic_load(&l->calls) == 0 ||
+    bool due = !l->blocked && ((!l->watched && atomic_load(&l->calls) == 0) ||
                                l->release_count >= MESSAGE_RELEASES_MAX ||
                                l->release_bytes >= MAPPER_LINK_GATHER_BYTES);
     if (due) {

@@ -2,13 +2,13 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * One connection to the mapper, with the arena that came with its hello, the slots handed out of it,
- * and their release. Counted: slots keep the mapping of an arena whose mapper is gone.
+ * One connection to the mapper, with the arena that came with its hello, the slots handed out of
+ * it, and their release. Counted: slots keep the mapping of an arena whose mapper is gone.
  *
- * Releases: sent at once by whoever drops the last reference, but left to the receiving thread while
- * an answer is on its way to it anyway, so that a busy gateway sends one message for many slots. A
- * slot waits in a list made of the slots themselves: no release can be lost for want of memory, and
- * the list is as long as the arena has slots at most.
+ * Releases: sent at once by whoever drops the last reference, but left to the receiving thread
+ * while an answer is on its way to it anyway, or in a busy time, so that a busy gateway sends one
+ * message for many slots. A slot waits in a list made of the slots themselves: no release can be
+ * lost for want of memory, and the list is as long as the arena has slots at most.
  *
  * Any thread; what only the receiving thread may call says so. Lock: one, of the list; nothing is
  * called under it.
@@ -27,7 +27,8 @@ enum {
     MAPPER_LINK_GATHER = MESSAGE_RELEASES_MAX / 2,
     /* Slots of so many bytes together are released at once: others may want the room. */
     MAPPER_LINK_GATHER_BYTES = 1 << 20,
-    /* How long the receiving thread leaves releases lying while no answer comes. */
+    /* How long the receiving thread leaves releases lying while no answer comes; and answers that
+     * follow each other sooner are a busy time, in which releases are left to it. */
     MAPPER_LINK_GATHER_MS = 1,
 };
 
@@ -40,10 +41,10 @@ void mapper_link_unref(struct mapper_link *l);      /* NULL is fine */
 int mapper_link_fd(const struct mapper_link *l);
 
 /*
- * Maps the arena that the hello describes, read-only. `fd` stays the caller's. -ERROR_INTERNAL where
- * the descriptor is not what an honest mapper sends: memory that the mapper could shrink or punch
- * under our mapping would end this process with SIGBUS, and memory that others could write would let
- * them put words into a guest's mouth. Receiving thread, once, before any slot.
+ * Maps the arena that the hello describes, read-only. `fd` stays the caller's. -ERROR_INTERNAL
+ * where the descriptor is not what an honest mapper sends: memory that the mapper could shrink or
+ * punch under our mapping would end this process with SIGBUS, and memory that others could write
+ * would let them put words into a guest's mouth. Receiving thread, once, before any slot.
  */
 int mapper_link_set_arena(struct mapper_link *l, const struct message_hello_answer *hello, int fd,
                           struct failure *f);
@@ -70,8 +71,13 @@ struct mapper_link_wants {
     bool writable;      /* releases wait for room in the socket */
     int timeout_ms;     /* releases wait to be gathered; -1: none do */
 };
-/* Sends releases that are due; all of them where `idle`. Receiving thread, before it waits. */
-struct mapper_link_wants mapper_link_tend(struct mapper_link *l, bool idle);
+enum mapper_link_pace {
+    MAPPER_LINK_IDLE,       /* it waited, and nothing came: all releases are due */
+    MAPPER_LINK_CALM,       /* something came after a while */
+    MAPPER_LINK_BUSY,       /* something came soon after what came before */
+};
+/* Sends releases that are due. Receiving thread, before it waits. */
+struct mapper_link_wants mapper_link_tend(struct mapper_link *l, enum mapper_link_pace pace);
 /* Sends all releases that wait. */
 void mapper_link_flush(struct mapper_link *l);
 

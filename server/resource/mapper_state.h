@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Whether there is a mapper, as callers see it: the connection that is up, with what its hello said,
- * or the reason why there is none. Written by the receiving thread, read by any. Lock: one; nothing
- * is called under it but counting.
+ * Whether there is a mapper, as callers see it: the connection that is up, with what its hello
+ * said, or the reason why there is none. Written by the receiving thread, read by any. Lock: one;
+ * nothing is called under it but counting.
  */
 #ifndef XENRES_RESOURCE_MAPPER_STATE_H
 #define XENRES_RESOURCE_MAPPER_STATE_H

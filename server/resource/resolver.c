@@ -21,7 +21,8 @@ struct resolver {
     struct requests running;        /* answered by the refresh that runs */
     struct requests next;           /* by the one after it */
 
-    /* Of the refresh that runs: whoever made its last step hands it on through the mapper client. */
+    /* Of the refresh that runs: whoever made its last step hands it on through the mapper client.
+     *  */
     struct domain_list *fresh;
     uint64_t fresh_begun_ns, fresh_epoch;
     uint64_t page_deadline_ns;
@@ -139,7 +140,8 @@ static void on_deadline(void *arg, const struct mapper_result *result)
     }
 }
 
-/* Under the lock: makes those who wait the ones that the next refresh answers. False: nobody waits. */
+/* Under the lock: makes those who wait the ones that the next refresh answers. False: nobody
+ * waits. */
 static bool begin(struct resolver *r)
 {
     struct resolver_request *q;
@@ -282,7 +284,8 @@ bool resolver_start(struct resolver *r, struct resolver_request *q)
     q->state = RESOLVER_LINKED;
     q->running = false;
     pthread_mutex_lock(&r->lock);
-    /* Under the lock: the deadline may pass before this returns, and its callback takes the lock. */
+    /* Under the lock: the deadline may pass before this returns, and its callback takes the lock.
+     *  */
     q->result = mapper_client_wait(r->mapper, q->deadline_ns, on_deadline, q, &q->wait,
                                    &q->failure);
     if (q->result != 0) {

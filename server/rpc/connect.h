@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The Connect protocol over HTTP/1.1, as far as it can be told from headers and bodies: what a unary
- * request's head has to be, and what an error looks like. Pure, any thread.
+ * The Connect protocol over HTTP/1.1, as far as it can be told from headers and bodies: what a
+ * unary request's head has to be, and what an error looks like. Pure, any thread.
  */
 #ifndef XENRES_RPC_CONNECT_H
 #define XENRES_RPC_CONNECT_H

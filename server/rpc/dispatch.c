@@ -95,7 +95,8 @@ static int authorise(struct exchange *x)
               x->head.peer_address, verdict.rule != NULL ? verdict.rule : "(none)");
     const char *type = c->type >= 0 ? resource_type_name((uint32_t)c->type) : "any resource";
     int result = failure_set(f, ERROR_PERMISSION_DENIED, "%s is not allowed on %s of %s%s",
-                             action_name(q.action), type, c->domain != NULL ? "domain " : "any domain",
+                             action_name(q.action), type,
+                             c->domain != NULL ? "domain " : "any domain",
                              c->domain != NULL ? c->domain : "");
 
     failure_cause(f, result, "no rule of the gateway's policy gives it to %s", c->who->text);
@@ -112,7 +113,7 @@ static int check_incarnation(struct exchange *x)
         return 0;
     }
     if (!text_to_hex(c->incarnation, wanted, sizeof(wanted))) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hexadecimal digits");
+        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hex digits");
 
         return failure_next(f, result, "copy it from an answer, or leave it out");
     }
@@ -123,7 +124,7 @@ static int check_incarnation(struct exchange *x)
                              c->domain);
 
     failure_cause(f, result, "it was restarted, or the gateway lost sight of it for a while");
-    return failure_next(f, result, "ask without an incarnation, and see whether it is the one meant");
+    return failure_next(f, result, "ask without one, and see whether it is the domain meant");
 }
 
 static bool is_late(struct exchange *x)
@@ -131,7 +132,7 @@ static bool is_late(struct exchange *x)
     if (clock_monotonic_ns() < x->deadline_ns) {
         return false;
     }
-    failure_set(&x->failure, ERROR_DEADLINE_EXCEEDED, "the request's time was over before it began");
+    failure_set(&x->failure, ERROR_DEADLINE_EXCEEDED, "the request's time was over at its start");
     failure_next(&x->failure, 0, "allow more time");
     return true;
 }
@@ -250,6 +251,10 @@ static bool failed(struct exchange *x, const struct failure *f)
         return true;
     }
     x->retried = true;
+    /* From its beginning: what was learnt of the domain before it changed is worth nothing. */
+    if (c->method->handler->prepare(c, &x->failure) != 0) {
+        return true;
+    }
     return resolve(x, true);
 }
 
@@ -257,7 +262,7 @@ int call_no_memory(struct failure *f)
 {
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the answer");
 
-    failure_cause(f, result, "it is larger than one call may take, or the gateway is short of memory");
+    failure_cause(f, result, "it is larger than one call may take, or memory is short");
     return failure_next(f, result, "ask for less at a time, or try again in a moment");
 }
 
@@ -290,9 +295,12 @@ static bool answered(struct exchange *x, const struct mapper_result *result)
     if (next == HANDLER_ASK_AGAIN) {
         return ask(x);
     }
-    if (next == HANDLER_DONE) {
-        (void)charge_slot(x);   /* a refusal is in x->failure then */
+    if (next < 0) {
+        const struct failure f = x->failure;
+
+        return failed(x, &f);
     }
+    (void)charge_slot(x);       /* a refusal is in x->failure then */
     return true;
 }
 
@@ -310,7 +318,7 @@ static bool ask(struct exchange *x)
     struct call *c = &x->call;
     uint64_t deadline_ns = x->deadline_ns;
     struct failure f = {0};
-    union message m;
+    union message m __attribute__((uninitialized));     /* 10 KiB, of which requests are a few */
 
     if (c->answer_within_ms > 0) {
         uint64_t within_ns = clock_monotonic_ns() + c->answer_within_ms * CLOCK_NS_PER_MS;

@@ -59,7 +59,8 @@ size_t exchange_body_max(const struct exchange *x);
 /* False: too much; the reply stands. */
 bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes);
 
-/* True: the reply stands (as it may have done before). False: `on_ready` will be called, exactly once. */
+/* True: the reply stands (as it may have done before). False: `on_ready` will be called, exactly
+ * once. */
 bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg);
 
 struct exchange_header { const char *name, *value; };

@@ -4,7 +4,8 @@
 /*
  * The raw frames:
  *      GET|HEAD /v1/domains/{domain}/resources/{type}/{id}/frames?first=N&count=M&incarnation=I
- * answers with the frames themselves, straight from the arena, and says in headers what they are of.
+ * answers with the frames themselves, straight from the arena, and says in headers what they are
+ * of.
  */
 #include <errno.h>
 #include <string.h>

@@ -20,7 +20,7 @@ enum {
     HOST_ABIS_MAX = 16,
 };
 
-/* --- GetHost ----------------------------------------------------------------------------------- */
+/* --- GetHost ---------------------------------------------------------------------------------- */
 
 static char boot_id[UUID_TEXT_BYTES];   /* "" where the kernel does not say */
 static pthread_once_t boot_id_once = PTHREAD_ONCE_INIT;
@@ -196,7 +196,7 @@ static int host_respond(struct call *c, struct failure *f)
 const struct handler host_service_get_host = {
     .prepare = host_prepare, .ask = host_ask, .respond = host_respond};
 
-/* --- ListDomains ------------------------------------------------------------------------------- */
+/* --- ListDomains ------------------------------------------------------------------------------ */
 
 #define PAGE_DOMAINS "page.domains"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* InspectService.GetGrantTable: the entries of a grant table, decoded from one copy in the arena. */
+/* InspectService.GetGrantTable: the entries of a grant table, decoded from one copy in the arena.
+ *  */
 #include <errno.h>
 
 #include "common/layout.h"
@@ -16,8 +17,8 @@ enum {
 };
 
 /*
- * Asked in two steps, since only the table's version tells which frames a reference is in: describe,
- * then copy. A table that changed its version in between is answered `aborted`.
+ * Asked in two steps, since only the table's version tells which frames a reference is in:
+ * describe, then copy. A table that changed its version in between is answered `aborted`.
  */
 struct grants {
     uint32_t first_reference;

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The method table: everything that can be asked for, once. What is common to all methods is decided
- * by the row, in dispatch; nothing is reachable that has no row. Immutable, any thread.
+ * The method table: everything that can be asked for, once. What is common to all methods is
+ * decided by the row, in dispatch; nothing is reachable that has no row. Immutable, any thread.
  */
 #ifndef XENRES_RPC_METHOD_H
 #define XENRES_RPC_METHOD_H

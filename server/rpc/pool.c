@@ -19,7 +19,11 @@ struct pool_chunk {
 
 void pool_init(struct pool *p, void *first, size_t first_bytes, size_t max_bytes)
 {
-    *p = (struct pool){.at = first, .left_bytes = first_bytes, .max_bytes = max_bytes};
+    *p = (struct pool){
+        .at = first,
+        .left_bytes = first_bytes / ALIGNMENT * ALIGNMENT,
+        .max_bytes = max_bytes,
+    };
 }
 
 void pool_done(struct pool *p)
@@ -60,21 +64,30 @@ static void *fail(struct pool *p)
     return NULL;
 }
 
+static size_t round_up(size_t size_bytes)
+{
+    return (size_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* What is left has room for it: `left_bytes` is a multiple of the alignment. */
+static void *take(struct pool *p, size_t size_bytes)
+{
+    void *memory = p->at;
+
+    p->at += round_up(size_bytes);
+    p->left_bytes -= round_up(size_bytes);
+    return memory;
+}
+
 void *pool_alloc(struct pool *p, size_t size_bytes)
 {
     if (size_bytes > SIZE_MAX - ALIGNMENT) {
         return fail(p);
     }
-    size_t rounded = (size_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-
-    if (rounded > p->left_bytes && !grow(p, rounded)) {
+    if (round_up(size_bytes) > p->left_bytes && !grow(p, round_up(size_bytes))) {
         return fail(p);
     }
-    void *memory = p->at;
-
-    p->at += rounded;
-    p->left_bytes -= rounded;
-    return memset(memory, 0, size_bytes);
+    return memset(take(p, size_bytes), 0, size_bytes);
 }
 
 void *pool_array(struct pool *p, size_t count, size_t size_bytes)
@@ -97,14 +110,24 @@ char *pool_string(struct pool *p, const char *text)
 char *pool_printf(struct pool *p, const char *format, ...)
 {
     va_list args;
-    char text[2048];
 
     va_start(args, format);
-    int len = vsnprintf(text, sizeof(text), format, args);
+    int len = vsnprintf((char *)p->at, p->left_bytes, format, args);
     va_end(args);
-    if (len < 0 || (size_t)len >= sizeof(text)) {
+    if (len < 0) {
         fail(p);
         return empty;
     }
-    return pool_string(p, text);
+    if ((size_t)len < p->left_bytes) {      /* as a rule: it stands where it will stay */
+        return take(p, (size_t)len + 1);
+    }
+    char *text = pool_alloc(p, (size_t)len + 1);
+
+    if (text == NULL) {
+        return empty;
+    }
+    va_start(args, format);
+    (void)vsnprintf(text, (size_t)len + 1, format, args);
+    va_end(args);
+    return text;
 }

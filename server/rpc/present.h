@@ -3,9 +3,9 @@
 
 /*
  * What the mapper says, as the API's shared messages. Everything is made in a pool; where that is
- * exhausted, pointers may be NULL and the pool's `failed` is set: look once, before sending. Numbers
- * become enums by tables: what no row has becomes the enum's UNSPECIFIED. Texts from guests and
- * toolstacks are escaped. Pure, any thread.
+ * exhausted, pointers may be NULL and the pool's `failed` is set: look once, before sending.
+ * Numbers become enums by tables: what no row has becomes the enum's UNSPECIFIED. Texts from guests
+ * and toolstacks are escaped. Pure, any thread.
  */
 #ifndef XENRES_RPC_PRESENT_H
 #define XENRES_RPC_PRESENT_H

@@ -11,7 +11,7 @@
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
 
-/* --- ListResources ----------------------------------------------------------------------------- */
+/* --- ListResources ---------------------------------------------------------------------------- */
 
 /* Where a page begins, and for what: a token is good for the same question only. */
 struct place {
@@ -111,7 +111,8 @@ static Xenres__V1__Resource *present_resource(struct call *c, const struct messa
     return m;
 }
 
-/* Adds the rows of one run of ids to the page. False: it is full, and `next` is where it goes on. */
+/* Adds the rows of one run of ids to the page. False: it is full, and `next` is where it goes on.
+ *  */
 static bool add_run(struct call *c, const struct message_resource *row, const struct place *from,
                     Xenres__V1__ListResourcesResponse *m, struct place *next)
 {
@@ -168,7 +169,7 @@ static int open_place(struct call *c, struct place *from, struct failure *f)
         return result;
     }
     if (memcmp(from->incarnation, asked.incarnation, sizeof(asked.incarnation)) != 0) {
-        result = failure_set(f, ERROR_ABORTED, "the domain is another than that of the page before");
+        result = failure_set(f, ERROR_ABORTED, "the domain is not that of the page before");
         return failure_next(f, result, "begin the list again");
     }
     asked.type = from->type;
@@ -211,7 +212,7 @@ static int list_respond(struct call *c, struct failure *f)
 const struct handler resource_service_list_resources = {
     .prepare = list_prepare, .ask = list_ask, .respond = list_respond};
 
-/* --- GetSnapshot ------------------------------------------------------------------------------- */
+/* --- GetSnapshot ------------------------------------------------------------------------------ */
 
 static int snapshot_prepare_message(struct call *c, struct failure *f)
 {

@@ -26,13 +26,13 @@ static int no_frames(struct failure *f)
 
 static int too_many(const struct snapshot_frames *frames, struct failure *f)
 {
-    int result = failure_set(f, ERROR_OUT_OF_RANGE, "%llu frames from frame %u on are more than any "
-                             "resource has", (unsigned long long)frames->frame_count,
-                             frames->first_frame);
+    int result = failure_set(f, ERROR_OUT_OF_RANGE,
+                             "%llu frames from frame %u on are more than any resource has",
+                             (unsigned long long)frames->frame_count, frames->first_frame);
 
     failure_call(f, result, "", EINVAL);
     failure_cause(f, result, "looking never makes a guest's table grow");
-    return failure_next(f, result, "list the domain's resources: it says how many frames are in use");
+    return failure_next(f, result, "list the domain's resources: that says how many are in use");
 }
 
 int snapshot_prepare(struct call *c, const struct snapshot_frames *frames, struct failure *f)

@@ -19,8 +19,8 @@ struct snapshot_frames {
     uint32_t flags;             /* enum snapshot_flags */
 };
 
-/* Refuses what no resource has, with the errno that Xen would give, and tells the call what is known
- * of type and size. What the domain has not, the mapper refuses. */
+/* Refuses what no resource has, with the errno that Xen would give, and tells the call what is
+ * known of type and size. What the domain has not, the mapper refuses. */
 int snapshot_prepare(struct call *c, const struct snapshot_frames *frames, struct failure *f);
 void snapshot_ask(const struct call *c, const struct snapshot_frames *frames, union message *m);
 

@@ -62,8 +62,8 @@ struct exchange {
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
 };
 
-/* Runs the exchange as far as it goes without waiting. True: it is answered, by `failure` or by what
- * is in `call`. False: it goes on by itself, and calls on_ready. */
+/* Runs the exchange as far as it goes without waiting. True: it is answered, by `failure` or by
+ * what is in `call`. False: it goes on by itself, and calls on_ready. */
 bool dispatch_run(struct exchange *x);
 
 /* Gives back what is held for the mapper's answer. */

@@ -4,8 +4,8 @@
 /*
  * A request's target (RFC 9112 origin form, RFC 3986 path and query) → decoded segments and
  * parameters. Strict: one spelling of a request is never two requests. Refused: anything but the
- * characters of path and query; incomplete escapes; what decodes to NUL or to no UTF-8; `.` and `..`
- * as segments; a parameter twice; more than the maxima. `+` is a plus. Pure, any thread.
+ * characters of path and query; incomplete escapes; what decodes to NUL or to no UTF-8; `.` and
+ * `..` as segments; a parameter twice; more than the maxima. `+` is a plus. Pure, any thread.
  */
 #ifndef XENRES_RPC_URI_H
 #define XENRES_RPC_URI_H

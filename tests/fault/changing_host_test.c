@@ -228,6 +228,46 @@ static void the_peer_is_told_when_domains_change(void **state)
     stop();
 }
 
+static void what_the_scenario_dates_happens_by_itself(void **state)
+{
+    union message m;
+    struct message_domain d;
+
+    (void)state;
+    start(HEAD "domain \"later\" { domid = 4 uuid = \"44444444-4444-4444-4444-444444444444\" present = false }\n"
+          "event { at_ms = 300 do = \"create\" domain = \"later\" }\n", NULL);
+    assert_true(rig_receive(&peer, &m, NULL) > 0);
+    assert_int_equal(m.head.type, MESSAGE_EVENT_DOMAINS);
+    assert_true(rig_find(&peer, "later", &d));
+    stop();
+}
+
+static void a_guest_that_runs_changes_and_one_that_stands_still_does_not(void **state)
+{
+    uint8_t digest[16];
+    uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
+
+    (void)state;
+    start(HEAD STILL "domain \"busy\" { domid = 5 uuid = \"55555555-5555-5555-5555-555555555555\""
+          " grants { entries = 400 changes_per_second = 1000 } }\n", NULL);
+    struct domain_identity still = rig_domain(&peer, "still"), busy = rig_domain(&peer, "busy");
+    int changes = 0;
+
+    assert_true(table(&still));
+    memcpy(digest, answered.snapshot_answer.observation.digest, 16);
+    rig_release(&peer, &answered.snapshot_answer.slot);
+    for (uint8_t before[16] = { 0 }; changes < 5 && clock_monotonic_ns() < end_ns;) {
+        assert_true(table(&busy));
+        changes += memcmp(before, answered.snapshot_answer.observation.digest, 16) != 0;
+        memcpy(before, answered.snapshot_answer.observation.digest, 16);
+        rig_release(&peer, &answered.snapshot_answer.slot);
+    }
+    assert_int_equal(changes, 5);
+    assert_true(table(&still));
+    assert_memory_equal(digest, answered.snapshot_answer.observation.digest, 16);
+    stop();
+}
+
 /* Whatever the number and the name say: another life is another domain. */
 static void assert_never_the_old_one(const char *action)
 {
@@ -318,6 +358,31 @@ static void a_domain_that_dies_while_it_is_copied_is_not_served(void **state)
                 answered.failed.failure.code == ERROR_NOT_FOUND);
     wait_for_ledger("zombies", 0, 1000);
     assert_int_equal(rig_ledger(&peer, "live mappings"), 0);
+    stop();
+}
+
+static void no_other_guest_is_mapped_when_the_number_goes_over_in_between(void **state)
+{
+    (void)state;
+    /* The shared frames are mapped first; then the domain is replaced by one with fewer frames, before
+     * the status frames are mapped. They must not be asked of the new one: its table would grow. */
+    start(HEAD "domain \"old\" { domid = 2 uuid = \"22222222-2222-2222-2222-222222222222\""
+          " grants { version = 2 frames = 2000 frames_max = 2000 } }\n"
+          "domain \"new\" { domid = 2 uuid = \"77777777-7777-7777-7777-777777777777\" present = false"
+          " grants { version = 2 frames = 1 frames_max = 2000 } }\n"
+          "event { step = 1 do = \"destroy\" domain = \"old\" }\n"
+          "event { step = 1 do = \"create\" domain = \"new\" }\n", NULL);
+    struct domain_identity d = rig_domain(&peer, "old");
+    union message m = rig_snapshot_message(&d, RESOURCE_GRANT_TABLE, 0, 0, MESSAGE_FRAMES_ALL);
+
+    m.snapshot.flags = SNAPSHOT_WITH_STATUS;
+    m.head.serial = 500;
+    rig_send(&peer, &m);
+    rig_step(&rig);
+    do {
+        assert_true(rig_receive(&peer, &answered, NULL) > 0);
+    } while (answered.head.serial != 500);
+    assert_int_equal(rig_ledger(&peer, "grant tables grown"), 0);
     stop();
 }
 
@@ -498,6 +563,8 @@ int main(void)
         TEST(a_live_mapping_is_used_again_until_it_is_idle),
         TEST(a_dead_domain_is_let_go_of_at_once),
         TEST(the_peer_is_told_when_domains_change),
+        TEST(what_the_scenario_dates_happens_by_itself),
+        TEST(a_guest_that_runs_changes_and_one_that_stands_still_does_not),
         TEST(a_reboot_is_another_domain),
         TEST(a_restore_with_the_same_number_and_uuid_is_another_domain),
         TEST(a_name_written_again_is_another_domain),
@@ -505,6 +572,7 @@ int main(void)
         TEST(the_new_domain_is_served_under_its_old_number),
         TEST(pages_that_go_away_fail_one_request),
         TEST(a_domain_that_dies_while_it_is_copied_is_not_served),
+        TEST(no_other_guest_is_mapped_when_the_number_goes_over_in_between),
         TEST(a_table_that_changes_while_it_is_copied_is_aborted),
         TEST(a_size_that_cannot_be_is_not_believed),
         TEST(every_errno_of_every_call_is_one_clear_failure),

@@ -81,6 +81,41 @@ static void files_that_are_not_there_are_told(void **state)
     fixture_end(&f);
 }
 
+/* Nobody is asked for a password, though it could be read: a library does not talk to people. */
+static void encrypted_key_is_told(void **state)
+{
+    char path[] = "/tmp/encrypted-key.XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fdopen(fd, "w");
+    char password[] = "secret";
+    struct fixture f;
+    xenres_options options = XENRES_OPTIONS_INIT;
+    int kept = dup(STDIN_FILENO);
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "secret\n", 7), 7);
+    dup2(fds[0], STDIN_FILENO);
+    close(fds[0]);
+    close(fds[1]);
+    start(&f, "IP:127.0.0.1", TLS1_3_VERSION, NULL);
+    xenres_free(f.handle);
+    EVP_PKEY *key = SSL_CTX_get0_privatekey(f.server.context);
+
+    assert_int_equal(
+        PEM_write_PrivateKey(file, key, EVP_aes_256_cbc(), NULL, 0, NULL, password), 1);
+    fclose(file);
+    options.cert_file = f.server.ca_path;   /* the certificate of this key */
+    options.key_file = path;
+    fixture_connect(&f, options);
+    assert_int_equal(get_host(&f), -XENRES_INVALID_ARGUMENT);
+    fixture_end(&f);
+    unlink(path);
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+}
+
 static void nobody_there_is_unavailable(void **state)
 {
     struct fixture f;
@@ -271,6 +306,7 @@ int main(void)
         cmocka_unit_test(certificate_for_another_name_is_refused),
         cmocka_unit_test(only_the_given_ca_is_trusted),
         cmocka_unit_test(files_that_are_not_there_are_told),
+        cmocka_unit_test(encrypted_key_is_told),
         cmocka_unit_test(nobody_there_is_unavailable),
         cmocka_unit_test(plaintext_is_no_tls),
         cmocka_unit_test(silence_instead_of_tls_ends),

@@ -139,7 +139,7 @@ static void a_stopped_mapper_holds_nobody_beyond_the_deadline(void **state)
     end(&h, &r);
 }
 
-/* --- many at once ------------------------------------------------------------------------------- */
+/* --- many at once ----------------------------------------------------------------------------- */
 
 enum { ASKERS = RPC_RIG_CALLS, GOOD_EACH_ROUND = 100 };
 

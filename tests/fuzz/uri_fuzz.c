@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Any bytes as a request's target, and what it names as a domain's spelling. What is taken keeps the
- * promises of uri.h: UTF-8 without NUL, no dots, no parameter twice, within the maxima.
+ * Any bytes as a request's target, and what it names as a domain's spelling. What is taken keeps
+ * the promises of uri.h: UTF-8 without NUL, no dots, no parameter twice, within the maxima.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
 
 /*
  * Any bytes as the message of each method that has one: the first byte chooses the method. What the
- * scan lets through is unpacked within its bounds, or refused; what is unpacked is packed again, and
- * that is taken again.
+ * scan lets through is unpacked within its bounds, or refused; what is unpacked is packed again,
+ * and that is taken again.
  */
 #include <stdbool.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 
 /*
  * The mapper's end of the channel, played by a test: it accepts, reads requests and sends whatever
- * the test wants, lies included. Used by the test's own thread; every wait has a bound, and a wait in
- * vain fails the test. The arena's frame n holds n + 1 in each byte.
+ * the test wants, lies included. Used by the test's own thread; every wait has a bound, and a wait
+ * in vain fails the test. The arena's frame n holds n + 1 in each byte.
  */
 #ifndef XENRES_TESTS_FAKE_MAPPER_H
 #define XENRES_TESTS_FAKE_MAPPER_H
@@ -258,7 +258,7 @@ static inline void fake_mapper_domains(struct fake_mapper *m, uint64_t serial,
     fake_mapper_send(m, &answer, MESSAGE_DOMAINS | MESSAGE_ANSWER, serial);
 }
 
-/* --- what came of a call ------------------------------------------------------------------------ */
+/* --- what came of a call ---------------------------------------------------------------------- */
 
 struct outcome {
     pthread_mutex_t lock;

@@ -34,7 +34,8 @@ enum {
 static const char rpc_rig_policy[] =
     "rule \"all\" { effect = allow identities = { \"cn:alice\" } domains = { \"all\" }"
     " types = { \"all\" } actions = { \"list\", \"snapshot\", \"decode\" } }\n"
-    "rule \"vault\" { effect = deny identities = { \"cn:alice\" } domains = { \"uuid:33000000-0000-0000-0000-000000000000\" }"
+    "rule \"vault\" { effect = deny identities = { \"cn:alice\" }"
+    " domains = { \"uuid:33000000-0000-0000-0000-000000000000\" }"
     " types = { \"all\" } actions = { \"all\" } }\n"
     "rule \"some\" { effect = allow identities = { \"cn:viewer\" } domains = { \"name:web-*\" }"
     " types = { \"grant_table\" } actions = { \"list\" } }\n";
@@ -85,7 +86,8 @@ static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
                           .viewer = {.text = "cn:viewer"}, .nobody = {.text = "cn:nobody"}};
     fake_mapper_init(&r->mapper);
     const struct mapper_client_options mapper = {
-        .socket_path = socket_path != NULL ? socket_path : r->mapper.path, .backoff_min_ms = 1, .backoff_max_ms = 5,
+        .socket_path = socket_path != NULL ? socket_path : r->mapper.path,
+        .backoff_min_ms = 1, .backoff_max_ms = 5,
         .on_connected = rpc_rig_on_connected, .arg = &r->connected,
     };
 
@@ -122,7 +124,7 @@ static inline void rpc_rig_done(struct rpc_rig *r)
     fake_mapper_done(&r->mapper);
 }
 
-/* --- one request -------------------------------------------------------------------------------- */
+/* --- one request ------------------------------------------------------------------------------ */
 
 struct flight {
     struct exchange *exchange;
@@ -278,7 +280,7 @@ static inline void flight_error(struct flight *f, int status, const char *code,
     flight_done(f);
 }
 
-/* --- the mapper's part -------------------------------------------------------------------------- */
+/* --- the mapper's part ------------------------------------------------------------------------ */
 
 /* The domains of these tests. */
 static inline void rpc_rig_send_domains(struct rpc_rig *r, uint64_t serial)

@@ -179,7 +179,7 @@ static double cpu_s(void)
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", gateway.pid, gateway.pid);
     file = fopen(path, "re");
     assert_non_null(file);
-    (void)fread(children, 1, sizeof(children) - 1, file);
+    assert_true(fread(children, 1, sizeof(children) - 1, file) > 0);
     (void)fclose(file);
     (void)snprintf(pids, sizeof(pids), "%d %s", gateway.pid, children);
     while ((pid = strsep(&rest, " \n")) != NULL) {
@@ -191,8 +191,8 @@ static double cpu_s(void)
         (void)snprintf(path, sizeof(path), "/proc/%.10s/stat", pid);
         file = fopen(path, "re");
         assert_non_null(file);
-        (void)fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                     &user, &system);
+        assert_int_equal(fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
+                                "%lu %lu", &user, &system), 2);
         (void)fclose(file);
         sum += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
     }

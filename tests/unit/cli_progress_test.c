@@ -4,6 +4,7 @@
 /* When the progress line appears, on a clock that the test moves. */
 #include "tests/lib/unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -39,9 +40,28 @@ static void short_work_shows_nothing(void **state)
     progress_end(&p);
 }
 
+/* What is shown goes to nobody: it would be read as a result of the tests. */
+static int silence_stderr(void)
+{
+    int kept = dup(STDERR_FILENO);
+    int nowhere = open("/dev/null", O_WRONLY);
+
+    assert_true(kept >= 0 && nowhere >= 0);
+    dup2(nowhere, STDERR_FILENO);
+    close(nowhere);
+    return kept;
+}
+
+static void restore_stderr(int kept)
+{
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+}
+
 static void long_work_is_shown_ten_times_a_second(void **state)
 {
     struct progress p;
+    int kept = silence_stderr();
 
     (void)state;
     progress_begin(&p);
@@ -59,6 +79,7 @@ static void long_work_is_shown_ten_times_a_second(void **state)
     assert_int_equal(p.last_ns, last_ns + 100 * CLOCK_NS_PER_MS);
     progress_end(&p);
     assert_false(p.shown);
+    restore_stderr(kept);
 }
 
 static void nothing_is_shown_where_nobody_looks(void **state)

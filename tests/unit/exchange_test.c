@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* What is common to all methods: routes, refusals, resolving, deciding, quotas, deadlines, retries. */
+/* What is common to all methods: routes, refusals, resolving, deciding, quotas, deadlines,
+ * retries. */
 #include "tests/lib/rpc_rig.h"
 
 #include <errno.h>

@@ -14,7 +14,7 @@ typedef Xenres__V1__GetVcpuStatsResponse stats_response;
 
 static char web_1[] = "web-1";
 
-/* --- grants ------------------------------------------------------------------------------------- */
+/* --- grants ----------------------------------------------------------------------------------- */
 
 static void call_grants(struct rpc_rig *r, struct flight *f, uint32_t first, int64_t count, bool unused)
 {
@@ -46,7 +46,8 @@ static void describe(struct rpc_rig *r, uint32_t version, uint32_t frames_in_use
     fake_mapper_send(&r->mapper, &answer, MESSAGE_DESCRIBE | MESSAGE_ANSWER, request.head.serial);
 }
 
-/* Answers the copy, of a table with so many frames, from the arena's start; its range to the caller. */
+/* Answers the copy, of a table with so many frames, from the arena's start; its range to the
+ * caller. */
 static struct message_snapshot copy(struct rpc_rig *r, uint32_t version, uint32_t frames_in_use)
 {
     union message request, answer;
@@ -241,7 +242,7 @@ static void references_beyond_the_table_are_refused(void **state)
     rpc_rig_done(&r);
 }
 
-static void a_version_that_changed_meanwhile_is_aborted(void **state)
+static void a_table_whose_version_changes_is_asked_once_more_and_then_aborted(void **state)
 {
     struct rpc_rig r;
     struct flight f = {0};
@@ -252,11 +253,25 @@ static void a_version_that_changed_meanwhile_is_aborted(void **state)
     rpc_rig_domains(&r);
     describe(&r, 1, 1);
     copy(&r, 2, 1);
+    rpc_rig_domains(&r);                /* once more, from the beginning */
+    describe(&r, 2, 1);
+    copy(&r, 1, 1);
     flight_error(&f, 409, "aborted", NULL);
+    call_grants(&r, &f, 0, -1, false);
+    describe(&r, 1, 2);
+    copy(&r, 2, 2);
+    rpc_rig_domains(&r);
+    describe(&r, 2, 2);
+    copy(&r, 2, 2);
+    grants_response *m = flight_message(&f, &xenres__v1__get_grant_table_response__descriptor);
+
+    assert_int_equal(m->reference_capacity, 512);
+    xenres__v1__get_grant_table_response__free_unpacked(m, NULL);
+    flight_done(&f);
     rpc_rig_done(&r);
 }
 
-/* --- ioreqs ------------------------------------------------------------------------------------- */
+/* --- ioreqs ----------------------------------------------------------------------------------- */
 
 static void call_ioreqs(struct rpc_rig *r, struct flight *f)
 {
@@ -360,7 +375,7 @@ static void a_server_without_a_queue_or_with_wild_pointers_is_shown_as_it_is(voi
     rpc_rig_done(&r);
 }
 
-/* --- run times ---------------------------------------------------------------------------------- */
+/* --- run times -------------------------------------------------------------------------------- */
 
 static void run_times_come_with_their_source(void **state)
 {
@@ -409,7 +424,7 @@ int main(void)
         cmocka_unit_test(unused_entries_come_when_asked_for),
         cmocka_unit_test(a_large_table_is_looked_at_in_parts),
         cmocka_unit_test(references_beyond_the_table_are_refused),
-        cmocka_unit_test(a_version_that_changed_meanwhile_is_aborted),
+        cmocka_unit_test(a_table_whose_version_changes_is_asked_once_more_and_then_aborted),
         cmocka_unit_test(requests_of_each_vcpu_and_the_queue_are_decoded),
         cmocka_unit_test(a_server_without_a_queue_or_with_wild_pointers_is_shown_as_it_is),
         cmocka_unit_test(run_times_come_with_their_source),

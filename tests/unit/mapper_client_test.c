@@ -449,7 +449,7 @@ static void nothing_is_left_open(void **state)
     assert_int_equal(descriptors_open(), before);
 }
 
-/* --- many threads ------------------------------------------------------------------------------- */
+/* --- many threads ----------------------------------------------------------------------------- */
 
 enum { CALLERS = 4, CALLS_EACH = 400 };
 

@@ -37,7 +37,7 @@ static void fill_snapshot(union message *m)
     m->snapshot.flags = SNAPSHOT_WITH_STATUS;
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 typedef void lie(union message *answer);
 
@@ -297,7 +297,7 @@ static void a_request_or_a_descriptor_from_the_mapper_ends_the_connection(void *
     fake_mapper_done(&m);
 }
 
-/* --- hellos and arenas -------------------------------------------------------------------------- */
+/* --- hellos and arenas ------------------------------------------------------------------------ */
 
 /* Says hello as `m` is set up, with `fd` (-1: none): true where xenresd ends the connection. */
 static bool hello_is_refused(struct fake_mapper *m, int fd)

@@ -278,7 +278,7 @@ static void the_end_of_the_client_ends_all_who_wait(void **state)
     rig_done(&r);
 }
 
-/* --- many threads: for the thread sanitizer ----------------------------------------------------- */
+/* --- many threads: for the thread sanitizer --------------------------------------------------- */
 
 enum { ASKERS = 4, ASKS_EACH = 300 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* HostService and ResourceService: what they ask of the mapper, and what they make of its answers. */
+/* HostService and ResourceService: what they ask of the mapper, and what they make of its
+ * answers. */
 #include "tests/lib/rpc_rig.h"
 
 #include <errno.h>
@@ -111,7 +112,7 @@ static void the_host_is_told_as_the_mapper_sees_it(void **state)
     rpc_rig_done(&r);
 }
 
-/* --- ListDomains -------------------------------------------------------------------------------- */
+/* --- ListDomains ------------------------------------------------------------------------------ */
 
 static void call_domains(struct rpc_rig *r, struct flight *f, const struct identity *who,
                          int32_t page_size, char *token)
@@ -255,7 +256,7 @@ static void a_token_is_good_for_its_caller_and_as_it_came(void **state)
     rpc_rig_done(&r);
 }
 
-/* --- ListResources ------------------------------------------------------------------------------ */
+/* --- ListResources ---------------------------------------------------------------------------- */
 
 static void call_resources(struct rpc_rig *r, struct flight *f, const struct identity *who, int type,
                            int id, int32_t page_size, char *token)
@@ -412,7 +413,7 @@ static void a_token_of_another_question_is_refused(void **state)
     rpc_rig_done(&r);
 }
 
-/* --- GetSnapshot -------------------------------------------------------------------------------- */
+/* --- GetSnapshot ------------------------------------------------------------------------------ */
 
 static void call_snapshot(struct rpc_rig *r, struct flight *f, int type, uint32_t first, int count)
 {

@@ -2,14 +2,13 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The backend of xenresd-mapper-sim: backend.h over a simulated host, with Xen's rules as XEN.md has
- * them, wrong ones included: mapping beyond what is in use makes a grant table grow, the first
+ * The backend of xenresd-mapper-sim: backend.h over a simulated host, with Xen's rules, the
+ * unpleasant ones included: mapping beyond what is in use makes a grant table grow, the first
  * acquire allocates ioreq pages, a mapping keeps a dead domain as a zombie. What a well-behaved
  * mapper must never cause is counted, and shown in the host's checks ("sim_ledger").
  */
 #include "server/mapper/backend.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,127 +17,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/layout.h"
-#include "server/mapper/explain.h"
-#include "server/mapper/sim/ledger.h"
-#include "server/mapper/sim/world.h"
-
-enum { MAPPING_FRAMES_MAX = 1 << 20 };  /* XENVM.md: mapping so many gives ENOMEM */
-
-struct backend {
-    struct scenario *scenario;
-    struct world world;
-    struct sim_ledger ledger;
-    uint64_t calls;
-    uint64_t matches[SCENARIO_FAULTS_MAX];  /* calls that each fault has counted */
-    int epoll_fd, signal_fd, timer_fd, wake_fd;
-};
-
-struct mapping_handle {
-    struct guest *guest;
-    size_t len_bytes;
-};
+#include "server/mapper/sim/call.h"
+#include "server/mapper/sim/resource.h"
 
 const char backend_argument_help[] = "what the simulated host has and does, see xenresd-scenario(5);"
                                      " without it, the built-in scenario";
-
-static const char *const call_names[SCENARIO_OP_COUNT] = {
-    [SCENARIO_OP_LIST] = "xc_domain_getinfolist",
-    [SCENARIO_OP_FIND] = "xc_domain_getinfolist",
-    [SCENARIO_OP_NAME] = "xs_read",
-    [SCENARIO_OP_SIZE] = "xenforeignmemory_resource_size",
-    [SCENARIO_OP_MAP] = "xenforeignmemory_map_resource",
-    [SCENARIO_OP_VCPU_INFO] = "xc_vcpu_getinfo",
-};
-
-/* A call: what it is about, for faults and for words. */
-struct call {
-    enum scenario_operation operation;
-    struct explain_subject subject;
-};
-
-static int fail(const struct call *c, int errnum, struct failure *f)
-{
-    return failure_xen(f, call_names[c->operation], errnum, &c->subject);
-}
-
-/* Wakes whoever polls, for as long as there is an event to fetch. */
-static void update_wake(struct backend *b)
-{
-    uint64_t count;
-    if (world_has_event(&b->world)) {
-        count = 1;
-        if (write(b->wake_fd, &count, sizeof(count)) < 0) assert(errno == EAGAIN);
-    } else if (read(b->wake_fd, &count, sizeof(count)) < 0) {
-        assert(errno == EAGAIN);
-    }
-}
-
-static void arm_timer(struct backend *b)
-{
-    uint64_t next_ns = world_next_ns(&b->world);
-    struct itimerspec at = { 0 };
-    if (next_ns != UINT64_MAX) {
-        at.it_value.tv_sec = (time_t)(next_ns / CLOCK_NS_PER_S);
-        at.it_value.tv_nsec = (long)(next_ns % CLOCK_NS_PER_S);
-    }
-    timerfd_settime(b->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
-}
-
-/* Lets happen what is due, before any call looks. */
-static void tick(struct backend *b)
-{
-    uint64_t now_ns = clock_monotonic_ns();
-    struct signalfd_siginfo info;
-    while (read(b->signal_fd, &info, sizeof(info)) == sizeof(info)) world_step(&b->world, now_ns);
-    if (now_ns >= world_next_ns(&b->world)) {
-        world_tick(&b->world, now_ns);
-        arm_timer(b);
-    } else if (b->scenario->event_count > 0) {
-        world_tick(&b->world, now_ns);      /* a number may have become free */
-    }
-}
-
-/* The scenario's fault for this call, if one is due. */
-static const struct scenario_fault *due_fault(struct backend *b, const struct call *c)
-{
-    const struct scenario_fault *due = NULL;
-    const struct guest *g = world_find(&b->world, c->subject.domid);
-    for (uint32_t i = 0; i < b->scenario->fault_count; i++) {
-        const struct scenario_fault *fault = &b->scenario->faults[i];
-        if (fault->operation != c->operation) continue;
-        if (fault->domain != SCENARIO_NO_DOMAIN && (!g || g->spec_index != fault->domain)) continue;
-        uint64_t n = ++b->matches[i];
-        if (n >= fault->first_call && n - fault->first_call < fault->call_count && !due) due = fault;
-    }
-    return due;
-}
-
-/* Begins every call: time, count, and a fault that makes it fail. */
-static int enter(struct backend *b, const struct call *c, const struct scenario_fault **fault,
-                 struct failure *f)
-{
-    b->calls++;
-    tick(b);
-    *fault = due_fault(b, c);
-    if (*fault && (*fault)->effect == SCENARIO_FAIL) return fail(c, (*fault)->errnum, f);
-    return 0;
-}
-
-/* Ends it: a fault that strikes afterwards. */
-static void leave(struct backend *b, const struct call *c, const struct scenario_fault *fault)
-{
-    struct guest *g = fault && fault->effect == SCENARIO_DIES ? world_find(&b->world, c->subject.domid)
-                                                             : NULL;
-    if (g) world_destroy(&b->world, g);
-    update_wake(b);
-}
 
 /* --- domains ----------------------------------------------------------------------------------- */
 
@@ -159,14 +47,14 @@ static int sim_list(struct backend *b, uint16_t first_domid, struct backend_doma
     const struct call c = { SCENARIO_OP_LIST, { .domid = EXPLAIN_NO_DOMAIN,
                                                 .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
-    int result = enter(b, &c, &fault, f);
+    int result = call_enter(b, &c, &fault, f);
     if (result < 0) return result;
     uint32_t found = 0;
     for (uint32_t i = 0; i < b->world.guest_count && found < max; i++) {
         if (b->world.guests[i]->domid >= first_domid) fill_domain(b->world.guests[i], &out[found++]);
     }
     *count = found;
-    leave(b, &c, fault);
+    call_leave(b, &c, fault);
     return 0;
 }
 
@@ -175,12 +63,12 @@ static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *ou
 {
     const struct call c = { SCENARIO_OP_FIND, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
-    int result = enter(b, &c, &fault, f);
+    int result = call_enter(b, &c, &fault, f);
     if (result < 0) return result;
     struct guest *g = world_find(&b->world, domid);
-    if (!g) return fail(&c, ESRCH, f);
+    if (!g) return call_fail(&c, ESRCH, f);
     fill_domain(g, out);
-    leave(b, &c, fault);
+    call_leave(b, &c, fault);
     return 0;
 }
 
@@ -189,205 +77,14 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
 {
     const struct call c = { SCENARIO_OP_NAME, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
-    int result = enter(b, &c, &fault, f);
+    int result = call_enter(b, &c, &fault, f);
     if (result < 0) return result;
     const struct guest *g = world_find(&b->world, domid);
     memset(out, 0, MESSAGE_NAME_BYTES);
     if (g) memcpy(out, g->name, strlen(g->name));
     *cut = false;
-    leave(b, &c, fault);
+    call_leave(b, &c, fault);
     return 0;
-}
-
-/* --- resources --------------------------------------------------------------------------------- */
-
-static int check_domain(struct backend *b, const struct call *c, struct guest **out,
-                        struct failure *f)
-{
-    if (c->subject.domid == 0) return fail(c, EPERM, f);    /* our own */
-    struct guest *g = world_find(&b->world, c->subject.domid);
-    if (!g) return fail(c, ESRCH, f);
-    guest_advance(g, clock_monotonic_ns());
-    *out = g;
-    return 0;
-}
-
-static int resource_size(const struct call *c, const struct guest *g, struct backend_size *out,
-                         struct failure *f)
-{
-    struct backend_size size = { 0 };
-    uint32_t first;
-    switch (c->subject.type) {
-    case RESOURCE_GRANT_TABLE:
-        size.grant_version = g->grant_version;
-        size.frames_in_use = g->grant_frames;
-        size.frames_max = g->spec->grant_frames_max;
-        if (c->subject.id > GRANT_TABLE_STATUS) return fail(c, EINVAL, f);
-        if (c->subject.id == GRANT_TABLE_SHARED) break;
-        if (g->grant_version != 2) return fail(c, EINVAL, f);
-        layout_status_range(0, g->grant_frames, &first, &size.frames_in_use);
-        layout_status_range(0, g->spec->grant_frames_max, &first, &size.frames_max);
-        break;
-    case RESOURCE_IOREQ_SERVER:     /* whether the server exists or not */
-        if (g->spec->type == DOMAIN_PV) return fail(c, EINVAL, f);
-        size.frames_in_use = size.frames_max = 1 + (g->spec->max_vcpus * LAYOUT_IOREQ_BYTES +
-                                                    LAYOUT_FRAME_BYTES - 1) / LAYOUT_FRAME_BYTES;
-        break;
-    case RESOURCE_VMTRACE_BUF:      /* the vCPU is not looked at */
-        if (g->spec->vmtrace_kib == 0) return fail(c, EINVAL, f);
-        size.frames_in_use = size.frames_max = g->spec->vmtrace_kib / 4;
-        break;
-    case RESOURCE_VCPU_STATS:
-        if (!g->stats.memory) return fail(c, EOPNOTSUPP, f);
-        size.frames_in_use = size.frames_max = g->stats.frame_count;
-        break;
-    default:
-        return fail(c, EOPNOTSUPP, f);
-    }
-    *out = size;
-    return 0;
-}
-
-static int sim_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
-                    struct backend_size *out, struct failure *f)
-{
-    const struct call c = { SCENARIO_OP_SIZE, { .domid = domid, .type = (int32_t)type, .id = id } };
-    const struct scenario_fault *fault;
-    struct guest *g;
-    int result = enter(b, &c, &fault, f);
-    if (result == 0) result = check_domain(b, &c, &g, f);
-    if (result == 0) result = resource_size(&c, g, out, f);
-    if (result < 0) return result;
-    if (fault && fault->effect == SCENARIO_WRONG_SIZE) {
-        out->frames_in_use = out->frames_max = fault->value;
-    }
-    leave(b, &c, fault);
-    return 0;
-}
-
-/* As gnttab_acquire_resource(): more than is in use makes the table grow, up to its maximum. */
-static int grant_pages(struct backend *b, const struct call *c, struct guest *g, uint64_t end,
-                       const struct pages **out, struct failure *f)
-{
-    if (c->subject.id > GRANT_TABLE_STATUS) return fail(c, EINVAL, f);
-    bool status = c->subject.id == GRANT_TABLE_STATUS;
-    if (status && g->grant_version != 2) return fail(c, EINVAL, f);
-    const struct pages *p = status ? &g->status : &g->grants;
-    if (end > p->frame_count) return fail(c, EINVAL, f);
-    uint64_t needed = status ? end * 8 : end;
-    if (needed > g->spec->grant_frames_max) needed = g->spec->grant_frames_max;
-    uint32_t first, in_use = g->grant_frames;
-    if (status) layout_status_range(0, g->grant_frames, &first, &in_use);
-    if (end > in_use) {
-        b->ledger.grant_tables_grown++;
-        g->grant_frames = (uint32_t)needed;
-    }
-    *out = p;
-    return 0;
-}
-
-static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g, uint64_t end,
-                       const struct pages **out, struct failure *f)
-{
-    uint32_t id = c->subject.id;
-    if (g->spec->type == DOMAIN_PV) return fail(c, EINVAL, f);
-    if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->spec->ioreq[id].exists) {
-        return fail(c, ENOENT, f);
-    }
-    if (g->spec->ioreq[id].in_stub_domain) return fail(c, EPERM, f);
-    if (end > 2) return fail(c, EINVAL, f);
-    bool allocated;
-    int result = guest_ioreq_pages(g, id, &allocated, f);   /* both, whichever is asked for */
-    if (result < 0) return result;
-    if (allocated) b->ledger.ioreq_allocations++;
-    if (c->subject.first_frame == 0 && !g->spec->ioreq[id].buffered) return fail(c, ENOENT, f);
-    *out = &g->ioreq[id];
-    return 0;
-}
-
-/* Which pages the call means; *skip: frames of `out` before the resource's own first one. */
-static int resource_pages(struct backend *b, const struct call *c, struct guest *g,
-                          const struct pages **out, uint32_t *skip, struct failure *f)
-{
-    const struct explain_subject *s = &c->subject;
-    uint64_t end = (uint64_t)s->first_frame + s->frame_count;
-    *skip = 0;
-    if (s->frame_count >= MAPPING_FRAMES_MAX) return fail(c, ENOMEM, f);
-    switch (s->type) {
-    case RESOURCE_GRANT_TABLE: return grant_pages(b, c, g, end, out, f);
-    case RESOURCE_IOREQ_SERVER: return ioreq_pages(b, c, g, end, out, f);
-    case RESOURCE_VMTRACE_BUF:
-        if (g->dying || g->spec->vmtrace_kib == 0) return fail(c, EINVAL, f);
-        if (s->id >= g->spec->max_vcpus) return fail(c, ENOENT, f);
-        if (end > g->spec->vmtrace_kib / 4) return fail(c, EINVAL, f);
-        *skip = s->id * (g->spec->vmtrace_kib / 4);
-        *out = &g->vmtrace;
-        return 0;
-    case RESOURCE_VCPU_STATS:
-        if (!g->stats.memory) return fail(c, EOPNOTSUPP, f);
-        if (end > g->stats.frame_count) return fail(c, EINVAL, f);
-        *out = &g->stats;
-        return 0;
-    default: return fail(c, EOPNOTSUPP, f);
-    }
-}
-
-static int map_pages(struct backend *b, const struct call *c, struct guest *g,
-                     struct backend_mapping *out, struct failure *f)
-{
-    const struct pages *p = NULL;
-    uint32_t skip;
-    int result = resource_pages(b, c, g, &p, &skip, f);
-    if (result < 0) return result;
-    struct mapping_handle *handle = malloc(sizeof(*handle));
-    void *memory = handle ? pages_map(p, skip + c->subject.first_frame, c->subject.frame_count) : NULL;
-    if (!memory) {
-        free(handle);
-        return fail(c, ENOMEM, f);
-    }
-    *handle = (struct mapping_handle){
-        .guest = g, .len_bytes = (size_t)c->subject.frame_count * LAYOUT_FRAME_BYTES,
-    };
-    g->mappings++;
-    b->ledger.live_mappings++;
-    if (c->subject.type == RESOURCE_GRANT_TABLE && c->subject.id == GRANT_TABLE_STATUS) {
-        b->ledger.status_maps++;
-    }
-    *out = (struct backend_mapping){ .address = memory, .frame_count = c->subject.frame_count,
-                                     .handle = handle };
-    return 0;
-}
-
-static int sim_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
-                   uint32_t first_frame, uint32_t frame_count, struct backend_mapping *out,
-                   struct failure *f)
-{
-    const struct call c = { SCENARIO_OP_MAP, { .domid = domid, .type = (int32_t)type, .id = id,
-                                               .first_frame = first_frame,
-                                               .frame_count = frame_count } };
-    const struct scenario_fault *fault;
-    struct guest *g;
-    assert(frame_count > 0);    /* the core's promise */
-    int result = enter(b, &c, &fault, f);
-    if (result == 0) result = check_domain(b, &c, &g, f);
-    if (result == 0) result = map_pages(b, &c, g, out, f);
-    if (result < 0) return result;
-    b->ledger.maps++;
-    if (fault && fault->effect == SCENARIO_PAGES_LOST) guest_lose_pages(g);
-    leave(b, &c, fault);
-    return 0;
-}
-
-static void sim_unmap(struct backend *b, struct backend_mapping *mapping)
-{
-    struct mapping_handle *handle = mapping->handle;
-    b->calls++;
-    b->ledger.live_mappings--;
-    munmap((void *)(uintptr_t)mapping->address, handle->len_bytes);
-    world_unmapped(&b->world, handle->guest);
-    free(handle);
-    *mapping = (struct backend_mapping){ 0 };
-    update_wake(b);
 }
 
 static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu *out, uint32_t max,
@@ -395,10 +92,10 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
 {
     const struct call c = { SCENARIO_OP_VCPU_INFO, { .domid = domid, .type = RESOURCE_VCPU_STATS } };
     const struct scenario_fault *fault;
-    int result = enter(b, &c, &fault, f);
+    int result = call_enter(b, &c, &fault, f);
     if (result < 0) return result;
     struct guest *g = world_find(&b->world, domid);
-    if (!g) return fail(&c, ESRCH, f);
+    if (!g) return call_fail(&c, ESRCH, f);
     guest_advance(g, clock_monotonic_ns());
     uint32_t vcpus = g->spec->max_vcpus < max ? g->spec->max_vcpus : max;
     for (uint32_t i = 0; i < vcpus; i++) {
@@ -407,7 +104,7 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
     }
     b->calls += vcpus;
     *count = vcpus;
-    leave(b, &c, fault);
+    call_leave(b, &c, fault);
     return 0;
 }
 
@@ -420,9 +117,10 @@ static int sim_event_fd(struct backend *b)
 
 static bool sim_next_event(struct backend *b, unsigned *events, uint16_t *domid)
 {
-    tick(b);
+    call_make_steps(b);
+    call_tick(b);
     bool found = world_next_event(&b->world, events, domid);
-    if (!found) update_wake(b);
+    if (!found) call_update_wake(b);
     return found;
 }
 
@@ -462,7 +160,8 @@ static void read_boot_id(char *out, size_t out_bytes)
 static void sim_host(struct backend *b, struct message_host_answer *out)
 {
     const struct scenario_host *host = &b->scenario->host;
-    tick(b);
+    call_make_steps(b);
+    call_tick(b);
     memset(out, 0, sizeof(*out));
     memcpy(out->uuid, host->uuid, sizeof(out->uuid));
     snprintf(out->uuid_source, sizeof(out->uuid_source), "scenario");
@@ -540,15 +239,16 @@ int backend_open(const char *argument, struct backend **out, struct failure *f)
         sim_close(b);
         return result;
     }
-    arm_timer(b);
-    update_wake(b);
+    call_arm_timer(b);
+    call_update_wake(b);
     *out = b;
     return 0;
 }
 
 static const struct backend_ops ops = {
     .name = "sim", .host = sim_host, .list = sim_list, .find = sim_find,
-    .domain_name = sim_domain_name, .size = sim_size, .map = sim_map, .unmap = sim_unmap,
+    .domain_name = sim_domain_name, .size = resource_size, .map = resource_map,
+    .unmap = resource_unmap,
     .vcpu_info = sim_vcpu_info, .event_fd = sim_event_fd, .next_event = sim_next_event,
     .watch_name = sim_watch_name, .unwatch_name = sim_unwatch_name, .hypercalls = sim_hypercalls,
     .close = sim_close,

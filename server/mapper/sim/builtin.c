@@ -57,4 +57,10 @@ const char scenario_builtin[] =
     "  vmtrace_kib = 8192\n"
     "  grants { version = 1 frames = 1 frames_max = 64 entries = 120 changes_per_second = 10 }\n"
     "  ioreq \"0\" { buffered = true requests_per_second = 50 }\n"
+    "}\n"
+    "domain \"standby\" {\n"
+    "  domid = 7\n"
+    "  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a07\"\n"
+    "  type = \"pvh\" state = \"paused\" vcpus = 1 memory_mib = 512 cpu_percent = 0\n"
+    "  grants { version = 1 frames = 1 frames_max = 64 entries = 12 }\n"
     "}\n";

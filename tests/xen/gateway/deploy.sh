@@ -74,6 +74,7 @@ mapper {
 }
 END
   chmod 644 "$etc"/export "$etc"/*.conf
+  install -m 644 /dev/stdin "$overlay/etc/machine-id" <<<0123456789abcdef0123456789abcdef
 }
 
 # Left running in dom0; its process id and its log have the name.

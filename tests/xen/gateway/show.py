@@ -6,6 +6,8 @@ Prints what the tests compare, a line each, from a JSON answer of the API (the p
 default values may be left out, 64-bit numbers are strings).
 """
 import base64
+import contextlib
+import io
 import json
 import sys
 
@@ -123,6 +125,7 @@ def host(answer):
     print("cpus", about["hypervisor"]["cpuCount"])
     print("memory", about["hypervisor"]["totalMemoryKib"])
     print("boot", about["bootId"])
+    print("uuid", about.get("uuid", "-"), about.get("uuidSource", "-"))
     print("hostname", about["hostname"])
     print("backend", about["gateway"]["backend"])
     print("connected", about["gateway"].get("mapperConnected", False))
@@ -131,7 +134,11 @@ def host(answer):
 
 
 with open(sys.argv[2]) if len(sys.argv) > 2 else sys.stdin as source:
-    {
-        f.__name__: f
-        for f in (refusal, identity, incarnation, observation, grants, ioreqs, vcpus, domains, states, resources, host)
-    }[sys.argv[1]](json.load(source))
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        {
+            f.__name__: f
+            for f in (refusal, identity, incarnation, observation, grants, ioreqs, vcpus, domains, states, resources, host)
+        }[sys.argv[1]](json.load(source))
+    # At once: whoever reads may have seen enough after the first line, and a broken pipe would be a failure.
+    sys.stdout.write(shown.getvalue())

@@ -6,8 +6,8 @@
  * another option tomorrow), letters where the table has one, `--` before operands that begin with a
  * dash. Each option at most once. Pure; strings stay those of argv.
  */
-#ifndef XENRES_CLI_OPTIONS_H
-#define XENRES_CLI_OPTIONS_H
+#ifndef XENRES_CLI_ARGUMENTS_H
+#define XENRES_CLI_ARGUMENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,21 +31,22 @@ struct arguments {
 
 /* How the parser asks for the verb's own options: called with the first operand, which is the
  * verb's name and not counted as an operand. Returns false where there is no such verb. */
-typedef bool options_find_verb(void *arg, const char *name, const struct option **options,
-                               size_t *operands_max);
+typedef bool arguments_find_verb(void *arg, const char *name, const struct option **options,
+                                 size_t *operands_max);
 
 /* False: `usage` says what is wrong. */
-bool options_parse(int argc, char **argv, const struct option *global, options_find_verb *find_verb,
-                   void *arg, struct arguments *out, char usage[USAGE_MAX_BYTES]);
+bool arguments_parse(int argc, char **argv, const struct option *global,
+                     arguments_find_verb *find_verb, void *arg, struct arguments *out,
+                     char usage[USAGE_MAX_BYTES]);
 
 /* NULL where it was not given; "" where it was and takes no argument. */
-const char *options_value(const struct arguments *arguments, const char *name);
+const char *arguments_value(const struct arguments *arguments, const char *name);
 
 /* A number that an option or operand must be; false with `usage` filled. */
-bool options_number(const char *what, const char *text, uint32_t max, uint32_t *out,
-                    char usage[USAGE_MAX_BYTES]);
-/* "30", "30s", "500ms", "2m" → milliseconds, 1 to `max_ms`. */
-bool options_duration(const char *what, const char *text, uint32_t max_ms, uint32_t *out_ms,
+bool arguments_number(const char *what, const char *text, uint32_t max, uint32_t *out,
                       char usage[USAGE_MAX_BYTES]);
+/* "30", "30s", "500ms", "2m" → milliseconds, 1 to `max_ms`. */
+bool arguments_duration(const char *what, const char *text, uint32_t max_ms, uint32_t *out_ms,
+                        char usage[USAGE_MAX_BYTES]);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "client/cli/options.h"
+#include "client/cli/arguments.h"
 
 static const struct option global[] = {
     {"format", 'o', "F", ""}, {"server", 0, "URL", ""}, {"help", 'h', NULL, ""}, {0}};
@@ -41,7 +41,7 @@ static bool parse(const char *line)
         argv[argc++] = word;
     }
     usage[0] = '\0';
-    bool ok = options_parse(argc, argv, global, find_verb, NULL, &parsed, usage);
+    bool ok = arguments_parse(argc, argv, global, find_verb, NULL, &parsed, usage);
 
     assert_true(ok || usage[0] != '\0');
     return ok;
@@ -51,24 +51,24 @@ static void options_stand_anywhere(void **state)
 {
     (void)state;
     assert_true(parse("-o json verb a --first 3 b --server=x"));
-    assert_string_equal(options_value(&parsed, "format"), "json");
-    assert_string_equal(options_value(&parsed, "first"), "3");
-    assert_string_equal(options_value(&parsed, "server"), "x");
-    assert_null(options_value(&parsed, "all"));
+    assert_string_equal(arguments_value(&parsed, "format"), "json");
+    assert_string_equal(arguments_value(&parsed, "first"), "3");
+    assert_string_equal(arguments_value(&parsed, "server"), "x");
+    assert_null(arguments_value(&parsed, "all"));
     assert_int_equal(parsed.operand_count, 2);
     assert_string_equal(parsed.operands[1], "b");
     assert_true(parse("verb -ojson --first=5"));
-    assert_string_equal(options_value(&parsed, "format"), "json");
-    assert_string_equal(options_value(&parsed, "first"), "5");
+    assert_string_equal(arguments_value(&parsed, "format"), "json");
+    assert_string_equal(arguments_value(&parsed, "first"), "5");
     assert_true(parse("verb --first="));
-    assert_string_equal(options_value(&parsed, "first"), "");
+    assert_string_equal(arguments_value(&parsed, "first"), "");
 }
 
 static void double_dash_ends_the_options(void **state)
 {
     (void)state;
     assert_true(parse("verb -- --all -"));
-    assert_null(options_value(&parsed, "all"));
+    assert_null(arguments_value(&parsed, "all"));
     assert_string_equal(parsed.operands[0], "--all");
     assert_string_equal(parsed.operands[1], "-");
 }
@@ -106,13 +106,13 @@ static void numbers_are_strict(void **state)
     uint32_t n = 7;
 
     (void)state;
-    assert_true(options_number("N", "4294967295", UINT32_MAX, &n, usage));
+    assert_true(arguments_number("N", "4294967295", UINT32_MAX, &n, usage));
     assert_int_equal(n, UINT32_MAX);
-    assert_false(options_number("N", "4294967296", UINT32_MAX, &n, usage));
-    assert_false(options_number("N", "-1", UINT32_MAX, &n, usage));
-    assert_false(options_number("N", "", UINT32_MAX, &n, usage));
-    assert_false(options_number("N", "0x10", UINT32_MAX, &n, usage));
-    assert_false(options_number("N", "8", 7, &n, usage));
+    assert_false(arguments_number("N", "4294967296", UINT32_MAX, &n, usage));
+    assert_false(arguments_number("N", "-1", UINT32_MAX, &n, usage));
+    assert_false(arguments_number("N", "", UINT32_MAX, &n, usage));
+    assert_false(arguments_number("N", "0x10", UINT32_MAX, &n, usage));
+    assert_false(arguments_number("N", "8", 7, &n, usage));
 }
 
 static void durations_have_units(void **state)
@@ -120,19 +120,19 @@ static void durations_have_units(void **state)
     uint32_t ms = 0;
 
     (void)state;
-    assert_true(options_duration("T", "30", 3600000, &ms, usage));
+    assert_true(arguments_duration("T", "30", 3600000, &ms, usage));
     assert_int_equal(ms, 30000);
-    assert_true(options_duration("T", "500ms", 3600000, &ms, usage));
+    assert_true(arguments_duration("T", "500ms", 3600000, &ms, usage));
     assert_int_equal(ms, 500);
-    assert_true(options_duration("T", "2m", 3600000, &ms, usage));
+    assert_true(arguments_duration("T", "2m", 3600000, &ms, usage));
     assert_int_equal(ms, 120000);
-    assert_true(options_duration("T", "3600s", 3600000, &ms, usage));
-    assert_false(options_duration("T", "3601s", 3600000, &ms, usage));
-    assert_false(options_duration("T", "0", 3600000, &ms, usage));
-    assert_false(options_duration("T", "5x", 3600000, &ms, usage));
-    assert_false(options_duration("T", "s", 3600000, &ms, usage));
-    assert_false(options_duration("T", "1.5s", 3600000, &ms, usage));
-    assert_false(options_duration("T", "99999999999999999999s", 3600000, &ms, usage));
+    assert_true(arguments_duration("T", "3600s", 3600000, &ms, usage));
+    assert_false(arguments_duration("T", "3601s", 3600000, &ms, usage));
+    assert_false(arguments_duration("T", "0", 3600000, &ms, usage));
+    assert_false(arguments_duration("T", "5x", 3600000, &ms, usage));
+    assert_false(arguments_duration("T", "s", 3600000, &ms, usage));
+    assert_false(arguments_duration("T", "1.5s", 3600000, &ms, usage));
+    assert_false(arguments_duration("T", "99999999999999999999s", 3600000, &ms, usage));
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-#include "client/cli/options.h"
+#include "client/cli/arguments.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +61,7 @@ static bool take_option(struct parser *p, const struct option *option, const cha
             return refuse(p, "this option needs an argument", text);
         }
     }
-    if (options_value(p->out, option->name) != NULL) {
+    if (arguments_value(p->out, option->name) != NULL) {
         return refuse(p, "this option was given twice", text);
     }
     if (p->out->option_count >= OPTIONS_MAX) {
@@ -84,8 +84,9 @@ static bool take_dashed(struct parser *p, const char *text)
     return take_option(p, find(p, NULL, 0, text[1]), text, text[2] != '\0' ? text + 2 : NULL);
 }
 
-bool options_parse(int argc, char **argv, const struct option *global, options_find_verb *find_verb,
-                   void *arg, struct arguments *out, char usage[USAGE_MAX_BYTES])
+bool arguments_parse(int argc, char **argv, const struct option *global,
+                     arguments_find_verb *find_verb, void *arg, struct arguments *out,
+                     char usage[USAGE_MAX_BYTES])
 {
     struct parser p = {
         .argc = argc, .argv = argv, .next = 1, .global = global, .out = out, .usage = usage};
@@ -119,7 +120,7 @@ bool options_parse(int argc, char **argv, const struct option *global, options_f
     return true;
 }
 
-const char *options_value(const struct arguments *arguments, const char *name)
+const char *arguments_value(const struct arguments *arguments, const char *name)
 {
     for (size_t i = 0; i < arguments->option_count; i++) {
         if (strcmp(arguments->options[i].option->name, name) == 0) {
@@ -129,8 +130,8 @@ const char *options_value(const struct arguments *arguments, const char *name)
     return NULL;
 }
 
-bool options_number(const char *what, const char *text, uint32_t max, uint32_t *out,
-                    char usage[USAGE_MAX_BYTES])
+bool arguments_number(const char *what, const char *text, uint32_t max, uint32_t *out,
+                      char usage[USAGE_MAX_BYTES])
 {
     uint64_t value;
 
@@ -143,8 +144,8 @@ bool options_number(const char *what, const char *text, uint32_t max, uint32_t *
     return true;
 }
 
-bool options_duration(const char *what, const char *text, uint32_t max_ms, uint32_t *out_ms,
-                      char usage[USAGE_MAX_BYTES])
+bool arguments_duration(const char *what, const char *text, uint32_t max_ms, uint32_t *out_ms,
+                        char usage[USAGE_MAX_BYTES])
 {
     static const struct { const char *unit; uint64_t ms; } units[] = {
         {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}};

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* See call.h. */
+#include "server/mapper/sim/call.h"
+
+#include <assert.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+static const char *const call_names[SCENARIO_OP_COUNT] = {
+    [SCENARIO_OP_LIST] = "xc_domain_getinfolist",
+    [SCENARIO_OP_FIND] = "xc_domain_getinfolist",
+    [SCENARIO_OP_NAME] = "xs_read",
+    [SCENARIO_OP_SIZE] = "xenforeignmemory_resource_size",
+    [SCENARIO_OP_MAP] = "xenforeignmemory_map_resource",
+    [SCENARIO_OP_VCPU_INFO] = "xc_vcpu_getinfo",
+};
+
+int call_fail(const struct call *c, int errnum, struct failure *f)
+{
+    return failure_xen(f, call_names[c->operation], errnum, &c->subject);
+}
+
+/* Wakes whoever polls, for as long as there is an event to fetch. */
+void call_update_wake(struct backend *b)
+{
+    uint64_t count = 1;
+    bool has_event = world_has_event(&b->world);
+    if (has_event == b->is_awake) return;
+    ssize_t n = has_event ? write(b->wake_fd, &count, sizeof(count))
+                          : read(b->wake_fd, &count, sizeof(count));
+    assert(n == sizeof(count));     /* the counter is 0 or 1, as is_awake says */
+    b->is_awake = has_event;
+}
+
+void call_arm_timer(struct backend *b)
+{
+    uint64_t next_ns = world_next_ns(&b->world);
+    struct itimerspec at = { 0 };
+    if (next_ns != UINT64_MAX) {
+        at.it_value.tv_sec = (time_t)(next_ns / CLOCK_NS_PER_S);
+        at.it_value.tv_nsec = (long)(next_ns % CLOCK_NS_PER_S);
+    }
+    timerfd_settime(b->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* Makes the steps that were asked for. The core fetches events before it believes what it knows, so
+ * that a request that was sent after the signal sees the step. */
+void call_make_steps(struct backend *b)
+{
+    struct signalfd_siginfo info;
+    while (read(b->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        world_step(&b->world, clock_monotonic_ns());
+    }
+}
+
+/* Lets happen what is due, before any call looks. */
+void call_tick(struct backend *b)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns >= world_next_ns(&b->world)) {
+        world_tick(&b->world, now_ns);
+        call_arm_timer(b);
+    } else if (b->scenario->event_count > 0) {
+        world_tick(&b->world, now_ns);      /* a number may have become free */
+    }
+}
+
+/* The scenario's fault for this call, if one is due. */
+static const struct scenario_fault *due_fault(struct backend *b, const struct call *c)
+{
+    const struct scenario_fault *due = NULL;
+    const struct guest *g = world_find(&b->world, c->subject.domid);
+    for (uint32_t i = 0; i < b->scenario->fault_count; i++) {
+        const struct scenario_fault *fault = &b->scenario->faults[i];
+        if (fault->operation != c->operation) continue;
+        if (fault->domain != SCENARIO_NO_DOMAIN && (!g || g->spec_index != fault->domain)) continue;
+        uint64_t n = ++b->matches[i];
+        if (n >= fault->first_call && n - fault->first_call < fault->call_count && !due) due = fault;
+    }
+    return due;
+}
+
+/* Begins every call: time, count, and a fault that makes it fail. */
+int call_enter(struct backend *b, const struct call *c, const struct scenario_fault **fault,
+               struct failure *f)
+{
+    b->calls++;
+    call_tick(b);
+    *fault = due_fault(b, c);
+    if (*fault && (*fault)->effect == SCENARIO_FAIL) return call_fail(c, (*fault)->errnum, f);
+    return 0;
+}
+
+/* Ends it: a fault that strikes afterwards. */
+void call_leave(struct backend *b, const struct call *c, const struct scenario_fault *fault)
+{
+    struct guest *g = fault && fault->effect == SCENARIO_DIES ? world_find(&b->world, c->subject.domid)
+                                                             : NULL;
+    if (g) world_destroy(&b->world, g);
+    call_update_wake(b);
+}
