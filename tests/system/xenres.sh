@@ -44,6 +44,8 @@ a_domain_is_named_in_each_way() {
 
 resources_tell_why_not() {
     contains "$("$xenres" resources 1)" "only HVM"
+    same "$("$xenres" resources 1 | grep -c 'only HVM')" 1 "rows of ioreq servers that a PV guest cannot have"
+    same "$("$xenres" -o json resources 1 | jq '[.resources[] | select(.type == "RESOURCE_TYPE_IOREQ_SERVER")] | length')" 8
     contains "$("$xenres" describe 1 grant_table 1)" "next "
     same "$("$xenres" -o json describe 1 grant_table 0 | jq -r '.resources[].availability')" AVAILABILITY_AVAILABLE
 }
