@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
 #include <unistd.h>
 
 #include "auth/quota.h"
@@ -198,6 +199,19 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
     return mapper_client_new(&options, &s->mapper, f);
 }
 
+/* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
+ * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
+static void read_machine_uuid(uint8_t out[UUID_BYTES])
+{
+    static const sd_id128_t application =
+        SD_ID128_MAKE(6d,f2,3c,51,0b,9e,4d,7a,88,17,c4,2e,a5,60,d9,3f);
+    sd_id128_t id;
+
+    if (sd_id128_get_machine_app_specific(application, &id) >= 0) {
+        memcpy(out, id.bytes, UUID_BYTES);
+    }
+}
+
 static int start_rpc(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
@@ -208,7 +222,7 @@ static int start_rpc(struct service *s, struct failure *f)
     };
     struct rpc *rpc = NULL;
     int result = quota_new(&limits, &s->quota, f);
-    const struct rpc_options options = {
+    struct rpc_options options = {
         .mapper = s->mapper,
         .policy = s->material.policy,
         .quota = s->quota,
@@ -218,6 +232,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
     };
 
+    read_machine_uuid(options.machine_uuid);
     if (result == 0) {
         result = rpc_new(&options, &rpc, f);
     }

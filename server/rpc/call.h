@@ -25,6 +25,7 @@ struct call {
     const struct method *method;
     struct mapper_client *mapper;       /* for its hello only: calls are dispatch's */
     const struct seal *seal;
+    const uint8_t *machine_uuid;    /* of UUID_BYTES; zeros: none */
     struct policy *policy;              /* the one in force when the call began */
     const struct exchange_head *head;
     const struct identity *who;

@@ -350,6 +350,7 @@ bool dispatch_run(struct exchange *x)
     c->policy = current_policy(x->rpc);
     c->mapper = x->rpc->options.mapper;
     c->seal = x->rpc->options.seal;
+    c->machine_uuid = x->rpc->options.machine_uuid;
     if (decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;

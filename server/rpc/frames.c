@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "proto/frames.h"
 #include "server/rpc/present.h"
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
@@ -42,7 +43,8 @@ static int parse_number(const char *what, const char *text, uint32_t *out, struc
 /* A parameter that was misspelled and ignored would give other frames than were meant. */
 static int check_parameters(const struct uri *uri, struct failure *f)
 {
-    static const char *const known[] = {"first", "count", "incarnation"};
+    static const char *const known[] = {FRAMES_QUERY_FIRST, FRAMES_QUERY_COUNT,
+                                        FRAMES_QUERY_INCARNATION};
 
     for (size_t i = 0; i < uri->parameter_count; i++) {
         bool found = false;
@@ -62,8 +64,8 @@ static int check_parameters(const struct uri *uri, struct failure *f)
 
 static int parse(const struct uri *uri, struct snapshot_frames *out, struct failure *f)
 {
-    const char *first = uri_parameter(uri, "first");
-    const char *count = uri_parameter(uri, "count");
+    const char *first = uri_parameter(uri, FRAMES_QUERY_FIRST);
+    const char *count = uri_parameter(uri, FRAMES_QUERY_COUNT);
     uint32_t frame_count = 0;
     int result = check_parameters(uri, f);
 
@@ -76,10 +78,10 @@ static int parse(const struct uri *uri, struct snapshot_frames *out, struct fail
         result = parse_number("the resource's id", uri->segments[SEGMENT_ID], &out->id, f);
     }
     if (result == 0 && first != NULL) {
-        result = parse_number("first", first, &out->first_frame, f);
+        result = parse_number(FRAMES_QUERY_FIRST, first, &out->first_frame, f);
     }
     if (result == 0 && count != NULL) {
-        result = parse_number("count", count, &frame_count, f);
+        result = parse_number(FRAMES_QUERY_COUNT, count, &frame_count, f);
     }
     out->frame_count = frame_count;
     return result;
@@ -88,7 +90,7 @@ static int parse(const struct uri *uri, struct snapshot_frames *out, struct fail
 static int prepare(struct call *c, struct failure *f)
 {
     struct snapshot_frames *frames = pool_alloc(&c->pool, sizeof(*frames));
-    const char *incarnation = uri_parameter(c->uri, "incarnation");
+    const char *incarnation = uri_parameter(c->uri, FRAMES_QUERY_INCARNATION);
 
     if (frames == NULL) {
         return call_no_memory(f);
@@ -151,7 +153,7 @@ static void add_wall_time(struct call *c, uint64_t wall_ns)
 
     if (gmtime_r(&seconds, &utc) != NULL &&
         strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc) > 0) {
-        add(c, "Xenres-Wall-Time", pool_printf(&c->pool, "%s.%09uZ", text,
+        add(c, FRAMES_HEADER_WALL_TIME, pool_printf(&c->pool, "%s.%09uZ", text,
                                                (unsigned)(wall_ns % CLOCK_NS_PER_S)));
     }
 }
@@ -162,26 +164,26 @@ static void add_identity(struct call *c)
     char incarnation[HEX128_TEXT_BYTES];
 
     text_from_hex(d->incarnation, sizeof(d->incarnation), incarnation);
-    add_number(c, "Xenres-Domid", d->domid);
-    add(c, "Xenres-Uuid", present_uuid(&c->pool, d->uuid));
-    add(c, "Xenres-Name", header_name(c, d->name));
-    add(c, "Xenres-Incarnation", pool_string(&c->pool, incarnation));
+    add_number(c, FRAMES_HEADER_DOMID, d->domid);
+    add(c, FRAMES_HEADER_UUID, present_uuid(&c->pool, d->uuid));
+    add(c, FRAMES_HEADER_NAME, header_name(c, d->name));
+    add(c, FRAMES_HEADER_INCARNATION, pool_string(&c->pool, incarnation));
 }
 
 static void add_observation(struct call *c, const struct snapshot_frames *frames,
                             const struct message_observation *o)
 {
-    add(c, "Xenres-Type", resource_type_name((uint32_t)frames->type));
-    add_number(c, "Xenres-Id", frames->id);
-    add_number(c, "Xenres-First-Frame", o->first_frame);
-    add_number(c, "Xenres-Frame-Count", o->frame_count);
-    add_number(c, "Xenres-Frames-In-Use", o->frames_in_use);
-    add_number(c, "Xenres-Frames-Max", o->frames_max);
-    add_number(c, "Xenres-Grant-Version", o->grant_version);
-    add_number(c, "Xenres-Monotonic-Ns", o->monotonic_ns);
+    add(c, FRAMES_HEADER_TYPE, resource_type_name((uint32_t)frames->type));
+    add_number(c, FRAMES_HEADER_ID, frames->id);
+    add_number(c, FRAMES_HEADER_FIRST, o->first_frame);
+    add_number(c, FRAMES_HEADER_COUNT, o->frame_count);
+    add_number(c, FRAMES_HEADER_IN_USE, o->frames_in_use);
+    add_number(c, FRAMES_HEADER_MAX, o->frames_max);
+    add_number(c, FRAMES_HEADER_GRANT_VERSION, o->grant_version);
+    add_number(c, FRAMES_HEADER_MONOTONIC, o->monotonic_ns);
     add_wall_time(c, o->wall_ns);
-    add_number(c, "Xenres-Copy-Duration-Ns", o->copy_duration_ns);
-    add(c, "Xenres-Consistency", present_consistency_name(o->consistency));
+    add_number(c, FRAMES_HEADER_DURATION, o->copy_duration_ns);
+    add(c, FRAMES_HEADER_CONSISTENCY, present_consistency_name(o->consistency));
 }
 
 /* RFC 9110, section 13.1.2: `*`, or a list of tags, compared weakly. What is malformed matches no
@@ -237,7 +239,7 @@ static int respond(struct call *c, struct failure *f)
         return 0;
     }
     reply->status = 200;
-    add(c, "Content-Type", "application/octet-stream");
+    add(c, "Content-Type", FRAMES_CONTENT_TYPE);
     reply->body = mapper_slot_bytes(c->slot, &reply->body_len_bytes);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <systemd/sd-id128.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -155,16 +156,18 @@ static Xenres__V1__Gateway *present_gateway(struct call *c)
     return m;
 }
 
-static void present_mapper_host(struct pool *p, const struct message_host_answer *a,
-                                Xenres__V1__Host *m)
+static void present_host_uuid(struct call *c, const struct message_host_answer *a,
+                              Xenres__V1__Host *m)
 {
     static const uint8_t none[UUID_BYTES];
 
     if (memcmp(a->uuid, none, sizeof(none)) != 0) {
-        m->uuid = present_uuid(p, a->uuid);
+        m->uuid = present_uuid(&c->pool, a->uuid);
+        m->uuid_source = present_text(&c->pool, a->uuid_source);
+    } else if (memcmp(c->machine_uuid, none, sizeof(none)) != 0) {
+        m->uuid = present_uuid(&c->pool, c->machine_uuid);
+        m->uuid_source = pool_string(&c->pool, "machine-id");
     }
-    m->uuid_source = present_text(p, a->uuid_source);
-    m->hypervisor = present_hypervisor(p, a);
 }
 
 static int host_respond(struct call *c, struct failure *f)
@@ -183,7 +186,8 @@ static int host_respond(struct call *c, struct failure *f)
     host->boot_id = pool_string(p, boot_id);
     host->hostname = present_text(p, hostname);
     if (c->answer != NULL) {
-        present_mapper_host(p, &c->answer->host_answer, host);
+        present_host_uuid(c, &c->answer->host_answer, host);
+        host->hypervisor = present_hypervisor(p, &c->answer->host_answer);
     }
     host->gateway = present_gateway(c);
     host->wall_time = present_time(p, clock_wall_ns());

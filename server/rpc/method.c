@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "proto/frames.h"
 #include "server/rpc/services.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
@@ -33,7 +34,7 @@ static const struct method methods[] = {
     {UNARY("InspectService", "GetVcpuStats", xenres__v1__get_vcpu_stats), .no_side_effects = true,
      .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
      .handler = &inspect_service_get_vcpu_stats},
-    {.path = "/v1/domains/{domain}/resources/{type}/{id}/frames", .kind = METHOD_RAW,
+    {.path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames", .kind = METHOD_RAW,
      .no_side_effects = true, .action = ACTION_SNAPSHOT, .cost = METHOD_COST_COPY,
      .handler = &frames_handler},
 };

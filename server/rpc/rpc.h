@@ -20,6 +20,7 @@ struct rpc_options {
     struct policy *policy;          /* a reference is taken */
     struct quota *quota;
     const struct seal *seal;
+    uint8_t machine_uuid[UUID_BYTES];   /* the host's where its firmware has none; zeros: none */
     uint32_t request_timeout_ms;    /* the longest; a client may ask for less */
     uint32_t request_max_bytes;     /* of a message received */
     uint32_t response_max_bytes;    /* of a message sent; raw frames are not bound by it */

@@ -45,7 +45,7 @@ jansson.h:         proto auth server/rpc client
 cjose/*:           auth
 confuse.h:         common auth server server/mapper/sim
 seccomp.h:         server server/mapper
-systemd/*:         server server/mapper
+systemd/*:         server server/rpc
 intel-pt.h:        client/cli
 '
 # Not of its folder: the privileged program reads no files of people through libconfuse.

@@ -97,7 +97,7 @@ static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
     struct policy *policy = rpc_rig_parse_policy(rpc_rig_policy);
     const struct rpc_options options = {
         .mapper = r->client, .policy = policy, .quota = r->quota, .seal = r->seal,
-        .request_timeout_ms = FAKE_WAIT_MS, .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
+        .machine_uuid = {0xcd}, .request_timeout_ms = FAKE_WAIT_MS, .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
         .response_max_bytes = RPC_RIG_RESPONSE_MAX_BYTES,
     };
 

@@ -40,7 +40,7 @@ static void the_builtin_one_is_right(void **state)
 
     (void)state;
     assert_int_equal(scenario_load(NULL, &s, NULL), 0);
-    assert_int_equal(s->domain_count, 7);
+    assert_int_equal(s->domain_count, 8);
     assert_string_equal(s->domains[2].name, "db-1");
     assert_int_equal(s->domains[2].grant_version, 2);
     assert_true(s->domains[4].ioreq[0].exists && s->domains[4].ioreq[0].buffered);

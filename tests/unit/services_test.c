@@ -112,6 +112,27 @@ static void the_host_is_told_as_the_mapper_sees_it(void **state)
     rpc_rig_done(&r);
 }
 
+static void a_host_without_a_uuid_of_its_firmware_has_the_machines(void **state)
+{
+    struct rpc_rig r;
+    struct flight f = {0};
+    union message request, answer;
+
+    (void)state;
+    rpc_rig_init(&r, true);
+    call_host(&r, &f);
+    fake_mapper_request(&r.mapper, &request);
+    memset(&answer, 0, sizeof(answer));
+    fake_mapper_send(&r.mapper, &answer, MESSAGE_HOST | MESSAGE_ANSWER, request.head.serial);
+    host_response *m = flight_message(&f, &xenres__v1__get_host_response__descriptor);
+
+    assert_string_equal(m->host->uuid, "cd000000-0000-0000-0000-000000000000");
+    assert_string_equal(m->host->uuid_source, "machine-id");
+    xenres__v1__get_host_response__free_unpacked(m, NULL);
+    flight_done(&f);
+    rpc_rig_done(&r);
+}
+
 /* --- ListDomains ------------------------------------------------------------------------------ */
 
 static void call_domains(struct rpc_rig *r, struct flight *f, const struct identity *who,
@@ -485,6 +506,7 @@ int main(void)
         cmocka_unit_test(the_host_is_told_without_a_mapper),
         cmocka_unit_test(a_mapper_that_stalls_does_not_stall_the_host),
         cmocka_unit_test(the_host_is_told_as_the_mapper_sees_it),
+        cmocka_unit_test(a_host_without_a_uuid_of_its_firmware_has_the_machines),
         cmocka_unit_test(domains_that_may_be_seen_are_listed),
         cmocka_unit_test(pages_go_on_where_the_last_one_ended),
         cmocka_unit_test(a_list_of_many_pages_of_the_mapper_is_one_answer),

@@ -36,7 +36,7 @@ static void host_describes_xen_and_checks_pass(void **state)
     for (uint32_t i = 0; i < host.check_count; i++) {
         assert_true(host.checks[i].ok);
     }
-    assert_string_equal(host.uuid_source, "machine-id");    /* the rig's firmware has no UUID */
+    assert_string_equal(host.uuid_source, "");      /* the rig's firmware has none */
 }
 
 static void domains_are_listed_in_order_and_in_pages(void **state)
@@ -80,7 +80,7 @@ static void a_domain_is_found_with_all_its_fields(void **state)
     assert_int_equal(domain.online_vcpus, 1);
     assert_int_equal(domain.max_vcpus, 1);
     assert_true(domain.memory_kib >= 4096 && domain.memory_kib < 8192);
-    assert_true(domain.cpu_time_ns > 0);
+    assert_becomes(found(tiny).cpu_time_ns > 0);    /* it may not have run yet */
     assert_int_equal(found(linux_pv2).type, DOMAIN_PV);
     assert_int_equal(found(tiny_v2).type, DOMAIN_PVH);
 }

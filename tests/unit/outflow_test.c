@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* How replies leave: whole, in few segments, and in bursts. */
+
+#include <dlfcn.h>
+#include <linux/tcp.h>
+#include <signal.h>
+
+#include "tests/lib/listener_rig.h"
+
+/* The bytes of a reply are those of the exchange, whatever the socket takes at a time: a reader with a
+ * small buffer makes records wait half sent. */
+static void a_reply_arrives_byte_for_byte_through_a_small_buffer(void **state)
+{
+    enum { LEN = 8 * 1024 * 1024 };
+    const struct tls_peer_options options = {
+        .dir = rig.dir, .name = "client", .receive_buffer_bytes = 8192,
+    };
+    uint8_t *expected = rig.reply;
+    struct tls_peer p;
+
+    (void)state;
+    for (size_t i = 0; i < LEN; i++) {
+        expected[i] = (uint8_t)(i * 2654435761U >> 13);
+    }
+    rig_start(&rig_limits);
+    assert_true(tls_peer_open(&p, rig.port, &options));
+    for (int i = 0; i < 2; i++) {
+        static uint8_t got[LEN];
+        size_t len = 0, n = 1;
+
+        assert_true(tls_peer_say(&p, "GET /later/8388608 HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert_int_equal(tls_peer_head(&p), 200);
+        while (len < LEN && n > 0) {
+            n = tls_peer_read(&p, got + len, LEN - len);
+            len += n;
+        }
+        assert_int_equal(len, LEN);
+        assert_int_equal(memcmp(got, expected, LEN), 0);
+    }
+    tls_peer_close(&p);
+    rig_stop();
+}
+
+static void a_short_reply_is_one_segment(void **state)
+{
+    struct tls_peer p;
+    struct tcp_info before, after;
+    socklen_t len = sizeof(before);
+
+    (void)state;
+    rig_start(&rig_limits);
+    rig_open(&p);
+    rig_get(&p, "/now/4096", 4096);
+    assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &before, &len), 0);
+    for (int i = 0; i < 50; i++) {
+        rig_get(&p, "/now/4096", 4096);
+    }
+    assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &after, &len), 0);
+    assert_int_equal(after.tcpi_data_segs_in - before.tcpi_data_segs_in, 50);
+    tls_peer_close(&p);
+    rig_stop();
+}
+
+static void the_daemon_sends_through_our_bursts(void **state)
+{
+    Dl_info ours, found;
+
+    (void)state;
+    assert_int_not_equal(dladdr(rig.dir, &ours), 0);    /* anything of this program */
+    assert_int_not_equal(dladdr(dlsym(RTLD_DEFAULT, "gnutls_record_send"), &found), 0);
+    assert_ptr_equal(found.dli_fbase, ours.dli_fbase);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reply_arrives_byte_for_byte_through_a_small_buffer),
+        cmocka_unit_test(a_short_reply_is_one_segment),
+        cmocka_unit_test(the_daemon_sends_through_our_bursts),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, rig_make_pki, rig_drop_pki);
+}
