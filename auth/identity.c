@@ -138,10 +138,9 @@ int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trus
 
 int trust_load(const char *ca_path, struct trust **out, struct failure *f)
 {
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, TRUST_FILE_MAX_BYTES);
     int result;
 
-    buffer_init(&content, TRUST_FILE_MAX_BYTES);
     result = guarded_file_read(ca_path, GUARDED_PUBLIC, &content, f);
     return result != 0 ? result : trust_parse(ca_path, content.data, content.len_bytes, out, f);
 }

@@ -107,11 +107,10 @@ static int write_pair(const struct pair_paths *paths, X509 *certificate, EVP_PKE
 
 static int read_pem(const char *path, enum guarded_kind kind, BIO **out, struct failure *f)
 {
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, PEM_FILE_MAX_BYTES);
     BIO *bio;
     int result;
 
-    buffer_init(&content, PEM_FILE_MAX_BYTES);
     result = guarded_file_read(path, kind, &content, f);
     if (result == 0) {
         bio = BIO_new(BIO_s_secmem());

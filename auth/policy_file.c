@@ -174,11 +174,10 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
 int policy_file_load(const char *path, struct policy **out, struct buffer *faults,
                      struct failure *f)
 {
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, POLICY_FILE_MAX_BYTES);
     char none[] = "";
     int result;
 
-    buffer_init(&content, POLICY_FILE_MAX_BYTES);
     result = guarded_file_read(path, GUARDED_PUBLIC, &content, f);
     if (result == 0 && buffer_string(&content) == NULL) {
         result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for %s", path);

@@ -78,11 +78,10 @@ static EVP_MAC_CTX *keyed_mac(const uint8_t *key, size_t len_bytes)
 
 int seal_load(const char *path, struct seal **out, struct failure *f)
 {
-    BUFFER_AUTO key;
+    BUFFER_AUTO(key, SEAL_KEY_BYTES);
     struct seal *s;
     int result;
 
-    buffer_init(&key, SEAL_KEY_BYTES);
     result = read_key(path, &key, f);
     if (result == 0) {
         s = calloc(1, sizeof *s);
@@ -160,9 +159,8 @@ int seal_make(const struct seal *s, const char *purpose, const void *content, si
 /* `text` is the one spelling of `bytes` that seal_make() writes: the decoder takes others, too. */
 static bool is_our_spelling(const struct buffer *bytes, const char *text, size_t len)
 {
-    BUFFER_AUTO again;
+    BUFFER_AUTO(again, SEAL_TOKEN_MAX_BYTES);
 
-    buffer_init(&again, SEAL_TOKEN_MAX_BYTES);
     return base64_encode(&again, bytes->data, bytes->len_bytes, BASE64_URL | BASE64_UNPADDED) &&
            again.len_bytes == len && memcmp(again.data, text, len) == 0;
 }
@@ -170,12 +168,11 @@ static bool is_our_spelling(const struct buffer *bytes, const char *text, size_t
 int seal_open(const struct seal *s, const char *purpose, const char *token, void *content,
               size_t max_bytes, size_t *len_bytes, struct failure *f)
 {
-    BUFFER_AUTO whole;
+    BUFFER_AUTO(whole, SEAL_CONTENT_MAX_BYTES + MAC_BYTES);
     uint8_t mac[MAC_BYTES];
     size_t token_len = strnlen(token, SEAL_TOKEN_MAX_BYTES + 1);
     size_t content_len;
 
-    buffer_init(&whole, SEAL_CONTENT_MAX_BYTES + MAC_BYTES);
     if (token_len > SEAL_TOKEN_MAX_BYTES || !base64_decode(&whole, token, token_len) ||
         whole.len_bytes < MAC_BYTES || !is_our_spelling(&whole, token, token_len)) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "not a token of this gateway");

@@ -112,14 +112,11 @@ static bool is_method(const char *method)
 static int exchange(xenres *handle, const char *method, const void *message, size_t len_bytes,
                     struct buffer *answer, struct fault *fault)
 {
-    BUFFER_AUTO target;
-    BUFFER_AUTO timeout;
-    BUFFER_AUTO refusal;
+    BUFFER_AUTO(target, METHOD_MAX_BYTES + 1);
+    BUFFER_AUTO(timeout, 64);
+    BUFFER_AUTO(refusal, TRANSPORT_REFUSAL_MAX_BYTES);
     struct receiver receiver = {.handle = handle, .bytes = answer};
 
-    buffer_init(&target, METHOD_MAX_BYTES + 1);
-    buffer_init(&timeout, 64);
-    buffer_init(&refusal, TRANSPORT_REFUSAL_MAX_BYTES);
     if (!is_method(method)) {
         return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
                            "\"%s\" is no method: PACKAGE.SERVICE/METHOD is", method);
@@ -153,10 +150,9 @@ int call_method(xenres *handle, const char *method, const ProtobufCMessage *requ
                 const ProtobufCMessageDescriptor *answer, xenres_reply **reply, struct fault *fault)
 {
     REPLY_AUTO fresh = reply_new(handle->message_max_bytes, fault);
-    BUFFER_AUTO message;
+    BUFFER_AUTO(message, handle->message_max_bytes);
     size_t len_bytes = protobuf_c_message_get_packed_size(request);
 
-    buffer_init(&message, handle->message_max_bytes);
     uint8_t *room = buffer_extend(&message, len_bytes);
 
     if (fresh == NULL || room == NULL) {

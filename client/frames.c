@@ -326,14 +326,11 @@ static int not_modified(struct reading *r, struct fault *fault)
 
 static int perform(struct reading *r, struct fault *fault)
 {
-    BUFFER_AUTO target;
-    BUFFER_AUTO condition;
-    BUFFER_AUTO refusal;
+    BUFFER_AUTO(target, TARGET_MAX);
+    BUFFER_AUTO(condition, TAG_MAX + 32);
+    BUFFER_AUTO(refusal, TRANSPORT_REFUSAL_MAX_BYTES);
     int status = 0;
 
-    buffer_init(&target, TARGET_MAX);
-    buffer_init(&condition, TAG_MAX + 32);
-    buffer_init(&refusal, TRANSPORT_REFUSAL_MAX_BYTES);
     if (r->query->if_not_tag != NULL) {
         buffer_printf(&condition, "If-None-Match: \"%s\"", r->query->if_not_tag);
     }

@@ -58,12 +58,11 @@ static void read_xen_failure(const char *text, size_t len, struct fault *fault)
         .elements_max = 64,
         .memory_max_bytes = 4 * (size_t)DETAIL_MAX_BYTES,
     };
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, DETAIL_MAX_BYTES);
     ProtobufCMessage *message = NULL;
     struct failure *f = &fault->failure;
     int result = -f->code;
 
-    buffer_init(&bytes, DETAIL_MAX_BYTES);
     if (!base64_decode(&bytes, text, len) ||
         wire_unpack(&xenres__v1__xen_failure__descriptor, bytes.data, bytes.len_bytes, &limits,
                     &message, NULL) != 0) {

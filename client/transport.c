@@ -217,13 +217,12 @@ int transport_perform(xenres *handle, const struct transport_request *request, i
                       struct buffer *refusal, struct fault *fault)
 {
     __attribute__((cleanup(free_list))) struct curl_slist *headers = NULL;
-    BUFFER_AUTO url;
+    BUFFER_AUTO(url, 32 * 1024);
     struct incoming in = {
         .handle = handle, .request = request, .refusal = refusal, .fault = fault,
         .progress_ns = clock_monotonic_ns(),
     };
 
-    buffer_init(&url, 32 * 1024);
     buffer_printf(&url, "%s%s", handle->server, request->target);
     if (url.failed) {
         return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,

@@ -23,7 +23,10 @@ struct buffer {
     bool failed;            /* an append crossed max_bytes, or memory ran out */
 };
 
-#define BUFFER_AUTO __attribute__((cleanup(buffer_done))) struct buffer
+/* A local one that is given back when it leaves its scope, on every path: `BUFFER_AUTO(text, 4096);`.
+ * Declaring and initialising are one, so that no early return meets one that is not initialised. */
+#define BUFFER_AUTO(name, max)                                                                     \
+    __attribute__((cleanup(buffer_done))) struct buffer name = { .max_bytes = (max) }
 
 void buffer_init(struct buffer *b, size_t max_bytes);
 void buffer_done(struct buffer *b);

@@ -169,11 +169,10 @@ int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_byt
 int settings_parse(cfg_t *cfg, const char *path, size_t max_bytes, struct buffer *faults,
                    struct failure *f)
 {
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, max_bytes + 1);
     char none[] = "";
     int result;
 
-    buffer_init(&content, max_bytes + 1);
     result = settings_read_file(path, max_bytes, &content, f);
     if (result < 0) {
         return result;

@@ -93,9 +93,8 @@ static int make_certificates(const char *dir, struct failure *f)
 
 static int write_policy(const char *dir, struct failure *f)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, DEMO_FILE_MAX_BYTES);
 
-    buffer_init(&text, DEMO_FILE_MAX_BYTES);
     buffer_append_string(&text,
         "# Who may do what: see xenresd-policy(5).\n"
         "rule \"operators\" {\n"
@@ -119,9 +118,8 @@ static int write_policy(const char *dir, struct failure *f)
 
 static int write_export(const char *dir, struct failure *f)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, DEMO_FILE_MAX_BYTES);
 
-    buffer_init(&text, DEMO_FILE_MAX_BYTES);
     buffer_append_string(&text,
         "# What may ever leave this host: see xenresd-export(5).\n"
         "allow all all list,snapshot,watch,decode,trace.read,trace.control\n");
@@ -152,9 +150,8 @@ static int write_config(const struct demo_options *o, const char *dir, struct fa
 {
     char mapper[PATH_MAX], scenario[PATH_MAX] = "";
     int result = find_mapper(mapper, f);
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, DEMO_FILE_MAX_BYTES);
 
-    buffer_init(&text, DEMO_FILE_MAX_BYTES);
     if (result < 0) {
         return result;
     }
@@ -248,10 +245,9 @@ int demo_ready(void *arg, const char *address, uint16_t port, struct failure *f)
 {
     const char *dir = arg;
     char host[128];
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, DEMO_FILE_MAX_BYTES);
     int result;
 
-    buffer_init(&text, DEMO_FILE_MAX_BYTES);
     reachable(address, host, sizeof(host));
     buffer_printf(&text,
         "export XENRES_SERVER='https://%s:%u'\n"

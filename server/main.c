@@ -72,10 +72,9 @@ static int failed(const struct failure *f)
 static int load(const char *path, struct config *config)
 {
     struct failure f = { 0 };
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     int result;
 
-    buffer_init(&faults, FAULTS_MAX_BYTES);
     result = config_load(path, config, &faults, &f);
     if (result < 0) {
         fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
@@ -88,13 +87,12 @@ static int check(const char *path)
 {
     struct config config;
     struct failure f = { 0 };
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     int status = load(path, &config);
 
     if (status != 0) {
         return status;
     }
-    buffer_init(&faults, FAULTS_MAX_BYTES);
     if (service_check(&config, &faults, &f) < 0) {
         fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
         return failed(&f);

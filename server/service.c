@@ -217,8 +217,8 @@ static int start_rpc(struct service *s, struct failure *f)
     const struct config *c = s->config;
     const struct quota_limits limits = {
         .calls_per_identity = (uint32_t)c->limits_calls_per_identity,
-        .arena_bytes_per_identity = (uint64_t)c->mapper_arena_mib * 1024 * 1024 / 100 *
-                                    (uint64_t)c->limits_arena_percent_per_identity,
+        .arena_bytes_per_identity = (uint64_t)c->mapper_arena_mib * 1024 * 1024 *
+                                    (uint64_t)c->limits_arena_percent_per_identity / 100,
     };
     struct rpc *rpc = NULL;
     int result = quota_new(&limits, &s->quota, f);
@@ -276,10 +276,9 @@ static void reload(struct service *s)
 {
     struct material fresh = { 0 };
     struct failure f = { 0 };
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     struct listener_pem pem;
 
-    buffer_init(&faults, FAULTS_MAX_BYTES);
     sd_notify(0, "RELOADING=1");
     if (material_load(s->config, &fresh, &faults, &f) < 0) {
         log_faults(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
@@ -330,10 +329,9 @@ static int start(struct service *s, const struct service_options *options, struc
         .open_files = (uint64_t)options->config->limits_open_files,
         .end_with_parent = options->supervised,
     };
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     int result;
 
-    buffer_init(&faults, FAULTS_MAX_BYTES);
     result = open_signals(&s->signal_fd, f);
     if (result == 0) {
         s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -14,9 +14,8 @@
 static int show(const xenres_domain_list *list)
 {
     TABLE_AUTO table;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     table_init(&table, "DOMID>|NAME|TYPE|STATE|VCPUS>|MEMORY>|CPU TIME>|UUID|INCARNATION");
     for (size_t i = 0; i < list->domain_count; i++) {
         const xenres_domain *d = &list->domains[i];

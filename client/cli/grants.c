@@ -109,9 +109,8 @@ static void add_grant(struct table *t, const xenres_grant *g)
 static int show_table(const struct answers *a)
 {
     TABLE_AUTO table;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     render_identity(&text, &a->tables[0]->domain);
     render_observation(&text, &a->tables[0]->observation);
     table_init(&table, "REF>|KIND|TO>|FRAME>|ACCESS|IN USE|PART");
@@ -181,10 +180,9 @@ static int merge(Xenres__V1__GetGrantTableResponse *all, Xenres__V1__GetGrantTab
 static int show_json(const struct answers *a)
 {
     __attribute__((cleanup(free_message))) ProtobufCMessage *all = json_unpack_reply(a->replies[0]);
-    BUFFER_AUTO document;
+    BUFFER_AUTO(document, (size_t)1 << 31);
     int status = all != NULL ? 0 : EXIT_LOCAL;
 
-    buffer_init(&document, (size_t)1 << 31);
     for (size_t i = 1; status == 0 && i < a->count; i++) {
         __attribute__((cleanup(free_message))) ProtobufCMessage *next =
             json_unpack_reply(a->replies[i]);

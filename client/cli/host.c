@@ -12,9 +12,8 @@
 
 static void words(struct table *t, const char *name, const char *const *list, size_t count)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, 65536);
 
-    buffer_init(&text, 65536);
     for (size_t i = 0; i < count; i++) {
         buffer_printf(&text, "%s%s", i > 0 ? " " : "", list[i]);
     }
@@ -25,9 +24,8 @@ static void words(struct table *t, const char *name, const char *const *list, si
 
 static void memory(struct table *t, const char *name, uint64_t kib)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, 64);
 
-    buffer_init(&text, 64);
     render_memory(&text, kib);
     const char *rendered = buffer_string(&text);
 
@@ -36,9 +34,8 @@ static void memory(struct table *t, const char *name, uint64_t kib)
 
 static void machine(struct table *t, const xenres_host *host)
 {
-    BUFFER_AUTO time;
+    BUFFER_AUTO(time, 128);
 
-    buffer_init(&time, 128);
     render_time(&time, host->wall_seconds, host->wall_nanoseconds);
     const char *rendered = buffer_string(&time);
 
@@ -64,9 +61,8 @@ static int show(const xenres_host *host)
 {
     TABLE_AUTO facts;
     TABLE_AUTO checks;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     table_init(&facts, NULL);
     machine(&facts, host);
     table_render(&facts, render_columns(), &text);

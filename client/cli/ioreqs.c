@@ -82,11 +82,10 @@ static void show_server(const xenres_ioreq_server *server, struct buffer *text)
 static int show_one(struct cli *cli, xenres *handle, const xenres_ioreq_query *query)
 {
     CLI_REPLY reply = NULL;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
     const xenres_ioreq_server *server;
     xenres_error error;
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     if (xenres_get_ioreq_server(handle, query, &reply, &server, &error) != 0) {
         return report_error(&error);
     }
@@ -124,13 +123,12 @@ static int show_all(const struct cli *cli, xenres *handle, const char *domain)
 {
     const xenres_resource_query who = XENRES_RESOURCE_QUERY_INIT(domain);
     CLI_REPLY reply = NULL;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, (size_t)1 << 31);
     const xenres_resource_list *list;
     xenres_error error;
     unsigned found = 0;
     int status = 0;
 
-    buffer_init(&text, (size_t)1 << 31);
     /* First who is meant: from then on "not found" can only be the server. */
     if (xenres_list_resources(handle, &who, &reply, &list, &error) != 0) {
         return report_error(&error);

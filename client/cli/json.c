@@ -78,9 +78,8 @@ int json_show_text(struct buffer *document)
 
 int json_show_reply(const xenres_reply *reply)
 {
-    BUFFER_AUTO document;
+    BUFFER_AUTO(document, (size_t)1 << 31);
 
-    buffer_init(&document, (size_t)1 << 31);
     int status = json_append_reply(&document, reply);
 
     return status == 0 ? json_show_text(&document) : status;

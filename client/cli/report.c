@@ -13,9 +13,8 @@
 /* One line; whatever stands in the text, it stays one, and steers no terminal. */
 static void line(const char *label, const char *text)
 {
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 8192);
 
-    buffer_init(&out, 8192);
     render_safe(&out, text);
     const char *safe = buffer_string(&out);
 

@@ -42,9 +42,8 @@ static size_t run_length(const xenres_resource_list *list, size_t first)
 static int show_all(const xenres_resource_list *list)
 {
     TABLE_AUTO table;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     render_identity(&text, &list->domain);
     table_init(&table, "TYPE|ID>|AVAILABLE|IN USE>|MOST>|WHY");
     for (size_t i = 0, count; i < list->resource_count; i += count) {
@@ -104,9 +103,8 @@ static void describe(const xenres_resource *r, struct buffer *text)
 
 static int show_each(const xenres_resource_list *list)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     render_identity(&text, &list->domain);
     for (size_t i = 0; i < list->resource_count; i++) {
         buffer_append_byte(&text, '\n');

@@ -108,11 +108,10 @@ static int fetch(xenres *handle, const xenres_frames_query *query, struct sink *
 static int fetch_json(xenres *handle, const xenres_frames_query *query, struct output *output)
 {
     CLI_REPLY reply = NULL;
-    BUFFER_AUTO document;
+    BUFFER_AUTO(document, (size_t)1 << 31);
     const xenres_snapshot *snapshot;
     xenres_error error;
 
-    buffer_init(&document, (size_t)1 << 31);
     if (xenres_get_snapshot(handle, query, &reply, &snapshot, &error) != 0) {
         return report_error(&error);
     }

@@ -14,10 +14,9 @@
 static int show(const xenres_vcpu_stats *stats)
 {
     TABLE_AUTO table;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, TABLE_MAX_BYTES);
     struct name_room source;
 
-    buffer_init(&text, TABLE_MAX_BYTES);
     render_identity(&text, &stats->domain);
     buffer_append_string(&text, "read ");
     render_time(&text, stats->observation.wall_seconds, stats->observation.wall_nanoseconds);

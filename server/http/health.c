@@ -55,7 +55,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
                                   size_t *len_bytes, void **seen)
 {
     struct health *h = arg;
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, REASONS_MAX_BYTES);
 
     (void)version, (void)bytes;
     if (*seen == NULL) {        /* the head; a reply now would end the connection */
@@ -66,7 +66,6 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
         *len_bytes = 0;
         return MHD_YES;
     }
-    buffer_init(&text, REASONS_MAX_BYTES);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         buffer_append_string(&text, "only GET and HEAD\n");
         return reply(mhd, MHD_HTTP_METHOD_NOT_ALLOWED, &text, "GET, HEAD");

@@ -41,11 +41,10 @@ int page_token_make(struct call *c, const char *list, const void *place, size_t 
                     char **token, struct failure *f)
 {
     struct content content = {.caller = digest_of(c->who)};
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, SEAL_TOKEN_MAX_BYTES);
 
     assert(place_bytes <= sizeof(content.place));
     memcpy(content.place, place, place_bytes);
-    buffer_init(&text, SEAL_TOKEN_MAX_BYTES);
     int result = seal_make(c->seal, list, &content, offsetof(struct content, place) + place_bytes,
                            &text, f);
 

@@ -62,6 +62,7 @@ static struct {
     uint32_t *latencies_us;
     size_t latency_count;
     uint64_t bytes, answers, not_ok;
+    const struct connection *told;      /* the body of the first refusal is shown, too */
     char scratch[READ_BYTES];
 } bench;
 
@@ -141,6 +142,7 @@ static void take_head(struct connection *c, const char *bytes, size_t len)
     if (strncmp(c->head, "HTTP/1.1 200", 12) != 0) {
         if (bench.not_ok++ == 0) {
             fprintf(stderr, "client: %.200s\n", c->head);
+            bench.told = c;
         }
     }
     c->in_body = true;
@@ -167,6 +169,10 @@ static bool read_answer(struct connection *c)
             take_head(c, bench.scratch, (size_t)n);
         } else {
             c->left_bytes -= (uint64_t)n;
+            if (bench.told == c) {
+                fprintf(stderr, "client: %.*s\n", n, bench.scratch);
+                bench.told = NULL;
+            }
         }
         if (c->in_body && c->left_bytes == 0) {
             c->busy = false;

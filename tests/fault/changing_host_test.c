@@ -420,9 +420,8 @@ static void every_errno_of_every_call_is_one_clear_failure(void **state)
 
     (void)state;
     for (size_t o = 0; o < sizeof(operations) / sizeof(operations[0]); o++) {
-        BUFFER_AUTO text;
+        BUFFER_AUTO(text, 16384);
 
-        buffer_init(&text, 16384);
         buffer_append_string(&text, HEAD STILL);
         for (size_t e = 0; e < sizeof(errnos) / sizeof(errnos[0]); e++) {
             buffer_printf(&text, "fault { operation = \"%s\" errno = \"%s\" call = %zu }\n", operations[o],

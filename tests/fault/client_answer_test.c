@@ -41,7 +41,7 @@ static int ask_grants(const struct grants *g, const char *domain, const char *in
                       uint32_t first_reference)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     xenres_grant_query query = XENRES_GRANT_QUERY_INIT(domain);
     const xenres_grant_table *table;
     const struct tls_server_step step = fixture_message(&bytes, &g->answer.base);
@@ -125,9 +125,9 @@ static struct tls_server_step domains_page(struct buffer *bytes, uint32_t domid,
 static void pages_become_one_list(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO a;
-    BUFFER_AUTO b;
-    BUFFER_AUTO c;
+    BUFFER_AUTO(a, 0);
+    BUFFER_AUTO(b, 0);
+    BUFFER_AUTO(c, 0);
     const xenres_domain_list *list;
     size_t len_bytes;
     const struct tls_server_step steps[] = {
@@ -154,7 +154,7 @@ static void tokens_in_a_circle_come_to_an_end(void **state)
     enum { STEPS = 4200 };
     static struct tls_server_step steps[STEPS];
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     const xenres_domain_list *list;
 
     (void)state;
@@ -192,8 +192,8 @@ static struct tls_server_step resources_page(struct buffer *bytes, const char *l
 static void pages_of_two_lives_are_no_list(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO a;
-    BUFFER_AUTO b;
+    BUFFER_AUTO(a, 0);
+    BUFFER_AUTO(b, 0);
     const xenres_resource_query query = XENRES_RESOURCE_QUERY_INIT("guest");
     const xenres_resource_list *list;
     const struct tls_server_step steps[] = {resources_page(&a, LIFE_A, "x"),
@@ -239,7 +239,7 @@ static void make_snapshot(struct snapshot *s)
 static int ask_snapshot(const struct snapshot *s, uint32_t count)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     xenres_frames_query query = XENRES_FRAMES_QUERY_INIT("5", XENRES_GRANT_TABLE, 0);
     const xenres_snapshot *snapshot;
     const struct tls_server_step step = fixture_message(&bytes, &s->answer.base);

@@ -32,7 +32,7 @@ static void expect_host_error(struct tls_server_step step, uint32_t code)
 static void good_answer_is_taken(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     Xenres__V1__GetHostResponse answer;
     Xenres__V1__Host host;
     char name[] = "dom0";
@@ -136,9 +136,8 @@ static uint32_t code_for_body_of(size_t len_bytes, bool chunked)
 {
     const xenres_options options = {.size = sizeof(options), .message_max_bytes = 5000};
     struct fixture f = {0};
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 65536);
 
-    buffer_init(&bytes, 65536);
     buffer_append_string(&bytes, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n");
     if (chunked) {
         buffer_printf(&bytes, "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", len_bytes);
@@ -188,10 +187,9 @@ static void garbage_is_no_message(void **state)
 
 static void endless_head_is_ended(void **state)
 {
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 1 << 20);
 
     (void)state;
-    buffer_init(&bytes, 1 << 20);
     buffer_append_string(&bytes, "HTTP/1.1 200 OK\r\n");
     for (int i = 0; i < 2000; i++) {
         buffer_printf(&bytes, "X-%d: 0123456789012345678901234567890123456789\r\n", i);
@@ -281,9 +279,8 @@ static void error_texts_steer_no_terminal(void **state)
 /* A status and a body that is no error object: the status decides. */
 static void expect_status_code(int status, const char *body, size_t len, uint32_t code)
 {
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 1 << 20);
 
-    buffer_init(&bytes, 1 << 20);
     buffer_printf(&bytes, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
                           "Content-Length: %zu\r\n\r\n", status, len);
     buffer_append(&bytes, body, len);

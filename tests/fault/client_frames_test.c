@@ -98,7 +98,7 @@ static int read_frames(struct fixture *f, const char *domain, const char *if_not
 static void frames_come_with_their_observation(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     struct taken t = {0};
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
@@ -148,7 +148,7 @@ static void unchanged_content_sends_no_bytes(void **state)
 static void expect(const char *head, const char *tag, uint32_t code)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     struct taken t = {0};
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, head, 4096, TLS_SERVER_CLOSE);
@@ -206,7 +206,7 @@ static void error_object_is_no_frame(void **state)
 static void cut_frames_are_an_error(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     struct taken t = {0};
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4000, TLS_SERVER_CLOSE);
@@ -221,7 +221,7 @@ static void cut_frames_are_an_error(void **state)
 static void standstill_ends(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     struct taken t = {0};
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 100, TLS_SERVER_HANG);
@@ -235,7 +235,7 @@ static void standstill_ends(void **state)
 static void drip_ends_at_the_transfers_limit(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     struct taken t = {0};
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 0, TLS_SERVER_DRIP);
@@ -250,7 +250,7 @@ static void drip_ends_at_the_transfers_limit(void **state)
 /* Each callback can end the call; the handle serves the next one, on a new connection. */
 static void callbacks_end_the_call(void **state)
 {
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
     const struct tls_server_step steps[] = {step, step, step, step};
     struct taken t[4] = {{.begin_result = 1}, {.data_result = -1}, {.progress_result = 7}, {0}};
@@ -271,7 +271,7 @@ static void callbacks_end_the_call(void **state)
 static void call_within_a_callback_is_refused(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     struct taken t = {.call_again = true};
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
@@ -296,7 +296,7 @@ static int read_to_fd(struct fixture *f, int fd)
 static void descriptor_gets_the_bytes(void **state)
 {
     struct fixture f;
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     int fds[2];
     char got[8192];
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
@@ -314,7 +314,7 @@ static void descriptor_gets_the_bytes(void **state)
 
 static void full_disk_and_closed_pipe_are_told(void **state)
 {
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
     const struct tls_server_step steps[] = {step, step};
     int full = open("/dev/full", O_WRONLY);
@@ -338,7 +338,7 @@ static void full_disk_and_closed_pipe_are_told(void **state)
 /* A descriptor that does not block and takes nothing holds the call no longer than its limit. */
 static void descriptor_that_takes_nothing_is_given_up(void **state)
 {
-    BUFFER_AUTO bytes;
+    BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
     static char filling[1 << 20];
     struct fixture f;

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         { .text = "dns:a.example.org" },
         { .text = "spiffe:spiffe://example.org/a" },
     };
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 1 << 24);
     struct policy *policy = NULL;
     char *text = malloc(size + 1);
     int result;
@@ -67,7 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     }
     text[size] = '\0';
-    buffer_init(&faults, 1 << 24);
     result = policy_file_parse("fuzz", text, size, &policy, &faults, NULL);
     check((result == 0) == (policy != NULL) && (result == 0) == (faults.len_bytes == 0));
     for (size_t i = 0; policy != NULL && i < sizeof callers / sizeof callers[0]; i++) {

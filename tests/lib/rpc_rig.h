@@ -60,10 +60,9 @@ static inline void rpc_rig_on_connected(void *arg, bool connected)
 static inline struct policy *rpc_rig_parse_policy(const char *text)
 {
     struct policy *policy = NULL;
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 65536);
     char *copy = strdup(text);
 
-    buffer_init(&faults, 65536);
     int result = policy_file_parse("test", copy, strlen(copy), &policy, &faults, NULL);
 
     if (result != 0) {
@@ -250,7 +249,7 @@ static inline void flight_error(struct flight *f, int status, const char *code,
     const struct exchange_reply *reply = flight_reply(f);
     char *text = strndup(reply->body, reply->body_len_bytes);
     char wanted[64];
-    BUFFER_AUTO packed;
+    BUFFER_AUTO(packed, 4096);
 
     snprintf(wanted, sizeof(wanted), "{\"code\":\"%s\",\"message\":\"", code);
     if (reply->status != status || strncmp(text, wanted, strlen(wanted)) != 0) {
@@ -264,7 +263,6 @@ static inline void flight_error(struct flight *f, int status, const char *code,
 
     assert_non_null(value);
     value = strstr(value, "\"value\":\"") + strlen("\"value\":\"");
-    buffer_init(&packed, 4096);
     assert_true(base64_decode(&packed, value, strcspn(value, "\"")));
     assert_null(memchr(value, '=', strcspn(value, "\"")));
     Xenres__V1__XenFailure *detail =

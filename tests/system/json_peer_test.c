@@ -84,10 +84,9 @@ static void expect_same(const ProtobufCMessage *message, bool with_defaults, boo
                         struct buffer *theirs)
 {
     const struct json_print_options options = {.with_defaults = with_defaults, .pretty = pretty};
-    BUFFER_AUTO ours;
+    BUFFER_AUTO(ours, RECORD_MAX_BYTES);
     struct failure f = {0};
 
-    buffer_init(&ours, RECORD_MAX_BYTES);
     if (json_print(message, &options, &ours, &f) != 0) {
         fail_msg("%s", f.message);
     }
@@ -109,9 +108,9 @@ static void values_are_those_of_the_reference_implementation(void **state)
     static const struct wire_limits limits = {.len_max_bytes = RECORD_MAX_BYTES,
                                               .elements_max = 100000,
                                               .memory_max_bytes = 16 * (size_t)RECORD_MAX_BYTES};
-    BUFFER_AUTO name;
-    BUFFER_AUTO bytes;
-    BUFFER_AUTO json;
+    BUFFER_AUTO(name, RECORD_MAX_BYTES);
+    BUFFER_AUTO(bytes, RECORD_MAX_BYTES);
+    BUFFER_AUTO(json, RECORD_MAX_BYTES);
     char command[128];
     unsigned count = 0;
 
@@ -126,9 +125,6 @@ static void values_are_those_of_the_reference_implementation(void **state)
     FILE *peer = popen(command, "r");
 
     assert_non_null(peer);
-    buffer_init(&name, RECORD_MAX_BYTES);
-    buffer_init(&bytes, RECORD_MAX_BYTES);
-    buffer_init(&json, RECORD_MAX_BYTES);
     while (read_record(peer, &name)) {
         const ProtobufCMessageDescriptor *type = type_of(&name);
         ProtobufCMessage *message = NULL;

@@ -7,9 +7,8 @@
 
 static void expect_text(const char *bytes, size_t len, unsigned form, const char *text)
 {
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 64);
 
-    buffer_init(&out, 64);
     assert_true(base64_encode(&out, bytes, len, form));
     assert_string_equal(buffer_string(&out), text);
 }
@@ -34,9 +33,8 @@ static void decodes_all_four_forms(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        BUFFER_AUTO out;
+        BUFFER_AUTO(out, 2);
 
-        buffer_init(&out, 2);
         assert_true(base64_decode(&out, forms[i], strlen(forms[i])));
         assert_int_equal(out.len_bytes, 2);
         assert_memory_equal(out.data, "\xfb\xff", 2);
@@ -52,9 +50,8 @@ static void refuses_what_is_no_base64(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        BUFFER_AUTO out;
+        BUFFER_AUTO(out, 64);
 
-        buffer_init(&out, 64);
         if (base64_decode(&out, bad[i], strlen(bad[i]))) {
             fail_msg("taken: %s", bad[i]);
         }
@@ -63,13 +60,11 @@ static void refuses_what_is_no_base64(void **state)
 
 static void keeps_to_the_buffers_maximum(void **state)
 {
-    BUFFER_AUTO exact;
-    BUFFER_AUTO small;
+    BUFFER_AUTO(exact, 8);
+    BUFFER_AUTO(small, 7);
 
     (void)state;
-    buffer_init(&exact, 8);
     assert_true(base64_encode(&exact, "123456", 6, BASE64_STANDARD));
-    buffer_init(&small, 7);
     assert_false(base64_encode(&small, "123456", 6, BASE64_STANDARD));
     buffer_reset(&small);
     assert_false(base64_encode(&small, "12345", 5, BASE64_STANDARD));
@@ -84,11 +79,9 @@ static void every_byte_comes_back(void **state)
         bytes[i] = (uint8_t)(i * 7);
     }
     for (size_t len = 0; len <= sizeof(bytes); len++) {
-        BUFFER_AUTO text;
-        BUFFER_AUTO back;
+        BUFFER_AUTO(text, 1024);
+        BUFFER_AUTO(back, 256);
 
-        buffer_init(&text, 1024);
-        buffer_init(&back, 256);
         assert_true(base64_encode(&text, bytes, len, (unsigned)len % 4));
         assert_true(base64_decode(&back, (const char *)text.data, text.len_bytes));
         assert_int_equal(back.len_bytes, len);

@@ -11,10 +11,9 @@ enum { MAX_BYTES = 1000 };
 
 static void what_is_appended_is_there_in_order(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, MAX_BYTES);
 
     (void)state;
-    buffer_init(&b, MAX_BYTES);
     assert_true(buffer_append(&b, "ab", 2));
     assert_true(buffer_append_string(&b, "cd"));
     assert_true(buffer_append_byte(&b, 'e'));
@@ -25,10 +24,9 @@ static void what_is_appended_is_there_in_order(void **state)
 
 static void an_empty_one_is_an_empty_string(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, 0);
 
     (void)state;
-    buffer_init(&b, 0);
     assert_string_equal(buffer_string(&b), "");
     assert_true(buffer_append(&b, NULL, 0));
     assert_true(buffer_printf(&b, "%s", ""));
@@ -40,9 +38,8 @@ static void the_maximum_fits_and_one_byte_more_fails(void **state)
 {
     (void)state;
     for (size_t first = 0; first <= MAX_BYTES; first += 250) {
-        BUFFER_AUTO b;
+        BUFFER_AUTO(b, MAX_BYTES);
 
-        buffer_init(&b, MAX_BYTES);
         assert_non_null(buffer_extend(&b, first));
         assert_non_null(buffer_extend(&b, MAX_BYTES - first));
         assert_false(b.failed);
@@ -54,11 +51,10 @@ static void the_maximum_fits_and_one_byte_more_fails(void **state)
 
 static void after_a_failure_everything_fails(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, 4);
     size_t len = 0;
 
     (void)state;
-    buffer_init(&b, 4);
     assert_true(buffer_append_string(&b, "ab"));
     assert_false(buffer_append_string(&b, "cde"));
     assert_false(buffer_append_byte(&b, 'c'));
@@ -72,10 +68,9 @@ static void after_a_failure_everything_fails(void **state)
 
 static void a_reset_forgets_failure_and_content_but_not_the_maximum(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, 4);
 
     (void)state;
-    buffer_init(&b, 4);
     assert_false(buffer_append_string(&b, "abcde"));
     buffer_reset(&b);
     assert_true(buffer_append_string(&b, "abcd"));
@@ -93,26 +88,23 @@ static void a_format_may_fill_exactly_to_the_maximum(void **state)
     static const size_t lens[] = {1, 254, 255, 256, 257, 511, 512, 999, 1000};
 
     for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-        BUFFER_AUTO b;
+        BUFFER_AUTO(b, MAX_BYTES);
 
-        buffer_init(&b, MAX_BYTES);
         assert_true(buffer_printf(&b, "%.*s", (int)lens[i], text));
         assert_int_equal(b.len_bytes, lens[i]);
         assert_int_equal(strlen(buffer_string(&b)), lens[i]);
     }
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, MAX_BYTES);
 
-    buffer_init(&b, MAX_BYTES);
     assert_false(buffer_printf(&b, "%.*s", MAX_BYTES + 1, text));
     assert_true(b.failed);
 }
 
 static void a_huge_length_fails_without_wrapping(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, MAX_BYTES);
 
     (void)state;
-    buffer_init(&b, MAX_BYTES);
     assert_true(buffer_append_byte(&b, 1));
     assert_null(buffer_extend(&b, SIZE_MAX));
     buffer_reset(&b);
@@ -121,11 +113,10 @@ static void a_huge_length_fails_without_wrapping(void **state)
 
 static void taking_moves_the_content_out(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, MAX_BYTES);
     size_t len = 77;
 
     (void)state;
-    buffer_init(&b, MAX_BYTES);
     assert_null(buffer_take(&b, &len));
     assert_int_equal(len, 77);
     assert_true(buffer_append_string(&b, "content"));
@@ -141,10 +132,9 @@ static void taking_moves_the_content_out(void **state)
 
 static void memory_stays_within_twice_the_content_and_the_maximum(void **state)
 {
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, 100000);
 
     (void)state;
-    buffer_init(&b, 100000);
     for (int i = 0; i < 100000; i++) {
         assert_true(buffer_append_byte(&b, (uint8_t)i));
         assert_true(b.capacity_bytes <= b.max_bytes + 1);

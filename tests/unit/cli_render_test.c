@@ -11,9 +11,8 @@
 
 static void expect_table(struct table *t, unsigned columns, const char *expected)
 {
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 65536);
 
-    buffer_init(&out, 65536);
     table_render(t, columns, &out);
     assert_string_equal(buffer_string(&out), expected);
 }
@@ -74,13 +73,12 @@ static void text_of_any_length_is_shown_whole(void **state)
 {
     static char text[5001];
     TABLE_AUTO t;
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 65536);
 
     (void)state;
     memset(text, 'x', sizeof(text) - 1);
     table_init(&t, NULL);
     table_pair(&t, "a", "%s", text);
-    buffer_init(&out, 65536);
     table_render(&t, 0, &out);
     assert_int_equal(out.len_bytes, 3 + 5000 + 1);
 }
@@ -90,9 +88,8 @@ static void expect_hex(const char *bytes, size_t len, const char *expected)
 {
     for (size_t piece = 1; piece <= len + 1; piece++) {
         struct render_hex hex = {0};
-        BUFFER_AUTO out;
+        BUFFER_AUTO(out, 65536);
 
-        buffer_init(&out, 65536);
         for (size_t at = 0; at < len; at += piece) {
             render_hex(&hex, &out, bytes + at, len - at < piece ? len - at : piece);
         }
@@ -132,16 +129,15 @@ static void equal_lines_are_folded(void **state)
 static void expect_rendered(void (*render)(struct buffer *out, uint64_t value), uint64_t value,
                             const char *expected)
 {
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 256);
 
-    buffer_init(&out, 256);
     render(&out, value);
     assert_string_equal(buffer_string(&out), expected);
 }
 
 static void quantities_have_units(void **state)
 {
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 256);
 
     (void)state;
     expect_rendered(render_duration, 999, "999 ns");
@@ -151,7 +147,6 @@ static void quantities_have_units(void **state)
     expect_rendered(render_memory, 1023, "1023 KiB");
     expect_rendered(render_memory, 524288, "512.0 MiB");
     expect_rendered(render_memory, UINT64_C(3) << 20, "3.0 GiB");
-    buffer_init(&out, 256);
     render_time(&out, 1769903999, 123456789);
     assert_string_equal(buffer_string(&out), "2026-01-31 23:59:59.123456 UTC");
     buffer_reset(&out);
@@ -162,10 +157,9 @@ static void quantities_have_units(void **state)
 /* Last: it sets the locale of the process. */
 static void utf8_is_shown_where_the_locale_has_it(void **state)
 {
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 256);
 
     (void)state;
-    buffer_init(&out, 256);
     render_safe(&out, "\xc3\xa4");
     assert_string_equal(buffer_string(&out), "\\xc3\\xa4");
     setenv("LC_ALL", "C.UTF-8", 1);

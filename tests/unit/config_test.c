@@ -134,10 +134,9 @@ static void a_missing_file_is_not_found(void **state)
 {
     struct config config;
     struct failure f = { 0 };
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 1000);
 
     (void)state;
-    buffer_init(&faults, 1000);
     assert_int_equal(config_load("/nonexistent/file", &config, &faults, &f), -ERROR_NOT_FOUND);
     assert_true(f.next_step[0] != '\0');
 }

@@ -180,11 +180,10 @@ static void a_nul_does_not_hide_the_rest(void **state)
 
 static void lines_and_rules_have_a_maximum(void **state)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, 1 << 20);
     char line[EXPORT_LINE_BYTES_MAX + 2];
 
     (void)state;
-    buffer_init(&text, 1 << 20);
     for (int i = 0; i < EXPORT_RULES_MAX; i++) {
         buffer_append_string(&text, "allow all all list\n");
     }

@@ -13,9 +13,8 @@ enum { MAX_BYTES = 100 };
 
 static int read_it(const char *path, enum guarded_kind kind, struct failure *f)
 {
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, MAX_BYTES);
 
-    buffer_init(&content, MAX_BYTES);
     return guarded_file_read(path, kind, &content, f);
 }
 
@@ -23,11 +22,10 @@ static void what_was_created_is_read(void **state)
 {
     FOLDER_AUTO dir = folder_make();
     const char *path = folder_path(&dir, "a");
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, 6);
 
     (void)state;
     assert_int_equal(guarded_file_create(path, GUARDED_SECRET, "secret", 6, NULL), 0);
-    buffer_init(&content, 6);
     assert_int_equal(guarded_file_read(path, GUARDED_SECRET, &content, NULL), 0);
     assert_string_equal(buffer_string(&content), "secret");
     assert_int_equal(folder_entries(&dir, 0), 1);
@@ -54,7 +52,7 @@ static void what_is_there_is_not_touched(void **state)
 {
     FOLDER_AUTO dir = folder_make();
     const char *path = folder_path(&dir, "a");
-    BUFFER_AUTO content;
+    BUFFER_AUTO(content, MAX_BYTES);
 
     (void)state;
     assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "old", 3, NULL), 0);
@@ -63,7 +61,6 @@ static void what_is_there_is_not_touched(void **state)
     assert_int_equal(symlink("nowhere", folder_path(&dir, "link")), 0);
     assert_int_equal(guarded_file_create(folder_path(&dir, "link"), GUARDED_PUBLIC, "x", 1, NULL),
                      -ERROR_ALREADY_EXISTS);
-    buffer_init(&content, MAX_BYTES);
     assert_int_equal(guarded_file_read(path, GUARDED_PUBLIC, &content, NULL), 0);
     assert_string_equal(buffer_string(&content), "old");
     assert_int_equal(folder_entries(&dir, 0), 2);

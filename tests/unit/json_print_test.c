@@ -66,10 +66,9 @@ static void expect_options(const ProtobufCMessage *message, bool pretty, bool wi
                            const char *expected)
 {
     const struct json_print_options options = {.pretty = pretty, .with_defaults = with_defaults};
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, 65536);
     struct failure f = {0};
 
-    buffer_init(&out, 65536);
     assert_int_equal(json_print(message, &options, &out, &f), 0);
     assert_string_equal(buffer_string(&out), expected);
 }
@@ -82,9 +81,8 @@ static void expect(const struct zoo *z, const char *expected)
 static int failure_of(const ProtobufCMessage *message, size_t max_bytes, struct failure *f)
 {
     const struct json_print_options options = {0};
-    BUFFER_AUTO out;
+    BUFFER_AUTO(out, max_bytes);
 
-    buffer_init(&out, max_bytes);
     return json_print(message, &options, &out, f);
 }
 

@@ -38,7 +38,7 @@ static struct policy *load(const char *text, struct buffer *faults)
 
 static void assert_good(const char *text)
 {
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 0);
     struct policy *policy = load(text, &faults);
 
     if (policy == NULL) {
@@ -49,7 +49,7 @@ static void assert_good(const char *text)
 
 static void assert_faults(const char *text, const char *expected)
 {
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 0);
 
     assert_null(load(text, &faults));
     assert_string_equal(buffer_string(&faults), expected);
@@ -58,7 +58,7 @@ static void assert_faults(const char *text, const char *expected)
 /* The one fault's beginning: its wording behind that may get better. */
 static void assert_fault(const char *text, const char *begins)
 {
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 0);
 
     assert_null(load(text, &faults));
     if (strncmp(buffer_string(&faults), begins, strlen(begins)) != 0) {
@@ -71,7 +71,7 @@ static void assert_fault(const char *text, const char *begins)
 static bool allows(const char *text, const char *who, const struct domain_identity *domain,
                    int type, enum action action)
 {
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 0);
     struct policy *policy = load(text, &faults);
     struct identity identity = { 0 };
     struct policy_question q = { &identity, domain, type, action };
@@ -266,10 +266,9 @@ static void a_file_without_a_rule_is_a_fault(void **state)
 /* `count` times `piece`, its number, `rest`. */
 static char *many(const char *before, const char *piece, const char *rest, size_t count)
 {
-    BUFFER_AUTO text;
+    BUFFER_AUTO(text, POLICY_FILE_MAX_BYTES);
     size_t len;
 
-    buffer_init(&text, POLICY_FILE_MAX_BYTES);
     buffer_append_string(&text, before);
     for (size_t i = 0; i < count; i++) {
         buffer_printf(&text, "%s%zu%s", piece, i, rest);
@@ -339,11 +338,10 @@ static void long_names_have_maxima(void **state)
 
 static int load_file(const char *path, mode_t mode, struct failure *f)
 {
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 65536);
     struct policy *policy = NULL;
     int result;
 
-    buffer_init(&faults, 65536);
     assert_int_equal(chmod(path, mode), 0);
     result = policy_file_load(path, &policy, &faults, f);
     assert_int_equal(faults.len_bytes, 0);
@@ -371,7 +369,7 @@ static void a_file_that_others_can_write_is_refused(void **state)
 /* From the root of the tree, where the tests run. */
 static void the_example_is_good(void **state)
 {
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 65536);
     struct policy *policy = NULL;
     struct failure f = { 0 };
 
@@ -379,7 +377,6 @@ static void the_example_is_good(void **state)
     if (access("deploy/policy.conf.example", R_OK) != 0) {
         skip();
     }
-    buffer_init(&faults, 65536);
     (void)policy_file_load("deploy/policy.conf.example", &policy, &faults, &f);
     assert_string_equal(buffer_string(&faults), "");
     assert_string_equal(f.message, "");

@@ -29,9 +29,8 @@ static void done_seal(struct seal **s)
 static char *token_of(const struct seal *s, const char *purpose, const void *content, size_t len)
 {
     static char token[SEAL_TOKEN_MAX_BYTES + 16];
-    BUFFER_AUTO b;
+    BUFFER_AUTO(b, SEAL_TOKEN_MAX_BYTES);
 
-    buffer_init(&b, SEAL_TOKEN_MAX_BYTES);
     assert_int_equal(seal_make(s, purpose, content, len, &b, NULL), 0);
     strcpy(token, buffer_string(&b));
     return token;
@@ -154,11 +153,10 @@ static void content_has_a_maximum(void **state)
     SEAL_AUTO *s = load(folder_path(&dir, "key"));
     uint8_t content[SEAL_CONTENT_MAX_BYTES + 1] = { 0 };
     size_t len = 0;
-    BUFFER_AUTO token;
+    BUFFER_AUTO(token, SEAL_TOKEN_MAX_BYTES);
 
     (void)state;
     assert_int_equal(open_it(s, "page", token_of(s, "page", content, SEAL_CONTENT_MAX_BYTES)), 0);
-    buffer_init(&token, SEAL_TOKEN_MAX_BYTES);
     assert_int_equal(seal_make(s, "page", content, sizeof content, &token, NULL),
                      -ERROR_INVALID_ARGUMENT);
     assert_int_equal(seal_open(s, "page", token_of(s, "page", "ab", 2), content, 1, &len, NULL),
@@ -219,11 +217,10 @@ static void *seal_often(void *arg)
     const struct seal *s = arg;
 
     for (uint32_t i = 0; i < 500; i++) {
-        BUFFER_AUTO token;
+        BUFFER_AUTO(token, SEAL_TOKEN_MAX_BYTES);
         uint32_t back = 0;
         size_t len = 0;
 
-        buffer_init(&token, SEAL_TOKEN_MAX_BYTES);
         if (seal_make(s, "page", &i, sizeof i, &token, NULL) != 0 ||
             seal_open(s, "page", buffer_string(&token), &back, sizeof back, &len, NULL) != 0 ||
             back != i) {

@@ -12,14 +12,13 @@
 static const char *fault_of(const char *text, size_t len)
 {
     static char shown[256];
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, sizeof shown - 1);
     char *copy = malloc(len + 1);
     bool good;
 
     assert_non_null(copy);
     memcpy(copy, text, len);
     copy[len] = '\0';
-    buffer_init(&faults, sizeof shown - 1);
     good = settings_text_check("x", copy, len, &faults);
     strcpy(shown, buffer_string(&faults));
     assert_int_equal(good, shown[0] == '\0');
@@ -148,10 +147,9 @@ static void a_parsed_fault_has_its_own_line(void **state)
     cfg_opt_t options[] = { CFG_INT("a", 0, CFGF_NONE), CFG_END() };
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
     char text[] = "# one\n# two\na = 1\nb = 2\n";
-    BUFFER_AUTO faults;
+    BUFFER_AUTO(faults, 1024);
 
     (void)state;
-    buffer_init(&faults, 1024);
     assert_int_equal(settings_parse_text(cfg, "x", text, strlen(text), &faults, NULL),
                      -ERROR_INVALID_ARGUMENT);
     assert_string_equal(buffer_string(&faults), "x:4: no such option 'b'; expected one of: a\n");

@@ -129,10 +129,9 @@ static void failures_name_the_field(void **state)
 /* `depth` messages within each other, the outermost counted. */
 static int code_of_depth(unsigned depth)
 {
-    BUFFER_AUTO bytes;
-    BUFFER_AUTO outer;
+    BUFFER_AUTO(bytes, 1 << 20);
+    BUFFER_AUTO(outer, 0);
 
-    buffer_init(&bytes, 1 << 20);
     for (unsigned i = 1; i < depth; i++) {
         buffer_init(&outer, 1 << 20);
         buffer_append_byte(&outer, 0x1a);

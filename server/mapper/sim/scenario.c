@@ -414,8 +414,7 @@ int scenario_parse(const char *text, const char *name, struct scenario **out, st
     SCOPE_FREE struct scenario *s = calloc(1, sizeof(*s));
     SCOPE_FREE char *copy = strdup(text);
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
-    BUFFER_AUTO faults;
-    buffer_init(&faults, FAULTS_BYTES_MAX);
+    BUFFER_AUTO(faults, FAULTS_BYTES_MAX);
     int result = 0;
     if (!s || !copy || !cfg) {
         result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the scenario");
@@ -437,8 +436,7 @@ int scenario_parse(const char *text, const char *name, struct scenario **out, st
 int scenario_load(const char *path, struct scenario **out, struct failure *f)
 {
     if (!path) return scenario_parse(scenario_builtin, "built-in scenario", out, f);
-    BUFFER_AUTO content;
-    buffer_init(&content, SCENARIO_FILE_BYTES_MAX + 1);
+    BUFFER_AUTO(content, SCENARIO_FILE_BYTES_MAX + 1);
     int result = settings_read_file(path, SCENARIO_FILE_BYTES_MAX, &content, f);
     if (result < 0) return result;
     if (memchr(content.data ? content.data : (const uint8_t *)"", '\0', content.len_bytes)) {
