@@ -79,8 +79,8 @@ int certificate_check_client(X509 *certificate, struct failure *f)
      * purpose would open this door as well. */
     if ((flags & EXFLAG_XKUSAGE) == 0 ||
         (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) == 0) {
-        result = failure_set(f, ERROR_UNAUTHENTICATED,
-                             "the certificate was not issued for TLS clients");
+        result =
+            failure_set(f, ERROR_UNAUTHENTICATED, "the certificate was not issued for TLS clients");
         return failure_next(f, result, "issue it with extendedKeyUsage = clientAuth");
     }
     /* What TLS 1.3 uses the key for; all bits are set where the extension is absent. */
@@ -97,8 +97,8 @@ int certificate_facts(const X509 *certificate, struct identity *out, struct fail
     unsigned len = sizeof out->fingerprint;
 
     if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_UNAUTHENTICATED,
-                                                "the certificate's end cannot be read"));
+        return certificate_cause(
+            f, failure_set(f, ERROR_UNAUTHENTICATED, "the certificate's end cannot be read"));
     }
     if (X509_digest(certificate, EVP_sha256(), out->fingerprint, &len) != 1) {
         return certificate_cause(f, failure_set(f, ERROR_INTERNAL, "cannot compute a fingerprint"));
@@ -116,14 +116,10 @@ enum identity_fault certificate_fault(int verify_error)
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_CERT_UNTRUSTED:
-    case X509_V_ERR_CERT_REJECTED:
-        return IDENTITY_UNKNOWN_CA;
+    case X509_V_ERR_CERT_REJECTED: return IDENTITY_UNKNOWN_CA;
     case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return IDENTITY_EXPIRED;
-    case X509_V_ERR_CERT_REVOKED:
-        return IDENTITY_REVOKED;
-    default:
-        return IDENTITY_BAD_CERTIFICATE;
+    case X509_V_ERR_CERT_NOT_YET_VALID: return IDENTITY_EXPIRED;
+    case X509_V_ERR_CERT_REVOKED: return IDENTITY_REVOKED;
+    default: return IDENTITY_BAD_CERTIFICATE;
     }
 }

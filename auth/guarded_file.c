@@ -62,7 +62,7 @@ static int read_all(int fd, const char *path, struct buffer *out, struct failure
         if (n > 0) {
             bool fits = buffer_append(out, piece, (size_t)n);
 
-            explicit_bzero(piece, (size_t)n);   /* it may be a key */
+            explicit_bzero(piece, (size_t)n); /* it may be a key */
             if (!fits) {
                 return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s is longer than %zu bytes", path,
                                    out->max_bytes);
@@ -135,7 +135,7 @@ int guarded_file_create(const char *path, enum guarded_kind kind, const void *by
     if (n < 0 || (size_t)n >= sizeof temporary) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "the path is longer than %d bytes", PATH_MAX);
     }
-    SCOPE_FD int fd = mkostemp(temporary, O_CLOEXEC);    /* O_EXCL, mode 0600 */
+    SCOPE_FD int fd = mkostemp(temporary, O_CLOEXEC); /* O_EXCL, mode 0600 */
 
     if (fd < 0) {
         return fail_call(f, "mkostemp", "make", path);

@@ -33,7 +33,7 @@ enum { SECURITY_LEVEL = 2 };
 
 struct trust {
     atomic_uint references;
-    X509_STORE *store;          /* immutable once loaded; OpenSSL locks its cache itself */
+    X509_STORE *store; /* immutable once loaded; OpenSSL locks its cache itself */
 };
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -91,7 +91,7 @@ static int add_anchors(X509_STORE *store, BIO *pem, const char *name, struct fai
         }
         OPENSSL_free(label);
         OPENSSL_free(header);
-        OPENSSL_clear_free(der, (size_t)len);   /* a misplaced key, perhaps */
+        OPENSSL_clear_free(der, (size_t)len); /* a misplaced key, perhaps */
         if (result != 0) {
             return result;
         }
@@ -122,8 +122,8 @@ int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trus
         bio = BIO_new_mem_buf(len_bytes > 0 ? pem : "", (int)len_bytes);
     }
     if (t == NULL || t->store == NULL || bio == NULL) {
-        result = certificate_cause(f, failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                                                  "out of memory for %s", name));
+        result = certificate_cause(
+            f, failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for %s", name));
     } else {
         result = add_anchors(t->store, bio, name, f);
     }
@@ -171,7 +171,7 @@ void trust_unref(struct trust *t)
 
 struct verification {
     X509 *leaf;
-    STACK_OF(X509) *others;     /* what the peer sent behind it: untrusted */
+    STACK_OF(X509) * others; /* what the peer sent behind it: untrusted */
     X509_STORE_CTX *ctx;
 };
 

@@ -25,10 +25,10 @@
 #include "common/error.h"
 
 enum {
-    IDENTITY_TEXT_BYTES = 512,      /* longer names are refused */
-    IDENTITY_CHAIN_MAX = 4,         /* certificates that a peer may send */
+    IDENTITY_TEXT_BYTES = 512, /* longer names are refused */
+    IDENTITY_CHAIN_MAX = 4,    /* certificates that a peer may send */
     IDENTITY_CERTIFICATE_MAX_BYTES = 16384,
-    TRUST_ANCHORS_MAX = 64,         /* certificates in the file of anchors */
+    TRUST_ANCHORS_MAX = 64, /* certificates in the file of anchors */
     TRUST_FILE_MAX_BYTES = 1 << 20,
 };
 
@@ -36,19 +36,19 @@ enum {
  * SAN, in lower case; else `cn:…` of exactly one common name. Two of a kind are refused, and the
  * next kind is not tried then. Printable ASCII without spaces; anything else is refused. */
 struct identity {
-    char text[IDENTITY_TEXT_BYTES];     /* "spiffe:spiffe://example.org/agent" */
-    uint8_t fingerprint[32];            /* SHA-256 of the certificate */
-    int64_t not_after_s;                /* its end, seconds since 1970 */
+    char text[IDENTITY_TEXT_BYTES]; /* "spiffe:spiffe://example.org/agent" */
+    uint8_t fingerprint[32];        /* SHA-256 of the certificate */
+    int64_t not_after_s;            /* its end, seconds since 1970 */
 };
 
 /* Why a peer is not let in: what the TLS alert and the metrics say. */
 enum identity_fault {
     IDENTITY_OK = 0,
-    IDENTITY_NO_CERTIFICATE,    /* alert certificate_required */
-    IDENTITY_UNKNOWN_CA,        /* unknown_ca: no anchor of ours above it, self-signed */
-    IDENTITY_EXPIRED,           /* certificate_expired; also not yet valid */
-    IDENTITY_REVOKED,           /* certificate_revoked */
-    IDENTITY_BAD_CERTIFICATE,   /* bad_certificate: malformed, wrong signature or usage, weak key,
+    IDENTITY_NO_CERTIFICATE,  /* alert certificate_required */
+    IDENTITY_UNKNOWN_CA,      /* unknown_ca: no anchor of ours above it, self-signed */
+    IDENTITY_EXPIRED,         /* certificate_expired; also not yet valid */
+    IDENTITY_REVOKED,         /* certificate_revoked */
+    IDENTITY_BAD_CERTIFICATE, /* bad_certificate: malformed, wrong signature or usage, weak key,
                                    no name, too many */
 };
 
@@ -62,7 +62,7 @@ int trust_load(const char *ca_path, struct trust **out, struct failure *f);
 int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trust **out,
                 struct failure *f);
 struct trust *trust_ref(struct trust *t);
-void trust_unref(struct trust *t);      /* NULL is fine */
+void trust_unref(struct trust *t); /* NULL is fine */
 
 struct identity_der {
     const uint8_t *bytes;

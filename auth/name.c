@@ -115,7 +115,7 @@ static const char *cn_fault(const char *name)
 struct kind {
     const char *prefix;
     const char *(*fault)(const char *name);
-    bool any_case;              /* compared in lower case, as its kind is everywhere */
+    bool any_case; /* compared in lower case, as its kind is everywhere */
 };
 
 static const struct kind SPIFFE = { "spiffe:", spiffe_fault, false };
@@ -200,7 +200,7 @@ int name_read(const X509 *certificate, char out[IDENTITY_TEXT_BYTES], struct fai
     const ASN1_STRING *name = NULL;
     size_t count;
 
-    if (names == NULL && critical != -1) {      /* -1: it has none */
+    if (names == NULL && critical != -1) { /* -1: it has none */
         return refuse(f, "its alternative names are malformed, or there twice");
     }
     count = names != NULL ? count_names(names, GEN_URI, &name) : 0;

@@ -18,10 +18,10 @@
 #include "common/clock.h"
 
 enum {
-    SERIAL_BITS = 159,          /* RFC 5280, 4.1.2.2: at most 20 octets, positive */
+    SERIAL_BITS = 159, /* RFC 5280, 4.1.2.2: at most 20 octets, positive */
     NAME_MAX_BYTES = 64,
     PEM_FILE_MAX_BYTES = 65536,
-    CLOCK_SKEW_S = 300,         /* peers whose clocks are behind take it at once */
+    CLOCK_SKEW_S = 300, /* peers whose clocks are behind take it at once */
     DAY_S = 86400,
 };
 
@@ -40,8 +40,8 @@ static void free_names(GENERAL_NAMES **names)
     GENERAL_NAMES_free(*names);
 }
 
-#define KEY_AUTO __attribute__((cleanup(free_key))) EVP_PKEY
-#define BIO_AUTO __attribute__((cleanup(free_bio))) BIO
+#define KEY_AUTO   __attribute__((cleanup(free_key))) EVP_PKEY
+#define BIO_AUTO   __attribute__((cleanup(free_bio))) BIO
 #define NAMES_AUTO __attribute__((cleanup(free_names))) GENERAL_NAMES
 
 struct pair_paths {
@@ -81,15 +81,15 @@ static int write_pem(const char *path, enum guarded_kind kind, BIO *pem, struct 
 static int write_pair(const struct pair_paths *paths, X509 *certificate, EVP_PKEY *key,
                       struct failure *f)
 {
-    BIO_AUTO *key_pem = BIO_new(BIO_s_secmem());    /* wiped when freed */
+    BIO_AUTO *key_pem = BIO_new(BIO_s_secmem()); /* wiped when freed */
     BIO_AUTO *certificate_pem = BIO_new(BIO_s_mem());
     int result;
 
     if (key_pem == NULL || certificate_pem == NULL ||
         PEM_write_bio_PKCS8PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL) != 1 ||
         PEM_write_bio_X509(certificate_pem, certificate) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_INTERNAL, "cannot write %s as PEM",
-                                                paths->certificate));
+        return certificate_cause(
+            f, failure_set(f, ERROR_INTERNAL, "cannot write %s as PEM", paths->certificate));
     }
     result = write_pem(paths->key, GUARDED_SECRET, key_pem, f);
     if (result == -ERROR_ALREADY_EXISTS) {

@@ -16,12 +16,12 @@
 #include "common/error.h"
 
 struct pki_subject {
-    const char *common_name;        /* may be NULL */
-    const char *const *uris;        /* URI SANs, NULL-ended; may be NULL */
-    const char *const *dns_names;   /* DNS SANs, NULL-ended; may be NULL */
-    const char *const *addresses;   /* IP SANs in text, NULL-ended; may be NULL */
-    bool server;                    /* EKU serverAuth, else clientAuth */
-    int valid_days;                 /* tests may pass a negative number: expired */
+    const char *common_name;      /* may be NULL */
+    const char *const *uris;      /* URI SANs, NULL-ended; may be NULL */
+    const char *const *dns_names; /* DNS SANs, NULL-ended; may be NULL */
+    const char *const *addresses; /* IP SANs in text, NULL-ended; may be NULL */
+    bool server;                  /* EKU serverAuth, else clientAuth */
+    int valid_days;               /* tests may pass a negative number: expired */
 };
 
 enum { PKI_VALID_DAYS_MAX = 36500 };

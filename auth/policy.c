@@ -123,17 +123,14 @@ static bool pattern_matches(const struct domain_pattern *pattern, bool allow,
                             const struct domain_identity *domain)
 {
     if (allow && domain->domid == 0) {
-        return pattern->kind == DOMAIN_PATTERN_DOM0;    /* never by a glob that happens to fit */
+        return pattern->kind == DOMAIN_PATTERN_DOM0; /* never by a glob that happens to fit */
     }
     switch (pattern->kind) {
-    case DOMAIN_PATTERN_ALL:
-        return true;
-    case DOMAIN_PATTERN_DOM0:
-        return domain->domid == 0;
+    case DOMAIN_PATTERN_ALL: return true;
+    case DOMAIN_PATTERN_DOM0: return domain->domid == 0;
     case DOMAIN_PATTERN_NAME:
         return name_is_unknown(domain) ? !allow : text_glob(pattern->name, domain->name);
-    case DOMAIN_PATTERN_UUID:
-        return memcmp(pattern->uuid, domain->uuid, UUID_BYTES) == 0;
+    case DOMAIN_PATTERN_UUID: return memcmp(pattern->uuid, domain->uuid, UUID_BYTES) == 0;
     }
     return !allow;
 }
@@ -164,7 +161,7 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
     const struct policy_rule *first_allow[RESOURCE_TYPE_COUNT] = { NULL };
     const struct policy_rule *first_deny[RESOURCE_TYPE_COUNT] = { NULL };
     const struct policy_rule *denied_by = NULL;
-    uint32_t wanted = q->type == -1 ? POLICY_ALL_TYPES
+    uint32_t wanted = q->type == -1                                   ? POLICY_ALL_TYPES
                       : q->type >= 0 && q->type < RESOURCE_TYPE_COUNT ? UINT32_C(1) << q->type
                                                                       : 0;
 

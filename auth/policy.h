@@ -21,17 +21,17 @@
 
 /* Every action of the API. The names are in ACTION_NAMES and never change. */
 enum action {
-    ACTION_LIST,            /* see the domain and what it has */
-    ACTION_SNAPSHOT,        /* raw frames, once */
-    ACTION_WATCH,           /* raw frames, as they change */
-    ACTION_DECODE,          /* decoded content */
+    ACTION_LIST,     /* see the domain and what it has */
+    ACTION_SNAPSHOT, /* raw frames, once */
+    ACTION_WATCH,    /* raw frames, as they change */
+    ACTION_DECODE,   /* decoded content */
     ACTION_TRACE_READ,
-    ACTION_TRACE_CONTROL,   /* also needs the mapper's export list */
+    ACTION_TRACE_CONTROL, /* also needs the mapper's export list */
     ACTION_ADMIN,
     ACTION_COUNT
 };
-const char *action_name(enum action a);         /* "trace.control" */
-int action_from_name(const char *name);         /* -1 for none */
+const char *action_name(enum action a); /* "trace.control" */
+int action_from_name(const char *name); /* -1 for none */
 
 struct policy;
 struct policy *policy_ref(struct policy *p);
@@ -50,9 +50,9 @@ void policy_unref(struct policy *p);
  * "dom0" alone.
  */
 struct policy_question {
-    const struct identity *who;             /* NULL is denied */
-    const struct domain_identity *domain;   /* NULL: on any domain at all? */
-    int type;                               /* enum resource_type; -1: on any type at all? */
+    const struct identity *who;           /* NULL is denied */
+    const struct domain_identity *domain; /* NULL: on any domain at all? */
+    int type;                             /* enum resource_type; -1: on any type at all? */
     enum action action;
 };
 
@@ -60,7 +60,7 @@ struct policy_question {
  * and for the operator, never for the client. */
 struct policy_verdict {
     bool allowed;
-    const char *rule;       /* its name; NULL where no rule matched. Lives as long as the policy. */
+    const char *rule; /* its name; NULL where no rule matched. Lives as long as the policy. */
     unsigned line;
 };
 struct policy_verdict policy_decide(const struct policy *p, const struct policy_question *q);

@@ -163,7 +163,7 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
         policy_fault(&reading, 0,
                      "no rule; expected at least one (with effect = deny, to keep all out)");
     } else if (rule_count != cfg_size(root, "rule")) {
-        policy_fault(&reading, 0, "cannot be understood");  /* libconfuse and our scan disagree */
+        policy_fault(&reading, 0, "cannot be understood"); /* libconfuse and our scan disagree */
     }
     if (reading.fault_count > 0) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);

@@ -16,7 +16,7 @@
 
 enum {
     POLICY_RULES_MAX = 1024,
-    POLICY_PATTERNS_MAX = 256,          /* in one list of one rule */
+    POLICY_PATTERNS_MAX = 256, /* in one list of one rule */
     POLICY_RULE_NAME_MAX_BYTES = 64,
     POLICY_FILE_MAX_BYTES = 1 << 20,
 };

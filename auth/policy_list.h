@@ -21,7 +21,7 @@ struct policy_value {
 };
 
 struct policy_reading {
-    const char *name;           /* of the file */
+    const char *name; /* of the file */
     struct buffer *faults;
     unsigned fault_count;
     bool out_of_memory;

@@ -15,7 +15,7 @@
 #include "auth/policy.h"
 
 enum domain_pattern_kind {
-    DOMAIN_PATTERN_ALL,         /* in an allow rule: all but dom0 */
+    DOMAIN_PATTERN_ALL, /* in an allow rule: all but dom0 */
     DOMAIN_PATTERN_DOM0,
     DOMAIN_PATTERN_NAME,
     DOMAIN_PATTERN_UUID,
@@ -24,22 +24,22 @@ enum domain_pattern_kind {
 struct domain_pattern {
     enum domain_pattern_kind kind;
     uint8_t uuid[UUID_BYTES];
-    char *name;                 /* glob */
+    char *name; /* glob */
 };
 
 struct policy_rule {
     char *name;
     unsigned line;
     bool allow;
-    char **identities;          /* globs over the whole identity, kind included */
+    char **identities; /* globs over the whole identity, kind included */
     size_t identity_count;
     struct domain_pattern *domains;
     size_t domain_count;
-    uint32_t types;             /* bit n: enum resource_type n */
-    uint32_t actions;           /* bit n: enum action n */
+    uint32_t types;   /* bit n: enum resource_type n */
+    uint32_t actions; /* bit n: enum action n */
 };
 
-#define POLICY_ALL_TYPES ((UINT32_C(1) << RESOURCE_TYPE_COUNT) - 1)
+#define POLICY_ALL_TYPES   ((UINT32_C(1) << RESOURCE_TYPE_COUNT) - 1)
 #define POLICY_ALL_ACTIONS ((UINT32_C(1) << ACTION_COUNT) - 1)
 /* What "all" means in an allow rule: what changes a guest or the gateway has to be named. */
 #define POLICY_ALLOW_ALL_ACTIONS                                                                   \

@@ -10,19 +10,19 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
-enum { BUCKETS = 1024 };    /* a power of two */
+enum { BUCKETS = 1024 }; /* a power of two */
 
 struct holder {
     struct holder *next;
-    uint32_t calls;         /* never 0 */
+    uint32_t calls; /* never 0 */
     uint64_t arena_bytes;
     char identity[];
 };
 
 struct quota {
     struct quota_limits limits;
-    uint64_t seed;          /* so that nobody can choose names that fall into one bucket */
-    pthread_mutex_t lock;   /* for what follows; no other lock is taken under it */
+    uint64_t seed;        /* so that nobody can choose names that fall into one bucket */
+    pthread_mutex_t lock; /* for what follows; no other lock is taken under it */
     uint32_t holder_count;
     struct holder *buckets[BUCKETS];
 };
@@ -109,9 +109,10 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
             "%llu bytes more than the %llu that your calls in flight hold (at most %llu)",
             (unsigned long long)arena_bytes, (unsigned long long)held_bytes,
             (unsigned long long)q->limits.arena_bytes_per_identity);
-        return failure_next(f, result, arena_bytes > q->limits.arena_bytes_per_identity
-                                           ? "ask for fewer frames at a time"
-                                           : "try again when one of your calls has ended");
+        return failure_next(f, result,
+                            arena_bytes > q->limits.arena_bytes_per_identity
+                                ? "ask for fewer frames at a time"
+                                : "try again when one of your calls has ended");
     }
     if (h == NULL) {
         return take_first(q, place, who, arena_bytes, f);

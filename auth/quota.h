@@ -14,7 +14,7 @@
 
 #include "auth/identity.h"
 
-enum { QUOTA_IDENTITIES_MAX = 4096 };   /* that hold something at one time */
+enum { QUOTA_IDENTITIES_MAX = 4096 }; /* that hold something at one time */
 
 struct quota;
 struct quota_limits {
@@ -22,7 +22,7 @@ struct quota_limits {
     uint64_t arena_bytes_per_identity;
 };
 int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f);
-void quota_free(struct quota *q);   /* everything must have been given back */
+void quota_free(struct quota *q); /* everything must have been given back */
 
 /* Takes one call and `arena_bytes` (0 is fine), both or none; quota_give() gives both back, with
  * the same number. -ERROR_RESOURCE_EXHAUSTED names the limit. */

@@ -20,7 +20,7 @@
 enum { MAC_BYTES = 32 };
 
 struct seal {
-    EVP_MAC_CTX *keyed;     /* never computed with: each token's MAC begins as a copy of it */
+    EVP_MAC_CTX *keyed; /* never computed with: each token's MAC begins as a copy of it */
 };
 
 /* --- the key ---------------------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ int seal_load(const char *path, struct seal **out, struct failure *f)
 void seal_free(struct seal *s)
 {
     if (s != NULL) {
-        EVP_MAC_CTX_free(s->keyed);     /* wipes it */
+        EVP_MAC_CTX_free(s->keyed); /* wipes it */
         free(s);
     }
 }

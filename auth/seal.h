@@ -28,7 +28,7 @@ struct seal;
 /* The key at `path`, made there when there is none. -ERROR_FAILED_PRECONDITION: another length, or
  * others can read it. */
 int seal_load(const char *path, struct seal **out, struct failure *f);
-void seal_free(struct seal *s);     /* wipes the key */
+void seal_free(struct seal *s); /* wipes the key */
 
 /* Appends the token. `purpose`: a constant of the caller's. */
 int seal_make(const struct seal *s, const char *purpose, const void *content, size_t len_bytes,

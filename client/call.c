@@ -20,13 +20,14 @@ static const struct {
     const char *method;
     const ProtobufCMessageDescriptor *answer;
 } methods[] = {
-    {"xenres.v1.HostService/GetHost", &xenres__v1__get_host_response__descriptor},
-    {"xenres.v1.HostService/ListDomains", &xenres__v1__list_domains_response__descriptor},
-    {"xenres.v1.ResourceService/ListResources", &xenres__v1__list_resources_response__descriptor},
-    {"xenres.v1.ResourceService/GetSnapshot", &xenres__v1__get_snapshot_response__descriptor},
-    {"xenres.v1.InspectService/GetGrantTable", &xenres__v1__get_grant_table_response__descriptor},
-    {"xenres.v1.InspectService/GetIoreqServer", &xenres__v1__get_ioreq_server_response__descriptor},
-    {"xenres.v1.InspectService/GetVcpuStats", &xenres__v1__get_vcpu_stats_response__descriptor},
+    { "xenres.v1.HostService/GetHost", &xenres__v1__get_host_response__descriptor },
+    { "xenres.v1.HostService/ListDomains", &xenres__v1__list_domains_response__descriptor },
+    { "xenres.v1.ResourceService/ListResources", &xenres__v1__list_resources_response__descriptor },
+    { "xenres.v1.ResourceService/GetSnapshot", &xenres__v1__get_snapshot_response__descriptor },
+    { "xenres.v1.InspectService/GetGrantTable", &xenres__v1__get_grant_table_response__descriptor },
+    { "xenres.v1.InspectService/GetIoreqServer",
+      &xenres__v1__get_ioreq_server_response__descriptor },
+    { "xenres.v1.InspectService/GetVcpuStats", &xenres__v1__get_vcpu_stats_response__descriptor },
 };
 
 bool call_is_content_type(const char *value, const char *type)
@@ -65,8 +66,8 @@ static int take_head(void *arg, struct fault *fault)
     if (!call_is_content_type(type, "application/proto") ||
         (encoding != NULL && strcasecmp(encoding, "identity") != 0)) {
         int result = failure_set(&fault->failure, ERROR_INTERNAL,
-                                 "%s answers with %s%s%s, not application/proto",
-                                 r->handle->server, type != NULL ? type : "no content type",
+                                 "%s answers with %s%s%s, not application/proto", r->handle->server,
+                                 type != NULL ? type : "no content type",
                                  encoding != NULL ? " in " : "", encoding != NULL ? encoding : "");
 
         return failure_next(&fault->failure, result,
@@ -77,8 +78,8 @@ static int take_head(void *arg, struct fault *fault)
     /* A body that ends with the connection may have been cut between two fields, and would still be
      * a message. */
     if (length == NULL && (transfer == NULL || strcasecmp(transfer, "chunked") != 0)) {
-        return failure_set(&fault->failure, ERROR_INTERNAL,
-                           "%s does not say where its answer ends", r->handle->server);
+        return failure_set(&fault->failure, ERROR_INTERNAL, "%s does not say where its answer ends",
+                           r->handle->server);
     }
     if (length != NULL && text_to_u64(length, UINT64_MAX, &len_bytes) &&
         len_bytes > r->bytes->max_bytes) {
@@ -115,7 +116,7 @@ static int exchange(xenres *handle, const char *method, const void *message, siz
     BUFFER_AUTO(target, METHOD_MAX_BYTES + 1);
     BUFFER_AUTO(timeout, 64);
     BUFFER_AUTO(refusal, TRANSPORT_REFUSAL_MAX_BYTES);
-    struct receiver receiver = {.handle = handle, .bytes = answer};
+    struct receiver receiver = { .handle = handle, .bytes = answer };
 
     if (!is_method(method)) {
         return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
@@ -130,8 +131,8 @@ static int exchange(xenres *handle, const char *method, const void *message, siz
         .is_post = true,
         .body = message,
         .body_len_bytes = len_bytes,
-        .headers = {"Content-Type: application/proto", "Connect-Protocol-Version: 1",
-                    buffer_string(&timeout)},
+        .headers = { "Content-Type: application/proto", "Connect-Protocol-Version: 1",
+                     buffer_string(&timeout) },
         .timeout_ms = handle->timeout_ms,
         .on_head = take_head,
         .on_data = take_data,
@@ -206,7 +207,7 @@ static int call_any(xenres *handle, const char *method, const void *message, siz
 int xenres_call(xenres *handle, const char *method, const void *message, size_t len_bytes,
                 xenres_reply **reply, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {

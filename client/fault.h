@@ -13,8 +13,8 @@
 
 struct fault {
     struct failure failure;
-    int http_status;            /* 0: no answer came */
-    char errno_name[24];        /* as the gateway wrote it; else "" and failure.xen_errno counts */
+    int http_status;     /* 0: no answer came */
+    char errno_name[24]; /* as the gateway wrote it; else "" and failure.xen_errno counts */
 };
 
 /* Returns `result`; where that is a failure, fills the caller's value (may be NULL). */

@@ -22,7 +22,7 @@
 enum {
     TARGET_MAX = 4096,
     TAG_MAX = 128,
-    FRAME_BYTES_MAX = 1 << 20,  /* no machine has larger frames */
+    FRAME_BYTES_MAX = 1 << 20, /* no machine has larger frames */
 };
 
 struct reading {
@@ -32,7 +32,7 @@ struct reading {
     const xenres_frames_sink *sink;
     xenres_frames *frames;
     uint64_t done_bytes;
-    uint64_t deadline_ns;       /* monotonic */
+    uint64_t deadline_ns; /* monotonic */
 };
 
 /* --- the request --- */
@@ -80,8 +80,8 @@ static bool is_tag(const char *tag)
 
 static int bad_head(const char *name, struct fault *fault)
 {
-    int result = failure_set(&fault->failure, ERROR_INTERNAL,
-                             "the answer has no proper %s header", name);
+    int result =
+        failure_set(&fault->failure, ERROR_INTERNAL, "the answer has no proper %s header", name);
 
     return failure_next(&fault->failure, result,
                         "check that the address is xenresd's own; report it");
@@ -107,7 +107,7 @@ static int string_header(const struct reading *r, const char *name, const char *
     const char *text = transport_header(r->handle, name);
 
     if (text == NULL && *out != NULL) {
-        return 0;       /* may be left out: the view has its default */
+        return 0; /* may be left out: the view has its default */
     }
     if (text == NULL || !text_is_utf8(text, strlen(text))) {
         return bad_head(name, fault);
@@ -126,15 +126,18 @@ static int string_header(const struct reading *r, const char *name, const char *
 static int read_numbers(const struct reading *r, struct fault *fault)
 {
     xenres_observation *o = &r->frames->observation;
-    const struct { const char *name; uint32_t *out; } numbers[] = {
-        {FRAMES_HEADER_DOMID, &r->frames->domain.domid},
-        {FRAMES_HEADER_ID, &r->frames->id},
-        {FRAMES_HEADER_FIRST, &o->first_frame},
-        {FRAMES_HEADER_COUNT, &o->frame_count},
-        {FRAMES_HEADER_FRAME_BYTES, &o->frame_bytes},
-        {FRAMES_HEADER_IN_USE, &o->frames_in_use},
-        {FRAMES_HEADER_MAX, &o->frames_max},
-        {FRAMES_HEADER_GRANT_VERSION, &o->grant_version},
+    const struct {
+        const char *name;
+        uint32_t *out;
+    } numbers[] = {
+        { FRAMES_HEADER_DOMID, &r->frames->domain.domid },
+        { FRAMES_HEADER_ID, &r->frames->id },
+        { FRAMES_HEADER_FIRST, &o->first_frame },
+        { FRAMES_HEADER_COUNT, &o->frame_count },
+        { FRAMES_HEADER_FRAME_BYTES, &o->frame_bytes },
+        { FRAMES_HEADER_IN_USE, &o->frames_in_use },
+        { FRAMES_HEADER_MAX, &o->frames_max },
+        { FRAMES_HEADER_GRANT_VERSION, &o->grant_version },
     };
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -148,9 +151,9 @@ static int read_numbers(const struct reading *r, struct fault *fault)
     }
     int result = number_header(r, FRAMES_HEADER_MONOTONIC, UINT64_MAX, &o->monotonic_ns, fault);
 
-    return result != 0 ? result
-                       : number_header(r, FRAMES_HEADER_DURATION, UINT64_MAX, &o->copy_duration_ns,
-                                       fault);
+    return result != 0
+               ? result
+               : number_header(r, FRAMES_HEADER_DURATION, UINT64_MAX, &o->copy_duration_ns, fault);
 }
 
 /* A word that is not known is a promise that is not known: none. */
@@ -166,14 +169,17 @@ static int read_strings(const struct reading *r, struct fault *fault)
 {
     xenres_frames *f = r->frames;
     const char *type = NULL, *consistency = "", *time = NULL, *tag = NULL;
-    const struct { const char *name; const char **out; } strings[] = {
-        {FRAMES_HEADER_UUID, &f->domain.uuid},
-        {FRAMES_HEADER_NAME, &f->domain.name},
-        {FRAMES_HEADER_INCARNATION, &f->domain.incarnation},
-        {FRAMES_HEADER_TYPE, &type},
-        {FRAMES_HEADER_CONSISTENCY, &consistency},
-        {FRAMES_HEADER_WALL_TIME, &time},
-        {"ETag", &tag},
+    const struct {
+        const char *name;
+        const char **out;
+    } strings[] = {
+        { FRAMES_HEADER_UUID, &f->domain.uuid },
+        { FRAMES_HEADER_NAME, &f->domain.name },
+        { FRAMES_HEADER_INCARNATION, &f->domain.incarnation },
+        { FRAMES_HEADER_TYPE, &type },
+        { FRAMES_HEADER_CONSISTENCY, &consistency },
+        { FRAMES_HEADER_WALL_TIME, &time },
+        { "ETag", &tag },
     };
 
     f->domain.name = "";
@@ -213,11 +219,11 @@ static int read_head(const struct reading *r, struct fault *fault)
         result = read_strings(r, fault);
     }
     if (result == 0) {
-        result = resource_match(r->query, &r->frames->domain, r->frames->type, r->frames->id, o,
-                                fault);
+        result =
+            resource_match(r->query, &r->frames->domain, r->frames->type, r->frames->id, o, fault);
     }
-    if (result == 0 && (o->frame_count == 0 || o->frame_bytes == 0 ||
-                        o->frame_bytes > FRAME_BYTES_MAX)) {
+    if (result == 0 &&
+        (o->frame_count == 0 || o->frame_bytes == 0 || o->frame_bytes > FRAME_BYTES_MAX)) {
         result = bad_head(FRAMES_HEADER_COUNT, fault);
     }
     return result;
@@ -249,8 +255,8 @@ static int take_head(void *arg, struct fault *fault)
     if (result != 0) {
         return result;
     }
-    r->frames->len_bytes = (uint64_t)r->frames->observation.frame_count *
-                           r->frames->observation.frame_bytes;
+    r->frames->len_bytes =
+        (uint64_t)r->frames->observation.frame_count * r->frames->observation.frame_bytes;
     if (len_bytes != r->frames->len_bytes) {
         return bad_head("Content-Length", fault);
     }
@@ -274,7 +280,7 @@ static int write_all(int fd, uint64_t deadline_ns, const void *bytes, size_t len
             at += written;
             len_bytes -= (size_t)written;
         } else if (written < 0 && errno == EAGAIN && clock_monotonic_ns() < deadline_ns) {
-            struct pollfd writable = {.fd = fd, .events = POLLOUT};
+            struct pollfd writable = { .fd = fd, .events = POLLOUT };
 
             (void)poll(&writable, 1, clock_poll_timeout_ms(deadline_ns, 60 * 1000));
         } else if (written == 0 || errno != EINTR) {
@@ -336,7 +342,7 @@ static int perform(struct reading *r, struct fault *fault)
     }
     const struct transport_request request = {
         .target = make_target(&target, r->query),
-        .headers = {r->query->if_not_tag != NULL ? buffer_string(&condition) : NULL},
+        .headers = { r->query->if_not_tag != NULL ? buffer_string(&condition) : NULL },
         .timeout_ms = r->handle->transfer_timeout_ms,
         .stall_ms = r->handle->timeout_ms,
         .on_head = take_head,
@@ -387,7 +393,11 @@ static int read_frames(xenres *handle, const xenres_frames_query *given_query,
         return -ERROR_RESOURCE_EXHAUSTED;
     }
     struct reading r = {
-        .handle = handle, .reply = fresh, .query = &query, .sink = &sink, .frames = view,
+        .handle = handle,
+        .reply = fresh,
+        .query = &query,
+        .sink = &sink,
+        .frames = view,
         .deadline_ns = clock_monotonic_ns() + handle->transfer_timeout_ms * CLOCK_NS_PER_MS,
     };
 
@@ -404,7 +414,7 @@ int xenres_read_frames(xenres *handle, const xenres_frames_query *query,
                        const xenres_frames_sink *sink, xenres_reply **reply,
                        const xenres_frames **frames, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {

@@ -17,7 +17,7 @@ enum {
 };
 
 /* 64 MiB of frames, the largest slot of a gateway, and room around it. */
-#define MESSAGE_MAX_BYTES (UINT64_C(96) << 20)
+#define MESSAGE_MAX_BYTES     (UINT64_C(96) << 20)
 #define MESSAGE_MAX_MAX_BYTES (UINT64_C(1) << 30)
 
 static void environment_string(const char **out, const char *name)
@@ -51,9 +51,9 @@ static int bounded(uint32_t *value, uint32_t given, uint32_t standard, uint32_t 
 static int bad_server(const char *server, struct fault *fault)
 {
     /* With a user in it there may be a password, which no message repeats. */
-    int result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                             "\"%s\" is no address of a gateway",
-                             strchr(server, '@') == NULL ? server : "…@…");
+    int result =
+        failure_set(&fault->failure, ERROR_INVALID_ARGUMENT, "\"%s\" is no address of a gateway",
+                    strchr(server, '@') == NULL ? server : "…@…");
 
     return failure_next(&fault->failure, result, "give it as https://HOST[:PORT], nothing behind");
 }
@@ -170,14 +170,14 @@ static bool set_up(xenres *handle)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_ERRORBUFFER, handle->curl_text);
     SET(CURLOPT_PROTOCOLS_STR, "https");
-    SET(CURLOPT_FOLLOWLOCATION, 0L);        /* a redirect would carry the request elsewhere */
+    SET(CURLOPT_FOLLOWLOCATION, 0L); /* a redirect would carry the request elsewhere */
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);   /* it gives no tickets: resuming skips checks */
+    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* it gives no tickets: resuming skips checks */
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
@@ -186,12 +186,12 @@ static bool set_up(xenres *handle)
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)handle->connect_timeout_ms);
     if (handle->ca_file != NULL) {
         SET(CURLOPT_CAINFO, handle->ca_file);
-        SET(CURLOPT_CAPATH, NULL);          /* else the system's CAs are trusted beside it */
+        SET(CURLOPT_CAPATH, NULL); /* else the system's CAs are trusted beside it */
     }
     if (handle->cert_file != NULL) {
         SET(CURLOPT_SSLCERT, handle->cert_file);
         SET(CURLOPT_SSLKEY, handle->key_file != NULL ? handle->key_file : handle->cert_file);
-        SET(CURLOPT_KEYPASSWD, "");         /* else OpenSSL asks for one on the terminal */
+        SET(CURLOPT_KEYPASSWD, ""); /* else OpenSSL asks for one on the terminal */
     }
     if (handle->proxy != NULL) {
         SET(CURLOPT_PROXY, handle->proxy);
@@ -238,7 +238,7 @@ static int make(const xenres_options *options, xenres **out, struct fault *fault
 
 int xenres_new(const xenres_options *options, xenres **out, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
 
     return fault_export(make(options, out, &fault), &fault, error);
 }

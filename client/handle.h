@@ -16,14 +16,14 @@
 
 struct xenres {
     atomic_flag busy;
-    CURL *curl;                     /* what holds for every request is set once, in handle.c */
-    char *server;                   /* "https://host:port", as shown in errors */
-    char *ca_file, *cert_file, *key_file, *proxy;   /* NULL as in the options */
+    CURL *curl;   /* what holds for every request is set once, in handle.c */
+    char *server; /* "https://host:port", as shown in errors */
+    char *ca_file, *cert_file, *key_file, *proxy; /* NULL as in the options */
     uint32_t connect_timeout_ms;
     uint32_t timeout_ms;
     uint32_t transfer_timeout_ms;
     size_t message_max_bytes;
-    char curl_text[CURL_ERROR_SIZE];    /* libcurl's own words about the last failure */
+    char curl_text[CURL_ERROR_SIZE]; /* libcurl's own words about the last failure */
 };
 
 /* -ERROR_FAILED_PRECONDITION where a call runs in it. */

@@ -100,7 +100,7 @@ static int get_host(xenres *handle, xenres_reply **reply, const xenres_host **ho
 int xenres_get_host(xenres *handle, xenres_reply **reply, const xenres_host **host,
                     xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {
@@ -110,8 +110,8 @@ int xenres_get_host(xenres *handle, xenres_reply **reply, const xenres_host **ho
     return fault_export(result, &fault, error);
 }
 
-static int call_domains_page(xenres *handle, void *arg, const char *page_token,
-                             xenres_reply **page, struct fault *fault)
+static int call_domains_page(xenres *handle, void *arg, const char *page_token, xenres_reply **page,
+                             struct fault *fault)
 {
     Xenres__V1__ListDomainsRequest request;
 
@@ -127,8 +127,9 @@ static struct pages_list domains_list(ProtobufCMessage *message)
 {
     Xenres__V1__ListDomainsResponse *m = (Xenres__V1__ListDomainsResponse *)message;
 
-    return (struct pages_list){.items = (ProtobufCMessage ***)&m->domains, .count = &m->n_domains,
-                               .next_page_token = &m->next_page_token};
+    return (struct pages_list){ .items = (ProtobufCMessage ***)&m->domains,
+                                .count = &m->n_domains,
+                                .next_page_token = &m->next_page_token };
 }
 
 static int view_domains(xenres_reply *reply, const xenres_domain_list **out, struct fault *fault)
@@ -154,7 +155,7 @@ static int view_domains(xenres_reply *reply, const xenres_domain_list **out, str
         };
         view_identity(from->identity, &domains[i].identity);
     }
-    *list = (xenres_domain_list){.domains = domains, .domain_count = m->n_domains};
+    *list = (xenres_domain_list){ .domains = domains, .domain_count = m->n_domains };
     *out = list;
     return 0;
 }
@@ -162,7 +163,7 @@ static int view_domains(xenres_reply *reply, const xenres_domain_list **out, str
 static int list_domains(xenres *handle, xenres_reply **reply, const xenres_domain_list **list,
                         struct fault *fault)
 {
-    static const struct pages_kind kind = {.call = call_domains_page, .list = domains_list};
+    static const struct pages_kind kind = { .call = call_domains_page, .list = domains_list };
     REPLY_AUTO fresh = NULL;
     int result = pages_collect(handle, &kind, NULL, &fresh, fault);
 
@@ -179,7 +180,7 @@ static int list_domains(xenres *handle, xenres_reply **reply, const xenres_domai
 int xenres_list_domains(xenres *handle, xenres_reply **reply, const xenres_domain_list **list,
                         xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {

@@ -129,7 +129,7 @@ static int get_grant_table(xenres *handle, const xenres_grant_query *given, xenr
 int xenres_get_grant_table(xenres *handle, const xenres_grant_query *query, xenres_reply **reply,
                            const xenres_grant_table **table, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {
@@ -256,7 +256,7 @@ static int get_ioreq_server(xenres *handle, const xenres_ioreq_query *given, xen
 int xenres_get_ioreq_server(xenres *handle, const xenres_ioreq_query *query, xenres_reply **reply,
                             const xenres_ioreq_server **server, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {
@@ -331,7 +331,7 @@ int xenres_get_vcpu_stats(xenres *handle, const char *domain, const char *incarn
                           xenres_reply **reply, const xenres_vcpu_stats **stats,
                           xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {

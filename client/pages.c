@@ -19,7 +19,7 @@ static int too_many(struct fault *fault)
 static int move_elements(const struct pages_list *into, const struct pages_list *from,
                          struct fault *fault)
 {
-    size_t total = *into->count + *from->count;     /* each at most PAGES_ELEMENTS_MAX */
+    size_t total = *into->count + *from->count; /* each at most PAGES_ELEMENTS_MAX */
 
     if (*from->count == 0) {
         return 0;

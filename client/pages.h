@@ -13,14 +13,14 @@
 #include "client/reply.h"
 
 enum {
-    PAGES_SIZE = 1000,              /* elements asked for at once: the most that the server gives */
+    PAGES_SIZE = 1000, /* elements asked for at once: the most that the server gives */
     PAGES_ELEMENTS_MAX = 65536,
-    PAGES_MAX = 4096,               /* the server may give smaller ones */
+    PAGES_MAX = 4096, /* the server may give smaller ones */
 };
 
 /* Where a response keeps its list: pointers into the message. */
 struct pages_list {
-    ProtobufCMessage ***items;      /* an array from malloc(), or NULL */
+    ProtobufCMessage ***items; /* an array from malloc(), or NULL */
     size_t *count;
     char **next_page_token;
 };

@@ -12,7 +12,7 @@
 #include "xenres/v1/failure.pb-c.h"
 
 enum {
-    DETAILS_MAX = 16,               /* looked at */
+    DETAILS_MAX = 16, /* looked at */
     DETAIL_MAX_BYTES = 16 * 1024,
 };
 
@@ -20,21 +20,15 @@ enum {
 static enum error_code code_of_status(int status)
 {
     switch (status) {
-    case 400:
-        return ERROR_INTERNAL;
-    case 401:
-        return ERROR_UNAUTHENTICATED;
-    case 403:
-        return ERROR_PERMISSION_DENIED;
-    case 404:
-        return ERROR_UNIMPLEMENTED;
+    case 400: return ERROR_INTERNAL;
+    case 401: return ERROR_UNAUTHENTICATED;
+    case 403: return ERROR_PERMISSION_DENIED;
+    case 404: return ERROR_UNIMPLEMENTED;
     case 429:
     case 502:
     case 503:
-    case 504:
-        return ERROR_UNAVAILABLE;
-    default:
-        return ERROR_UNKNOWN;
+    case 504: return ERROR_UNAVAILABLE;
+    default: return ERROR_UNKNOWN;
     }
 }
 
@@ -84,7 +78,7 @@ static void read_xen_failure(const char *text, size_t len, struct fault *fault)
 
 static void read_details(const json_t *details, struct fault *fault)
 {
-    size_t count = json_array_size(details);    /* 0 for what is no array */
+    size_t count = json_array_size(details); /* 0 for what is no array */
 
     for (size_t i = 0; i < count && i < DETAILS_MAX; i++) {
         const json_t *detail = json_array_get(details, i);
@@ -122,8 +116,8 @@ int refusal_read(const char *server, int status, const void *body, size_t len_by
         code = code_of_status(status);
     }
     bool is_silent = message == NULL || message[0] == '\0';
-    int result = failure_set(&fault->failure, code, "%s",
-                             is_silent ? error_text((int)code) : message);
+    int result =
+        failure_set(&fault->failure, code, "%s", is_silent ? error_text((int)code) : message);
 
     read_details(json_object_get(root, "details"), fault);
     return result;

@@ -10,7 +10,7 @@
 
 enum {
     ELEMENTS_MAX = 4 * 1024 * 1024,
-    UNPACKED_PER_BYTE = 3,      /* a message takes at most so many times its largest size */
+    UNPACKED_PER_BYTE = 3, /* a message takes at most so many times its largest size */
 };
 
 struct reply_block {
@@ -76,13 +76,13 @@ int reply_unpack(xenres_reply *reply, const ProtobufCMessageDescriptor *type, st
         .elements_max = ELEMENTS_MAX,
         .memory_max_bytes = reply->bytes.max_bytes * UNPACKED_PER_BYTE,
     };
-    struct failure why = {0};
+    struct failure why = { 0 };
     int result = wire_unpack(type, reply->bytes.data, reply->bytes.len_bytes, &limits,
                              &reply->message, &why);
 
     if (result == -ERROR_RESOURCE_EXHAUSTED) {
-        return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED,
-                           "the answer is too large: %s", why.message);
+        return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED, "the answer is too large: %s",
+                           why.message);
     }
     if (result != 0) {
         result = failure_set(&fault->failure, ERROR_INTERNAL,

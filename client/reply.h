@@ -17,10 +17,10 @@
 struct reply_block;
 
 struct xenres_reply {
-    struct buffer bytes;            /* of the message; its maximum is the handle's */
+    struct buffer bytes; /* of the message; its maximum is the handle's */
     bool has_message;
-    const ProtobufCMessageDescriptor *type;     /* NULL: not known */
-    ProtobufCMessage *message;      /* NULL where the type is not known, or nobody unpacked it */
+    const ProtobufCMessageDescriptor *type; /* NULL: not known */
+    ProtobufCMessage *message; /* NULL where the type is not known, or nobody unpacked it */
     struct reply_block *blocks;
 };
 

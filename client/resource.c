@@ -45,8 +45,8 @@ int resource_take_query(const xenres_frames_query *query, xenres_frames_query *o
         result = target_check(out->domain, out->incarnation, fault);
     }
     if (result == 0 && xenres_resource_type_name(out->type)[0] == '\0') {
-        result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                             "%u is no type of resource", out->type);
+        result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT, "%u is no type of resource",
+                             out->type);
     }
     return result;
 }
@@ -60,8 +60,7 @@ int resource_match(const xenres_frames_query *query, const xenres_identity *doma
         return result;
     }
     if (type != query->type || id != query->id) {
-        return failure_set(&fault->failure, ERROR_INTERNAL,
-                           "asked for %s %u, answered with %s %u",
+        return failure_set(&fault->failure, ERROR_INTERNAL, "asked for %s %u, answered with %s %u",
                            xenres_resource_type_name(query->type), query->id,
                            xenres_resource_type_name(type), id);
     }
@@ -100,9 +99,9 @@ static struct pages_list resources_list(ProtobufCMessage *message)
 {
     Xenres__V1__ListResourcesResponse *m = (Xenres__V1__ListResourcesResponse *)message;
 
-    return (struct pages_list){.items = (ProtobufCMessage ***)&m->resources,
-                               .count = &m->n_resources,
-                               .next_page_token = &m->next_page_token};
+    return (struct pages_list){ .items = (ProtobufCMessage ***)&m->resources,
+                                .count = &m->n_resources,
+                                .next_page_token = &m->next_page_token };
 }
 
 /* Pages of two lives of a domain are not one list. */
@@ -128,8 +127,10 @@ static const xenres_failure *view_failure(xenres_reply *reply, const Xenres__V1_
     xenres_failure *failure = reply_array(reply, 1, sizeof(*failure), fault);
 
     if (failure != NULL) {
-        *failure = (xenres_failure){.call = m->call, .errno_name = m->errno_name,
-                                    .cause = m->cause, .next_step = m->next_step};
+        *failure = (xenres_failure){ .call = m->call,
+                                     .errno_name = m->errno_name,
+                                     .cause = m->cause,
+                                     .next_step = m->next_step };
     }
     return failure;
 }
@@ -182,8 +183,9 @@ static int view_resources(xenres_reply *reply, const xenres_resource_query *quer
 static int list_resources(xenres *handle, const xenres_resource_query *given, xenres_reply **reply,
                           const xenres_resource_list **list, struct fault *fault)
 {
-    static const struct pages_kind kind = {
-        .call = call_resources_page, .list = resources_list, .match = match_resources_page};
+    static const struct pages_kind kind = { .call = call_resources_page,
+                                            .list = resources_list,
+                                            .match = match_resources_page };
     xenres_resource_query query;
     REPLY_AUTO fresh = NULL;
     int result = fault_copy_sized(&query, given, sizeof(query), "xenres_resource_query", fault);
@@ -207,7 +209,7 @@ static int list_resources(xenres *handle, const xenres_resource_query *given, xe
 int xenres_list_resources(xenres *handle, const xenres_resource_query *query, xenres_reply **reply,
                           const xenres_resource_list **list, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {
@@ -295,7 +297,7 @@ static int get_snapshot(xenres *handle, const xenres_frames_query *given, xenres
 int xenres_get_snapshot(xenres *handle, const xenres_frames_query *query, xenres_reply **reply,
                         const xenres_snapshot **snapshot, xenres_error *error)
 {
-    struct fault fault = {0};
+    struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {

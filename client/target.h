@@ -11,7 +11,7 @@
 
 #include "client/fault.h"
 
-enum { TARGET_MAX_BYTES = 512 };    /* of a domain's spelling */
+enum { TARGET_MAX_BYTES = 512 }; /* of a domain's spelling */
 
 /* As in the public queries; `incarnation` may be NULL. -ERROR_INVALID_ARGUMENT for what no gateway
  * could take: no domain, one that is not UTF-8 or too long. */

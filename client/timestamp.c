@@ -57,7 +57,7 @@ static bool take_fraction(const char **at, uint32_t *nanoseconds)
 
 bool timestamp_parse(const char *text, int64_t *seconds, uint32_t *nanoseconds)
 {
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     const char *at = text;
     int year = take_digits(&at, 4);
     int month = take(&at, '-') ? take_digits(&at, 2) : -1;

@@ -21,13 +21,13 @@ struct incoming {
     struct fault *fault;
     size_t head_bytes;
     uint64_t body_bytes;
-    uint64_t progress_ns;       /* when the last byte came or went */
-    curl_off_t moved_bytes;     /* both ways, by then */
-    bool head_whole;            /* its empty line came */
+    uint64_t progress_ns;   /* when the last byte came or went */
+    curl_off_t moved_bytes; /* both ways, by then */
+    bool head_whole;        /* its empty line came */
     bool head_told;
     bool head_too_long;
     bool stalled;
-    int result;                 /* of on_head and on_data; not 0: the request was ended by it */
+    int result; /* of on_head and on_data; not 0: the request was ended by it */
 };
 
 const char *transport_header(xenres *handle, const char *name)
@@ -167,7 +167,7 @@ static bool set_request(xenres *handle, const struct transport_request *request,
 static CURLcode perform_without_sigpipe(CURL *curl)
 {
     sigset_t only_pipe, pending, old;
-    struct timespec at_once = {0};
+    struct timespec at_once = { 0 };
 
     sigemptyset(&only_pipe);
     sigaddset(&only_pipe, SIGPIPE);
@@ -205,10 +205,10 @@ static int conclude(struct incoming *in, CURLcode code)
     }
     if (code != CURLE_OK && in->body_bytes > TRANSPORT_REFUSAL_MAX_BYTES &&
         status_of(in->handle) != 200) {
-        return 0;       /* the status says enough, and what came of its body is kept */
+        return 0; /* the status says enough, and what came of its body is kept */
     }
     if (code == CURLE_OK && !in->head_whole) {
-        code = CURLE_PARTIAL_FILE;      /* libcurl takes a head that was cut for one that ended */
+        code = CURLE_PARTIAL_FILE; /* libcurl takes a head that was cut for one that ended */
     }
     return code == CURLE_OK ? 0 : diagnose(in->handle, code, in->fault);
 }
@@ -219,7 +219,10 @@ int transport_perform(xenres *handle, const struct transport_request *request, i
     __attribute__((cleanup(free_list))) struct curl_slist *headers = NULL;
     BUFFER_AUTO(url, 32 * 1024);
     struct incoming in = {
-        .handle = handle, .request = request, .refusal = refusal, .fault = fault,
+        .handle = handle,
+        .request = request,
+        .refusal = refusal,
+        .fault = fault,
         .progress_ns = clock_monotonic_ns(),
     };
 

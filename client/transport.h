@@ -16,18 +16,18 @@
 
 enum {
     TRANSPORT_HEADERS_MAX = 6,
-    TRANSPORT_HEADERS_MAX_BYTES = 64 * 1024,    /* of an answer's head */
-    TRANSPORT_REFUSAL_MAX_BYTES = 64 * 1024,    /* of the body beside a status other than 200 */
+    TRANSPORT_HEADERS_MAX_BYTES = 64 * 1024, /* of an answer's head */
+    TRANSPORT_REFUSAL_MAX_BYTES = 64 * 1024, /* of the body beside a status other than 200 */
 };
 
 struct transport_request {
-    const char *target;             /* "/xenres.v1.HostService/GetHost" */
+    const char *target; /* "/xenres.v1.HostService/GetHost" */
     bool is_post;
     const void *body;
     size_t body_len_bytes;
-    const char *headers[TRANSPORT_HEADERS_MAX];     /* "Name: value"; the rest NULL */
-    uint32_t timeout_ms;            /* of all of it */
-    uint32_t stall_ms;              /* the longest without a byte of progress; 0: `timeout_ms` */
+    const char *headers[TRANSPORT_HEADERS_MAX]; /* "Name: value"; the rest NULL */
+    uint32_t timeout_ms;                        /* of all of it */
+    uint32_t stall_ms; /* the longest without a byte of progress; 0: `timeout_ms` */
     /* Called once with status 200, before any byte, and then for each piece. Not 0: the request
      * ends with that result; the fault is filled. */
     int (*on_head)(void *arg, struct fault *fault);

@@ -5,27 +5,27 @@
 
 void view_identity(const Xenres__V1__DomainIdentity *message, xenres_identity *out)
 {
-    *out = message == NULL
-               ? (xenres_identity){.uuid = "", .name = "", .incarnation = ""}
-               : (xenres_identity){
-                     .domid = message->domid,
-                     .uuid = message->uuid,
-                     .name = message->name,
-                     .incarnation = message->incarnation,
-                 };
+    *out = message == NULL ? (xenres_identity){ .uuid = "", .name = "", .incarnation = "" }
+                           : (xenres_identity){
+                                 .domid = message->domid,
+                                 .uuid = message->uuid,
+                                 .name = message->name,
+                                 .incarnation = message->incarnation,
+                             };
 }
 
 void view_time(const Google__Protobuf__Timestamp *message, int64_t *seconds, uint32_t *nanoseconds)
 {
     *seconds = message != NULL ? message->seconds : 0;
     *nanoseconds = message != NULL && message->nanos > 0 && message->nanos < 1000000000
-                       ? (uint32_t)message->nanos : 0;
+                       ? (uint32_t)message->nanos
+                       : 0;
 }
 
 void view_observation(const Xenres__V1__Observation *message, xenres_observation *out)
 {
     if (message == NULL) {
-        *out = (xenres_observation){.content_tag = ""};
+        *out = (xenres_observation){ .content_tag = "" };
         return;
     }
     *out = (xenres_observation){

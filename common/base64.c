@@ -5,8 +5,7 @@
 
 static const char standard_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-static const char url_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /* Up to three bytes as four digits. */
 static void encode_group(uint8_t *out, const uint8_t *bytes, size_t count, const char *digits)
@@ -28,7 +27,7 @@ bool base64_encode(struct buffer *out, const void *bytes, size_t len_bytes, unsi
     size_t rest = len_bytes % 3;
 
     if (whole > out->max_bytes / 4) {
-        out->failed = true;     /* before the product below could wrap */
+        out->failed = true; /* before the product below could wrap */
         return false;
     }
     uint8_t *text = buffer_extend(out, whole * 4);
@@ -72,7 +71,7 @@ static int digit_value(char c)
 
 bool base64_decode(struct buffer *out, const char *text, size_t len)
 {
-    if (len > 0 && len % 4 == 0) {      /* padding only fills a group up */
+    if (len > 0 && len % 4 == 0) { /* padding only fills a group up */
         len -= text[len - 1] == '=';
         len -= len % 4 == 3 && text[len - 1] == '=';
     }
@@ -81,7 +80,7 @@ bool base64_decode(struct buffer *out, const char *text, size_t len)
     }
     uint8_t *bytes = buffer_extend(out, len / 4 * 3 + (len % 4 > 0 ? len % 4 - 1 : 0));
     uint32_t bits = 0;
-    unsigned count = 0;     /* of bits that are not yet written */
+    unsigned count = 0; /* of bits that are not yet written */
 
     if (bytes == NULL) {
         return false;

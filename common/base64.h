@@ -16,9 +16,9 @@
 #include "common/buffer.h"
 
 enum base64_form {
-    BASE64_STANDARD = 0,        /* + and /, padded: proto3 JSON */
-    BASE64_UNPADDED = 1,        /* Connect's header values and error details */
-    BASE64_URL = 2,             /* - and _ instead: JWT (with UNPADDED), Connect's GET */
+    BASE64_STANDARD = 0, /* + and /, padded: proto3 JSON */
+    BASE64_UNPADDED = 1, /* Connect's header values and error details */
+    BASE64_URL = 2,      /* - and _ instead: JWT (with UNPADDED), Connect's GET */
 };
 
 /* Appends the text; false where the buffer failed. `form`: bits of enum base64_form. */

@@ -14,14 +14,14 @@ enum { FIRST_CAPACITY_BYTES = 256 };
 
 void buffer_init(struct buffer *b, size_t max_bytes)
 {
-    assert(max_bytes < SIZE_MAX / 2);   /* so that no sum here can wrap */
-    *b = (struct buffer){.max_bytes = max_bytes};
+    assert(max_bytes < SIZE_MAX / 2); /* so that no sum here can wrap */
+    *b = (struct buffer){ .max_bytes = max_bytes };
 }
 
 void buffer_done(struct buffer *b)
 {
     free(b->data);
-    *b = (struct buffer){.max_bytes = b->max_bytes};
+    *b = (struct buffer){ .max_bytes = b->max_bytes };
 }
 
 void buffer_reset(struct buffer *b)
@@ -86,7 +86,7 @@ bool buffer_append(struct buffer *b, const void *bytes, size_t len_bytes)
     if (room == NULL) {
         return false;
     }
-    if (len_bytes > 0) {    /* `bytes` may be NULL otherwise */
+    if (len_bytes > 0) { /* `bytes` may be NULL otherwise */
         memcpy(room, bytes, len_bytes);
     }
     return true;
@@ -149,6 +149,6 @@ uint8_t *buffer_take(struct buffer *b, size_t *len_bytes)
     uint8_t *data = b->data;
 
     *len_bytes = b->len_bytes;
-    *b = (struct buffer){.max_bytes = b->max_bytes};
+    *b = (struct buffer){ .max_bytes = b->max_bytes };
     return data;
 }

@@ -16,11 +16,11 @@
 #include <stdint.h>
 
 struct buffer {
-    uint8_t *data;          /* NULL while nothing was appended */
+    uint8_t *data; /* NULL while nothing was appended */
     size_t len_bytes;
     size_t capacity_bytes;
     size_t max_bytes;
-    bool failed;            /* an append crossed max_bytes, or memory ran out */
+    bool failed; /* an append crossed max_bytes, or memory ran out */
 };
 
 /* A local one that is given back when it leaves its scope, on every path: `BUFFER_AUTO(text, 4096);`.
@@ -36,8 +36,7 @@ void buffer_reset(struct buffer *b);
 bool buffer_append(struct buffer *b, const void *bytes, size_t len_bytes);
 bool buffer_append_string(struct buffer *b, const char *string);
 bool buffer_append_byte(struct buffer *b, uint8_t byte);
-bool buffer_printf(struct buffer *b, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+bool buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Room for `len_bytes` more at the end, counted in already; NULL when it failed. */
 uint8_t *buffer_extend(struct buffer *b, size_t len_bytes);
 

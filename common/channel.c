@@ -55,12 +55,12 @@ static int make_address(const char *path, struct sockaddr_un *out, struct failur
     size_t len = strlen(path);
 
     if (len == 0 || len >= sizeof(out->sun_path)) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "socket path of %zu bytes: %s", len,
-                                 path);
+        int result =
+            failure_set(f, ERROR_INVALID_ARGUMENT, "socket path of %zu bytes: %s", len, path);
         return failure_cause(f, result, "a unix socket's path has 1 to %zu bytes",
                              sizeof(out->sun_path) - 1);
     }
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    *out = (struct sockaddr_un){ .sun_family = AF_UNIX };
     memcpy(out->sun_path, path, len);
     return 0;
 }
@@ -78,7 +78,7 @@ static int lock_directory(const char *path, int *out, struct failure *f)
 {
     char copy[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 
-    memcpy(copy, path, strlen(path) + 1);   /* make_address() has seen that it fits */
+    memcpy(copy, path, strlen(path) + 1); /* make_address() has seen that it fits */
     SCOPE_FD int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0) {
@@ -101,8 +101,7 @@ static int remove_stale(const struct sockaddr_un *address, struct failure *f)
     SCOPE_FD int probe = -1;
 
     if (lstat(path, &st) != 0) {
-        return errno == ENOENT ? 0
-                               : fail_errno(f, ERROR_FAILED_PRECONDITION, "lstat", errno, path);
+        return errno == ENOENT ? 0 : fail_errno(f, ERROR_FAILED_PRECONDITION, "lstat", errno, path);
     }
     if (!S_ISSOCK(st.st_mode)) {
         int result = failure_set(f, ERROR_ALREADY_EXISTS, "%s is there, and is no socket", path);
@@ -172,17 +171,12 @@ static int accept_failure(int errnum, struct failure *f)
     switch (errnum) {
     case EAGAIN:
     case EINTR:
-    case ECONNABORTED:  /* went away while it waited */
-        code = ERROR_UNAVAILABLE;
-        break;
+    case ECONNABORTED: /* went away while it waited */ code = ERROR_UNAVAILABLE; break;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
-    case ENOMEM:
-        code = ERROR_RESOURCE_EXHAUSTED;
-        break;
-    default:
-        break;
+    case ENOMEM: code = ERROR_RESOURCE_EXHAUSTED; break;
+    default: break;
     }
     return failure_call(f, failure_set(f, code, "no peer: %s", strerror(errnum)), "accept4",
                         errnum);
@@ -223,8 +217,8 @@ int channel_connect(const char *path, struct channel *out, struct failure *f)
     }
     if (connect_to(fd, &address) != 0) {
         int errnum = errno;
-        enum error_code code = errnum == EACCES || errnum == EPERM ? ERROR_PERMISSION_DENIED
-                                                                   : ERROR_UNAVAILABLE;
+        enum error_code code =
+            errnum == EACCES || errnum == EPERM ? ERROR_PERMISSION_DENIED : ERROR_UNAVAILABLE;
         return fail_errno(f, code, "connect", errnum, path);
     }
     out->fd = scope_take_fd(&fd);
@@ -244,17 +238,14 @@ static int send_failure(int errnum, size_t len_bytes, struct failure *f)
     case EAGAIN:
     case ENOBUFS:
     case ENOMEM:
-    case ETOOMANYREFS:  /* descriptors in flight that the peer does not fetch */
+    case ETOOMANYREFS: /* descriptors in flight that the peer does not fetch */
         code = ERROR_RESOURCE_EXHAUSTED;
         break;
     case EPIPE:
     case ECONNRESET:
     case ENOTCONN:
-    case ECONNREFUSED:
-        code = ERROR_UNAVAILABLE;
-        break;
-    default:
-        break;
+    case ECONNREFUSED: code = ERROR_UNAVAILABLE; break;
+    default: break;
     }
     int result = failure_set(f, code, "a message of %zu bytes was not sent: %s", len_bytes,
                              strerror(errnum));
@@ -264,10 +255,10 @@ static int send_failure(int errnum, size_t len_bytes, struct failure *f)
 int channel_send(const struct channel *c, const void *message, size_t len_bytes, const int *fds,
                  size_t fd_count, struct failure *f)
 {
-    assert(len_bytes > 0);      /* an empty one reads as the end at the peer */
+    assert(len_bytes > 0); /* an empty one reads as the end at the peer */
     assert(fd_count <= CHANNEL_FDS_MAX);
-    struct iovec part = {.iov_base = (void *)(uintptr_t)message, .iov_len = len_bytes};
-    struct msghdr head = {.msg_iov = &part, .msg_iovlen = 1};
+    struct iovec part = { .iov_base = (void *)(uintptr_t)message, .iov_len = len_bytes };
+    struct msghdr head = { .msg_iov = &part, .msg_iovlen = 1 };
     union control control;
 
     if (fd_count > 0) {
@@ -289,7 +280,7 @@ int channel_send(const struct channel *c, const void *message, size_t len_bytes,
     if (sent < 0) {
         return send_failure(errno, len_bytes, f);
     }
-    assert((size_t)sent == len_bytes);  /* seqpacket: all or nothing */
+    assert((size_t)sent == len_bytes); /* seqpacket: all or nothing */
     return 0;
 }
 
@@ -315,7 +306,7 @@ static void collect(struct msghdr *head, struct arrived *a)
         }
         size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-        assert(count <= CHANNEL_FDS_MAX - a->count);    /* the kernel had room for no more */
+        assert(count <= CHANNEL_FDS_MAX - a->count); /* the kernel had room for no more */
         memcpy(a->fds + a->count, CMSG_DATA(part), count * sizeof(int));
         a->count += count;
     }
@@ -323,8 +314,8 @@ static void collect(struct msghdr *head, struct arrived *a)
 
 static ssize_t receive_failure(int errnum, struct failure *f)
 {
-    enum error_code code = errnum == ECONNRESET || errnum == ENOTCONN ? ERROR_UNAVAILABLE
-                                                                      : ERROR_INTERNAL;
+    enum error_code code =
+        errnum == ECONNRESET || errnum == ENOTCONN ? ERROR_UNAVAILABLE : ERROR_INTERNAL;
     int result = failure_set(f, code, "no message: %s", strerror(errnum));
 
     return failure_call(f, result, "recvmsg", errnum);
@@ -334,12 +325,12 @@ ssize_t channel_receive(const struct channel *c, void *message, size_t max_bytes
                         int fds[CHANNEL_FDS_MAX], size_t *fd_count, struct failure *f)
 {
     assert(max_bytes > 0 && (fds == NULL || fd_count != NULL));
-    struct iovec part = {.iov_base = message, .iov_len = max_bytes};
-    struct msghdr head = {.msg_iov = &part, .msg_iovlen = 1};
+    struct iovec part = { .iov_base = message, .iov_len = max_bytes };
+    struct msghdr head = { .msg_iov = &part, .msg_iovlen = 1 };
     union control control;
-    __attribute__((cleanup(close_arrived))) struct arrived arrived = {.count = 0};
+    __attribute__((cleanup(close_arrived))) struct arrived arrived = { .count = 0 };
 
-    if (fds != NULL) {  /* else the kernel installs none, and says MSG_CTRUNC if some came */
+    if (fds != NULL) { /* else the kernel installs none, and says MSG_CTRUNC if some came */
         head.msg_control = control.bytes;
         head.msg_controllen = sizeof(control.bytes);
     }
@@ -352,7 +343,7 @@ ssize_t channel_receive(const struct channel *c, void *message, size_t max_bytes
         return errno == EAGAIN ? 0 : receive_failure(errno, f);
     }
     if (fds != NULL) {
-        collect(&head, &arrived);   /* first of all: an empty message may bring some, too */
+        collect(&head, &arrived); /* first of all: an empty message may bring some, too */
     }
     if ((head.msg_flags & MSG_TRUNC) != 0) {
         return failure_set(f, ERROR_DATA_LOSS, "a message of more than %zu bytes was cut",
@@ -362,7 +353,7 @@ ssize_t channel_receive(const struct channel *c, void *message, size_t max_bytes
         return failure_set(f, ERROR_DATA_LOSS, "a message came with more than %d descriptors",
                            fds != NULL ? (int)CHANNEL_FDS_MAX : 0);
     }
-    if (got == 0) {     /* the end, or an empty message, which none of ours is */
+    if (got == 0) { /* the end, or an empty message, which none of ours is */
         return failure_set(f, ERROR_UNAVAILABLE, "the peer closed the connection");
     }
     if (fds != NULL) {

@@ -20,7 +20,7 @@
 enum { CHANNEL_FDS_MAX = 4 };
 
 struct channel {
-    int fd;     /* -1 when closed */
+    int fd; /* -1 when closed */
 };
 
 /* Listening socket at `path`, mode 0660. A stale socket there, on which nobody listens, is

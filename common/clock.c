@@ -15,7 +15,7 @@ static uint64_t kernel_ns(clockid_t id)
     struct timespec now;
     int result = clock_gettime(id, &now);
 
-    assert(result == 0 && now.tv_sec >= 0);     /* both clocks are always there */
+    assert(result == 0 && now.tv_sec >= 0); /* both clocks are always there */
     return (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
@@ -47,5 +47,5 @@ int clock_poll_timeout_ms(uint64_t deadline_ns, int cap_ms)
 
 void clock_set_source(const struct clock_source *new_source)
 {
-    source = new_source != NULL ? *new_source : (struct clock_source){.arg = NULL};
+    source = new_source != NULL ? *new_source : (struct clock_source){ .arg = NULL };
 }

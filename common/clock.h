@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define CLOCK_NS_PER_MS UINT64_C(1000000)
-#define CLOCK_NS_PER_S UINT64_C(1000000000)
+#define CLOCK_NS_PER_S  UINT64_C(1000000000)
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME, in nanoseconds. */
 uint64_t clock_monotonic_ns(void);

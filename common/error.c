@@ -21,8 +21,11 @@ struct error_row {
 
 static const struct error_row rows[] = {
 #define ERROR(row_name, number, connect, http, exit, row_text)                                     \
-    [number] = {.name = #row_name, .connect_code = (connect), .text = (row_text),                  \
-                .http_status = (http), .exit_status = (exit)},
+    [number] = { .name = #row_name,                                                                \
+                 .connect_code = (connect),                                                        \
+                 .text = (row_text),                                                               \
+                 .http_status = (http),                                                            \
+                 .exit_status = (exit) },
 #include "common/errors.def"
 #undef ERROR
 };
@@ -107,7 +110,7 @@ static void set_text(char *text, size_t size_bytes, const char *format, va_list 
 
 static void set_text(char *text, size_t size_bytes, const char *format, va_list args)
 {
-    memset(text, 0, size_bytes);    /* a failure travels whole: no old bytes behind the NUL */
+    memset(text, 0, size_bytes); /* a failure travels whole: no old bytes behind the NUL */
     if (format == NULL) {
         return;
     }
@@ -124,7 +127,7 @@ int failure_set(struct failure *f, enum error_code code, const char *message, ..
         va_list args;
 
         /* The arguments may point into the failure that is replaced. */
-        struct failure fresh = {.code = (int32_t)code};
+        struct failure fresh = { .code = (int32_t)code };
         va_start(args, message);
         set_text(fresh.message, sizeof(fresh.message), message, args);
         va_end(args);

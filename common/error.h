@@ -31,17 +31,17 @@ enum {
  * Strings end with NUL and are UTF-8 without control characters: whatever a format's argument
  * brings (a guest's name) is cut between characters, and other bytes become '?'. */
 struct failure {
-    int32_t code;                       /* enum error_code; ERROR_OK: nothing failed */
-    int32_t xen_errno;                  /* errno as Xen or the kernel gave it, 0 if none did */
-    char call[FAILURE_CALL_MAX];        /* the call that failed, "" if the gateway refused */
-    char message[FAILURE_TEXT_MAX];     /* what could not be done, with names and numbers */
-    char cause[FAILURE_TEXT_MAX];       /* the likely cause */
-    char next_step[FAILURE_TEXT_MAX];   /* what to do now */
+    int32_t code;                     /* enum error_code; ERROR_OK: nothing failed */
+    int32_t xen_errno;                /* errno as Xen or the kernel gave it, 0 if none did */
+    char call[FAILURE_CALL_MAX];      /* the call that failed, "" if the gateway refused */
+    char message[FAILURE_TEXT_MAX];   /* what could not be done, with names and numbers */
+    char cause[FAILURE_TEXT_MAX];     /* the likely cause */
+    char next_step[FAILURE_TEXT_MAX]; /* what to do now */
 };
 
 /* Row of the table, or the row of UNKNOWN for a number that is in none. */
-const char *error_name(int code);           /* "NOT_FOUND" */
-const char *error_connect_code(int code);   /* "not_found" */
+const char *error_name(int code);         /* "NOT_FOUND" */
+const char *error_connect_code(int code); /* "not_found" */
 int error_http_status(int code);
 int error_exit_status(int code);
 const char *error_text(int code);

@@ -66,32 +66,29 @@ static const uint8_t *element(const void *array, size_t len_bytes, size_t size_b
 /* Grant tables: <xen/grant_table.h>. */
 
 enum {
-    GRANT_FLAGS = 0,            /* u16: grant_entry_header_t.flags */
-    GRANT_DOMID = 2,            /* u16 */
-    GRANT_V1_FRAME = 4,         /* u32 */
-    GRANT_V2_FRAME = 8,         /* u64: full_page.frame, sub_page.frame */
-    GRANT_V2_PAGE_OFFSET = 4,   /* u16: sub_page.page_off */
-    GRANT_V2_LENGTH = 6,        /* u16: sub_page.length */
-    GRANT_V2_TRANS_DOMID = 4,   /* u16: transitive.trans_domid */
-    GRANT_V2_TRANS_REF = 8,     /* u32: transitive.gref */
+    GRANT_FLAGS = 0,          /* u16: grant_entry_header_t.flags */
+    GRANT_DOMID = 2,          /* u16 */
+    GRANT_V1_FRAME = 4,       /* u32 */
+    GRANT_V2_FRAME = 8,       /* u64: full_page.frame, sub_page.frame */
+    GRANT_V2_PAGE_OFFSET = 4, /* u16: sub_page.page_off */
+    GRANT_V2_LENGTH = 6,      /* u16: sub_page.length */
+    GRANT_V2_TRANS_DOMID = 4, /* u16: transitive.trans_domid */
+    GRANT_V2_TRANS_REF = 8,   /* u32: transitive.gref */
     GRANT_KIND_MASK = 3,
-    STATUS_FRAMES_COVER = LAYOUT_STATUS_PER_FRAME / LAYOUT_GRANTS_PER_FRAME_V2,    /* 8 */
+    STATUS_FRAMES_COVER = LAYOUT_STATUS_PER_FRAME / LAYOUT_GRANTS_PER_FRAME_V2, /* 8 */
 };
 
 uint32_t layout_grants_per_frame(uint32_t version)
 {
     switch (version) {
-    case 1:
-        return LAYOUT_GRANTS_PER_FRAME_V1;
-    case 2:
-        return LAYOUT_GRANTS_PER_FRAME_V2;
-    default:
-        return 0;
+    case 1: return LAYOUT_GRANTS_PER_FRAME_V1;
+    case 2: return LAYOUT_GRANTS_PER_FRAME_V2;
+    default: return 0;
     }
 }
 
-void layout_status_range(uint32_t first_frame, uint32_t frame_count,
-                         uint32_t *first_status_frame, uint32_t *status_frame_count)
+void layout_status_range(uint32_t first_frame, uint32_t frame_count, uint32_t *first_status_frame,
+                         uint32_t *status_frame_count)
 {
     uint32_t first = first_frame / STATUS_FRAMES_COVER;
 
@@ -202,13 +199,13 @@ void layout_put_grant_v2(void *entry, void *status, const struct layout_grant *g
 /* Ioreq pages: <xen/hvm/ioreq.h>. */
 
 enum {
-    IOREQ_ADDR = 0,             /* u64 */
-    IOREQ_DATA = 8,             /* u64 */
-    IOREQ_COUNT = 16,           /* u32 */
-    IOREQ_SIZE = 20,            /* u32 */
-    IOREQ_VP_EPORT = 24,        /* u32 */
-    IOREQ_BITS = 30,            /* u8: state:4, data_is_ptr:1, dir:1, df:1 */
-    IOREQ_TYPE = 31,            /* u8 */
+    IOREQ_ADDR = 0,      /* u64 */
+    IOREQ_DATA = 8,      /* u64 */
+    IOREQ_COUNT = 16,    /* u32 */
+    IOREQ_SIZE = 20,     /* u32 */
+    IOREQ_VP_EPORT = 24, /* u32 */
+    IOREQ_BITS = 30,     /* u8: state:4, data_is_ptr:1, dir:1, df:1 */
+    IOREQ_TYPE = 31,     /* u8 */
     IOREQ_STATE_MASK = 0x0f,
     IOREQ_DATA_IS_POINTER = 0x10,
     IOREQ_DIR_READ = 0x20,
@@ -217,7 +214,7 @@ enum {
     BUFFERED_READ_POINTER = 0,  /* u32 */
     BUFFERED_WRITE_POINTER = 4, /* u32 */
     BUFFERED_FIRST_SLOT = 8,
-    BUFFERED_SLOT_BYTES = 8,    /* u32: type:8, pad:1, dir:1, size:2, addr:20; u32 data */
+    BUFFERED_SLOT_BYTES = 8, /* u32: type:8, pad:1, dir:1, size:2, addr:20; u32 data */
     BUFFERED_DIR_SHIFT = 9,
     BUFFERED_SIZE_SHIFT = 10,
     BUFFERED_ADDR_SHIFT = 12,
@@ -257,10 +254,10 @@ void layout_put_ioreq(void *slot, const struct layout_ioreq *ioreq)
     store32(at + IOREQ_COUNT, ioreq->count);
     store32(at + IOREQ_SIZE, ioreq->size_bytes);
     store32(at + IOREQ_VP_EPORT, ioreq->event_channel);
-    at[IOREQ_BITS] = (uint8_t)((ioreq->state & IOREQ_STATE_MASK) |
-                               (ioreq->data_is_pointer ? IOREQ_DATA_IS_POINTER : 0) |
-                               (ioreq->read ? IOREQ_DIR_READ : 0) |
-                               (ioreq->descending ? IOREQ_DESCENDING : 0));
+    at[IOREQ_BITS] =
+        (uint8_t)((ioreq->state & IOREQ_STATE_MASK) |
+                  (ioreq->data_is_pointer ? IOREQ_DATA_IS_POINTER : 0) |
+                  (ioreq->read ? IOREQ_DIR_READ : 0) | (ioreq->descending ? IOREQ_DESCENDING : 0));
     at[IOREQ_TYPE] = ioreq->type;
 }
 

@@ -25,37 +25,37 @@ enum {
     LAYOUT_GRANT_V1_BYTES = 8,
     LAYOUT_GRANT_V2_BYTES = 16,
     LAYOUT_GRANT_STATUS_BYTES = 2,
-    LAYOUT_GRANTS_PER_FRAME_V1 = LAYOUT_FRAME_BYTES / LAYOUT_GRANT_V1_BYTES,    /* 512 */
-    LAYOUT_GRANTS_PER_FRAME_V2 = LAYOUT_FRAME_BYTES / LAYOUT_GRANT_V2_BYTES,    /* 256 */
-    LAYOUT_STATUS_PER_FRAME = LAYOUT_FRAME_BYTES / LAYOUT_GRANT_STATUS_BYTES,   /* 2048 */
+    LAYOUT_GRANTS_PER_FRAME_V1 = LAYOUT_FRAME_BYTES / LAYOUT_GRANT_V1_BYTES,  /* 512 */
+    LAYOUT_GRANTS_PER_FRAME_V2 = LAYOUT_FRAME_BYTES / LAYOUT_GRANT_V2_BYTES,  /* 256 */
+    LAYOUT_STATUS_PER_FRAME = LAYOUT_FRAME_BYTES / LAYOUT_GRANT_STATUS_BYTES, /* 2048 */
     LAYOUT_IOREQ_BYTES = 32,
-    LAYOUT_IOREQS_PER_FRAME = LAYOUT_FRAME_BYTES / LAYOUT_IOREQ_BYTES,          /* 128 */
+    LAYOUT_IOREQS_PER_FRAME = LAYOUT_FRAME_BYTES / LAYOUT_IOREQ_BYTES, /* 128 */
     LAYOUT_BUFFERED_SLOTS = 511,
 };
 
-enum layout_grant_kind {        /* flags & 3 */
-    LAYOUT_GRANT_UNUSED = 0,
-    LAYOUT_GRANT_PERMIT_ACCESS = 1,
-    LAYOUT_GRANT_ACCEPT_TRANSFER = 2,
-    LAYOUT_GRANT_TRANSITIVE = 3,
+enum layout_grant_kind { /* flags & 3 */
+                         LAYOUT_GRANT_UNUSED = 0,
+                         LAYOUT_GRANT_PERMIT_ACCESS = 1,
+                         LAYOUT_GRANT_ACCEPT_TRANSFER = 2,
+                         LAYOUT_GRANT_TRANSITIVE = 3,
 };
 
-enum layout_grant_flag {        /* bits of `flags`; reading and writing are in the status in v2 */
-    LAYOUT_GTF_READONLY = 1 << 2,
-    LAYOUT_GTF_READING = 1 << 3,
-    LAYOUT_GTF_WRITING = 1 << 4,
-    LAYOUT_GTF_SUB_PAGE = 1 << 8,
+enum layout_grant_flag { /* bits of `flags`; reading and writing are in the status in v2 */
+                         LAYOUT_GTF_READONLY = 1 << 2,
+                         LAYOUT_GTF_READING = 1 << 3,
+                         LAYOUT_GTF_WRITING = 1 << 4,
+                         LAYOUT_GTF_SUB_PAGE = 1 << 8,
 };
 
 struct layout_grant {
     uint32_t reference;
     enum layout_grant_kind kind;
-    uint16_t flags;             /* as they stand */
-    uint16_t status;            /* v2, as it stands; 0 in v1 */
+    uint16_t flags;  /* as they stand */
+    uint16_t status; /* v2, as it stands; 0 in v1 */
     uint16_t domid;
     bool readonly, reading, writing;
-    bool has_sub_page;          /* v2 */
-    uint64_t frame;             /* all of v1; in v2 0 for transitive */
+    bool has_sub_page; /* v2 */
+    uint64_t frame;    /* all of v1; in v2 0 for transitive */
     uint16_t sub_page_offset_bytes, sub_page_length_bytes;
     uint16_t transitive_domid;
     uint32_t transitive_reference;
@@ -64,8 +64,8 @@ struct layout_grant {
 /* Entries per frame of a version (1 or 2), else 0. */
 uint32_t layout_grants_per_frame(uint32_t version);
 /* Status frames that cover entries of shared frames [first, first + count) of a v2 table. */
-void layout_status_range(uint32_t first_frame, uint32_t frame_count,
-                         uint32_t *first_status_frame, uint32_t *status_frame_count);
+void layout_status_range(uint32_t first_frame, uint32_t frame_count, uint32_t *first_status_frame,
+                         uint32_t *status_frame_count);
 
 /*
  * Entry `index` within `frames` (`len_bytes` long, whose first entry has reference
@@ -83,11 +83,17 @@ void layout_put_grant_v1(void *entry, const struct layout_grant *grant);
 void layout_put_grant_v2(void *entry, void *status, const struct layout_grant *grant);
 
 enum layout_ioreq_state {
-    LAYOUT_IOREQ_NONE, LAYOUT_IOREQ_READY, LAYOUT_IOREQ_INPROCESS, LAYOUT_IOREQ_RESP_READY
+    LAYOUT_IOREQ_NONE,
+    LAYOUT_IOREQ_READY,
+    LAYOUT_IOREQ_INPROCESS,
+    LAYOUT_IOREQ_RESP_READY
 };
 enum layout_ioreq_type {
-    LAYOUT_IOREQ_PIO = 0, LAYOUT_IOREQ_COPY = 1, LAYOUT_IOREQ_PCI_CONFIG = 2,
-    LAYOUT_IOREQ_TIMEOFFSET = 7, LAYOUT_IOREQ_INVALIDATE = 8,
+    LAYOUT_IOREQ_PIO = 0,
+    LAYOUT_IOREQ_COPY = 1,
+    LAYOUT_IOREQ_PCI_CONFIG = 2,
+    LAYOUT_IOREQ_TIMEOFFSET = 7,
+    LAYOUT_IOREQ_INVALIDATE = 8,
 };
 
 struct layout_ioreq {
@@ -96,7 +102,7 @@ struct layout_ioreq {
     uint32_t count;
     uint32_t size_bytes;
     uint32_t event_channel;
-    uint8_t state;              /* 4 bits: above 3 is possible in bytes, and none of Xen's */
+    uint8_t state; /* 4 bits: above 3 is possible in bytes, and none of Xen's */
     uint8_t type;
     bool data_is_pointer, read, descending;
 };
@@ -106,9 +112,9 @@ bool layout_ioreq(const void *frame, size_t len_bytes, uint32_t vcpu, struct lay
 void layout_put_ioreq(void *slot, const struct layout_ioreq *ioreq);
 
 struct layout_buffered_ioreq {
-    uint32_t address;           /* 20 bits */
+    uint32_t address; /* 20 bits */
     uint64_t data;
-    uint32_t size_bytes;        /* 1, 2, 4, 8 */
+    uint32_t size_bytes; /* 1, 2, 4, 8 */
     uint8_t type;
     bool read;
 };
@@ -131,7 +137,7 @@ void layout_put_buffered_pointers(void *frame, uint32_t read_pointer, uint32_t w
 enum {
     LAYOUT_STATS_HEADER_BYTES = 16,
     LAYOUT_STATS_ENTRY_BYTES = 16,
-    LAYOUT_STATS_SEQUENCE_OFFSET_BYTES = 0,     /* in an entry */
+    LAYOUT_STATS_SEQUENCE_OFFSET_BYTES = 0, /* in an entry */
     LAYOUT_STATS_TIME_OFFSET_BYTES = 8,
 };
 struct layout_stats_header {
@@ -143,6 +149,6 @@ struct layout_stats_header {
 bool layout_stats_header(const void *frame, size_t len_bytes, struct layout_stats_header *out,
                          uint32_t *vcpu_count);
 void layout_put_stats_header(void *frame, const struct layout_stats_header *header);
-#define LAYOUT_STATS_INACTIVE (UINT64_C(1) << 63)   /* in runstate_running_time: no such vCPU now */
+#define LAYOUT_STATS_INACTIVE (UINT64_C(1) << 63) /* in runstate_running_time: no such vCPU now */
 
 #endif

@@ -45,14 +45,10 @@ void log_open(const char *program, enum log_level max)
 static const char *level_word(enum log_level level)
 {
     switch (level) {
-    case LOG_LEVEL_ERROR:
-        return "error: ";
-    case LOG_LEVEL_WARNING:
-        return "warning: ";
-    case LOG_LEVEL_INFO:
-        return "";
-    case LOG_LEVEL_DEBUG:
-        return "debug: ";
+    case LOG_LEVEL_ERROR: return "error: ";
+    case LOG_LEVEL_WARNING: return "warning: ";
+    case LOG_LEVEL_INFO: return "";
+    case LOG_LEVEL_DEBUG: return "debug: ";
     }
     return "";
 }
@@ -67,7 +63,7 @@ static size_t write_prefix(char *line, size_t size, enum log_level level)
     } else {
         uint64_t now_ns = clock_wall_ns();
         time_t seconds = (time_t)(now_ns / CLOCK_NS_PER_S);
-        struct tm tm = {0};
+        struct tm tm = { 0 };
         char stamp[32];
 
         (void)gmtime_r(&seconds, &tm);
@@ -104,7 +100,7 @@ static void log_text(enum log_level level, const char *format, va_list args)
     if (level > level_max) {
         return;
     }
-    int saved_errno = errno;    /* callers log between a call and its report */
+    int saved_errno = errno; /* callers log between a call and its report */
     char text[LOG_LINE_MAX];
 
     if (vsnprintf(text, sizeof(text), format, args) < 0) {
@@ -153,6 +149,6 @@ void log_failure(enum log_level level, const char *doing, const struct failure *
     }
     log_at(level, "%s: %s%s%s%s%s%s", doing,
            safe.message[0] != '\0' ? safe.message : error_text(safe.code), call,
-           safe.cause[0] != '\0' ? "; " : "", safe.cause,
-           safe.next_step[0] != '\0' ? "; " : "", safe.next_step);
+           safe.cause[0] != '\0' ? "; " : "", safe.cause, safe.next_step[0] != '\0' ? "; " : "",
+           safe.next_step);
 }

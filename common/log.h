@@ -15,8 +15,11 @@
 
 enum { LOG_LINE_MAX = 1024 };
 
-enum log_level {         /* syslog(3)'s numbers */
-    LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7,
+enum log_level { /* syslog(3)'s numbers */
+                 LOG_LEVEL_ERROR = 3,
+                 LOG_LEVEL_WARNING = 4,
+                 LOG_LEVEL_INFO = 6,
+                 LOG_LEVEL_DEBUG = 7,
 };
 
 /* `program` must outlive the log. Levels above `max` are not written. Before other threads start.

@@ -18,16 +18,19 @@ _Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES
 _Static_assert(sizeof(struct message_check_row) == 40 + FAILURE_TEXT_MAX, "check row");
 _Static_assert(sizeof(struct message_host_answer) ==
                    24 + 16 + 16 + 40 + MESSAGE_VERSION_BYTES + MESSAGE_ABIS_BYTES + 48 +
-                       MESSAGE_CHECKS_MAX * sizeof(struct message_check_row), "host");
+                       MESSAGE_CHECKS_MAX * sizeof(struct message_check_row),
+               "host");
 _Static_assert(sizeof(struct message_domains) == 32, "domains");
 _Static_assert(sizeof(struct message_domain) == sizeof(struct domain_identity) + 32, "domain");
 _Static_assert(sizeof(struct message_domains_answer) ==
-                   40 + MESSAGE_DOMAINS_MAX * sizeof(struct message_domain), "domains");
+                   40 + MESSAGE_DOMAINS_MAX * sizeof(struct message_domain),
+               "domains");
 _Static_assert(sizeof(struct message_event_domains) == 32, "event");
 _Static_assert(sizeof(struct message_describe) == 24 + sizeof(struct domain_identity), "describe");
 _Static_assert(sizeof(struct message_resource) == 32 + sizeof(struct failure), "resource");
 _Static_assert(sizeof(struct message_describe_answer) ==
-                   32 + MESSAGE_RESOURCES_MAX * sizeof(struct message_resource), "describe");
+                   32 + MESSAGE_RESOURCES_MAX * sizeof(struct message_resource),
+               "describe");
 _Static_assert(sizeof(struct message_snapshot) == 56 + sizeof(struct domain_identity), "snapshot");
 _Static_assert(sizeof(struct message_slot) == 24, "slot");
 _Static_assert(sizeof(struct message_observation) == 64, "observation");
@@ -328,24 +331,25 @@ static const struct message_row {
     size_t len_bytes;
     check_function *check;
 } message_rows[] = {
-    {MESSAGE_HELLO, sizeof(struct message_hello), check_hello},
-    {MESSAGE_HOST, sizeof(struct message_plain), check_plain},
-    {MESSAGE_DOMAINS, sizeof(struct message_domains), check_domains},
-    {MESSAGE_DESCRIBE, sizeof(struct message_describe), check_describe},
-    {MESSAGE_SNAPSHOT, sizeof(struct message_snapshot), check_snapshot},
-    {MESSAGE_VCPU_STATS, sizeof(struct message_vcpu_stats), check_vcpu_stats},
-    {MESSAGE_RELEASE, sizeof(struct message_release), check_release},
-    {MESSAGE_HELLO | MESSAGE_ANSWER, sizeof(struct message_hello_answer), check_hello_answer},
-    {MESSAGE_HOST | MESSAGE_ANSWER, sizeof(struct message_host_answer), check_host_answer},
-    {MESSAGE_DOMAINS | MESSAGE_ANSWER, sizeof(struct message_domains_answer), check_domains_answer},
-    {MESSAGE_DESCRIBE | MESSAGE_ANSWER, sizeof(struct message_describe_answer),
-     check_describe_answer},
-    {MESSAGE_SNAPSHOT | MESSAGE_ANSWER, sizeof(struct message_snapshot_answer),
-     check_snapshot_answer},
-    {MESSAGE_VCPU_STATS | MESSAGE_ANSWER, sizeof(struct message_vcpu_stats_answer),
-     check_vcpu_stats_answer},
-    {MESSAGE_FAILED, sizeof(struct message_failed), check_failed},
-    {MESSAGE_EVENT_DOMAINS, sizeof(struct message_event_domains), check_plain},
+    { MESSAGE_HELLO, sizeof(struct message_hello), check_hello },
+    { MESSAGE_HOST, sizeof(struct message_plain), check_plain },
+    { MESSAGE_DOMAINS, sizeof(struct message_domains), check_domains },
+    { MESSAGE_DESCRIBE, sizeof(struct message_describe), check_describe },
+    { MESSAGE_SNAPSHOT, sizeof(struct message_snapshot), check_snapshot },
+    { MESSAGE_VCPU_STATS, sizeof(struct message_vcpu_stats), check_vcpu_stats },
+    { MESSAGE_RELEASE, sizeof(struct message_release), check_release },
+    { MESSAGE_HELLO | MESSAGE_ANSWER, sizeof(struct message_hello_answer), check_hello_answer },
+    { MESSAGE_HOST | MESSAGE_ANSWER, sizeof(struct message_host_answer), check_host_answer },
+    { MESSAGE_DOMAINS | MESSAGE_ANSWER, sizeof(struct message_domains_answer),
+      check_domains_answer },
+    { MESSAGE_DESCRIBE | MESSAGE_ANSWER, sizeof(struct message_describe_answer),
+      check_describe_answer },
+    { MESSAGE_SNAPSHOT | MESSAGE_ANSWER, sizeof(struct message_snapshot_answer),
+      check_snapshot_answer },
+    { MESSAGE_VCPU_STATS | MESSAGE_ANSWER, sizeof(struct message_vcpu_stats_answer),
+      check_vcpu_stats_answer },
+    { MESSAGE_FAILED, sizeof(struct message_failed), check_failed },
+    { MESSAGE_EVENT_DOMAINS, sizeof(struct message_event_domains), check_plain },
 };
 
 static const struct message_row *row_of(uint16_t type)

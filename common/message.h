@@ -26,28 +26,28 @@
 enum { MESSAGE_VERSION = 1 };
 
 enum {
-    MESSAGE_NAME_BYTES = 256,       /* of a domain's name, with its NUL */
-    MESSAGE_VERSION_BYTES = 32,     /* of a program's version string */
-    MESSAGE_DOMAINS_MAX = 32,       /* domains in one answer */
-    MESSAGE_RESOURCES_MAX = 8,      /* resource rows in one answer */
+    MESSAGE_NAME_BYTES = 256,   /* of a domain's name, with its NUL */
+    MESSAGE_VERSION_BYTES = 32, /* of a program's version string */
+    MESSAGE_DOMAINS_MAX = 32,   /* domains in one answer */
+    MESSAGE_RESOURCES_MAX = 8,  /* resource rows in one answer */
     MESSAGE_CHECKS_MAX = 8,
     MESSAGE_ABIS_BYTES = 256,
     MESSAGE_RELEASES_MAX = 32,
     MESSAGE_FRAME_BYTES = 4096,
     MESSAGE_FRAMES_ALL = 0xffffffff, /* frame_count: all in use from first_frame on */
-    MESSAGE_VCPUS_MAX = 8192,       /* HVM_MAX_VCPUS is 128, MAX_VIRT_CPUS 8192 */
+    MESSAGE_VCPUS_MAX = 8192,        /* HVM_MAX_VCPUS is 128, MAX_VIRT_CPUS 8192 */
 };
 
 enum message_type {
-    MESSAGE_HELLO = 1,      /* first, both ways; the answer carries the arena's descriptor */
-    MESSAGE_HOST,           /* what Xen and the host say of themselves */
-    MESSAGE_DOMAINS,        /* a page of the domain list */
-    MESSAGE_DESCRIBE,       /* the resources of one domain, nothing mapped */
-    MESSAGE_SNAPSHOT,       /* frames, copied once into a slot of the arena */
-    MESSAGE_VCPU_STATS,     /* run times, written into a slot as struct message_vcpu */
-    MESSAGE_RELEASE,        /* slots that xenresd has done with */
-    MESSAGE_ANSWER = 0x80,  /* added to the request's type */
-    MESSAGE_FAILED = 0x100, /* the answer to any request that failed */
+    MESSAGE_HELLO = 1,             /* first, both ways; the answer carries the arena's descriptor */
+    MESSAGE_HOST,                  /* what Xen and the host say of themselves */
+    MESSAGE_DOMAINS,               /* a page of the domain list */
+    MESSAGE_DESCRIBE,              /* the resources of one domain, nothing mapped */
+    MESSAGE_SNAPSHOT,              /* frames, copied once into a slot of the arena */
+    MESSAGE_VCPU_STATS,            /* run times, written into a slot as struct message_vcpu */
+    MESSAGE_RELEASE,               /* slots that xenresd has done with */
+    MESSAGE_ANSWER = 0x80,         /* added to the request's type */
+    MESSAGE_FAILED = 0x100,        /* the answer to any request that failed */
     MESSAGE_EVENT_DOMAINS = 0x200, /* the domain list is no longer what it was */
 };
 
@@ -71,9 +71,9 @@ struct message_head {
     uint32_t magic;
     uint16_t version;
     uint16_t type;
-    uint32_t len_bytes;     /* of the whole message, head included */
-    uint32_t reserved;      /* 0 */
-    uint64_t serial;        /* chosen by xenresd, not 0; 0 in events */
+    uint32_t len_bytes; /* of the whole message, head included */
+    uint32_t reserved;  /* 0 */
+    uint64_t serial;    /* chosen by xenresd, not 0; 0 in events */
 };
 
 /* Who is meant, completely. The mapper compares every field before it maps and after it copied. */
@@ -81,8 +81,8 @@ struct domain_identity {
     uint8_t uuid[UUID_BYTES];
     uint8_t incarnation[16];
     uint16_t domid;
-    uint16_t name_cut;      /* 1: the toolstack's name did not fit, and `name` is "" */
-    uint32_t reserved;      /* 0 */
+    uint16_t name_cut; /* 1: the toolstack's name did not fit, and `name` is "" */
+    uint32_t reserved; /* 0 */
     char name[MESSAGE_NAME_BYTES];
 };
 
@@ -94,11 +94,11 @@ struct message_hello {
 struct message_hello_answer {
     struct message_head head;
     char version[MESSAGE_VERSION_BYTES];
-    char backend[16];           /* "xen" or "sim" */
-    uint8_t mapper_id[16];      /* random, of this start of the mapper */
-    uint64_t arena_bytes;       /* of the memfd that comes along */
+    char backend[16];      /* "xen" or "sim" */
+    uint8_t mapper_id[16]; /* random, of this start of the mapper */
+    uint64_t arena_bytes;  /* of the memfd that comes along */
     uint64_t slot_max_bytes;
-    uint32_t requests_max;      /* in flight at once; more are answered resource_exhausted */
+    uint32_t requests_max; /* in flight at once; more are answered resource_exhausted */
     uint32_t reserved;
 };
 
@@ -114,19 +114,23 @@ struct message_check_row {
     char detail[FAILURE_TEXT_MAX];
 };
 
-enum host_capability {          /* bits */
-    HOST_CAN_HVM = 1, HOST_CAN_PV = 2, HOST_CAN_HAP = 4, HOST_CAN_SHADOW = 8,
-    HOST_CAN_IOMMU = 16, HOST_CAN_VMTRACE = 32,
+enum host_capability { /* bits */
+                       HOST_CAN_HVM = 1,
+                       HOST_CAN_PV = 2,
+                       HOST_CAN_HAP = 4,
+                       HOST_CAN_SHADOW = 8,
+                       HOST_CAN_IOMMU = 16,
+                       HOST_CAN_VMTRACE = 32,
 };
 
 struct message_host_answer {
     struct message_head head;
-    uint8_t uuid[UUID_BYTES];           /* all zero where none was found */
-    char uuid_source[16];               /* "dmi", "machine-id", "scenario", "" */
+    uint8_t uuid[UUID_BYTES]; /* all zero where none was found */
+    char uuid_source[16];     /* "dmi", "machine-id", "scenario", "" */
     char boot_id[UUID_TEXT_BYTES + 3];
     char xen_version[MESSAGE_VERSION_BYTES];
-    char guest_abis[MESSAGE_ABIS_BYTES];    /* words, a space between */
-    uint32_t capabilities;              /* enum host_capability */
+    char guest_abis[MESSAGE_ABIS_BYTES]; /* words, a space between */
+    uint32_t capabilities;               /* enum host_capability */
     uint32_t cpu_count;
     uint64_t total_memory_kib;
     uint64_t free_memory_kib;
@@ -139,20 +143,24 @@ struct message_host_answer {
 
 struct message_domains {
     struct message_head head;
-    uint32_t first_domid;       /* domains with this number or above */
+    uint32_t first_domid; /* domains with this number or above */
     uint32_t reserved;
 };
 
 enum domain_type { DOMAIN_PV = 1, DOMAIN_HVM = 2, DOMAIN_PVH = 3 };
 enum domain_state {
-    DOMAIN_RUNNING = 1, DOMAIN_BLOCKED = 2, DOMAIN_PAUSED = 3, DOMAIN_SHUTDOWN = 4,
-    DOMAIN_CRASHED = 5, DOMAIN_DYING = 6,
+    DOMAIN_RUNNING = 1,
+    DOMAIN_BLOCKED = 2,
+    DOMAIN_PAUSED = 3,
+    DOMAIN_SHUTDOWN = 4,
+    DOMAIN_CRASHED = 5,
+    DOMAIN_DYING = 6,
 };
 
 struct message_domain {
     struct domain_identity identity;
-    uint32_t type;              /* enum domain_type */
-    uint32_t state;             /* enum domain_state */
+    uint32_t type;  /* enum domain_type */
+    uint32_t state; /* enum domain_state */
     uint32_t online_vcpus;
     uint32_t max_vcpus;
     uint64_t memory_kib;
@@ -161,9 +169,9 @@ struct message_domain {
 
 struct message_domains_answer {
     struct message_head head;
-    uint64_t generation;        /* of the list; EVENT_DOMAINS carries the newer one */
+    uint64_t generation; /* of the list; EVENT_DOMAINS carries the newer one */
     uint32_t domain_count;
-    uint32_t more;              /* 1: ask again with the last domid + 1 */
+    uint32_t more; /* 1: ask again with the last domid + 1 */
     struct message_domain domains[MESSAGE_DOMAINS_MAX];
 };
 
@@ -178,20 +186,22 @@ struct message_describe {
 };
 
 enum resource_availability {
-    RESOURCE_AVAILABLE = 1, RESOURCE_UNAVAILABLE = 2, RESOURCE_ON_REQUEST = 3,
+    RESOURCE_AVAILABLE = 1,
+    RESOURCE_UNAVAILABLE = 2,
+    RESOURCE_ON_REQUEST = 3,
 };
 
 /* A run of ids that answer alike: the vCPUs' trace buffers are one row. */
 struct message_resource {
-    uint32_t type;              /* enum resource_type */
+    uint32_t type; /* enum resource_type */
     uint32_t first_id;
     uint32_t id_count;
-    uint32_t availability;      /* enum resource_availability */
+    uint32_t availability; /* enum resource_availability */
     uint32_t frames_in_use;
     uint32_t frames_max;
     uint32_t grant_version;
     uint32_t reserved;
-    struct failure failure;     /* where unavailable */
+    struct failure failure; /* where unavailable */
 };
 
 struct message_describe_answer {
@@ -213,13 +223,13 @@ enum snapshot_flags {
 struct message_snapshot {
     struct message_head head;
     struct domain_identity domain;
-    uint32_t type;              /* enum resource_type */
+    uint32_t type; /* enum resource_type */
     uint32_t id;
     uint32_t first_frame;
-    uint32_t frame_count;       /* or MESSAGE_FRAMES_ALL; 0 is refused */
-    uint32_t flags;             /* enum snapshot_flags */
+    uint32_t frame_count; /* or MESSAGE_FRAMES_ALL; 0 is refused */
+    uint32_t flags;       /* enum snapshot_flags */
     uint32_t reserved;
-    uint64_t deadline_ns;       /* monotonic: not begun after it; 0 none */
+    uint64_t deadline_ns; /* monotonic: not begun after it; 0 none */
 };
 
 enum snapshot_consistency { SNAPSHOT_ALIGNED_8_BYTES = 1, SNAPSHOT_SEQUENCE_LOCKED = 2 };
@@ -229,12 +239,12 @@ enum snapshot_consistency { SNAPSHOT_ALIGNED_8_BYTES = 1, SNAPSHOT_SEQUENCE_LOCK
 struct message_slot {
     uint32_t index;
     uint32_t generation;
-    uint64_t offset_bytes;      /* in the arena, a multiple of the page size */
+    uint64_t offset_bytes; /* in the arena, a multiple of the page size */
     uint64_t len_bytes;
 };
 
 struct message_observation {
-    uint64_t wall_ns;           /* when the copy began */
+    uint64_t wall_ns; /* when the copy began */
     uint64_t monotonic_ns;
     uint64_t copy_duration_ns;
     uint32_t first_frame;
@@ -242,8 +252,8 @@ struct message_observation {
     uint32_t frames_in_use;
     uint32_t frames_max;
     uint32_t grant_version;
-    uint32_t consistency;       /* enum snapshot_consistency */
-    uint8_t digest[16];         /* XXH3-128, keyed with a secret of the mapper's start, over
+    uint32_t consistency; /* enum snapshot_consistency */
+    uint8_t digest[16];   /* XXH3-128, keyed with a secret of the mapper's start, over
                                    incarnation, type, id, range and content */
 };
 
@@ -251,9 +261,9 @@ struct message_snapshot_answer {
     struct message_head head;
     struct message_slot slot;
     struct message_observation observation;
-    uint32_t first_status_frame;    /* with SNAPSHOT_WITH_STATUS; they begin right behind */
-    uint32_t status_frame_count;    /* the frame_count frames */
-    uint32_t frames_present;        /* with SNAPSHOT_SPARSE: bit n = frame first_frame + n */
+    uint32_t first_status_frame; /* with SNAPSHOT_WITH_STATUS; they begin right behind */
+    uint32_t status_frame_count; /* the frame_count frames */
+    uint32_t frames_present;     /* with SNAPSHOT_SPARSE: bit n = frame first_frame + n */
     uint32_t reserved;
 };
 
@@ -269,7 +279,7 @@ enum vcpu_flags { VCPU_ONLINE = 1, VCPU_UNREADABLE = 2 };
 /* What the slot of a VCPU_STATS answer holds, vcpu_count times. */
 struct message_vcpu {
     uint32_t vcpu;
-    uint32_t flags;             /* enum vcpu_flags */
+    uint32_t flags; /* enum vcpu_flags */
     uint64_t run_time_ns;
 };
 
@@ -277,7 +287,7 @@ struct message_vcpu_stats_answer {
     struct message_head head;
     struct message_slot slot;
     struct message_observation observation;
-    uint32_t source;            /* enum vcpu_stats_source */
+    uint32_t source; /* enum vcpu_stats_source */
     uint32_t vcpu_count;
 };
 
@@ -285,7 +295,9 @@ struct message_release {
     struct message_head head;
     uint32_t slot_count;
     uint32_t reserved;
-    struct { uint32_t index, generation; } slots[MESSAGE_RELEASES_MAX];
+    struct {
+        uint32_t index, generation;
+    } slots[MESSAGE_RELEASES_MAX];
 };
 
 struct message_failed {

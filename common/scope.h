@@ -16,17 +16,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCOPE_FD __attribute__((cleanup(scope_close_fd))) /* SCOPE_FD int fd = -1; */
+#define SCOPE_FD   __attribute__((cleanup(scope_close_fd)))   /* SCOPE_FD int fd = -1; */
 #define SCOPE_FILE __attribute__((cleanup(scope_close_file))) /* SCOPE_FILE FILE *file = NULL; */
-#define SCOPE_DIR __attribute__((cleanup(scope_close_dir))) /* SCOPE_DIR DIR *dir = NULL; */
-#define SCOPE_FREE __attribute__((cleanup(scope_free))) /* SCOPE_FREE char *name = NULL; */
+#define SCOPE_DIR  __attribute__((cleanup(scope_close_dir)))  /* SCOPE_DIR DIR *dir = NULL; */
+#define SCOPE_FREE __attribute__((cleanup(scope_free)))       /* SCOPE_FREE char *name = NULL; */
 
 static inline void scope_close_fd(int *fd)
 {
     int saved_errno = errno;
 
     if (*fd >= 0) {
-        (void)close(*fd);   /* never again after EINTR: Linux has closed it by then */
+        (void)close(*fd); /* never again after EINTR: Linux has closed it by then */
     }
     *fd = -1;
     errno = saved_errno;

@@ -30,8 +30,7 @@ static void append_fault(struct buffer *faults, const char *path, unsigned line,
     vsnprintf(text, sizeof(text), format, ap);
     if (line > 0) {
         buffer_printf(faults, "%s:%u: %s\n", path, line, text);
-    }
-    else {
+    } else {
         buffer_printf(faults, "%s: %s\n", path, text);
     }
 }
@@ -106,7 +105,6 @@ int settings_read_file(const char *path, size_t max_bytes, struct buffer *conten
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         return unreadable(f, path, errno);
-
     }
     if (!S_ISREG(st.st_mode)) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s is not a regular file", path);
@@ -117,7 +115,6 @@ int settings_read_file(const char *path, size_t max_bytes, struct buffer *conten
 
         if (n < 0 && errno == EINTR) {
             continue;
-
         }
         if (n < 0) {
             return unreadable(f, path, errno);
@@ -126,9 +123,10 @@ int settings_read_file(const char *path, size_t max_bytes, struct buffer *conten
             return 0;
         }
         total += (size_t)n;
-        if (total > max_bytes || !buffer_append(content, piece, (size_t)n))
+        if (total > max_bytes || !buffer_append(content, piece, (size_t)n)) {
             return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s has more than %zu bytes", path,
                                max_bytes);
+        }
     }
 }
 

@@ -9,7 +9,13 @@
 #include "common/text.h"
 
 enum token {
-    TOKEN_NONE, TOKEN_WORD, TOKEN_STRING, TOKEN_EQUALS, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_COMMA,
+    TOKEN_NONE,
+    TOKEN_WORD,
+    TOKEN_STRING,
+    TOKEN_EQUALS,
+    TOKEN_OPEN,
+    TOKEN_CLOSE,
+    TOKEN_COMMA,
 };
 
 /* Walks a text as libconfuse's lexer would, and refuses whatever the two might read differently. */
@@ -17,12 +23,12 @@ struct scan {
     const char *name;
     const char *text;
     size_t len_bytes;
-    struct buffer *faults;      /* NULL: only walk */
+    struct buffer *faults; /* NULL: only walk */
     size_t at;
     unsigned line;
-    size_t depth;               /* braces open */
-    unsigned open_line;         /* where the last one of the top level opened */
-    enum token last, before;    /* the last token, and the one before it */
+    size_t depth;            /* braces open */
+    unsigned open_line;      /* where the last one of the top level opened */
+    enum token last, before; /* the last token, and the one before it */
     unsigned *section_lines;
     size_t section_max, section_count;
 };
@@ -112,8 +118,10 @@ static bool scan_mark(struct scan *s, char c)
         enum token token;
         bool (*scan)(struct scan *s);
     } marks[] = {
-        { '=', TOKEN_EQUALS, NULL }, { ',', TOKEN_COMMA, NULL },
-        { '{', TOKEN_OPEN, scan_open }, { '}', TOKEN_CLOSE, scan_close },
+        { '=', TOKEN_EQUALS, NULL },
+        { ',', TOKEN_COMMA, NULL },
+        { '{', TOKEN_OPEN, scan_open },
+        { '}', TOKEN_CLOSE, scan_close },
     };
 
     if (c == '+' && peek(s, 1) == '=') {
@@ -156,9 +164,9 @@ static bool scan_token(struct scan *s)
         return false;
     }
     /* libconfuse takes strings for names, and | in them for paths into other sections. */
-    string_for_name = s->before == TOKEN_STRING &&
-                      (s->last == TOKEN_EQUALS || s->last == TOKEN_STRING ||
-                       (s->last == TOKEN_OPEN && before_last != TOKEN_WORD));
+    string_for_name =
+        s->before == TOKEN_STRING && (s->last == TOKEN_EQUALS || s->last == TOKEN_STRING ||
+                                      (s->last == TOKEN_OPEN && before_last != TOKEN_WORD));
     if (string_for_name) {
         FAULT(s, s->line, "names of options are written without quotes");
     }
@@ -287,7 +295,11 @@ static bool check_environment(struct scan *s)
 bool settings_text_check(const char *name, char *text, size_t len_bytes, struct buffer *faults)
 {
     struct scan s = {
-        .name = name, .text = text, .len_bytes = len_bytes, .faults = faults, .line = 1,
+        .name = name,
+        .text = text,
+        .len_bytes = len_bytes,
+        .faults = faults,
+        .line = 1,
     };
 
     return check_bytes(&s) && blank_comments(&s, text) && check_environment(&s) && scan(&s);
@@ -296,7 +308,11 @@ bool settings_text_check(const char *name, char *text, size_t len_bytes, struct 
 size_t settings_text_sections(const char *text, size_t len_bytes, unsigned *lines, size_t max)
 {
     struct scan s = {
-        .text = text, .len_bytes = len_bytes, .line = 1, .section_lines = lines, .section_max = max,
+        .text = text,
+        .len_bytes = len_bytes,
+        .line = 1,
+        .section_lines = lines,
+        .section_max = max,
     };
 
     (void)scan(&s);

@@ -51,7 +51,7 @@ static int hex_value(char c)
 static bool read_hex_byte(const char *text, uint8_t *out)
 {
     int high = hex_value(text[0]);
-    int low = high < 0 ? -1 : hex_value(text[1]);   /* text[0] may be the end */
+    int low = high < 0 ? -1 : hex_value(text[1]); /* text[0] may be the end */
 
     if (low < 0) {
         return false;
@@ -137,7 +137,7 @@ static size_t sequence_length(unsigned char first)
     if (first < 0x80) {
         return 1;
     }
-    if (first >= 0xc2 && first <= 0xdf) {   /* c0 and c1 begin overlong ones only */
+    if (first >= 0xc2 && first <= 0xdf) { /* c0 and c1 begin overlong ones only */
         return 2;
     }
     if (first >= 0xe0 && first <= 0xef) {
@@ -152,7 +152,7 @@ static size_t sequence_length(unsigned char first)
 /* The character at the start of `text`, and its length; 0 where there is no valid one or NUL. */
 static size_t decode_utf8(const char *text, size_t len, uint32_t *point)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     const unsigned char *bytes = (const unsigned char *)text;
 
     if (len == 0 || bytes[0] == 0) {
@@ -185,10 +185,12 @@ static size_t decode_utf8(const char *text, size_t len, uint32_t *point)
  */
 static bool is_deceptive(uint32_t point)
 {
-    static const struct { uint32_t first, last; } ranges[] = {
-        {0x0000, 0x001f}, {0x007f, 0x009f}, {0x00ad, 0x00ad}, {0x061c, 0x061c}, {0x180e, 0x180e},
-        {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb},
-        {0xe0000, 0xe007f},
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        { 0x0000, 0x001f }, { 0x007f, 0x009f }, { 0x00ad, 0x00ad },   { 0x061c, 0x061c },
+        { 0x180e, 0x180e }, { 0x200b, 0x200f }, { 0x2028, 0x202e },   { 0x2060, 0x206f },
+        { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb }, { 0xe0000, 0xe007f },
     };
 
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
@@ -246,7 +248,7 @@ char *text_escape(char *out, size_t out_bytes, const char *text, enum text_chars
             memcpy(piece, text + i, taken);
         }
         if (piece_len >= out_bytes - used) {
-            break;      /* all of a piece or none: half an escape would read as something else */
+            break; /* all of a piece or none: half an escape would read as something else */
         }
         memcpy(out + used, piece, piece_len);
         used += piece_len;
@@ -287,8 +289,8 @@ static size_t one_character(const char *text)
  */
 bool text_glob(const char *pattern, const char *text)
 {
-    const char *after_star = NULL;  /* the pattern behind the last star seen */
-    const char *star_text = NULL;   /* where the text goes on behind what that star took */
+    const char *after_star = NULL; /* the pattern behind the last star seen */
+    const char *star_text = NULL;  /* where the text goes on behind what that star took */
 
     while (*text != '\0') {
         if (*pattern == '*') {

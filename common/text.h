@@ -17,12 +17,12 @@ enum { UUID_BYTES = 16, UUID_TEXT_BYTES = 37, HEX128_TEXT_BYTES = 33 };
 /* Decimal digits only (no sign, no space, no leading zero but "0" itself), at most `max`. */
 bool text_to_u64(const char *text, uint64_t max, uint64_t *out);
 
-bool text_to_uuid(const char *text, uint8_t out[UUID_BYTES]);   /* 8-4-4-4-12, either case */
+bool text_to_uuid(const char *text, uint8_t out[UUID_BYTES]); /* 8-4-4-4-12, either case */
 void text_from_uuid(const uint8_t uuid[UUID_BYTES], char out[UUID_TEXT_BYTES]);
 
 /* Exactly 2 × `len` digits, either case. */
 bool text_to_hex(const char *text, uint8_t *out, size_t len);
-void text_from_hex(const uint8_t *bytes, size_t len, char *out);    /* 2 × len + NUL */
+void text_from_hex(const uint8_t *bytes, size_t len, char *out); /* 2 × len + NUL */
 
 enum text_charset { TEXT_ASCII, TEXT_UTF8 };
 

@@ -15,7 +15,7 @@
 
 enum {
     ARGUMENTS_MAX = 24,
-    FIRST_FD = 3,               /* SD_LISTEN_FDS_START */
+    FIRST_FD = 3, /* SD_LISTEN_FDS_START */
 };
 
 /* In the child: descriptors `fds` become 3, 4, …; everything else is close-on-exec. They are first
@@ -60,10 +60,12 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
 {
     char uid[24], arena[24], slot[24], fd[24];
     const char *arguments[ARGUMENTS_MAX] = {
-        c->mapper_program, "--listen-fd", number(fd, FIRST_FD), "--exit-with-peer",
-        "--export", c->mapper_export, "--peer-user", number(uid, worker_uid),
-        "--arena-mib", number(arena, c->mapper_arena_mib),
-        "--slot-max-mib", number(slot, c->mapper_slot_max_mib),
+        c->mapper_program,    "--listen-fd",
+        number(fd, FIRST_FD), "--exit-with-peer",
+        "--export",           c->mapper_export,
+        "--peer-user",        number(uid, worker_uid),
+        "--arena-mib",        number(arena, c->mapper_arena_mib),
+        "--slot-max-mib",     number(slot, c->mapper_slot_max_mib),
     };
     size_t n = 12;
 
@@ -86,7 +88,7 @@ _Noreturn void child_become_worker(const struct config *c, const struct child_so
     const int fds[] = { sockets->public_fd, sockets->health_fd };
     const int count = sockets->health_fd >= 0 ? 2 : 1;
     char pid[24], fd_count[24];
-    const char *arguments[] = { "xenresd", "--config", c->path,
+    const char *arguments[] = { "xenresd",  "--config",           c->path,
                                 "--worker", sockets->mapper_path, NULL };
 
     /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */

@@ -15,16 +15,17 @@
 
 /* What the supervisor has bound for its children. Borrowed. */
 struct child_sockets {
-    int mapper_fd;              /* listening, for the mapper */
-    int public_fd;              /* listening, for the worker */
-    int health_fd;              /* likewise; -1: none */
-    const char *mapper_path;    /* of mapper_fd: where the worker connects */
-    const char *notify_path;    /* where the worker says that it is ready */
+    int mapper_fd;           /* listening, for the mapper */
+    int public_fd;           /* listening, for the worker */
+    int health_fd;           /* likewise; -1: none */
+    const char *mapper_path; /* of mapper_fd: where the worker connects */
+    const char *notify_path; /* where the worker says that it is ready */
 };
 
 /* `worker_uid`: the only user that the mapper serves. */
 _Noreturn void child_become_mapper(const struct config *config, const struct child_sockets *sockets,
                                    uid_t worker_uid);
-_Noreturn void child_become_worker(const struct config *config, const struct child_sockets *sockets);
+_Noreturn void child_become_worker(const struct config *config,
+                                   const struct child_sockets *sockets);
 
 #endif

@@ -20,12 +20,21 @@ struct option {
 
 static const struct option options[] = {
 #define CONFIG_TEXT(section_, name_, value, text_)                                                 \
-    { .section = #section_, .name = #name_, .offset = offsetof(struct config, section_##_##name_), \
-      .default_text = (value), .text = (text_) },
+    { .section = #section_,                                                                        \
+      .name = #name_,                                                                              \
+      .offset = offsetof(struct config, section_##_##name_),                                       \
+      .default_text = (value),                                                                     \
+      .text = (text_) },
 #define CONFIG_NUMBER(section_, name_, value, low_, high_, unit_, text_)                           \
-    { .section = #section_, .name = #name_, .offset = offsetof(struct config, section_##_##name_), \
-      .is_number = true, .default_number = (value), .low = (low_), .high = (high_),                \
-      .unit = (unit_), .text = (text_) },
+    { .section = #section_,                                                                        \
+      .name = #name_,                                                                              \
+      .offset = offsetof(struct config, section_##_##name_),                                       \
+      .is_number = true,                                                                           \
+      .default_number = (value),                                                                   \
+      .low = (low_),                                                                               \
+      .high = (high_),                                                                             \
+      .unit = (unit_),                                                                             \
+      .text = (text_) },
 #include "server/config.def"
 #undef CONFIG_TEXT
 #undef CONFIG_NUMBER
@@ -164,8 +173,9 @@ static void check_together(const struct config *c, struct buffer *faults)
                           "mapper.socket and mapper.program are both empty; expected one of them");
     }
     if (c->mapper_scenario[0] != '\0' && c->mapper_program[0] == '\0') {
-        settings_fault_at(faults, c->path, line_of("mapper", "scenario"),
-                          "mapper.scenario is for a supervised mapper; expected mapper.program too");
+        settings_fault_at(
+            faults, c->path, line_of("mapper", "scenario"),
+            "mapper.scenario is for a supervised mapper; expected mapper.program too");
     }
     if (c->limits_connections_per_address > c->limits_connections) {
         settings_fault_at(faults, c->path, line_of("limits", "connections_per_address"),

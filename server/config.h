@@ -18,7 +18,7 @@ enum { CONFIG_TEXT_BYTES = 512, CONFIG_FILE_MAX_BYTES = 256 * 1024 };
 
 struct config {
     char path[CONFIG_TEXT_BYTES];
-#define CONFIG_TEXT(section, name, value, text) char section##_##name[CONFIG_TEXT_BYTES];
+#define CONFIG_TEXT(section, name, value, text)                    char section##_##name[CONFIG_TEXT_BYTES];
 #define CONFIG_NUMBER(section, name, value, low, high, unit, text) int64_t section##_##name;
 #include "server/config.def"
 #undef CONFIG_TEXT

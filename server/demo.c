@@ -69,16 +69,20 @@ static int make_certificates(const char *dir, struct failure *f)
         const char *name;
         struct pki_subject subject;
     } rows[] = {
-        { "server", { .common_name = "localhost", .dns_names = server_names,
-                      .addresses = server_addresses, .server = true,
-                      .valid_days = CERTIFICATE_DAYS } },
-        { "operator", { .common_name = "operator", .uris = operator_uris,
-                        .valid_days = CERTIFICATE_DAYS } },
-        { "visitor", { .common_name = "visitor", .uris = visitor_uris,
-                       .valid_days = CERTIFICATE_DAYS } },
+        { "server",
+          { .common_name = "localhost",
+            .dns_names = server_names,
+            .addresses = server_addresses,
+            .server = true,
+            .valid_days = CERTIFICATE_DAYS } },
+        { "operator",
+          { .common_name = "operator", .uris = operator_uris, .valid_days = CERTIFICATE_DAYS } },
+        { "visitor",
+          { .common_name = "visitor", .uris = visitor_uris, .valid_days = CERTIFICATE_DAYS } },
     };
-    int result = exists(dir, "ca.key") ? 0
-                 : pki_make_ca(dir, "ca", "xenresd demonstration CA", CERTIFICATE_DAYS, f);
+    int result = exists(dir, "ca.key")
+                     ? 0
+                     : pki_make_ca(dir, "ca", "xenresd demonstration CA", CERTIFICATE_DAYS, f);
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && result == 0; i++) {
         char key[64];
@@ -95,24 +99,24 @@ static int write_policy(const char *dir, struct failure *f)
 {
     BUFFER_AUTO(text, DEMO_FILE_MAX_BYTES);
 
-    buffer_append_string(&text,
-        "# Who may do what: see xenresd-policy(5).\n"
-        "rule \"operators\" {\n"
-        "    effect     = allow\n"
-        "    identities = { \"spiffe:spiffe://xenres.demo/operator\" }\n"
-        "    domains    = { \"all\" }\n"
-        "    types      = { \"all\" }\n"
-        "    actions    = { \"list\", \"snapshot\", \"watch\", \"decode\", \"trace.read\", "
-        "\"trace.control\" }\n"
-        "}\n"
-        "\n"
-        "rule \"visitors\" {\n"
-        "    effect     = allow\n"
-        "    identities = { \"spiffe:spiffe://xenres.demo/visitor\" }\n"
-        "    domains    = { \"name:web-*\" }\n"
-        "    types      = { \"grant_table\", \"vcpu_stats\" }\n"
-        "    actions    = { \"list\", \"decode\" }\n"
-        "}\n");
+    buffer_append_string(
+        &text, "# Who may do what: see xenresd-policy(5).\n"
+               "rule \"operators\" {\n"
+               "    effect     = allow\n"
+               "    identities = { \"spiffe:spiffe://xenres.demo/operator\" }\n"
+               "    domains    = { \"all\" }\n"
+               "    types      = { \"all\" }\n"
+               "    actions    = { \"list\", \"snapshot\", \"watch\", \"decode\", \"trace.read\", "
+               "\"trace.control\" }\n"
+               "}\n"
+               "\n"
+               "rule \"visitors\" {\n"
+               "    effect     = allow\n"
+               "    identities = { \"spiffe:spiffe://xenres.demo/visitor\" }\n"
+               "    domains    = { \"name:web-*\" }\n"
+               "    types      = { \"grant_table\", \"vcpu_stats\" }\n"
+               "    actions    = { \"list\", \"decode\" }\n"
+               "}\n");
     return exists(dir, "policy.conf") ? 0 : write_file(dir, "policy.conf", 0644, &text, f);
 }
 
@@ -121,8 +125,8 @@ static int write_export(const char *dir, struct failure *f)
     BUFFER_AUTO(text, DEMO_FILE_MAX_BYTES);
 
     buffer_append_string(&text,
-        "# What may ever leave this host: see xenresd-export(5).\n"
-        "allow all all list,snapshot,watch,decode,trace.read,trace.control\n");
+                         "# What may ever leave this host: see xenresd-export(5).\n"
+                         "allow all all list,snapshot,watch,decode,trace.read,trace.control\n");
     return exists(dir, "export") ? 0 : write_file(dir, "export", 0644, &text, f);
 }
 
@@ -159,27 +163,27 @@ static int write_config(const struct demo_options *o, const char *dir, struct fa
         return failed(f, "read", o->scenario);
     }
     buffer_printf(&text,
-        "# A demonstration: see xenresd.conf(5).\n"
-        "server {\n"
-        "    listen    = \"%s\"\n"
-        "    health    = \"%s/health.sock\"\n"
-        "    user      = \"nobody\"\n"
-        "    state_dir = \"%s\"\n"
-        "    policy    = \"%s/policy.conf\"\n"
-        "}\n"
-        "tls {\n"
-        "    certificate = \"%s/server.crt\"\n"
-        "    key         = \"%s/server.key\"\n"
-        "    client_ca   = \"%s/ca.crt\"\n"
-        "}\n"
-        "mapper {\n"
-        "    program  = \"%s\"\n"
-        "    export   = \"%s/export\"\n"
-        "    scenario = \"%s\"\n"
-        "    user     = \"nobody\"\n"
-        "}\n",
-        o->listen != NULL ? o->listen : "127.0.0.1:0", dir, dir, dir, dir, dir, dir, mapper, dir,
-        scenario);
+                  "# A demonstration: see xenresd.conf(5).\n"
+                  "server {\n"
+                  "    listen    = \"%s\"\n"
+                  "    health    = \"%s/health.sock\"\n"
+                  "    user      = \"nobody\"\n"
+                  "    state_dir = \"%s\"\n"
+                  "    policy    = \"%s/policy.conf\"\n"
+                  "}\n"
+                  "tls {\n"
+                  "    certificate = \"%s/server.crt\"\n"
+                  "    key         = \"%s/server.key\"\n"
+                  "    client_ca   = \"%s/ca.crt\"\n"
+                  "}\n"
+                  "mapper {\n"
+                  "    program  = \"%s\"\n"
+                  "    export   = \"%s/export\"\n"
+                  "    scenario = \"%s\"\n"
+                  "    user     = \"nobody\"\n"
+                  "}\n",
+                  o->listen != NULL ? o->listen : "127.0.0.1:0", dir, dir, dir, dir, dir, dir,
+                  mapper, dir, scenario);
     if (exists(dir, "xenresd.conf") && o->listen == NULL && o->scenario == NULL) {
         return 0;
     }
@@ -190,10 +194,11 @@ static int write_config(const struct demo_options *o, const char *dir, struct fa
 static int usable_name(const char *dir, struct failure *f)
 {
     if (strlen(dir) > CONFIG_TEXT_BYTES - 32 || strpbrk(dir, "\"'\\${}\n") != NULL) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the directory's name does not do: %s",
-                                 dir);
+        int result =
+            failure_set(f, ERROR_INVALID_ARGUMENT, "the directory's name does not do: %s", dir);
 
-        return failure_next(f, result, "choose a short one without quotes, backslashes, $ and braces");
+        return failure_next(f, result,
+                            "choose a short one without quotes, backslashes, $ and braces");
     }
     return 0;
 }
@@ -250,11 +255,11 @@ int demo_ready(void *arg, const char *address, uint16_t port, struct failure *f)
 
     reachable(address, host, sizeof(host));
     buffer_printf(&text,
-        "export XENRES_SERVER='https://%s:%u'\n"
-        "export XENRES_CACERT='%s/ca.crt'\n"
-        "export XENRES_CERT='%s/operator.crt'\n"
-        "export XENRES_KEY='%s/operator.key'\n",
-        host, port, dir, dir, dir);
+                  "export XENRES_SERVER='https://%s:%u'\n"
+                  "export XENRES_CACERT='%s/ca.crt'\n"
+                  "export XENRES_CERT='%s/operator.crt'\n"
+                  "export XENRES_KEY='%s/operator.key'\n",
+                  host, port, dir, dir, dir);
     result = write_file(dir, "env", 0644, &text, f);
     if (result == 0) {
         log_info("ready: . %s/env && xenres domains", dir);

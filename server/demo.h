@@ -13,9 +13,9 @@
 #include "server/config.h"
 
 struct demo_options {
-    const char *dir;        /* made where it is not */
-    const char *listen;     /* NULL: loopback, a port of the kernel's choice */
-    const char *scenario;   /* NULL: the simulator's own */
+    const char *dir;      /* made where it is not */
+    const char *listen;   /* NULL: loopback, a port of the kernel's choice */
+    const char *scenario; /* NULL: the simulator's own */
 };
 
 /* Makes what is missing. DIR/xenresd.conf is written anew when options ask for another one. */

@@ -17,8 +17,15 @@
 enum { STATUS_FAILED = 1, STATUS_USAGE = 2, FAULTS_MAX_BYTES = 64 * 1024 };
 
 enum option_id {
-    OPTION_CONFIG = 'c', OPTION_HELP = 'h', OPTION_VERSION = 'V',
-    OPTION_CHECK = 256, OPTION_DEMO, OPTION_LISTEN, OPTION_SCENARIO, OPTION_OPTIONS, OPTION_VERBOSE,
+    OPTION_CONFIG = 'c',
+    OPTION_HELP = 'h',
+    OPTION_VERSION = 'V',
+    OPTION_CHECK = 256,
+    OPTION_DEMO,
+    OPTION_LISTEN,
+    OPTION_SCENARIO,
+    OPTION_OPTIONS,
+    OPTION_VERBOSE,
     OPTION_WORKER,
 };
 
@@ -33,7 +40,8 @@ static const char help[] =
     "    xenresd --config FILE              serve\n"
     "    xenresd --check --config FILE      say all that is wrong in the files, and end\n"
     "    xenresd --demo DIR [--listen ADDRESS:PORT] [--scenario FILE]\n"
-    "                                       serve a simulated host, with certificates made in DIR;\n"
+    "                                       serve a simulated host, with certificates made in "
+    "DIR;\n"
     "                                       DIR/env is there as soon as it serves\n"
     "    xenresd --options                  list the options of the configuration file\n"
     "\n"
@@ -135,7 +143,8 @@ static int serve(const char *path, const char *worker_socket)
 
 static int demonstrate(const struct arguments *a)
 {
-    const struct demo_options options = { .dir = a->demo, .listen = a->listen,
+    const struct demo_options options = { .dir = a->demo,
+                                          .listen = a->listen,
                                           .scenario = a->scenario };
     char path[CONFIG_TEXT_BYTES], dir[CONFIG_TEXT_BYTES];
     struct config config;

@@ -17,7 +17,7 @@
 enum { MATERIAL_PEM_MAX_BYTES = 256 * 1024 };
 
 struct material {
-    struct buffer certificate, key;     /* PEM */
+    struct buffer certificate, key; /* PEM */
     struct trust *trust;
     struct policy *policy;
 };

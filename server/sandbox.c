@@ -31,7 +31,8 @@ int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *
 
 static int refused(struct failure *f, const char *call, int errnum)
 {
-    return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot give up privileges"), call, errnum);
+    return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot give up privileges"), call,
+                        errnum);
 }
 
 /* Becomes `user` for good. Root that could come back would make the rest of no use: tried here. */
@@ -71,11 +72,13 @@ static int limit(int resource, uint64_t value, const char *name, struct failure 
         return refused(f, name, errno);
     }
     if (now.rlim_max != RLIM_INFINITY && want.rlim_max > now.rlim_max) {
-        int result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s is limited to %llu, but %llu is "
-                                 "configured", name, (unsigned long long)now.rlim_max,
-                                 (unsigned long long)value);
+        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
+                                 "%s is limited to %llu, but %llu is "
+                                 "configured",
+                                 name, (unsigned long long)now.rlim_max, (unsigned long long)value);
 
-        return failure_next(f, result, "raise the limit of the service, or lower limits.open_files");
+        return failure_next(f, result,
+                            "raise the limit of the service, or lower limits.open_files");
     }
     return setrlimit(resource, &want) == 0 ? 0 : refused(f, name, errno);
 }

@@ -16,9 +16,9 @@
 #include "common/error.h"
 
 struct sandbox_options {
-    const char *user;           /* to become when root; not looked at otherwise */
-    uint64_t open_files;        /* RLIMIT_NOFILE */
-    bool end_with_parent;       /* SIGTERM when the parent dies */
+    const char *user;     /* to become when root; not looked at otherwise */
+    uint64_t open_files;  /* RLIMIT_NOFILE */
+    bool end_with_parent; /* SIGTERM when the parent dies */
 };
 
 /* The user's ids. -ERROR_NOT_FOUND with what to do. */

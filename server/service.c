@@ -28,8 +28,8 @@
 #include "server/sandbox.h"
 
 enum {
-    MAPPER_WAIT_MS = 10000,     /* for the first hello, before readiness is told without it */
-    STOP_GRACE_MS = 5000,       /* for exchanges that run when the service is told to stop */
+    MAPPER_WAIT_MS = 10000, /* for the first hello, before readiness is told without it */
+    STOP_GRACE_MS = 5000,   /* for exchanges that run when the service is told to stop */
     BACKOFF_MIN_MS = 20,
     FAULTS_MAX_BYTES = 64 * 1024,
 };
@@ -40,7 +40,7 @@ struct service {
     const struct config *config;
     struct material material;
     struct seal *seal;
-    int public_fd, health_fd;   /* until listener and health take them */
+    int public_fd, health_fd; /* until listener and health take them */
     int signal_fd, wake_fd;
     struct mapper_client *mapper;
     struct quota *quota;
@@ -81,8 +81,10 @@ static int open_signals(int *signal_fd, struct failure *f)
                             "sigprocmask", errno);
     }
     *signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return *signal_fd >= 0 ? 0 : failure_call(f, failure_set(f, ERROR_INTERNAL,
-                                              "cannot receive signals"), "signalfd", errno);
+    return *signal_fd >= 0
+               ? 0
+               : failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot receive signals"),
+                              "signalfd", errno);
 }
 
 /* Sockets that a service manager (or our own supervisor) has bound for us, by name. */
@@ -144,7 +146,7 @@ static void wake(struct service *s)
 {
     uint64_t one = 1;
 
-    (void)!write(s->wake_fd, &one, sizeof(one));    /* full: it is awake already */
+    (void)!write(s->wake_fd, &one, sizeof(one)); /* full: it is awake already */
 }
 
 static void on_connected(void *arg, bool connected)
@@ -204,7 +206,7 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
 static void read_machine_uuid(uint8_t out[UUID_BYTES])
 {
     static const sd_id128_t application =
-        SD_ID128_MAKE(6d,f2,3c,51,0b,9e,4d,7a,88,17,c4,2e,a5,60,d9,3f);
+        SD_ID128_MAKE(6d, f2, 3c, 51, 0b, 9e, 4d, 7a, 88, 17, c4, 2e, a5, 60, d9, 3f);
     sd_id128_t id;
 
     if (sd_id128_get_machine_app_specific(application, &id) >= 0) {
@@ -304,7 +306,7 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     uint64_t count;
 
     (void)poll(fds, 2, *told ? -1 : clock_poll_timeout_ms(ready_by_ns, MAPPER_WAIT_MS));
-    (void)!read(s->wake_fd, &count, sizeof(count));     /* non-blocking; only wakes */
+    (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     if (!*told && (mapper_is_there(s) || clock_monotonic_ns() >= ready_by_ns)) {
         *told = true;
         if (!mapper_is_there(s)) {
@@ -358,7 +360,7 @@ static void stop(struct service *s)
         listener_stop(s->listener, STOP_GRACE_MS);
     }
     if (s->mapper != NULL) {
-        mapper_client_free(s->mapper);      /* its thread calls rpc: before rpc goes */
+        mapper_client_free(s->mapper); /* its thread calls rpc: before rpc goes */
     }
     if (rpc != NULL) {
         rpc_free(rpc);
@@ -378,7 +380,11 @@ static void stop(struct service *s)
 int service_run(const struct service_options *options, struct failure *f)
 {
     struct service s = {
-        .config = options->config, .public_fd = -1, .health_fd = -1, .signal_fd = -1, .wake_fd = -1,
+        .config = options->config,
+        .public_fd = -1,
+        .health_fd = -1,
+        .signal_fd = -1,
+        .wake_fd = -1,
     };
     int result = start(&s, options, f);
 

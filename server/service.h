@@ -20,8 +20,8 @@
 
 struct service_options {
     const struct config *config;
-    const char *mapper_socket;  /* where the mapper is */
-    bool supervised;            /* ends when its parent does */
+    const char *mapper_socket; /* where the mapper is */
+    bool supervised;           /* ends when its parent does */
 };
 
 /* Serves until SIGTERM or SIGINT; SIGHUP reads policy and certificates again, all or nothing.

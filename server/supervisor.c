@@ -28,9 +28,9 @@
 
 enum {
     BACKOFF_MIN_MS = 50,
-    STEADY_S = 10,              /* a child that ran so long starts again with the least back-off */
+    STEADY_S = 10, /* a child that ran so long starts again with the least back-off */
     TRIES_BEFORE_READY = 5,
-    STOP_WAIT_S = 10,           /* from SIGTERM to SIGKILL */
+    STOP_WAIT_S = 10, /* from SIGTERM to SIGKILL */
     RUNTIME_BYTES = 64,
 };
 
@@ -38,7 +38,7 @@ enum child_kind { CHILD_MAPPER, CHILD_WORKER, CHILD_COUNT };
 static const char *const child_names[CHILD_COUNT] = { "mapper", "worker" };
 
 struct child {
-    pid_t pid;                  /* 0: not running */
+    pid_t pid; /* 0: not running */
     uint64_t started_ns, start_at_ns;
     uint32_t backoff_ms;
     unsigned starts;
@@ -48,7 +48,8 @@ struct child {
 struct supervisor {
     const struct supervisor_options *options;
     struct child children[CHILD_COUNT];
-    char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16], notify_socket[RUNTIME_BYTES + 16];
+    char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
+        notify_socket[RUNTIME_BYTES + 16];
     int mapper_fd, public_fd, health_fd, signal_fd, notify_fd;
     uint16_t port;
     uid_t worker_uid;
@@ -283,7 +284,9 @@ static int on_notify(struct supervisor *s, struct failure *f)
         char bytes[CMSG_SPACE(sizeof(struct ucred))];
     } control;
     struct iovec piece = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
+    struct msghdr message = { .msg_iov = &piece,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
                               .msg_controllen = sizeof(control) };
     ssize_t n = recvmsg(s->notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -362,8 +365,13 @@ static void end_child(struct supervisor *s, enum child_kind kind)
 
 int supervisor_run(const struct supervisor_options *options, struct failure *f)
 {
-    struct supervisor s = { .options = options, .mapper_fd = -1, .public_fd = -1, .health_fd = -1,
-                            .signal_fd = -1, .notify_fd = -1, .worker_uid = geteuid(),
+    struct supervisor s = { .options = options,
+                            .mapper_fd = -1,
+                            .public_fd = -1,
+                            .health_fd = -1,
+                            .signal_fd = -1,
+                            .notify_fd = -1,
+                            .worker_uid = geteuid(),
                             .worker_gid = getegid() };
     int result = 0;
 
@@ -383,7 +391,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
         result = supervise(&s, f);
         sd_notify(0, "STOPPING=1");
         s.stopping = true;
-        end_child(&s, CHILD_WORKER);    /* first: its requests still need the mapper */
+        end_child(&s, CHILD_WORKER); /* first: its requests still need the mapper */
         end_child(&s, CHILD_MAPPER);
     }
     remove_runtime(&s);

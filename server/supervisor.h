@@ -14,7 +14,7 @@
 #include "server/config.h"
 
 struct supervisor_options {
-    const struct config *config;    /* mapper.program is set */
+    const struct config *config; /* mapper.program is set */
     /* Called once, when the worker first says that it serves. A failure ends the supervisor. */
     int (*on_ready)(void *arg, const char *address, uint16_t port, struct failure *f);
     void *arg;

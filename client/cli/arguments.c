@@ -13,7 +13,7 @@ struct parser {
     char **argv;
     int next;
     const struct option *global;
-    const struct option *own;       /* the verb's; NULL before it */
+    const struct option *own; /* the verb's; NULL before it */
     struct arguments *out;
     char *usage;
 };
@@ -89,13 +89,14 @@ bool arguments_parse(int argc, char **argv, const struct option *global,
                      char usage[USAGE_MAX_BYTES])
 {
     struct parser p = {
-        .argc = argc, .argv = argv, .next = 1, .global = global, .out = out, .usage = usage};
-    static const struct option none[] = {{0}};
+        .argc = argc, .argv = argv, .next = 1, .global = global, .out = out, .usage = usage
+    };
+    static const struct option none[] = { { 0 } };
     bool only_operands = false;
     bool has_verb = false;
     size_t operands_max = 0;
 
-    *out = (struct arguments){0};
+    *out = (struct arguments){ 0 };
     while (p.next < argc) {
         const char *text = argv[p.next++];
 
@@ -147,8 +148,10 @@ bool arguments_number(const char *what, const char *text, uint32_t max, uint32_t
 bool arguments_duration(const char *what, const char *text, uint32_t max_ms, uint32_t *out_ms,
                         char usage[USAGE_MAX_BYTES])
 {
-    static const struct { const char *unit; uint64_t ms; } units[] = {
-        {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}};
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
     size_t digits = strspn(text, "0123456789");
     char number[16];
     uint64_t value;

@@ -14,16 +14,19 @@
 #include <stdint.h>
 
 struct option {
-    const char *name;           /* "first"; NULL ends a table */
-    char letter;                /* 'o', or 0 */
-    const char *argument;       /* "N" where it takes one, else NULL */
+    const char *name;     /* "first"; NULL ends a table */
+    char letter;          /* 'o', or 0 */
+    const char *argument; /* "N" where it takes one, else NULL */
     const char *help;
 };
 
 enum { OPTIONS_MAX = 24, OPERANDS_MAX = 4, USAGE_MAX_BYTES = 256 };
 
 struct arguments {
-    struct { const struct option *option; const char *value; } options[OPTIONS_MAX];
+    struct {
+        const struct option *option;
+        const char *value;
+    } options[OPTIONS_MAX];
     size_t option_count;
     const char *operands[OPERANDS_MAX];
     size_t operand_count;

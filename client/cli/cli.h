@@ -13,7 +13,7 @@
 
 #include "client/cli/arguments.h"
 
-enum { EXIT_LOCAL = 1, EXIT_USAGE = 2 };    /* the rest is in errors.def */
+enum { EXIT_LOCAL = 1, EXIT_USAGE = 2 }; /* the rest is in errors.def */
 
 enum cli_format { CLI_FORMAT_UNSET, CLI_FORMAT_TABLE, CLI_FORMAT_JSON };
 
@@ -26,11 +26,11 @@ struct cli {
 /* A row of main's table. */
 struct verb {
     const char *name;
-    const char *operands;       /* "DOMAIN TYPE [ID]" */
+    const char *operands; /* "DOMAIN TYPE [ID]" */
     unsigned operands_min, operands_max;
-    const char *summary;        /* one line of `xenres --help` */
-    const char *description;    /* more, for `xenres VERB --help` */
-    const struct option *options;   /* ended by a row without a name; or NULL */
+    const char *summary;          /* one line of `xenres --help` */
+    const char *description;      /* more, for `xenres VERB --help` */
+    const struct option *options; /* ended by a row without a name; or NULL */
     /* Returns the exit status. */
     int (*run)(struct cli *cli, const struct arguments *arguments);
 };
@@ -42,7 +42,7 @@ extern const struct verb verb_host, verb_domains, verb_resources, verb_describe,
 xenres *cli_connect(const struct cli *cli, int *status);
 
 #define CLI_HANDLE __attribute__((cleanup(cli_free_handle))) xenres *
-#define CLI_REPLY __attribute__((cleanup(cli_free_reply))) xenres_reply *
+#define CLI_REPLY  __attribute__((cleanup(cli_free_reply))) xenres_reply *
 static inline void cli_free_handle(xenres **handle)
 {
     xenres_free(*handle);

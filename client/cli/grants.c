@@ -19,11 +19,11 @@
 #include "proto/wire/wire.h"
 #include "xenres/v1/inspect.pb-c.h"
 
-enum { ANSWERS_MAX = 4096 };    /* a table of 2^32 references is none of Xen's */
+enum { ANSWERS_MAX = 4096 }; /* a table of 2^32 references is none of Xen's */
 
 static const struct option options[] = {
-    {"all", 0, NULL, "unused entries too"},
-    {0},
+    { "all", 0, NULL, "unused entries too" },
+    { 0 },
 };
 
 struct answers {
@@ -71,7 +71,8 @@ static void tell_copies(const struct answers *a)
     uint64_t end_ns = last->monotonic_ns + last->copy_duration_ns;
 
     report_note("the entries are from %zu copies, made within %.3f ms: those of different copies "
-                "may be of different moments", a->count,
+                "may be of different moments",
+                a->count,
                 end_ns >= first->monotonic_ns ? (double)(end_ns - first->monotonic_ns) / 1e6 : 0.0);
 }
 
@@ -188,7 +189,8 @@ static int show_json(const struct answers *a)
             json_unpack_reply(a->replies[i]);
 
         status = next != NULL ? merge((Xenres__V1__GetGrantTableResponse *)all,
-                                      (Xenres__V1__GetGrantTableResponse *)next) : EXIT_LOCAL;
+                                      (Xenres__V1__GetGrantTableResponse *)next)
+                              : EXIT_LOCAL;
     }
     if (status == 0) {
         status = json_append_message(&document, all);

@@ -12,11 +12,11 @@
 #include "client/cli/report.h"
 #include "client/cli/table.h"
 
-enum { SERVERS = 8 };   /* Xen's MAX_NR_IOREQ_SERVERS */
+enum { SERVERS = 8 }; /* Xen's MAX_NR_IOREQ_SERVERS */
 
 static const struct option options[] = {
-    {"all", 0, NULL, "ask about every server, 0 to 7; asking may make Xen allocate pages"},
-    {0},
+    { "all", 0, NULL, "ask about every server, 0 to 7; asking may make Xen allocate pages" },
+    { 0 },
 };
 
 static void show_vcpus(const xenres_ioreq_server *server, struct buffer *text)

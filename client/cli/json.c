@@ -35,7 +35,7 @@ ProtobufCMessage *json_unpack_reply(const xenres_reply *reply)
     const char *type_name;
     const void *bytes = xenres_reply_message(reply, &len_bytes, &type_name);
     ProtobufCMessage *message = NULL;
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (strcmp(types[i]->name, type_name) == 0) {
@@ -51,8 +51,8 @@ ProtobufCMessage *json_unpack_reply(const xenres_reply *reply)
 
 int json_append_message(struct buffer *out, const ProtobufCMessage *message)
 {
-    static const struct json_print_options options = {.pretty = true, .with_defaults = true};
-    struct failure f = {0};
+    static const struct json_print_options options = { .pretty = true, .with_defaults = true };
+    struct failure f = { 0 };
 
     return json_print(message, &options, out, &f) == 0 ? 0 : report_failure(&f);
 }

@@ -23,15 +23,15 @@ static const struct verb *const verbs[] = {
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
 static const struct option global_options[] = {
-    {"format", 'o', "table|json", "how answers are printed; table unless given"},
-    {"server", 0, "URL", "https://HOST[:PORT]; else XENRES_SERVER"},
-    {"cacert", 0, "FILE", "who may sign the server's certificate; else XENRES_CACERT"},
-    {"cert", 0, "FILE", "our certificate; else XENRES_CERT"},
-    {"key", 0, "FILE", "its key; else XENRES_KEY"},
-    {"timeout", 0, "TIME", "of each request: 30s (unless given), 500ms, 2m"},
-    {"version", 0, NULL, "print the version, and end"},
-    {"help", 'h', NULL, "print this, or a verb's own help, and end"},
-    {0},
+    { "format", 'o', "table|json", "how answers are printed; table unless given" },
+    { "server", 0, "URL", "https://HOST[:PORT]; else XENRES_SERVER" },
+    { "cacert", 0, "FILE", "who may sign the server's certificate; else XENRES_CACERT" },
+    { "cert", 0, "FILE", "our certificate; else XENRES_CERT" },
+    { "key", 0, "FILE", "its key; else XENRES_KEY" },
+    { "timeout", 0, "TIME", "of each request: 30s (unless given), 500ms, 2m" },
+    { "version", 0, NULL, "print the version, and end" },
+    { "help", 'h', NULL, "print this, or a verb's own help, and end" },
+    { 0 },
 };
 
 static bool find_verb(void *arg, const char *name, const struct option **options,
@@ -142,8 +142,9 @@ static bool take_globals(struct cli *cli, const struct arguments *arguments,
                        format);
         return false;
     }
-    cli->format = format == NULL ? CLI_FORMAT_UNSET
-                  : strcmp(format, "json") == 0 ? CLI_FORMAT_JSON : CLI_FORMAT_TABLE;
+    cli->format = format == NULL                ? CLI_FORMAT_UNSET
+                  : strcmp(format, "json") == 0 ? CLI_FORMAT_JSON
+                                                : CLI_FORMAT_TABLE;
     return timeout == NULL || arguments_duration("--timeout", timeout, TIMEOUT_MAX_MS,
                                                  &cli->options.timeout_ms, usage);
 }
@@ -161,7 +162,7 @@ static void occupy_closed_descriptors(void)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {.options = XENRES_OPTIONS_INIT};
+    struct cli cli = { .options = XENRES_OPTIONS_INIT };
     struct arguments arguments;
     char usage[USAGE_MAX_BYTES] = "";
 

@@ -21,8 +21,9 @@ static const char *find(const char *const *names, size_t count, uint32_t value,
 
 const char *name_domain_type(uint32_t value, struct name_room *room)
 {
-    static const char *const names[] = {"?", [XENRES_DOMAIN_PV] = "PV", [XENRES_DOMAIN_HVM] = "HVM",
-                                        [XENRES_DOMAIN_PVH] = "PVH"};
+    static const char *const names[] = {
+        "?", [XENRES_DOMAIN_PV] = "PV", [XENRES_DOMAIN_HVM] = "HVM", [XENRES_DOMAIN_PVH] = "PVH"
+    };
 
     return FIND(names, value, room);
 }
@@ -58,7 +59,7 @@ const char *name_resource_type(uint32_t value, struct name_room *room)
 {
     const char *name = xenres_resource_type_name(value);
 
-    return name[0] != '\0' ? name : FIND((const char *const[]){NULL}, value, room);
+    return name[0] != '\0' ? name : FIND((const char *const[]){ NULL }, value, room);
 }
 
 const char *name_grant_kind(uint32_t value, struct name_room *room)

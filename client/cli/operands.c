@@ -12,7 +12,8 @@ bool operand_type(const char *text, uint32_t *type, char usage[USAGE_MAX_BYTES])
     if (*type == 0) {
         (void)snprintf(usage, USAGE_MAX_BYTES,
                        "TYPE has to be ioreq_server, grant_table, vmtrace_buf or vcpu_stats, "
-                       "not \"%.60s\"", text);
+                       "not \"%.60s\"",
+                       text);
     }
     return *type != 0;
 }

@@ -15,7 +15,7 @@
 #include "client/cli/report.h"
 #include "common/scope.h"
 
-static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
 
 /* What the handler removes: set while a temporary file is there. */
 static char *volatile unfinished;
@@ -26,12 +26,12 @@ static void remove_unfinished(int number)
         (void)unlink(unfinished);
     }
     (void)signal(number, SIG_DFL);
-    (void)raise(number);        /* ends the program once the handler returns */
+    (void)raise(number); /* ends the program once the handler returns */
 }
 
 static void handle_signals(void)
 {
-    struct sigaction action = {.sa_handler = remove_unfinished};
+    struct sigaction action = { .sa_handler = remove_unfinished };
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(ending_signals) / sizeof(ending_signals[0]); i++) {
@@ -65,7 +65,7 @@ static int open_temporary(struct output *o, mode_t mode)
         return report_local("no memory", "", 0);
     }
     sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &old);     /* no file without its name known */
+    (void)sigprocmask(SIG_SETMASK, &all, &old); /* no file without its name known */
     o->fd = mkostemp(o->temporary_path, O_CLOEXEC);
     int failed = errno;
 
@@ -86,7 +86,7 @@ int output_open(struct output *o, const char *path)
 {
     struct stat there;
 
-    *o = (struct output){.fd = STDOUT_FILENO};
+    *o = (struct output){ .fd = STDOUT_FILENO };
     if (path == NULL) {
         return 0;
     }
@@ -109,7 +109,7 @@ int output_open(struct output *o, const char *path)
         return o->fd >= 0 ? 0 : cannot_write(o, errno);
     }
     if (exists && access(path, W_OK) != 0) {
-        return cannot_write(o, errno);      /* write protection is meant, also against rename() */
+        return cannot_write(o, errno); /* write protection is meant, also against rename() */
     }
     /* A symbolic link stays one: what it points to is replaced. */
     o->final_path = exists ? realpath(path, NULL) : strdup(path);
@@ -186,7 +186,7 @@ void output_abandon(struct output *o)
     free(o->path);
     free(o->final_path);
     free(o->temporary_path);
-    *o = (struct output){.fd = -1};
+    *o = (struct output){ .fd = -1 };
 }
 
 bool output_is_terminal(const struct output *o)

@@ -18,8 +18,8 @@
 
 struct output {
     int fd;
-    char *path;             /* as given; NULL: standard output */
-    char *final_path;       /* NULL: nothing to rename */
+    char *path;       /* as given; NULL: standard output */
+    char *final_path; /* NULL: nothing to rename */
     char *temporary_path;
 };
 

@@ -58,13 +58,13 @@ unsigned render_width(const char *text)
 {
     size_t len = strlen(text);
     unsigned columns = 0;
-    mbstate_t state = {0};
+    mbstate_t state = { 0 };
 
     for (size_t i = 0; i < len;) {
         wchar_t wide;
         size_t taken = mbrtowc(&wide, text + i, len - i, &state);
 
-        if (taken == 0 || taken > len - i) {    /* cannot be, after render_safe() */
+        if (taken == 0 || taken > len - i) { /* cannot be, after render_safe() */
             return columns + (unsigned)(len - i);
         }
         int width = wcwidth(wide);

@@ -26,9 +26,9 @@ void render_safe(struct buffer *out, const char *text);
 /* Columns that harmless text takes. */
 unsigned render_width(const char *text);
 
-void render_time(struct buffer *out, int64_t seconds, uint32_t nanoseconds);    /* "… UTC" */
-void render_duration(struct buffer *out, uint64_t ns);                          /* "12.3 us" */
-void render_memory(struct buffer *out, uint64_t kib);                           /* "512.0 MiB" */
+void render_time(struct buffer *out, int64_t seconds, uint32_t nanoseconds); /* "… UTC" */
+void render_duration(struct buffer *out, uint64_t ns);                       /* "12.3 us" */
+void render_memory(struct buffer *out, uint64_t kib);                        /* "512.0 MiB" */
 
 /* "guest (domain 5, UUID, incarnation HEX)" and a line of what was observed. */
 void render_identity(struct buffer *out, const xenres_identity *identity);
@@ -36,9 +36,9 @@ void render_observation(struct buffer *out, const xenres_observation *o);
 
 /* A hex view as of hexdump -C, in pieces of any size; equal lines are folded to a '*'. */
 struct render_hex {
-    uint64_t offset;            /* of the line that is being filled */
+    uint64_t offset; /* of the line that is being filled */
     uint8_t line[16], last[16];
-    size_t len;                 /* bytes in `line` */
+    size_t len; /* bytes in `line` */
     bool has_last, folding;
 };
 void render_hex(struct render_hex *hex, struct buffer *out, const void *bytes, size_t len_bytes);

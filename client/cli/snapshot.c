@@ -17,13 +17,13 @@
 #include "client/cli/report.h"
 #include "client/cli/table.h"
 
-enum { HEX_PIECE_BYTES = 16 * 1024 };   /* of frames, turned to text at once */
+enum { HEX_PIECE_BYTES = 16 * 1024 }; /* of frames, turned to text at once */
 
 static const struct option options[] = {
-    {"first", 0, "N", "the first frame; 0 unless given"},
-    {"count", 0, "M", "how many frames; all that are in use unless given"},
-    {"output", 0, "FILE", "write the bytes (with -o json the document) to FILE"},
-    {0},
+    { "first", 0, "N", "the first frame; 0 unless given" },
+    { "count", 0, "M", "how many frames; all that are in use unless given" },
+    { "output", 0, "FILE", "write the bytes (with -o json the document) to FILE" },
+    { 0 },
 };
 
 struct sink {
@@ -32,7 +32,7 @@ struct sink {
     struct render_hex hex;
     struct buffer text;
     struct progress progress;
-    int status;                 /* not 0: reported, and the exit status */
+    int status; /* not 0: reported, and the exit status */
 };
 
 static int begin(void *arg, const xenres_frames *frames)
@@ -42,8 +42,8 @@ static int begin(void *arg, const xenres_frames *frames)
     if (sink->as_hex) {
         render_identity(&sink->text, &frames->domain);
         render_observation(&sink->text, &frames->observation);
-        sink->hex.offset = (uint64_t)frames->observation.first_frame *
-                           frames->observation.frame_bytes;
+        sink->hex.offset =
+            (uint64_t)frames->observation.first_frame * frames->observation.frame_bytes;
         sink->status = output_text(sink->output, &sink->text);
     }
     return sink->status;
@@ -82,8 +82,12 @@ static int progress(void *arg, uint64_t done_bytes, uint64_t total_bytes)
 
 static int fetch(xenres *handle, const xenres_frames_query *query, struct sink *sink)
 {
-    const xenres_frames_sink callbacks = {.size = sizeof(callbacks), .begin = begin, .data = data,
-                                          .progress = progress, .arg = sink, .fd = -1};
+    const xenres_frames_sink callbacks = { .size = sizeof(callbacks),
+                                           .begin = begin,
+                                           .data = data,
+                                           .progress = progress,
+                                           .arg = sink,
+                                           .fd = -1 };
     CLI_REPLY reply = NULL;
     const xenres_frames *frames;
     xenres_error error;
@@ -93,7 +97,7 @@ static int fetch(xenres *handle, const xenres_frames_query *query, struct sink *
 
     progress_end(&sink->progress);
     if (sink->status != 0) {
-        return sink->status;    /* ours, reported already; the library's is that we gave up */
+        return sink->status; /* ours, reported already; the library's is that we gave up */
     }
     if (result != 0) {
         return report_error(&error);
@@ -150,7 +154,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
         return report_usage(cli->verb->name, usage);
     }
     CLI_HANDLE handle = cli_connect(cli, &status);
-    OUTPUT_AUTO output = {.fd = -1};
+    OUTPUT_AUTO output = { .fd = -1 };
 
     if (handle == NULL) {
         return status;

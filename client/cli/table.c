@@ -9,7 +9,7 @@
 #include "client/cli/render.h"
 #include "common/scope.h"
 
-enum { GAP = 2, WRAPPED_MIN = 20 };     /* spaces between columns; the least to wrap to */
+enum { GAP = 2, WRAPPED_MIN = 20 }; /* spaces between columns; the least to wrap to */
 
 static void add_cell(struct table *t, const char *text)
 {
@@ -30,7 +30,7 @@ static void add_cell(struct table *t, const char *text)
 
 void table_init(struct table *t, const char *titles)
 {
-    *t = (struct table){.column_count = 2, .has_titles = titles != NULL};
+    *t = (struct table){ .column_count = 2, .has_titles = titles != NULL };
     buffer_init(&t->cells, TABLE_MAX_BYTES);
     if (titles == NULL) {
         return;
@@ -108,7 +108,7 @@ static size_t line_length(const char *text, unsigned room)
 
     for (size_t i = 1; i <= len && i < sizeof(prefix); i++) {
         if (i < len && ((unsigned char)text[i] & 0xc0U) == 0x80) {
-            continue;       /* within a character */
+            continue; /* within a character */
         }
         memcpy(prefix, text, i);
         prefix[i] = '\0';

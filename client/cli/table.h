@@ -18,10 +18,10 @@ enum { TABLE_COLUMNS_MAX = 12, TABLE_MAX_BYTES = 1 << 30 };
 struct table {
     unsigned column_count;
     bool has_titles;
-    bool right[TABLE_COLUMNS_MAX];      /* numbers */
+    bool right[TABLE_COLUMNS_MAX]; /* numbers */
     unsigned width[TABLE_COLUMNS_MAX];
-    unsigned column;                    /* of the next cell */
-    struct buffer cells;                /* each ended by a NUL */
+    unsigned column;     /* of the next cell */
+    struct buffer cells; /* each ended by a NUL */
 };
 
 #define TABLE_AUTO __attribute__((cleanup(table_done))) struct table

@@ -90,16 +90,10 @@ static int print_value(struct printer *p, const ProtobufCFieldDescriptor *field,
     case PROTOBUF_C_TYPE_ENUM:
         print_enum(p->out, field->descriptor, *(const int32_t *)at);
         return 0;
-    case PROTOBUF_C_TYPE_STRING:
-        return print_string(p, *(char *const *)at);
-    case PROTOBUF_C_TYPE_BYTES:
-        print_bytes(p->out, at);
-        return 0;
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return print_message(p, *(ProtobufCMessage *const *)at);
-    default:
-        scalar_print(p->out, field->type, at);
-        return 0;
+    case PROTOBUF_C_TYPE_STRING: return print_string(p, *(char *const *)at);
+    case PROTOBUF_C_TYPE_BYTES: print_bytes(p->out, at); return 0;
+    case PROTOBUF_C_TYPE_MESSAGE: return print_message(p, *(ProtobufCMessage *const *)at);
+    default: scalar_print(p->out, field->type, at); return 0;
     }
 }
 
@@ -147,10 +141,9 @@ static bool is_to_be_printed(const struct printer *p, const ProtobufCMessage *me
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         return *(ProtobufCMessage *const *)at != NULL;
     }
-    if (field->label == PROTOBUF_C_LABEL_OPTIONAL) {    /* has presence */
-        return field->type == PROTOBUF_C_TYPE_STRING
-                   ? *(char *const *)at != NULL
-                   : *(const protobuf_c_boolean *)quantifier != 0;
+    if (field->label == PROTOBUF_C_LABEL_OPTIONAL) { /* has presence */
+        return field->type == PROTOBUF_C_TYPE_STRING ? *(char *const *)at != NULL
+                                                     : *(const protobuf_c_boolean *)quantifier != 0;
     }
     return p->options->with_defaults || field->label == PROTOBUF_C_LABEL_REQUIRED ||
            !scalar_is_default(field->type, at);
@@ -247,7 +240,8 @@ static int print_message(struct printer *p, const ProtobufCMessage *message)
         int32_t nanoseconds = *(const int32_t *)member(message, type->fields[1].offset);
 
         return scalar_print_timestamp(p->out, seconds, nanoseconds)
-                   ? 0 : cannot_print(p, "a time outside the years 1 to 9999");
+                   ? 0
+                   : cannot_print(p, "a time outside the years 1 to 9999");
     }
     return print_object(p, message);
 }
@@ -256,7 +250,7 @@ int json_print(const ProtobufCMessage *message, const struct json_print_options 
                struct buffer *out, struct failure *f)
 {
     struct failure ignored;
-    struct printer p = {.options = options, .out = out, .f = f != NULL ? f : &ignored};
+    struct printer p = { .options = options, .out = out, .f = f != NULL ? f : &ignored };
     int result = print_message(&p, message);
 
     if (result != 0) {

@@ -26,7 +26,7 @@
 enum { JSON_PRINT_DEPTH_MAX = 64 };
 
 struct json_print_options {
-    bool pretty;        /* a line a value, two spaces a level; else no white space at all */
+    bool pretty; /* a line a value, two spaces a level; else no white space at all */
     /* Also the fields that hold their default value: scalars, and lists that are empty; not
      * messages that are not there, nor the alternatives of a oneof. */
     bool with_defaults;

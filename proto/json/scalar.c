@@ -19,17 +19,12 @@ size_t scalar_size(ProtobufCType type)
     case PROTOBUF_C_TYPE_SFIXED64:
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return 8;
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_DOUBLE: return 8;
+    case PROTOBUF_C_TYPE_BOOL: return sizeof(protobuf_c_boolean);
     case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    default:
-        return 4;
+    case PROTOBUF_C_TYPE_MESSAGE: return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES: return sizeof(ProtobufCBinaryData);
+    default: return 4;
     }
 }
 
@@ -43,10 +38,8 @@ bool scalar_is_default(ProtobufCType type, const void *at)
 
         return text == NULL || text[0] == '\0';
     }
-    case PROTOBUF_C_TYPE_BYTES:
-        return ((const ProtobufCBinaryData *)at)->len == 0;
-    default:
-        return memcmp(at, zeros, scalar_size(type)) == 0;
+    case PROTOBUF_C_TYPE_BYTES: return ((const ProtobufCBinaryData *)at)->len == 0;
+    default: return memcmp(at, zeros, scalar_size(type)) == 0;
     }
 }
 
@@ -75,7 +68,7 @@ static void print_float(struct buffer *out, double value, bool is_single)
     }
     for (char *p = text; *p != '\0'; p++) {
         if (strchr("+-0123456789eE", *p) == NULL) {
-            *p = '.';   /* the locale's decimal point */
+            *p = '.'; /* the locale's decimal point */
         }
     }
     buffer_append_string(out, text);
@@ -88,9 +81,7 @@ void scalar_print(struct buffer *out, ProtobufCType type, const void *at)
         buffer_append_string(out, *(const protobuf_c_boolean *)at != 0 ? "true" : "false");
         break;
     case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-        buffer_printf(out, "%" PRIu32, *(const uint32_t *)at);
-        break;
+    case PROTOBUF_C_TYPE_FIXED32: buffer_printf(out, "%" PRIu32, *(const uint32_t *)at); break;
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
         buffer_printf(out, "\"%" PRIu64 "\"", *(const uint64_t *)at);
@@ -100,15 +91,9 @@ void scalar_print(struct buffer *out, ProtobufCType type, const void *at)
     case PROTOBUF_C_TYPE_SFIXED64:
         buffer_printf(out, "\"%" PRId64 "\"", *(const int64_t *)at);
         break;
-    case PROTOBUF_C_TYPE_FLOAT:
-        print_float(out, (double)*(const float *)at, true);
-        break;
-    case PROTOBUF_C_TYPE_DOUBLE:
-        print_float(out, *(const double *)at, false);
-        break;
-    default:
-        buffer_printf(out, "%" PRId32, *(const int32_t *)at);
-        break;
+    case PROTOBUF_C_TYPE_FLOAT: print_float(out, (double)*(const float *)at, true); break;
+    case PROTOBUF_C_TYPE_DOUBLE: print_float(out, *(const double *)at, false); break;
+    default: buffer_printf(out, "%" PRId32, *(const int32_t *)at); break;
     }
 }
 
@@ -191,7 +176,7 @@ static struct civil_date date_of_day(int64_t day)
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month = (5 * day_of_year + 2) / 153;    /* 0 is March */
+    int64_t month = (5 * day_of_year + 2) / 153; /* 0 is March */
 
     return (struct civil_date){
         .year = year_of_era + era * 400 + (month >= 10 ? 1 : 0),
@@ -202,8 +187,8 @@ static struct civil_date date_of_day(int64_t day)
 
 bool scalar_print_timestamp(struct buffer *out, int64_t seconds, int32_t nanoseconds)
 {
-    static const int64_t seconds_min = INT64_C(-62135596800);   /* 0001-01-01T00:00:00Z */
-    static const int64_t seconds_max = INT64_C(253402300799);   /* 9999-12-31T23:59:59Z */
+    static const int64_t seconds_min = INT64_C(-62135596800); /* 0001-01-01T00:00:00Z */
+    static const int64_t seconds_max = INT64_C(253402300799); /* 9999-12-31T23:59:59Z */
 
     if (seconds < seconds_min || seconds > seconds_max || nanoseconds < 0 ||
         nanoseconds > 999999999) {

@@ -30,7 +30,7 @@ static uint64_t take_varint(struct cursor *c)
         uint8_t byte = *c->at++;
 
         if (i == VARINT_MAX_BYTES - 1 && byte > 1) {
-            break;      /* beyond 64 bits */
+            break; /* beyond 64 bits */
         }
         value |= (uint64_t)(byte & 0x7fU) << (7 * i);
         if ((byte & 0x80U) == 0) {
@@ -57,7 +57,7 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
                                                   uint32_t number)
 {
     unsigned low = 0;
-    unsigned high = type->n_fields;     /* sorted by number */
+    unsigned high = type->n_fields; /* sorted by number */
 
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
@@ -79,18 +79,14 @@ static ProtobufCWireType wire_type_of(ProtobufCType type)
     switch (type) {
     case PROTOBUF_C_TYPE_SFIXED32:
     case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return PROTOBUF_C_WIRE_TYPE_32BIT;
+    case PROTOBUF_C_TYPE_FLOAT: return PROTOBUF_C_WIRE_TYPE_32BIT;
     case PROTOBUF_C_TYPE_SFIXED64:
     case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return PROTOBUF_C_WIRE_TYPE_64BIT;
+    case PROTOBUF_C_TYPE_DOUBLE: return PROTOBUF_C_WIRE_TYPE_64BIT;
     case PROTOBUF_C_TYPE_STRING:
     case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-    default:
-        return PROTOBUF_C_WIRE_TYPE_VARINT;
+    case PROTOBUF_C_TYPE_MESSAGE: return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    default: return PROTOBUF_C_WIRE_TYPE_VARINT;
     }
 }
 
@@ -143,16 +139,14 @@ static int scan_content(struct scan *s, const ProtobufCMessageDescriptor *type,
                         unsigned depth)
 {
     switch (field->type) {
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return scan_message(s, field->descriptor, content, depth + 1);
-    case PROTOBUF_C_TYPE_BYTES:
-        return 0;
+    case PROTOBUF_C_TYPE_MESSAGE: return scan_message(s, field->descriptor, content, depth + 1);
+    case PROTOBUF_C_TYPE_BYTES: return 0;
     case PROTOBUF_C_TYPE_STRING:
         /* A NUL would hide from us what follows it, while others may have judged by it. */
         return text_is_utf8((const char *)content.at, (size_t)(content.end - content.at))
-                   ? 0 : malformed(s, type, field, "not UTF-8, or with a NUL in it");
-    default:
-        return scan_packed(s, type, field, content);
+                   ? 0
+                   : malformed(s, type, field, "not UTF-8, or with a NUL in it");
+    default: return scan_packed(s, type, field, content);
     }
 }
 
@@ -166,18 +160,12 @@ static int scan_field(struct scan *s, const ProtobufCMessageDescriptor *type, st
         return malformed(s, type, NULL, "no field begins here");
     }
     const ProtobufCFieldDescriptor *field = find_field(type, (uint32_t)(key >> 3));
-    struct cursor content = {0};
+    struct cursor content = { 0 };
 
     switch (wire) {
-    case PROTOBUF_C_WIRE_TYPE_VARINT:
-        take_varint(c);
-        break;
-    case PROTOBUF_C_WIRE_TYPE_64BIT:
-        take_bytes(c, 8);
-        break;
-    case PROTOBUF_C_WIRE_TYPE_32BIT:
-        take_bytes(c, 4);
-        break;
+    case PROTOBUF_C_WIRE_TYPE_VARINT: take_varint(c); break;
+    case PROTOBUF_C_WIRE_TYPE_64BIT: take_bytes(c, 8); break;
+    case PROTOBUF_C_WIRE_TYPE_32BIT: take_bytes(c, 4); break;
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED: {
         uint64_t len = take_varint(c);
 
@@ -185,8 +173,7 @@ static int scan_field(struct scan *s, const ProtobufCMessageDescriptor *type, st
         content.end = content.at != NULL ? content.at + len : NULL;
         break;
     }
-    default:
-        return malformed(s, type, field, "a wire type that proto3 does not have");
+    default: return malformed(s, type, field, "a wire type that proto3 does not have");
     }
     if (c->failed) {
         return malformed(s, type, field, "cut within the field");
@@ -224,23 +211,23 @@ static int scan_message(struct scan *s, const ProtobufCMessageDescriptor *type, 
 int wire_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t len_bytes,
               const struct wire_limits *limits, struct failure *f)
 {
-    struct scan s = {.limits = limits, .f = f};
+    struct scan s = { .limits = limits, .f = f };
 
     if (len_bytes > limits->len_max_bytes) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s: %zu bytes, more than %zu", type->name,
                            len_bytes, limits->len_max_bytes);
     }
     if (len_bytes == 0) {
-        return 0;       /* `bytes` may be NULL */
+        return 0; /* `bytes` may be NULL */
     }
     const uint8_t *at = bytes;
 
-    return scan_message(&s, type, (struct cursor){.at = at, .end = at + len_bytes}, 1);
+    return scan_message(&s, type, (struct cursor){ .at = at, .end = at + len_bytes }, 1);
 }
 
 struct budget {
     size_t left_bytes;
-    bool exceeded;      /* or the machine's memory ran out */
+    bool exceeded; /* or the machine's memory ran out */
 };
 
 /* What is freed is not given back to the budget: it bounds the work as well. */
@@ -271,15 +258,15 @@ int wire_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_
     if (result != 0) {
         return result;
     }
-    struct budget budget = {.left_bytes = limits->memory_max_bytes};
-    ProtobufCAllocator allocator = {
-        .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    struct budget budget = { .left_bytes = limits->memory_max_bytes };
+    ProtobufCAllocator allocator = { .alloc = budget_alloc,
+                                     .free = budget_free,
+                                     .allocator_data = &budget };
     ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, len_bytes, bytes);
 
     if (message == NULL && budget.exceeded) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                           "%s: takes more than %zu bytes of memory", type->name,
-                           limits->memory_max_bytes);
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s: takes more than %zu bytes of memory",
+                           type->name, limits->memory_max_bytes);
     }
     if (message == NULL) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s: the bytes are no such message",
@@ -292,6 +279,6 @@ int wire_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_
 void wire_free(ProtobufCMessage *message)
 {
     if (message != NULL) {
-        protobuf_c_message_free_unpacked(message, NULL);    /* budget_free() is free() */
+        protobuf_c_message_free_unpacked(message, NULL); /* budget_free() is free() */
     }
 }

@@ -15,12 +15,12 @@
 
 #include "common/error.h"
 
-enum { WIRE_DEPTH_MAX = 32 };   /* messages within messages, the outermost counted */
+enum { WIRE_DEPTH_MAX = 32 }; /* messages within messages, the outermost counted */
 
 struct wire_limits {
-    size_t len_max_bytes;       /* of the bytes; exactly so many pass */
-    uint32_t elements_max;      /* fields, and elements of packed ones, at all levels together */
-    size_t memory_max_bytes;    /* that unpacking may allocate, in all */
+    size_t len_max_bytes;    /* of the bytes; exactly so many pass */
+    uint32_t elements_max;   /* fields, and elements of packed ones, at all levels together */
+    size_t memory_max_bytes; /* that unpacking may allocate, in all */
 };
 
 /*
@@ -34,6 +34,6 @@ int wire_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t 
 /* Scans and unpacks. Release with wire_free(). */
 int wire_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_t len_bytes,
                 const struct wire_limits *limits, ProtobufCMessage **out, struct failure *f);
-void wire_free(ProtobufCMessage *message);  /* NULL is fine */
+void wire_free(ProtobufCMessage *message); /* NULL is fine */
 
 #endif

@@ -18,7 +18,7 @@ enum { METHOD_BYTES = 16 };
 struct header {
     struct header *next;
     unsigned count;
-    char *value;                /* NULL: not there */
+    char *value; /* NULL: not there */
     char name[];
 };
 
@@ -29,15 +29,15 @@ struct header {
 struct request {
     atomic_uint refs;
     const struct body *body;
-    struct connection *connection;      /* counted */
-    struct MHD_Connection *mhd;         /* under the connection's lock; NULL once it is completed */
+    struct connection *connection; /* counted */
+    struct MHD_Connection *mhd;    /* under the connection's lock; NULL once it is completed */
     struct exchange *exchange;
     struct header *headers;
     uint64_t received_ns;
-    size_t discard_bytes;               /* how much more may be thrown away */
+    size_t discard_bytes; /* how much more may be thrown away */
     bool discarding;
-    bool running;                       /* exchange_run() was called */
-    char method[METHOD_BYTES];          /* longer ones are cut, and so none that rpc knows */
+    bool running;              /* exchange_run() was called */
+    char method[METHOD_BYTES]; /* longer ones are cut, and so none that rpc knows */
     char target[];
 };
 
@@ -68,7 +68,7 @@ static void request_unref(struct request *r)
 
 struct search {
     const char *name;
-    const char *value;          /* of the first */
+    const char *value; /* of the first */
     unsigned count;
 };
 
@@ -135,9 +135,9 @@ static const char *header(void *arg, const char *name, unsigned *count)
 void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
 {
     struct body *body = arg;
-    struct connection *c = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-                               ->socket_context;
-    size_t target_bytes = strlen(target) + 1;   /* bounded by the daemon's memory per connection */
+    struct connection *c =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    size_t target_bytes = strlen(target) + 1; /* bounded by the daemon's memory per connection */
     struct request *r;
 
     if (c == NULL) {
@@ -161,10 +161,10 @@ void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
 
 struct framing {
     bool has_body;
-    bool has_length;            /* else chunked, where it has a body */
+    bool has_length; /* else chunked, where it has a body */
     uint64_t length_bytes;
     bool expects_continue;
-    const char *fault;          /* what is wrong with it */
+    const char *fault; /* what is wrong with it */
 };
 
 static struct framing look_at_framing(struct MHD_Connection *mhd)
@@ -234,7 +234,7 @@ static enum MHD_Result begin(struct request *r, const char *method)
         exchange_refuse(r->exchange, &why);
     }
     if (!framing.has_body || (why.code == ERROR_OK && max_bytes > 0)) {
-        return MHD_YES;     /* goes on when the request is whole */
+        return MHD_YES; /* goes on when the request is whole */
     }
     /* The reply stands. A short body is read all the same, so that the connection can go on. */
     if (framing.fault == NULL && !framing.expects_continue &&
@@ -244,7 +244,7 @@ static enum MHD_Result begin(struct request *r, const char *method)
         return MHD_YES;
     }
     r->connection->linger = true;
-    return send_reply(r);   /* now: the daemon reads no more of this connection */
+    return send_reply(r); /* now: the daemon reads no more of this connection */
 }
 
 /* --- the body ---------------------------------------------------------------------------------- */
@@ -253,7 +253,7 @@ static enum MHD_Result take(struct request *r, const char *bytes, size_t *len_by
 {
     if (!r->discarding) {
         if (!exchange_body(r->exchange, bytes, *len_bytes)) {
-            r->discarding = true;       /* the reply stands; the daemon takes it at the end only */
+            r->discarding = true; /* the reply stands; the daemon takes it at the end only */
             r->discard_bytes = BODY_DISCARD_MAX_BYTES;
         }
     } else if (*len_bytes > r->discard_bytes) {
@@ -313,7 +313,10 @@ static bool body_follows(const struct request *r, const struct exchange_reply *r
 static enum MHD_Result send_reply(struct request *r)
 {
     const struct exchange_reply *reply = exchange_reply(r->exchange);
-    union { const void *constant; void *plain; } bytes = { .constant = reply->body };
+    union {
+        const void *constant;
+        void *plain;
+    } bytes = { .constant = reply->body };
     struct MHD_Response *response;
     enum MHD_Result result = MHD_YES;
 
@@ -322,13 +325,12 @@ static enum MHD_Result send_reply(struct request *r)
     if (response == NULL) {
         return MHD_NO;
     }
-    (void)request_ref(r);       /* the response's, given up by on_sent() */
+    (void)request_ref(r); /* the response's, given up by on_sent() */
     for (size_t i = 0; i < reply->header_count && result == MHD_YES; i++) {
         result = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     }
-    if (result == MHD_YES &&
-        (reply->close || atomic_load_explicit(&r->body->connections->stopping,
-                                              memory_order_relaxed))) {
+    if (result == MHD_YES && (reply->close || atomic_load_explicit(&r->body->connections->stopping,
+                                                                   memory_order_relaxed))) {
         result = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
     if (result == MHD_YES) {
@@ -348,7 +350,7 @@ static bool run(struct request *r)
 
     connection_enter(c, CONNECTION_RUNNING);
     r->running = true;
-    (void)request_ref(r);       /* on_ready()'s */
+    (void)request_ref(r); /* on_ready()'s */
     if (exchange_run(r->exchange, on_ready, r)) {
         request_unref(r);
         return true;
@@ -389,7 +391,7 @@ enum MHD_Result body_on_request(void *arg, struct MHD_Connection *mhd, const cha
 
     (void)arg, (void)mhd, (void)url, (void)version;
     if (r == NULL) {
-        return MHD_NO;      /* memory ran out when the request line came */
+        return MHD_NO; /* memory ran out when the request line came */
     }
     if (r->exchange == NULL) {
         return begin(r, method);
@@ -411,7 +413,7 @@ void body_on_completed(void *arg, struct MHD_Connection *mhd, void **request,
     c = r->connection;
     (void)pthread_mutex_lock(&c->lock);
     r->mhd = NULL;
-    c->answered = false;    /* the next request begins anew */
+    c->answered = false; /* the next request begins anew */
     (void)pthread_mutex_unlock(&c->lock);
     connection_enter(c, CONNECTION_IDLE);
     connections_request_ended(r->body->connections);

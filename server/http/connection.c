@@ -221,7 +221,8 @@ void connections_wait_quiet(struct connections *t, uint64_t deadline_ns)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
-void connections_each(struct connections *t, void (*look)(struct connection *c, void *arg), void *arg)
+void connections_each(struct connections *t, void (*look)(struct connection *c, void *arg),
+                      void *arg)
 {
     (void)pthread_mutex_lock(&t->lock);
     for (struct connection *c = t->head; c != NULL; c = c->next) {

@@ -26,29 +26,29 @@
 struct MHD_Connection;
 
 enum connection_phase {
-    CONNECTION_HANDSHAKE,       /* from accept to the finished handshake */
-    CONNECTION_IDLE,            /* no request line yet, or none again */
-    CONNECTION_RECEIVING,       /* from the request line to the last byte of the body */
-    CONNECTION_RUNNING,         /* rpc has it: its deadline bounds that */
-    CONNECTION_SENDING,         /* the reply stands, its last byte is not with the kernel yet */
+    CONNECTION_HANDSHAKE, /* from accept to the finished handshake */
+    CONNECTION_IDLE,      /* no request line yet, or none again */
+    CONNECTION_RECEIVING, /* from the request line to the last byte of the body */
+    CONNECTION_RUNNING,   /* rpc has it: its deadline bounds that */
+    CONNECTION_SENDING,   /* the reply stands, its last byte is not with the kernel yet */
 };
 
 struct connection {
     /* Set by connection_add(), never changed. */
     struct connections *table;
     struct MHD_Connection *mhd;
-    int fd;                             /* the daemon's; open as long as this is in the table */
+    int fd; /* the daemon's; open as long as this is in the table */
     char peer[SOCKET_PEER_BYTES];
     struct socket_origin origin;
     struct credentials *credentials;
     atomic_uint refs;
 
     /* The connection's own thread. */
-    struct identity who;                /* of the verified certificate */
-    bool known;                         /* `who` is filled in */
-    bool refused;                       /* the reason is told already */
+    struct identity who; /* of the verified certificate */
+    bool known;          /* `who` is filled in */
+    bool refused;        /* the reason is told already */
     struct outflow outflow;
-    bool linger;                        /* input may be unread when it closes: see watchdog_linger() */
+    bool linger; /* input may be unread when it closes: see watchdog_linger() */
 
     /* Written by the connection's own thread, read by the watchdog: microseconds << 3 | phase, in
      * one word so that a phase is never read with another one's start. */
@@ -56,36 +56,36 @@ struct connection {
 
     /* Suspending and resuming: see body.c. */
     pthread_mutex_t lock;
-    bool suspended;                     /* under `lock`, and so the next */
-    bool answered;                      /* the exchange that runs has its reply */
+    bool suspended; /* under `lock`, and so the next */
+    bool answered;  /* the exchange that runs has its reply */
 
     /* Under the table's lock. */
-    struct connection *prev, *next;     /* all */
-    struct connection *chain;           /* same bucket of origins */
-    uint64_t watched_phase;             /* the watchdog's notes on a reply that is being sent */
+    struct connection *prev, *next; /* all */
+    struct connection *chain;       /* same bucket of origins */
+    uint64_t watched_phase;         /* the watchdog's notes on a reply that is being sent */
     uint64_t watched_since_ns;
     uint64_t watched_acked_bytes;
-    bool ended;                         /* the watchdog has shut its socket down */
+    bool ended; /* the watchdog has shut its socket down */
 };
 
 enum { CONNECTIONS_BUCKETS = 1024 };
 
 struct connections {
     pthread_mutex_t lock;
-    pthread_cond_t quiet;               /* requests fell to 0 */
+    pthread_cond_t quiet; /* requests fell to 0 */
     uint32_t limit, limit_per_origin;
-    uint64_t seed;                      /* of the buckets: peers cannot choose to collide */
-    struct connection *head;            /* under `lock`, and so the next two */
+    uint64_t seed;           /* of the buckets: peers cannot choose to collide */
+    struct connection *head; /* under `lock`, and so the next two */
     uint32_t count;
     struct connection *buckets[CONNECTIONS_BUCKETS];
-    atomic_uint requests;               /* begun and not ended */
-    atomic_bool stopping;               /* no more requests than those that are under way */
-    atomic_bool abandoning;             /* nor any more waiting for the replies of those */
+    atomic_uint requests;   /* begun and not ended */
+    atomic_bool stopping;   /* no more requests than those that are under way */
+    atomic_bool abandoning; /* nor any more waiting for the replies of those */
 };
 
 int connections_init(struct connections *t, uint32_t limit, uint32_t limit_per_origin,
                      struct failure *f);
-void connections_done(struct connections *t);   /* empty, but for references that others hold */
+void connections_done(struct connections *t); /* empty, but for references that others hold */
 
 /* True if one more from `address` would be within the limits, else `*why`. */
 bool connections_admit(struct connections *t, const struct sockaddr *address,
@@ -94,7 +94,7 @@ bool connections_admit(struct connections *t, const struct sockaddr *address,
 struct connection *connection_add(struct connections *t, struct MHD_Connection *mhd, int fd,
                                   const struct sockaddr *address, struct credentials *credentials,
                                   enum listener_refusal *why);
-void connection_remove(struct connection *c);   /* and gives up the reference of connection_add() */
+void connection_remove(struct connection *c); /* and gives up the reference of connection_add() */
 struct connection *connection_ref(struct connection *c);
 void connection_unref(struct connection *c);
 
@@ -107,7 +107,8 @@ void connections_request_ended(struct connections *t);
 void connections_wait_quiet(struct connections *t, uint64_t deadline_ns);
 
 /* Calls `look` for each, with the table's lock. */
-void connections_each(struct connections *t, void (*look)(struct connection *c, void *arg), void *arg);
+void connections_each(struct connections *t, void (*look)(struct connection *c, void *arg),
+                      void *arg);
 uint32_t connections_count(struct connections *t);
 
 #endif

@@ -16,7 +16,7 @@ struct credentials {
 static void credentials_free(struct credentials *c)
 {
     if (c->certificate != NULL) {
-        gnutls_certificate_free_credentials(c->certificate);    /* wipes the key */
+        gnutls_certificate_free_credentials(c->certificate); /* wipes the key */
     }
     trust_unref(c->trust);
     free(c);
@@ -25,7 +25,10 @@ static void credentials_free(struct credentials *c)
 /* GnuTLS takes pointers to non-const bytes, and only reads them. */
 static gnutls_datum_t datum(const void *bytes, size_t len_bytes)
 {
-    union { const void *constant; unsigned char *plain; } u = { .constant = bytes };
+    union {
+        const void *constant;
+        unsigned char *plain;
+    } u = { .constant = bytes };
 
     return (gnutls_datum_t){ .data = u.plain, .size = (unsigned)len_bytes };
 }
@@ -51,8 +54,9 @@ static int load(struct credentials *c, const struct listener_pem *pem, struct fa
         int r = failure_set(f, ERROR_INVALID_ARGUMENT, "cannot load the server certificate: %s",
                             gnutls_strerror(code));
 
-        return failure_next(f, r, "give PEM files: the certificate with its intermediates behind "
-                                  "it, and its own key without a password");
+        return failure_next(f, r,
+                            "give PEM files: the certificate with its intermediates behind "
+                            "it, and its own key without a password");
     }
     return 0;
 }

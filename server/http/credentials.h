@@ -18,7 +18,7 @@ struct credentials;
 int credentials_new(const struct listener_pem *pem, struct trust *trust, struct credentials **out,
                     struct failure *f);
 struct credentials *credentials_ref(struct credentials *c);
-void credentials_unref(struct credentials *c);      /* NULL is fine */
+void credentials_unref(struct credentials *c); /* NULL is fine */
 
 gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c);
 const struct trust *credentials_trust(const struct credentials *c);

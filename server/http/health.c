@@ -58,7 +58,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
     BUFFER_AUTO(text, REASONS_MAX_BYTES);
 
     (void)version, (void)bytes;
-    if (*seen == NULL) {        /* the head; a reply now would end the connection */
+    if (*seen == NULL) { /* the head; a reply now would end the connection */
         *seen = h;
         return MHD_YES;
     }
@@ -106,12 +106,12 @@ int health_start(const struct health_options *options, struct health **out, stru
     h->ready = options->ready;
     h->arg = options->arg;
     h->listen_fd = options->listen_fd;
-    h->daemon = MHD_start_daemon(
-        MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, h,
-        MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
+    h->daemon =
+        MHD_start_daemon(MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,
+                         NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
     if (h->daemon == NULL) {
         free(h);
         return failure_set(f, ERROR_INTERNAL, "cannot start the health listener");

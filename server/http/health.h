@@ -17,7 +17,7 @@
 
 struct health;
 struct health_options {
-    int listen_fd;              /* from listener_bind() or health_bind_unix(); closed by health_stop() */
+    int listen_fd; /* from listener_bind() or health_bind_unix(); closed by health_stop() */
     /* True when ready; else reasons, a line each. Any thread, must not wait. */
     bool (*ready)(void *arg, struct buffer *reasons);
     void *arg;

@@ -34,8 +34,8 @@ struct listener {
     struct listener_limits limits;
     int listen_fd;
 
-    pthread_mutex_t lock;               /* of `credentials`, the pointer */
-    struct credentials *credentials;    /* what new connections begin with */
+    pthread_mutex_t lock;            /* of `credentials`, the pointer */
+    struct credentials *credentials; /* what new connections begin with */
 };
 
 int listener_bind(const char *address, int *listen_fd, struct failure *f)
@@ -56,7 +56,7 @@ static void on_daemon_log(void *arg, const char *format, va_list args)
 
     (void)arg;
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"    /* the library's own formats */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the library's own formats */
     (void)vsnprintf(line, sizeof(line), format, args);
 #pragma GCC diagnostic pop
     log_debug("http: %s", line);
@@ -125,7 +125,7 @@ static void close_connection(struct listener *l, struct connection *c)
     bool unfinished = connection_phase(c, &since_ns) == CONNECTION_HANDSHAKE && !c->refused;
 
     (void)connection_ref(c);
-    connection_remove(c);       /* now the watchdog sees it no more */
+    connection_remove(c); /* now the watchdog sees it no more */
     if (unfinished && !c->ended) {
         tally_refuse(&l->tally, LISTENER_REFUSED_HANDSHAKE, c->peer, NULL);
     }
@@ -164,7 +164,8 @@ static int start_daemon(struct listener *l, struct failure *f)
 {
     uint32_t threads = thread_count(&l->limits);
     uint32_t idle_s = l->limits.idle_timeout_s > l->limits.handshake_timeout_s
-                          ? l->limits.idle_timeout_s : l->limits.handshake_timeout_s;
+                          ? l->limits.idle_timeout_s
+                          : l->limits.handshake_timeout_s;
     /* The limits in force are ours, which refuse at once; the daemon's, which is one per thread and
      * leaves what is above it in the backlog, lies beyond them. */
     uint32_t limit = (l->limits.connections + 2 * threads) * threads;
@@ -183,9 +184,9 @@ static int start_daemon(struct listener *l, struct failure *f)
     for (; options[count].option != MHD_OPTION_END; count++) {
         with_pool[count] = options[count];
     }
-    if (threads > 1) {      /* a pool of one is an error to the daemon */
-        with_pool[count++] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE,
-                                                      (intptr_t)threads, NULL };
+    if (threads > 1) { /* a pool of one is an error to the daemon */
+        with_pool[count++] =
+            (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL };
     }
     with_pool[count] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 
@@ -193,14 +194,11 @@ static int start_daemon(struct listener *l, struct failure *f)
     l->daemon = MHD_start_daemon(
         MHD_USE_TLS | MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_ERROR_LOG,
-        0, on_accept, l, body_on_request, &l->body,
-        MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,
-        MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
-        MHD_OPTION_HTTPS_CERT_CALLBACK, tls_no_certificate,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-        MHD_OPTION_NOTIFY_COMPLETED, body_on_completed, &l->body,
-        MHD_OPTION_URI_LOG_CALLBACK, body_on_target, &l->body,
-        MHD_OPTION_ARRAY, with_pool, MHD_OPTION_END);
+        0, on_accept, l, body_on_request, &l->body, MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,
+        MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES, MHD_OPTION_HTTPS_CERT_CALLBACK,
+        tls_no_certificate, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+        MHD_OPTION_NOTIFY_COMPLETED, body_on_completed, &l->body, MHD_OPTION_URI_LOG_CALLBACK,
+        body_on_target, &l->body, MHD_OPTION_ARRAY, with_pool, MHD_OPTION_END);
     if (l->daemon == NULL) {
         return failure_set(f, ERROR_INTERNAL, "cannot start the HTTP server (with %u threads)",
                            threads);
@@ -236,8 +234,8 @@ int listener_start(const struct listener_options *options, struct listener **out
     (void)pthread_mutex_init(&l->lock, NULL);
     l->limits = options->limits;
     l->listen_fd = options->listen_fd;
-    l->body = (struct body){ .rpc = options->rpc, .connections = &l->connections,
-                             .tally = &l->tally };
+    l->body =
+        (struct body){ .rpc = options->rpc, .connections = &l->connections, .tally = &l->tally };
     result = socket_prepare(l->listen_fd, f);
     if (result == 0) {
         result = credentials_new(&options->pem, options->trust, &l->credentials, f);
@@ -249,7 +247,7 @@ int listener_start(const struct listener_options *options, struct listener **out
         result = start_daemon(l, f);
     }
     if (result != 0) {
-        listener_free(l);       /* the descriptor stays the caller's */
+        listener_free(l); /* the descriptor stays the caller's */
         return result;
     }
     *out = l;
@@ -291,9 +289,9 @@ void listener_stop(struct listener *l, uint32_t grace_ms)
 {
     uint64_t deadline_ns = clock_monotonic_ns() + grace_ms * CLOCK_NS_PER_MS;
 
-    atomic_store(&l->connections.stopping, true);   /* replies say close from now on */
+    atomic_store(&l->connections.stopping, true); /* replies say close from now on */
     (void)MHD_quiesce_daemon(l->daemon);
-    (void)shutdown(l->listen_fd, SHUT_RDWR);        /* who waits in the backlog is told now */
+    (void)shutdown(l->listen_fd, SHUT_RDWR); /* who waits in the backlog is told now */
     connections_wait_quiet(&l->connections, deadline_ns);
     /* The daemon aborts the process when it stops with a connection suspended. After this none is,
      * nor will be; exchanges that still run outlive their connections. */

@@ -21,33 +21,33 @@
 struct listener;
 
 struct listener_limits {
-    uint32_t threads;                       /* 1 to 16; 0: as many as cores, 2 to 4 */
-    uint32_t connections;                   /* in all */
+    uint32_t threads;     /* 1 to 16; 0: as many as cores, 2 to 4 */
+    uint32_t connections; /* in all */
     uint32_t connections_per_address;
-    uint32_t handshake_timeout_s;           /* from accept to a finished handshake */
-    uint32_t idle_timeout_s;                /* keep-alive */
-    uint32_t request_timeout_s;             /* from its first byte to its last */
-    uint32_t drain_min_bytes_per_s;         /* a reader slower than this is ended */
+    uint32_t handshake_timeout_s;   /* from accept to a finished handshake */
+    uint32_t idle_timeout_s;        /* keep-alive */
+    uint32_t request_timeout_s;     /* from its first byte to its last */
+    uint32_t drain_min_bytes_per_s; /* a reader slower than this is ended */
 };
 
 /* Why a connection was not let in, or ended. The names (metrics, log) never change. */
 enum listener_refusal {
-    LISTENER_REFUSED_CONNECTIONS,       /* limit in all */
-    LISTENER_REFUSED_ADDRESS,           /* limit per address */
+    LISTENER_REFUSED_CONNECTIONS, /* limit in all */
+    LISTENER_REFUSED_ADDRESS,     /* limit per address */
     LISTENER_REFUSED_MEMORY,
-    LISTENER_REFUSED_TLS_VERSION,       /* no TLS 1.3 */
+    LISTENER_REFUSED_TLS_VERSION, /* no TLS 1.3 */
     LISTENER_REFUSED_NO_CERTIFICATE,
     LISTENER_REFUSED_UNKNOWN_CA,
     LISTENER_REFUSED_EXPIRED,
     LISTENER_REFUSED_REVOKED,
     LISTENER_REFUSED_BAD_CERTIFICATE,
-    LISTENER_REFUSED_HANDSHAKE,         /* garbage, nothing in common, or given up */
+    LISTENER_REFUSED_HANDSHAKE, /* garbage, nothing in common, or given up */
     LISTENER_REFUSED_HANDSHAKE_TIMEOUT,
     LISTENER_ENDED_SLOW_REQUEST,
     LISTENER_ENDED_SLOW_READER,
     LISTENER_REFUSAL_COUNT
 };
-const char *listener_refusal_name(enum listener_refusal r);     /* "unknown_ca" */
+const char *listener_refusal_name(enum listener_refusal r); /* "unknown_ca" */
 
 /* What happened since the start; for metrics and tests. */
 struct listener_counters {
@@ -59,16 +59,16 @@ struct listener_counters {
 /* What the server shows of itself, in PEM. Read by the caller, who may have had the right to read the
  * key and has it no longer; wiped by the caller when the call returns. */
 struct listener_pem {
-    const void *certificate;                /* with intermediates behind the leaf */
+    const void *certificate; /* with intermediates behind the leaf */
     size_t certificate_len_bytes;
     const void *key;
     size_t key_len_bytes;
 };
 
 struct listener_options {
-    int listen_fd;                          /* bound and listening; the listener closes it */
+    int listen_fd; /* bound and listening; the listener closes it */
     struct listener_pem pem;
-    struct trust *trust;                    /* a reference is taken */
+    struct trust *trust; /* a reference is taken */
     struct rpc *rpc;
     struct listener_limits limits;
 };
@@ -81,7 +81,8 @@ uint16_t listener_bound_port(int listen_fd);
 /* Would listener_start() take them? Its failure if not. */
 int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);
 
-int listener_start(const struct listener_options *options, struct listener **out, struct failure *f);
+int listener_start(const struct listener_options *options, struct listener **out,
+                   struct failure *f);
 /* All or nothing: on failure the old credentials stay in force. */
 int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
                     struct failure *f);

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { VECTOR_MAX = 16 };   /* pieces of a record that go at once */
+enum { VECTOR_MAX = 16 }; /* pieces of a record that go at once */
 
 static bool hold(struct outflow *o, const giovec_t *pieces, int count, size_t len_bytes)
 {
@@ -77,8 +77,9 @@ void outflow_expect_header(struct outflow *o, bool with_body)
  * (GNUTLS_E_AGAIN) is taken up again by the next call, whose data begins where the bytes told here
  * end.
  */
-__attribute__((visibility("default")))
-ssize_t gnutls_record_send(gnutls_session_t session, const void *data, size_t len_bytes)
+__attribute__((visibility("default"))) ssize_t gnutls_record_send(gnutls_session_t session,
+                                                                  const void *data,
+                                                                  size_t len_bytes)
 {
     const uint8_t *bytes = data;
     size_t sent_bytes = 0;

@@ -24,13 +24,13 @@
 #include <stdint.h>
 
 enum {
-    OUTFLOW_HEADER_MAX_BYTES = 2048,    /* of a header's record; longer ones do not wait */
-    OUTFLOW_BURST_BYTES = 256 * 1024,   /* then the thread's other connections have their turn */
+    OUTFLOW_HEADER_MAX_BYTES = 2048,  /* of a header's record; longer ones do not wait */
+    OUTFLOW_BURST_BYTES = 256 * 1024, /* then the thread's other connections have their turn */
 };
 
 struct outflow {
-    int fd;                     /* the connection's; not owned */
-    bool header_waits;          /* the next record is a header, and a body follows it */
+    int fd;            /* the connection's; not owned */
+    bool header_waits; /* the next record is a header, and a body follows it */
     uint16_t held_bytes;
     uint8_t held[OUTFLOW_HEADER_MAX_BYTES];
 };

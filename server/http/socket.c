@@ -94,9 +94,9 @@ int socket_listen_tcp(const char *where, int *out, struct failure *f)
     SCOPE_FD int fd = -1;
 
     if (!parse_where(where, &address, &len_bytes)) {
-        return failure_next(f, failure_set(f, ERROR_INVALID_ARGUMENT,
-                                           "\"%s\" is no address to listen on", where),
-                            "write it like 127.0.0.1:8443 or [::1]:8443");
+        return failure_next(
+            f, failure_set(f, ERROR_INVALID_ARGUMENT, "\"%s\" is no address to listen on", where),
+            "write it like 127.0.0.1:8443 or [::1]:8443");
     }
     fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -132,7 +132,8 @@ int socket_prepare(int fd, struct failure *f)
 
     if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len_bytes) != 0 ||
         listens == 0 || !local_address(fd, &address)) {
-        return failure_set(f, ERROR_FAILED_PRECONDITION, "descriptor %d is no listening socket", fd);
+        return failure_set(f, ERROR_FAILED_PRECONDITION, "descriptor %d is no listening socket",
+                           fd);
     }
     if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
         return socket_failure(f, "fcntl", "a socket");
@@ -158,12 +159,9 @@ uint16_t socket_port(int fd)
         return 0;
     }
     switch (address.any.sa_family) {
-    case AF_INET:
-        return ntohs(address.v4.sin_port);
-    case AF_INET6:
-        return ntohs(address.v6.sin6_port);
-    default:
-        return 0;
+    case AF_INET: return ntohs(address.v4.sin_port);
+    case AF_INET6: return ntohs(address.v6.sin6_port);
+    default: return 0;
     }
 }
 
@@ -175,14 +173,10 @@ bool socket_is_local(int fd)
         return false;
     }
     switch (address.any.sa_family) {
-    case AF_UNIX:
-        return true;
-    case AF_INET:
-        return ntohl(address.v4.sin_addr.s_addr) >> 24 == 127;
-    case AF_INET6:
-        return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
-    default:
-        return false;
+    case AF_UNIX: return true;
+    case AF_INET: return ntohl(address.v4.sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
+    default: return false;
     }
 }
 
@@ -217,8 +211,7 @@ int socket_listen_unix(const char *path, int *out, struct failure *f)
         return socket_failure(f, "socket", path);
     }
     /* The mode is set on the descriptor before bind(): never a moment with a wider one. */
-    if (fchmod(fd, 0660) != 0 ||
-        bind(fd, (const struct sockaddr *)&where, sizeof(where)) != 0) {
+    if (fchmod(fd, 0660) != 0 || bind(fd, (const struct sockaddr *)&where, sizeof(where)) != 0) {
         return socket_failure(f, "bind", path);
     }
     if (listen(fd, SOCKET_BACKLOG) != 0) {

@@ -17,7 +17,7 @@
 
 enum {
     SOCKET_BACKLOG = 512,
-    SOCKET_PEER_BYTES = 64,     /* "[IPv6 address%scope]:65535" and a NUL */
+    SOCKET_PEER_BYTES = 64, /* "[IPv6 address%scope]:65535" and a NUL */
 };
 
 /* Binds and listens at "127.0.0.1:8443" or "[::]:8443"; port 0: the kernel's choice. */

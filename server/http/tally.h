@@ -20,8 +20,8 @@ enum { TALLY_LINES = 20, TALLY_PERIOD_S = 10 };
 struct tally {
     _Atomic uint64_t accepted, handshakes_done, requests;
     _Atomic uint64_t refused[LISTENER_REFUSAL_COUNT];
-    pthread_mutex_t lock;       /* the innermost: nothing is called with it but the log */
-    uint64_t period_start_ns;   /* under `lock`, and so the next two */
+    pthread_mutex_t lock;     /* the innermost: nothing is called with it but the log */
+    uint64_t period_start_ns; /* under `lock`, and so the next two */
     uint32_t lines;
     uint64_t left_out;
 };

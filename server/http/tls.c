@@ -12,14 +12,14 @@ enum {
     /* One handshake message: a chain of the longest certificates, and what frames it. Bounds what a
      * stranger can make us hold. */
     HANDSHAKE_MAX_BYTES = IDENTITY_CHAIN_MAX * (IDENTITY_CERTIFICATE_MAX_BYTES + 16) + 64,
-    EXTENSION_SUPPORTED_VERSIONS = 43,      /* RFC 8446, 4.2.1 */
+    EXTENSION_SUPPORTED_VERSIONS = 43, /* RFC 8446, 4.2.1 */
     TLS_1_3 = 0x0304,
 };
 
 /* What the hooks find again through the session. */
 static struct connection *connection_of(gnutls_session_t session)
 {
-    struct MHD_Connection *mhd = gnutls_session_get_ptr(session);   /* the daemon sets it */
+    struct MHD_Connection *mhd = gnutls_session_get_ptr(session); /* the daemon sets it */
     const union MHD_ConnectionInfo *info;
 
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -28,7 +28,7 @@ static struct connection *connection_of(gnutls_session_t session)
 
 static struct tally *tally_of(gnutls_session_t session)
 {
-    return gnutls_db_get_ptr(session);      /* ours to use: there is no session database */
+    return gnutls_db_get_ptr(session); /* ours to use: there is no session database */
 }
 
 /* Tells the peer, the counters and the log; the daemon closes what fails, and says nothing. */
@@ -36,7 +36,7 @@ static void refuse(struct connection *c, gnutls_session_t session, enum listener
                    gnutls_alert_description_t alert, const char *detail)
 {
     c->refused = true;
-    c->linger = true;       /* else the alert is lost: the client has sent its request already */
+    c->linger = true; /* else the alert is lost: the client has sent its request already */
     tally_refuse(tally_of(session), why, c->peer, detail);
     (void)gnutls_alert_send(session, GNUTLS_AL_FATAL, alert);
 }
@@ -57,9 +57,8 @@ static void refuse_fault(struct connection *c, gnutls_session_t session, enum id
     case IDENTITY_REVOKED:
         refuse(c, session, LISTENER_REFUSED_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED, detail);
         return;
-    case IDENTITY_OK:       /* a verification that fails must say why; if it does not, refuse */
-    case IDENTITY_BAD_CERTIFICATE:
-        break;
+    case IDENTITY_OK: /* a verification that fails must say why; if it does not, refuse */
+    case IDENTITY_BAD_CERTIFICATE: break;
     }
     refuse(c, session, LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, detail);
 }
@@ -116,12 +115,14 @@ static int find_tls_1_3(void *arg, unsigned extension, const unsigned char *data
 }
 
 /* GnuTLS refuses an older client by itself, but without the alert that tells it why. */
-static int look_at_hello(gnutls_session_t session, struct connection *c, const gnutls_datum_t *hello)
+static int look_at_hello(gnutls_session_t session, struct connection *c,
+                         const gnutls_datum_t *hello)
 {
     bool found = false;
 
-    if (gnutls_ext_raw_parse(&found, find_tls_1_3, hello,
-                             GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) == 0 && found) {
+    if (gnutls_ext_raw_parse(&found, find_tls_1_3, hello, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) ==
+            0 &&
+        found) {
         return 0;
     }
     refuse(c, session, LISTENER_REFUSED_TLS_VERSION, GNUTLS_A_PROTOCOL_VERSION, NULL);

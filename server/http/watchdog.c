@@ -27,7 +27,7 @@ struct watchdog {
     pthread_t thread;
     atomic_bool stopping;
 
-    pthread_mutex_t lock;               /* of what follows; nothing else is taken with it */
+    pthread_mutex_t lock; /* of what follows; nothing else is taken with it */
     struct lingering lingering[WATCHDOG_LINGER_MAX];
     size_t lingering_count;
 };
@@ -69,7 +69,7 @@ static void look_at_reader(struct watchdog *w, struct connection *c, uint64_t no
             return;
         }
     }
-    c->watched_phase = phase;       /* a reply, or a window, begins */
+    c->watched_phase = phase; /* a reply, or a window, begins */
     c->watched_since_ns = now_ns;
     c->watched_acked_bytes = acked_bytes;
 }
@@ -106,11 +106,8 @@ static void look_at(struct connection *c, void *arg)
             end(w, c, LISTENER_ENDED_SLOW_REQUEST);
         }
         break;
-    case CONNECTION_RUNNING:
-        break;
-    case CONNECTION_SENDING:
-        look_at_reader(w, c, now_ns);
-        break;
+    case CONNECTION_RUNNING: break;
+    case CONNECTION_SENDING: look_at_reader(w, c, now_ns); break;
     }
 }
 
@@ -199,7 +196,7 @@ static void *watch(void *arg)
 
         fds[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
         (void)poll(fds, (nfds_t)(1 + lingering), timeout_ms);
-        (void)!read(w->wake_fd, &wakes, sizeof(wakes));     /* non-blocking; only wakes */
+        (void)!read(w->wake_fd, &wakes, sizeof(wakes)); /* non-blocking; only wakes */
         if (clock_monotonic_ns() >= look_at_ns) {
             watchdog_look(w);
             look_at_ns = clock_monotonic_ns() + WATCHDOG_PERIOD_MS * CLOCK_NS_PER_MS;
@@ -212,7 +209,7 @@ void watchdog_wake(struct watchdog *w)
 {
     uint64_t one = 1;
 
-    (void)!write(w->wake_fd, &one, sizeof(one));    /* full: it is awake already */
+    (void)!write(w->wake_fd, &one, sizeof(one)); /* full: it is awake already */
 }
 
 int watchdog_start(struct connections *connections, struct tally *tally,

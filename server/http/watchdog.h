@@ -20,7 +20,7 @@ enum {
     WATCHDOG_PERIOD_MS = 1000,
     /* A reply has to make progress worth the minimum rate in each such window. */
     WATCHDOG_DRAIN_WINDOW_S = 5,
-    WATCHDOG_LINGER_MAX = 64,           /* sockets at a time; further ones are closed at once */
+    WATCHDOG_LINGER_MAX = 64, /* sockets at a time; further ones are closed at once */
     WATCHDOG_LINGER_MS = 2000,
     WATCHDOG_LINGER_MAX_BYTES = 256 * 1024,
 };
@@ -29,7 +29,7 @@ struct watchdog;
 
 int watchdog_start(struct connections *connections, struct tally *tally,
                    const struct listener_limits *limits, struct watchdog **out, struct failure *f);
-void watchdog_stop(struct watchdog *w);     /* NULL is fine */
+void watchdog_stop(struct watchdog *w); /* NULL is fine */
 /* A connection came: the thread sleeps while there is none. */
 void watchdog_wake(struct watchdog *w);
 /* Keeps a duplicate of `fd`, half closed, for at most WATCHDOG_LINGER_MS. Any thread. */

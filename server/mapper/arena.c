@@ -15,16 +15,16 @@
 #include <unistd.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010      /* Linux 5.1; glibc's <fcntl.h> may lack it */
+#define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1; glibc's <fcntl.h> may lack it */
 #endif
 
-enum { NONE = ARENA_SLOTS_MAX };        /* no slot: the head of both lists */
+enum { NONE = ARENA_SLOTS_MAX }; /* no slot: the head of both lists */
 
 struct slot {
-    uint32_t generation;        /* of the use that is, or of the last one; 0: never used */
+    uint32_t generation; /* of the use that is, or of the last one; 0: never used */
     bool in_use;
-    uint32_t next;              /* by offset while in use, else the next free index */
-    uint32_t previous;          /* while in use */
+    uint32_t next;     /* by offset while in use, else the next free index */
+    uint32_t previous; /* while in use */
     uint64_t offset_bytes, extent_bytes;
 };
 
@@ -35,7 +35,7 @@ struct arena {
     uint64_t false_releases;
     uint32_t slot_count;
     uint32_t free_head;
-    struct slot slots[ARENA_SLOTS_MAX + 1];     /* the last: head of the ring of those in use */
+    struct slot slots[ARENA_SLOTS_MAX + 1]; /* the last: head of the ring of those in use */
 };
 
 static int arena_failure(struct failure *f, const char *call)
@@ -50,11 +50,15 @@ static int arena_failure(struct failure *f, const char *call)
 int arena_new(uint64_t bytes, uint64_t slot_max_bytes, struct arena **out, struct failure *f)
 {
     struct arena *a = calloc(1, sizeof(*a));
-    if (!a) return arena_failure(f, "calloc");
+    if (!a) {
+        return arena_failure(f, "calloc");
+    }
     a->base = MAP_FAILED;
     a->bytes = bytes;
     a->slot_max_bytes = slot_max_bytes < bytes ? slot_max_bytes : bytes;
-    for (uint32_t i = 0; i < ARENA_SLOTS_MAX; i++) a->slots[i].next = i + 1;
+    for (uint32_t i = 0; i < ARENA_SLOTS_MAX; i++) {
+        a->slots[i].next = i + 1;
+    }
     a->slots[NONE].next = a->slots[NONE].previous = NONE;
 
     const char *call = NULL;
@@ -82,9 +86,15 @@ int arena_new(uint64_t bytes, uint64_t slot_max_bytes, struct arena **out, struc
 
 void arena_free(struct arena *a)
 {
-    if (!a) return;
-    if (a->base != MAP_FAILED) munmap(a->base, a->bytes);
-    if (a->fd >= 0) close(a->fd);
+    if (!a) {
+        return;
+    }
+    if (a->base != MAP_FAILED) {
+        munmap(a->base, a->bytes);
+    }
+    if (a->fd >= 0) {
+        close(a->fd);
+    }
     free(a);
 }
 
@@ -111,7 +121,9 @@ static bool find_gap(const struct arena *a, uint64_t extent_bytes, uint32_t *aft
             *offset_bytes = gap_start;
             return true;
         }
-        if (next == NONE) return false;
+        if (next == NONE) {
+            return false;
+        }
         gap_start = a->slots[next].offset_bytes + a->slots[next].extent_bytes;
         at = next;
     }
@@ -125,22 +137,24 @@ static int full(const struct arena *a, uint64_t len_bytes, struct failure *f)
                              (unsigned long long)len_bytes, (unsigned long long)a->used_bytes,
                              (unsigned long long)a->bytes, a->slot_count);
     failure_cause(f, result, "many snapshots are being sent at the same time");
-    return failure_next(f, result, "ask again in a moment; a larger --arena-mib of the mapper holds"
+    return failure_next(f, result,
+                        "ask again in a moment; a larger --arena-mib of the mapper holds"
                         " more");
 }
 
 int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, struct failure *f)
 {
-    assert(len_bytes > 0);  /* callers refuse empty ranges */
+    assert(len_bytes > 0); /* callers refuse empty ranges */
     if (len_bytes > a->slot_max_bytes) {
-        int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                                 "%llu bytes are more than one answer may hold (%llu)",
-                                 (unsigned long long)len_bytes,
-                                 (unsigned long long)a->slot_max_bytes);
-        return failure_next(f, result, "ask for fewer frames at once, or raise the mapper's"
+        int result = failure_set(
+            f, ERROR_RESOURCE_EXHAUSTED, "%llu bytes are more than one answer may hold (%llu)",
+            (unsigned long long)len_bytes, (unsigned long long)a->slot_max_bytes);
+        return failure_next(f, result,
+                            "ask for fewer frames at once, or raise the mapper's"
                             " --slot-max-mib");
     }
-    uint64_t extent_bytes = (len_bytes + ARENA_PAGE_BYTES - 1) / ARENA_PAGE_BYTES * ARENA_PAGE_BYTES;
+    uint64_t extent_bytes =
+        (len_bytes + ARENA_PAGE_BYTES - 1) / ARENA_PAGE_BYTES * ARENA_PAGE_BYTES;
     uint32_t after;
     uint64_t offset_bytes;
     if (a->free_head == NONE || !find_gap(a, extent_bytes, &after, &offset_bytes)) {
@@ -149,7 +163,9 @@ int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, st
     uint32_t index = a->free_head;
     struct slot *s = &a->slots[index];
     a->free_head = s->next;
-    if (++s->generation == 0) s->generation = 1;
+    if (++s->generation == 0) {
+        s->generation = 1;
+    }
     s->in_use = true;
     s->offset_bytes = offset_bytes;
     s->extent_bytes = extent_bytes;
@@ -159,8 +175,10 @@ int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, st
     a->slots[after].next = index;
     a->used_bytes += extent_bytes;
     a->slot_count++;
-    *out = (struct message_slot){ .index = index, .generation = s->generation,
-                                  .offset_bytes = offset_bytes, .len_bytes = len_bytes };
+    *out = (struct message_slot){ .index = index,
+                                  .generation = s->generation,
+                                  .offset_bytes = offset_bytes,
+                                  .len_bytes = len_bytes };
     return 0;
 }
 
@@ -191,6 +209,7 @@ bool arena_release(struct arena *a, uint32_t index, uint32_t generation)
 
 struct arena_usage arena_usage(const struct arena *a)
 {
-    return (struct arena_usage){ .used_bytes = a->used_bytes, .slot_count = a->slot_count,
+    return (struct arena_usage){ .used_bytes = a->used_bytes,
+                                 .slot_count = a->slot_count,
                                  .false_releases = a->false_releases };
 }

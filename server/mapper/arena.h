@@ -22,14 +22,14 @@
 
 enum {
     ARENA_PAGE_BYTES = 4096,
-    ARENA_SLOTS_MAX = 4096,     /* in use at once, whatever their size */
+    ARENA_SLOTS_MAX = 4096, /* in use at once, whatever their size */
 };
 
 struct arena;
 
 /* `bytes` is a multiple of ARENA_PAGE_BYTES. */
 int arena_new(uint64_t bytes, uint64_t slot_max_bytes, struct arena **out, struct failure *f);
-void arena_free(struct arena *a);   /* NULL is fine */
+void arena_free(struct arena *a); /* NULL is fine */
 
 int arena_fd(const struct arena *a);
 uint64_t arena_bytes(const struct arena *a);
@@ -46,7 +46,7 @@ void *arena_slot_bytes(struct arena *a, const struct message_slot *slot);
 bool arena_release(struct arena *a, uint32_t index, uint32_t generation);
 
 struct arena_usage {
-    uint64_t used_bytes;        /* extents */
+    uint64_t used_bytes; /* extents */
     uint32_t slot_count;
     uint64_t false_releases;
 };

@@ -15,15 +15,15 @@
 #include "common/error.h"
 #include "common/message.h"
 
-struct backend;         /* of the implementation */
+struct backend; /* of the implementation */
 
 /* One domain as the hypervisor has it now. The incarnation is the core's (directory). */
 struct backend_domain {
     uint8_t uuid[UUID_BYTES];
     uint16_t domid;
     bool dying;
-    uint32_t type;              /* enum domain_type */
-    uint32_t state;             /* enum domain_state */
+    uint32_t type;  /* enum domain_type */
+    uint32_t state; /* enum domain_state */
     uint32_t online_vcpus;
     uint32_t max_vcpus;
     uint64_t memory_kib;
@@ -32,9 +32,9 @@ struct backend_domain {
 
 /* Sizes of a resource as they are now. */
 struct backend_size {
-    uint32_t frames_in_use;     /* what may be mapped without changing the guest */
+    uint32_t frames_in_use; /* what may be mapped without changing the guest */
     uint32_t frames_max;
-    uint32_t grant_version;     /* of grant tables, else 0 */
+    uint32_t grant_version; /* of grant tables, else 0 */
 };
 
 /* A live mapping, read-only. `handle` is the backend's. */
@@ -44,13 +44,14 @@ struct backend_mapping {
     void *handle;
 };
 
-enum backend_event {            /* bits: what has happened since the last look */
-    BACKEND_EVENT_DOMAINS = 1,  /* a domain appeared, shut down, died or went away */
-    BACKEND_EVENT_NAME = 2,     /* a name node was written, for `domid` */
+enum backend_event { /* bits: what has happened since the last look */
+                     BACKEND_EVENT_DOMAINS =
+                         1,                  /* a domain appeared, shut down, died or went away */
+                     BACKEND_EVENT_NAME = 2, /* a name node was written, for `domid` */
 };
 
 struct backend_ops {
-    const char *name;           /* "xen", "sim" */
+    const char *name; /* "xen", "sim" */
 
     /* Fills everything of the answer but its head, clocks included; checks too. */
     void (*host)(struct backend *, struct message_host_answer *out);

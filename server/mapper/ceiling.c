@@ -33,18 +33,23 @@ int ceiling_admit(struct ceiling *c, uint64_t now_ns, uint64_t hypercalls, struc
         elapsed_ns = ELAPSED_MAX_NS;
     }
     uint64_t tokens = elapsed_ns * c->per_second / CLOCK_NS_PER_S;
-    if (tokens > 0) {       /* the remainder stays in the time not yet counted */
+    if (tokens > 0) { /* the remainder stays in the time not yet counted */
         c->tokens += (int64_t)tokens;
         c->filled_ns += tokens * CLOCK_NS_PER_S / c->per_second;
     }
-    if (c->tokens > burst(c)) c->tokens = burst(c);
-    if (c->tokens > 0) return 0;
+    if (c->tokens > burst(c)) {
+        c->tokens = burst(c);
+    }
+    if (c->tokens > 0) {
+        return 0;
+    }
 
     c->refusals++;
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                              "the mapper is at its ceiling of %llu hypercalls per second",
                              (unsigned long long)c->per_second);
     failure_cause(f, result, "more is asked for than this host is to be disturbed by");
-    return failure_next(f, result, "ask again in a moment and less often, or raise the mapper's"
+    return failure_next(f, result,
+                        "ask again in a moment and less often, or raise the mapper's"
                         " --hypercalls-per-second");
 }

@@ -16,9 +16,9 @@
 
 struct ceiling {
     uint64_t per_second;
-    int64_t tokens;             /* below 0 after a request that made more than was left */
-    uint64_t filled_ns;         /* monotonic: when tokens were last added */
-    uint64_t seen;              /* the backend's counter as last looked at */
+    int64_t tokens;     /* below 0 after a request that made more than was left */
+    uint64_t filled_ns; /* monotonic: when tokens were last added */
+    uint64_t seen;      /* the backend's counter as last looked at */
     uint64_t refusals;
 };
 

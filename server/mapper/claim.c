@@ -10,7 +10,7 @@
 #include "server/mapper/explain.h"
 
 int claim_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,
-                   enum export_action action, struct failure *f)
+                  enum export_action action, struct failure *f)
 {
     bool allowed = type == RESOURCE_TYPE_COUNT ? export_allows_any(m->export, claimed, action)
                                                : export_allows(m->export, claimed, type, action);
@@ -33,16 +33,19 @@ static int compare(const struct domain_identity *claimed, const struct directory
     } else if (e->domain.dying) {
         different = "is dying";
     }
-    if (!different) return 0;
+    if (!different) {
+        return 0;
+    }
     int result = failure_set(f, ERROR_ABORTED, "domain %u is not as it was named: it %s",
                              claimed->domid, different);
-    failure_cause(f, result, e->domain.dying ? "the domain is being destroyed"
-                  : "numbers and names are used again for other domains");
+    failure_cause(f, result,
+                  e->domain.dying ? "the domain is being destroyed"
+                                  : "numbers and names are used again for other domains");
     return failure_next(f, result, "see the list of domains, and ask for the one meant");
 }
 
 int claim_check(struct mapper *m, const struct domain_identity *claimed,
-                 const struct directory_entry **out, struct failure *f)
+                const struct directory_entry **out, struct failure *f)
 {
     if (claimed->domid >= EXPLAIN_DOMID_RESERVED) {
         const struct explain_subject subject = { .domid = claimed->domid,
@@ -51,12 +54,20 @@ int claim_check(struct mapper *m, const struct domain_identity *claimed,
     }
     /* Events first: a domain that was replaced in between is found out by them, not by its looks. */
     int result = directory_drain(m->directory, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     const struct directory_entry *e;
     result = directory_find(m->directory, claimed->domid, &e, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     result = compare(claimed, e, f);
-    if (result < 0) return result;
-    if (out) *out = e;
+    if (result < 0) {
+        return result;
+    }
+    if (out) {
+        *out = e;
+    }
     return 0;
 }

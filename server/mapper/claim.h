@@ -17,11 +17,11 @@
  * tells nothing of domains that are not exported. A type of RESOURCE_TYPE_COUNT: allowed for any.
  */
 int claim_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,
-                   enum export_action action, struct failure *f);
+                  enum export_action action, struct failure *f);
 
 /* -ERROR_NOT_FOUND: gone; -ERROR_ABORTED: another, or dying, with what differs. `out` (may be NULL)
  * is valid until the directory is read again. */
 int claim_check(struct mapper *m, const struct domain_identity *claimed,
-                 const struct directory_entry **out, struct failure *f);
+                const struct directory_entry **out, struct failure *f);
 
 #endif

@@ -16,15 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#define XXH_STATIC_LINKING_ONLY     /* the state's size, to place it aligned */
+#define XXH_STATIC_LINKING_ONLY /* the state's size, to place it aligned */
 #include <xxhash.h>
 #ifdef __x86_64__
-#include <xxh_x86dispatch.h>        /* the widest vectors that this processor has */
+#include <xxh_x86dispatch.h> /* the widest vectors that this processor has */
 #endif
 
 enum {
-    SECRET_BYTES = 192,             /* XXH3's own default size; its minimum is 136 */
-    HASH_CHUNK_BYTES = 16384,       /* copied, then hashed while still in the first-level cache */
+    SECRET_BYTES = 192,       /* XXH3's own default size; its minimum is 136 */
+    HASH_CHUNK_BYTES = 16384, /* copied, then hashed while still in the first-level cache */
     WORDS_UNROLLED = 8,
 };
 _Static_assert(SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 refuses shorter secrets");
@@ -58,10 +58,14 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
     uintptr_t address = (uintptr_t)info->si_addr;
     if (guard.armed) {
         guard.armed = 0;
-        if (address >= guard.from && address < guard.from_end) siglongjmp(guard.jump, FAULT_FROM);
-        if (address >= guard.to && address < guard.to_end) siglongjmp(guard.jump, FAULT_TO);
+        if (address >= guard.from && address < guard.from_end) {
+            siglongjmp(guard.jump, FAULT_FROM);
+        }
+        if (address >= guard.to && address < guard.to_end) {
+            siglongjmp(guard.jump, FAULT_TO);
+        }
     }
-    signal(signal_number, SIG_DFL);     /* on return it faults again, and the process dies of it */
+    signal(signal_number, SIG_DFL); /* on return it faults again, and the process dies of it */
 }
 
 int copy_init(struct failure *f)
@@ -69,7 +73,9 @@ int copy_init(struct failure *f)
     size_t have = 0;
     while (have < sizeof(secret)) {
         ssize_t n = getrandom(secret + have, sizeof(secret) - have, 0);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n < 0) {
             int result = failure_set(f, ERROR_INTERNAL, "no random numbers for a secret");
             return failure_call(f, result, "getrandom", errno);
@@ -138,7 +144,9 @@ static size_t copy_blocks(uint64_t *restrict to, const volatile uint64_t *from, 
 {
     size_t i = 0;
 #ifdef __x86_64__
-    if ((uintptr_t)from % 16 != 0 || (uintptr_t)to % 16 != 0) return 0;
+    if ((uintptr_t)from % 16 != 0 || (uintptr_t)to % 16 != 0) {
+        return 0;
+    }
     for (; i + WORDS_UNROLLED <= word_count; i += WORDS_UNROLLED) {
         word_pair a, b, c, d;
         __asm__ volatile("movdqa %4, %0\n\tmovdqa %5, %1\n\tmovdqa %6, %2\n\tmovdqa %7, %3"
@@ -162,16 +170,19 @@ static size_t copy_blocks(uint64_t *restrict to, const volatile uint64_t *from, 
 static void copy_words(uint64_t *restrict to, const volatile uint64_t *from, size_t word_count)
 {
     size_t i = copy_blocks(to, from, word_count);
-    for (; i < word_count; i++) to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+    for (; i < word_count; i++) {
+        to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+    }
 }
 
 static int fault_failure(enum guard_fault fault, struct failure *f)
 {
     if (fault == FAULT_TO) {
-        int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                                 "no memory for the copy in the shared arena");
+        int result =
+            failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the copy in the shared arena");
         failure_cause(f, result, "the machine or the mapper's control group is out of memory");
-        return failure_next(f, result, "free memory, or start the mapper with a smaller --arena-mib");
+        return failure_next(f, result,
+                            "free memory, or start the mapper with a smaller --arena-mib");
     }
     int result = failure_set(f, ERROR_ABORTED, "the pages went away while they were copied");
     failure_cause(f, result, "the domain was destroyed, or Xen took the pages back");
@@ -188,7 +199,9 @@ int copy_step(void *to, const volatile void *from, size_t len_bytes, struct copy
     guard.to = (uintptr_t)to;
     guard.to_end = guard.to + len_bytes;
     int fault = sigsetjmp(guard.jump, 0);
-    if (fault != FAULT_NONE) return fault_failure((enum guard_fault)fault, f);
+    if (fault != FAULT_NONE) {
+        return fault_failure((enum guard_fault)fault, f);
+    }
     arm();
 
     uint64_t *out = to;
@@ -196,7 +209,9 @@ int copy_step(void *to, const volatile void *from, size_t len_bytes, struct copy
     for (size_t done = 0; done < len_bytes; done += HASH_CHUNK_BYTES) {
         size_t chunk = len_bytes - done < HASH_CHUNK_BYTES ? len_bytes - done : HASH_CHUNK_BYTES;
         copy_words(out + done / 8, in + done / 8, chunk / 8);
-        if (d) copy_digest_add(d, (const uint8_t *)to + done, chunk);
+        if (d) {
+            copy_digest_add(d, (const uint8_t *)to + done, chunk);
+        }
     }
     disarm();
     return 0;
@@ -212,15 +227,21 @@ int copy_sequence_locked(const volatile uint64_t *sequence, const volatile uint6
     guard.from_end = (uintptr_t)(high + 1);
     guard.to = guard.to_end = 0;
     int fault = sigsetjmp(guard.jump, 0);
-    if (fault != FAULT_NONE) return fault_failure((enum guard_fault)fault, f);
+    if (fault != FAULT_NONE) {
+        return fault_failure((enum guard_fault)fault, f);
+    }
     arm();
 
     for (int look = 0; look < COPY_SEQUENCE_RETRIES; look++) {
         uint32_t before = (uint32_t)__atomic_load_n(sequence, __ATOMIC_ACQUIRE);
-        if (before % 2 != 0) continue;
+        if (before % 2 != 0) {
+            continue;
+        }
         uint64_t read = __atomic_load_n(value, __ATOMIC_RELAXED);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);    /* the value is read before the number again */
-        if ((uint32_t)__atomic_load_n(sequence, __ATOMIC_RELAXED) != before) continue;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the value is read before the number again */
+        if ((uint32_t)__atomic_load_n(sequence, __ATOMIC_RELAXED) != before) {
+            continue;
+        }
         disarm();
         *out = read;
         return 0;

@@ -20,7 +20,7 @@
 #include "common/error.h"
 
 enum {
-    COPY_STEP_BYTES = 1 << 20,  /* at most so much in one call, so that nobody waits long */
+    COPY_STEP_BYTES = 1 << 20, /* at most so much in one call, so that nobody waits long */
     COPY_DIGEST_BYTES = 16,
     COPY_SEQUENCE_RETRIES = 64, /* looks at an entry whose writer is always in the midst */
 };
@@ -31,7 +31,7 @@ int copy_init(struct failure *f);
 /* A digest that grows with the copy: XXH3-128, keyed with the secret of this start, so that a guest
  * that chooses content cannot make two contents look the same. */
 struct copy_digest;
-struct copy_digest *copy_digest_new(void);  /* NULL: no memory */
+struct copy_digest *copy_digest_new(void); /* NULL: no memory */
 void copy_digest_free(struct copy_digest *d);
 void copy_digest_begin(struct copy_digest *d);
 void copy_digest_add(struct copy_digest *d, const void *bytes, size_t len_bytes);

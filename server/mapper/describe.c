@@ -17,11 +17,13 @@ static void add_row(struct mapper *m, struct message_describe_answer *a,
     assert(a->resource_count < MESSAGE_RESOURCES_MAX);
     struct message_resource *row = &a->resources[a->resource_count++];
     *row = *asked;
-    if (row->type == RESOURCE_VCPU_STATS) return;
+    if (row->type == RESOURCE_VCPU_STATS) {
+        return;
+    }
 
     struct backend_size size = { 0 };
-    int result = m->ops->size(m->backend, domain->domid, row->type, row->first_id, &size,
-                              &row->failure);
+    int result =
+        m->ops->size(m->backend, domain->domid, row->type, row->first_id, &size, &row->failure);
     if (result == 0) {
         result = range_check_size(domain->domid, row->type, row->first_id, &size, &row->failure);
     }
@@ -47,20 +49,34 @@ int describe(struct mapper *m, const struct message_describe *request, union mes
     const struct domain_identity *domain = &request->domain;
     const struct directory_entry *e;
     int result = claim_allowed(m, domain, RESOURCE_TYPE_COUNT, EXPORT_LIST, f);
-    if (result == 0) result = claim_check(m, domain, &e, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = claim_check(m, domain, &e, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     uint32_t vcpus = e->domain.max_vcpus > 0 ? e->domain.max_vcpus : 1;
 
     const struct message_resource rows[] = {
-        { .type = RESOURCE_GRANT_TABLE, .first_id = GRANT_TABLE_SHARED, .id_count = 1,
+        { .type = RESOURCE_GRANT_TABLE,
+          .first_id = GRANT_TABLE_SHARED,
+          .id_count = 1,
           .availability = RESOURCE_AVAILABLE },
-        { .type = RESOURCE_GRANT_TABLE, .first_id = GRANT_TABLE_STATUS, .id_count = 1,
+        { .type = RESOURCE_GRANT_TABLE,
+          .first_id = GRANT_TABLE_STATUS,
+          .id_count = 1,
           .availability = RESOURCE_AVAILABLE },
-        { .type = RESOURCE_IOREQ_SERVER, .first_id = 0, .id_count = IOREQ_SERVERS,
+        { .type = RESOURCE_IOREQ_SERVER,
+          .first_id = 0,
+          .id_count = IOREQ_SERVERS,
           .availability = RESOURCE_ON_REQUEST },
-        { .type = RESOURCE_VMTRACE_BUF, .first_id = 0, .id_count = vcpus,
+        { .type = RESOURCE_VMTRACE_BUF,
+          .first_id = 0,
+          .id_count = vcpus,
           .availability = RESOURCE_AVAILABLE },
-        { .type = RESOURCE_VCPU_STATS, .first_id = 0, .id_count = 1,
+        { .type = RESOURCE_VCPU_STATS,
+          .first_id = 0,
+          .id_count = 1,
           .availability = RESOURCE_AVAILABLE },
     };
     _Static_assert(sizeof(rows) / sizeof(rows[0]) <= MESSAGE_RESOURCES_MAX, "one answer holds all");

@@ -16,9 +16,9 @@
 #include "server/mapper/explain.h"
 
 enum {
-    LIST_PAGE = 64,             /* domains asked for at once */
+    LIST_PAGE = 64, /* domains asked for at once */
     ENTRIES_FIRST = 64,
-    EVENTS_MAX = 65536,         /* taken in one drain: a flood must not hold the loop */
+    EVENTS_MAX = 65536, /* taken in one drain: a flood must not hold the loop */
 };
 /* Run times of two processors may disagree by so much when they are added up. */
 #define CPU_TIME_SLACK_NS (100 * CLOCK_NS_PER_MS)
@@ -32,14 +32,16 @@ struct directory {
     uint32_t count, capacity;
     uint64_t generation;
     uint64_t scanned_ns;
-    bool stale;                 /* the list must be read before anything here is believed */
+    bool stale; /* the list must be read before anything here is believed */
 };
 
 int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
                   void *arg, struct directory **out, struct failure *f)
 {
     struct directory *d = calloc(1, sizeof(*d));
-    if (d) d->entries = calloc(ENTRIES_FIRST, sizeof(*d->entries));
+    if (d) {
+        d->entries = calloc(ENTRIES_FIRST, sizeof(*d->entries));
+    }
     if (!d || !d->entries) {
         free(d);
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the domain directory");
@@ -57,8 +59,12 @@ int directory_new(const struct backend_ops *ops, struct backend *backend, direct
 
 void directory_free(struct directory *d)
 {
-    if (!d) return;
-    for (uint32_t i = 0; i < d->count; i++) d->ops->unwatch_name(d->backend, d->entries[i].domain.domid);
+    if (!d) {
+        return;
+    }
+    for (uint32_t i = 0; i < d->count; i++) {
+        d->ops->unwatch_name(d->backend, d->entries[i].domain.domid);
+    }
     free(d->entries);
     free(d);
 }
@@ -70,7 +76,7 @@ static void draw_incarnation(struct directory_entry *e)
     size_t left = sizeof(e->identity.incarnation);
     while (left > 0) {
         ssize_t n = getrandom(at, left, 0);
-        assert(n > 0 || errno == EINTR);    /* at most 256 bytes: cannot fail otherwise */
+        assert(n > 0 || errno == EINTR); /* at most 256 bytes: cannot fail otherwise */
         if (n > 0) {
             at += n;
             left -= (size_t)n;
@@ -90,8 +96,11 @@ static uint32_t position_of(const struct directory *d, uint16_t domid)
     uint32_t low = 0, high = d->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (d->entries[middle].domain.domid < domid) low = middle + 1;
-        else high = middle;
+        if (d->entries[middle].domain.domid < domid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
     return low;
 }
@@ -116,9 +125,13 @@ static int read_name(struct directory *d, uint16_t domid, struct domain_identity
     char name[MESSAGE_NAME_BYTES] = "";
     bool cut = false;
     int result = d->ops->domain_name(d->backend, domid, name, &cut, f);
-    if (result < 0) return result;
-    memset(out->name, 0, sizeof(out->name));    /* identities are compared and sent whole */
-    if (!cut) memcpy(out->name, name, strnlen(name, sizeof(out->name) - 1));
+    if (result < 0) {
+        return result;
+    }
+    memset(out->name, 0, sizeof(out->name)); /* identities are compared and sent whole */
+    if (!cut) {
+        memcpy(out->name, name, strnlen(name, sizeof(out->name) - 1));
+    }
     out->name_cut = cut;
     return 0;
 }
@@ -132,7 +145,9 @@ static int add_at(struct directory *d, uint32_t at, const struct backend_domain 
     }
     if (d->count == d->capacity) {
         struct directory_entry *grown = realloc(d->entries, 2 * d->capacity * sizeof(*grown));
-        if (!grown) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u domains", d->count);
+        if (!grown) {
+            return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u domains", d->count);
+        }
         d->entries = grown;
         d->capacity *= 2;
     }
@@ -140,7 +155,7 @@ static int add_at(struct directory *d, uint32_t at, const struct backend_domain 
     e.identity.domid = fresh->domid;
     memcpy(e.identity.uuid, fresh->uuid, UUID_BYTES);
     draw_incarnation(&e);
-    d->ops->watch_name(d->backend, fresh->domid);   /* before reading: no write is missed */
+    d->ops->watch_name(d->backend, fresh->domid); /* before reading: no write is missed */
     int result = read_name(d, fresh->domid, &e.identity, f);
     if (result < 0) {
         d->ops->unwatch_name(d->backend, fresh->domid);
@@ -164,13 +179,13 @@ static void update_entry(struct directory *d, struct directory_entry *e,
 {
     bool other = memcmp(e->domain.uuid, fresh->uuid, UUID_BYTES) != 0 ||
                  fresh->cpu_time_ns + CPU_TIME_SLACK_NS < e->domain.cpu_time_ns ||
-                 (e->domain.dying && !fresh->dying);    /* nobody comes back from dying */
+                 (e->domain.dying && !fresh->dying); /* nobody comes back from dying */
     if (other) {
         end_incarnation(d, e);
         draw_incarnation(e);
         memcpy(e->identity.uuid, fresh->uuid, UUID_BYTES);
     } else if (fresh->dying && !e->domain.dying) {
-        end_incarnation(d, e);      /* it is still listed, but nothing may hold on to it */
+        end_incarnation(d, e); /* it is still listed, but nothing may hold on to it */
     } else if (is_over(fresh->state) != is_over(e->domain.state)) {
         d->generation++;
     }
@@ -185,21 +200,31 @@ static int scan(struct directory *d, struct failure *f)
     for (;;) {
         uint32_t count = 0;
         int result = d->ops->list(d->backend, (uint16_t)next_domid, page, LIST_PAGE, &count, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
         for (uint32_t i = 0; i < count; i++) {
-            while (at < d->count && d->entries[at].domain.domid < page[i].domid) remove_at(d, at);
+            while (at < d->count && d->entries[at].domain.domid < page[i].domid) {
+                remove_at(d, at);
+            }
             if (at < d->count && d->entries[at].domain.domid == page[i].domid) {
                 update_entry(d, &d->entries[at], &page[i]);
             } else {
                 result = add_at(d, at, &page[i], f);
-                if (result < 0) return result;
+                if (result < 0) {
+                    return result;
+                }
             }
             at++;
         }
-        if (count < LIST_PAGE || page[count - 1].domid >= EXPLAIN_DOMID_RESERVED) break;
+        if (count < LIST_PAGE || page[count - 1].domid >= EXPLAIN_DOMID_RESERVED) {
+            break;
+        }
         next_domid = page[count - 1].domid + 1U;
     }
-    while (at < d->count) remove_at(d, at);
+    while (at < d->count) {
+        remove_at(d, at);
+    }
     d->stale = false;
     d->scanned_ns = clock_monotonic_ns();
     return 0;
@@ -208,7 +233,9 @@ static int scan(struct directory *d, struct failure *f)
 static int reread_name(struct directory *d, uint16_t domid, struct failure *f)
 {
     struct directory_entry *e = entry_of(d, domid);
-    if (!e) return 0;
+    if (!e) {
+        return 0;
+    }
     struct domain_identity before = e->identity;
     int result = read_name(d, domid, &e->identity, f);
     if (result < 0) {
@@ -219,8 +246,8 @@ static int reread_name(struct directory *d, uint16_t domid, struct failure *f)
         return result;
     }
     bool had_name = before.name[0] != '\0' || before.name_cut;
-    bool same = before.name_cut == e->identity.name_cut &&
-                strcmp(before.name, e->identity.name) == 0;
+    bool same =
+        before.name_cut == e->identity.name_cut && strcmp(before.name, e->identity.name) == 0;
     bool has_name = e->identity.name[0] != '\0' || e->identity.name_cut;
     if (had_name && (same || !has_name)) {
         end_incarnation(d, e);
@@ -236,22 +263,30 @@ int directory_drain(struct directory *d, struct failure *f)
     unsigned events;
     uint16_t domid = 0;
     for (int i = 0; i < EVENTS_MAX && d->ops->next_event(d->backend, &events, &domid); i++) {
-        if (events & BACKEND_EVENT_DOMAINS) d->stale = true;
+        if (events & BACKEND_EVENT_DOMAINS) {
+            d->stale = true;
+        }
         if (events & BACKEND_EVENT_NAME) {
             int result = reread_name(d, domid, f);
-            if (result < 0) worst = result;
+            if (result < 0) {
+                worst = result;
+            }
         }
     }
     if (d->stale) {
         int result = scan(d, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
     }
     return worst;
 }
 
 int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *f)
 {
-    if (clock_monotonic_ns() - d->scanned_ns > max_age_ns) d->stale = true;
+    if (clock_monotonic_ns() - d->scanned_ns > max_age_ns) {
+        d->stale = true;
+    }
     return directory_drain(d, f);
 }
 
@@ -263,14 +298,18 @@ int directory_find(struct directory *d, uint16_t domid, const struct directory_e
     uint32_t at = position_of(d, domid);
     bool known = at < d->count && d->entries[at].domain.domid == domid;
     if (result < 0) {
-        if (result == -ERROR_NOT_FOUND && known) remove_at(d, at);
+        if (result == -ERROR_NOT_FOUND && known) {
+            remove_at(d, at);
+        }
         return result;
     }
     if (known) {
         update_entry(d, &d->entries[at], &fresh);
     } else {
         result = add_at(d, at, &fresh, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
     }
     *out = &d->entries[at];
     return 0;

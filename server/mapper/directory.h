@@ -20,12 +20,12 @@
 #include "common/message.h"
 #include "server/mapper/backend.h"
 
-enum { DIRECTORY_DOMAINS_MAX = 4096 };  /* a host with more is refused, never shown in part */
+enum { DIRECTORY_DOMAINS_MAX = 4096 }; /* a host with more is refused, never shown in part */
 
 struct directory;
 
 struct directory_entry {
-    struct backend_domain domain;       /* as last seen */
+    struct backend_domain domain; /* as last seen */
     struct domain_identity identity;
 };
 
@@ -33,7 +33,7 @@ typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
 
 int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
                   void *arg, struct directory **out, struct failure *f);
-void directory_free(struct directory *d);   /* NULL is fine */
+void directory_free(struct directory *d); /* NULL is fine */
 
 /* Takes what the backend reports, and reads the list or a name again where it must. On failure the
  * directory knows that it is out of date, and the next call tries again. */

@@ -14,10 +14,10 @@
 enum { ANY = -2 };
 
 struct row {
-    int errnum;                 /* 0: any */
-    int32_t type;               /* ANY, EXPLAIN_NO_RESOURCE or a type */
-    int32_t id;                 /* ANY or an id */
-    const char *call_part;      /* the call's name contains it; NULL any */
+    int errnum;            /* 0: any */
+    int32_t type;          /* ANY, EXPLAIN_NO_RESOURCE or a type */
+    int32_t id;            /* ANY or an id */
+    const char *call_part; /* the call's name contains it; NULL any */
     enum { WHO_ANY, WHO_OWN, WHO_RESERVED, WHO_NONE } who;
     enum error_code code;
     const char *cause;
@@ -34,10 +34,10 @@ static const struct row rows[] = {
       "give its group access to /dev/xen/privcmd and /dev/xen/hypercall" },
     { EACCES, ANY, ANY, "xc_", WHO_ANY, ERROR_FAILED_PRECONDITION,
       "the mapper's libxenctrl is of another version than the running hypervisor",
-      "install the packages that belong to the running Xen, or reboot into the Xen that is installed" },
+      "install the packages that belong to the running Xen, or reboot into the Xen that is "
+      "installed" },
     { EACCES, ANY, ANY, "xs_", WHO_ANY, ERROR_PERMISSION_DENIED,
-      "xenstored does not let the mapper's domain read this node",
-      "run the mapper in dom0" },
+      "xenstored does not let the mapper's domain read this node", "run the mapper in dom0" },
     { EACCES, ANY, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "Xen does not offer this on this machine's architecture, or to this library's version",
       "compare `xl info` with the version of the installed Xen libraries" },
@@ -67,7 +67,8 @@ static const struct row rows[] = {
 
     /* ENOENT */
     { ENOENT, RESOURCE_IOREQ_SERVER, ANY, NULL, WHO_ANY, ERROR_NOT_FOUND,
-      "the domain has no ioreq server with this id, or the server has no page for buffered requests",
+      "the domain has no ioreq server with this id, or the server has no page for buffered "
+      "requests",
       "ask for frame 1 alone; ids go from 0 to 7, a device model has 0 as a rule" },
     { ENOENT, RESOURCE_VMTRACE_BUF, ANY, NULL, WHO_ANY, ERROR_NOT_FOUND,
       "the domain has no vCPU with this number",
@@ -83,11 +84,11 @@ static const struct row rows[] = {
     { ENOENT, ANY, ANY, "open", WHO_NONE, ERROR_FAILED_PRECONDITION,
       "this is no dom0 of a running Xen, or the xen-privcmd module is not loaded",
       "boot under Xen and load xen-privcmd; without Xen, run xenresd-mapper-sim" },
-    { ENOENT, ANY, ANY, NULL, WHO_ANY, ERROR_NOT_FOUND,
-      "Xen has no such thing", "see what the domain offers in its list of resources" },
+    { ENOENT, ANY, ANY, NULL, WHO_ANY, ERROR_NOT_FOUND, "Xen has no such thing",
+      "see what the domain offers in its list of resources" },
 
     /* EINVAL */
-    { EINVAL, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,     /* our paths are never wrong */
+    { EINVAL, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE, /* our paths are never wrong */
       "the connection to xenstored was lost during the call",
       "ask again; see whether xenstored runs, and restart the mapper if it stays so" },
     { EINVAL, RESOURCE_VMTRACE_BUF, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
@@ -103,8 +104,7 @@ static const struct row rows[] = {
       " its end",
       "ask within the frames in use; describe tells their number" },
     { EINVAL, RESOURCE_IOREQ_SERVER, ANY, "size", WHO_ANY, ERROR_FAILED_PRECONDITION,
-      "only HVM and PVH guests have ioreq servers",
-      "ask for an HVM or PVH domain" },
+      "only HVM and PVH guests have ioreq servers", "ask for an HVM or PVH domain" },
     { EINVAL, RESOURCE_IOREQ_SERVER, ANY, NULL, WHO_ANY, ERROR_INVALID_ARGUMENT,
       "an ioreq server has frame 0 (buffered requests) and frame 1 (requests) only, its id is 0 to"
       " 7, and only HVM and PVH guests have any",
@@ -133,8 +133,8 @@ static const struct row rows[] = {
     { ENOTTY, ANY, ANY, NULL, WHO_ANY, ERROR_UNIMPLEMENTED,
       "dom0's kernel lacks the ioctl to acquire resources or to ask for their size",
       "update dom0's kernel to one of 2021 or newer" },
-    { ENOSYS, ANY, ANY, NULL, WHO_ANY, ERROR_UNIMPLEMENTED,
-      "this hypervisor was built without it", "use a hypervisor that has it" },
+    { ENOSYS, ANY, ANY, NULL, WHO_ANY, ERROR_UNIMPLEMENTED, "this hypervisor was built without it",
+      "use a hypervisor that has it" },
 
     /* Memory and other limits */
     { ENOMEM, ANY, ANY, NULL, WHO_ANY, ERROR_RESOURCE_EXHAUSTED,
@@ -158,40 +158,49 @@ static const struct row rows[] = {
       "see the list of domains" },
     { EFAULT, ANY, ANY, NULL, WHO_ANY, ERROR_INTERNAL,
       "the hypervisor could not read or write the mapper's memory", "report this with `xl dmesg`" },
-    { EBUSY, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
-      "someone else is using it right now", "ask again" },
+    { EBUSY, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE, "someone else is using it right now",
+      "ask again" },
     { EAGAIN, ANY, ANY, "xs_watch", WHO_ANY, ERROR_UNAVAILABLE,
-      "the connection to xenstored was lost, and the mapper has dropped the right to start the thread"
+      "the connection to xenstored was lost, and the mapper has dropped the right to start the "
+      "thread"
       " that a new one needs",
       "restart the mapper" },
-    { EAGAIN, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
-      "the hypervisor or xenstored was busy", "ask again" },
-    { EINTR, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
-      "a signal interrupted the call", "ask again" },
-    { ECONNREFUSED, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
-      "xenstored is not running", "start it: systemctl start xenstored" },
-    { EPIPE, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
-      "xenstored has closed the connection", "see whether xenstored runs; restart the mapper" },
-    { ECONNRESET, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE,
-      "xenstored has closed the connection", "see whether xenstored runs; restart the mapper" },
-    { ENOTCONN, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,
-      "there is no connection to xenstored", "see whether xenstored runs; restart the mapper" },
-    { EBADF, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,      /* as libxenstore puts it */
+    { EAGAIN, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE, "the hypervisor or xenstored was busy",
+      "ask again" },
+    { EINTR, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE, "a signal interrupted the call",
+      "ask again" },
+    { ECONNREFUSED, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE, "xenstored is not running",
+      "start it: systemctl start xenstored" },
+    { EPIPE, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE, "xenstored has closed the connection",
+      "see whether xenstored runs; restart the mapper" },
+    { ECONNRESET, ANY, ANY, NULL, WHO_ANY, ERROR_UNAVAILABLE, "xenstored has closed the connection",
+      "see whether xenstored runs; restart the mapper" },
+    { ENOTCONN, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE, "there is no connection to xenstored",
+      "see whether xenstored runs; restart the mapper" },
+    { EBADF, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE, /* as libxenstore puts it */
       "xenstored has closed the connection", "see whether xenstored runs; restart the mapper" },
     { ETIMEDOUT, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE,
       "xenstored did not answer in time, now or a moment ago",
       "ask again in some seconds; see dom0's load and whether xenstored runs" },
-    { 0, ANY, ANY, NULL, WHO_ANY, ERROR_UNKNOWN,
-      "none that the gateway knows of", "see `xl dmesg` and the mapper's log" },
+    { 0, ANY, ANY, NULL, WHO_ANY, ERROR_UNKNOWN, "none that the gateway knows of",
+      "see `xl dmesg` and the mapper's log" },
 };
 
 static bool row_fits(const struct row *r, const char *call, int errnum,
                      const struct explain_subject *s)
 {
-    if (r->errnum != 0 && r->errnum != errnum) return false;
-    if (r->type != ANY && r->type != s->type) return false;
-    if (r->id != ANY && (uint32_t)r->id != s->id) return false;
-    if (r->call_part && !strstr(call, r->call_part)) return false;
+    if (r->errnum != 0 && r->errnum != errnum) {
+        return false;
+    }
+    if (r->type != ANY && r->type != s->type) {
+        return false;
+    }
+    if (r->id != ANY && (uint32_t)r->id != s->id) {
+        return false;
+    }
+    if (r->call_part && !strstr(call, r->call_part)) {
+        return false;
+    }
     switch (r->who) {
     case WHO_OWN: return s->domid == 0; /* the mapper runs in dom0 */
     case WHO_RESERVED: return s->domid >= EXPLAIN_DOMID_RESERVED && s->domid != EXPLAIN_NO_DOMAIN;
@@ -220,21 +229,26 @@ static void subject_text(const struct explain_subject *s, char *out, size_t out_
                  (unsigned long long)s->first_frame + s->frame_count - 1);
     }
     const char *name = resource_type_name((uint32_t)s->type);
-    if (name) snprintf(out, out_bytes, "%s%s %u of domain %u", range, name, s->id, s->domid);
-    else snprintf(out, out_bytes, "%sresource type %d of domain %u", range, s->type, s->domid);
+    if (name) {
+        snprintf(out, out_bytes, "%s%s %u of domain %u", range, name, s->id, s->domid);
+    } else {
+        snprintf(out, out_bytes, "%sresource type %d of domain %u", range, s->type, s->domid);
+    }
 }
 
 int failure_xen(struct failure *f, const char *call, int errnum, const struct explain_subject *s)
 {
     const struct row *r = rows;
-    while (r->errnum != 0 && !row_fits(r, call, errnum, s)) r++;   /* the last one fits all */
+    while (r->errnum != 0 && !row_fits(r, call, errnum, s)) {
+        r++; /* the last one fits all */
+    }
 
     char subject[128];
     subject_text(s, subject, sizeof(subject));
     int result;
     if (call[0] != '\0') {
-        result = failure_set(f, r->code, "%s: %s answered %s", subject, call,
-                             error_errno_name(errnum));
+        result =
+            failure_set(f, r->code, "%s: %s answered %s", subject, call, error_errno_name(errnum));
     } else {
         result = failure_set(f, r->code, "%s cannot be had", subject);
     }

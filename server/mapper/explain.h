@@ -13,18 +13,18 @@
 #include "common/message.h"
 
 enum {
-    EXPLAIN_NO_RESOURCE = -1,   /* `type` of a call that is about a domain, not a resource */
-    EXPLAIN_NO_DOMAIN = 0xffff, /* `domid` of a call that is about the host */
+    EXPLAIN_NO_RESOURCE = -1,        /* `type` of a call that is about a domain, not a resource */
+    EXPLAIN_NO_DOMAIN = 0xffff,      /* `domid` of a call that is about the host */
     EXPLAIN_DOMID_RESERVED = 0x7ff0, /* Xen's DOMID_FIRST_RESERVED: no domain from here on */
 };
 
 /* What the call was about. */
 struct explain_subject {
-    uint16_t domid;         /* or EXPLAIN_NO_DOMAIN */
-    int32_t type;           /* enum resource_type, any other number asked for, or EXPLAIN_NO_RESOURCE */
+    uint16_t domid; /* or EXPLAIN_NO_DOMAIN */
+    int32_t type;   /* enum resource_type, any other number asked for, or EXPLAIN_NO_RESOURCE */
     uint32_t id;
-    uint32_t first_frame;   /* the range, where there is one */
-    uint32_t frame_count;   /* 0: the call has no range */
+    uint32_t first_frame; /* the range, where there is one */
+    uint32_t frame_count; /* 0: the call has no range */
 };
 
 /*

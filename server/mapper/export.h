@@ -24,12 +24,12 @@ enum {
 };
 
 enum export_action {
-    EXPORT_LIST,            /* the domain is listed, its resources are described */
-    EXPORT_SNAPSHOT,        /* frames and run times are copied */
-    EXPORT_WATCH,           /* frames are followed */
-    EXPORT_DECODE,          /* decoded content is computed */
-    EXPORT_TRACE_READ,      /* traces are read */
-    EXPORT_TRACE_CONTROL,   /* traces are started and stopped */
+    EXPORT_LIST,          /* the domain is listed, its resources are described */
+    EXPORT_SNAPSHOT,      /* frames and run times are copied */
+    EXPORT_WATCH,         /* frames are followed */
+    EXPORT_DECODE,        /* decoded content is computed */
+    EXPORT_TRACE_READ,    /* traces are read */
+    EXPORT_TRACE_CONTROL, /* traces are started and stopped */
     EXPORT_ACTION_COUNT
 };
 
@@ -43,7 +43,7 @@ int export_load(const char *path, uid_t owner, struct export_list **out, struct 
 /* The same from memory; `name` stands for the file in messages. */
 int export_parse(const char *text, size_t len_bytes, const char *name, struct export_list **out,
                  struct failure *f);
-void export_free(struct export_list *e);    /* NULL is fine */
+void export_free(struct export_list *e); /* NULL is fine */
 uint32_t export_rule_count(const struct export_list *e);
 
 /* Is this allowed? Domain 0 only by a line that names it (dom0, its UUID, its name without globs). */

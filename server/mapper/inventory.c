@@ -39,7 +39,9 @@ int inventory_domains(struct mapper *m, const struct message_domains *request, u
     uint32_t first_domid = request->first_domid;
     uint64_t serial = request->head.serial;
     int result = directory_refresh(m->directory, first_domid == 0 ? 0 : PAGE_AGE_MAX_NS, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
 
     struct message_domains_answer *a = &out->domains_answer;
     memset(a, 0, sizeof(*a));
@@ -49,8 +51,12 @@ int inventory_domains(struct mapper *m, const struct message_domains *request, u
     const struct directory_entry *entries = directory_entries(m->directory, &count);
     for (uint32_t i = 0; i < count; i++) {
         const struct directory_entry *e = &entries[i];
-        if (e->domain.domid < first_domid) continue;
-        if (!export_allows_any(m->export, &e->identity, EXPORT_LIST)) continue;
+        if (e->domain.domid < first_domid) {
+            continue;
+        }
+        if (!export_allows_any(m->export, &e->identity, EXPORT_LIST)) {
+            continue;
+        }
         if (a->domain_count == MESSAGE_DOMAINS_MAX) {
             a->more = 1;
             break;
@@ -63,12 +69,18 @@ int inventory_domains(struct mapper *m, const struct message_domains *request, u
 uint64_t inventory_announce(struct mapper *m, struct inventory_announced *last)
 {
     uint64_t generation = directory_generation(m->directory);
-    if (generation == last->generation || !peer_is_served(m->peer)) return UINT64_MAX;
+    if (generation == last->generation || !peer_is_served(m->peer)) {
+        return UINT64_MAX;
+    }
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t due_ns = last->sent_ns + INVENTORY_EVENT_MS * CLOCK_NS_PER_MS;
     /* A peer that does not read is not dropped for an event: it is told when it reads again. */
-    if (now_ns < due_ns) return due_ns;
-    if (!peer_is_writable(m->peer)) return now_ns + INVENTORY_EVENT_MS * CLOCK_NS_PER_MS;
+    if (now_ns < due_ns) {
+        return due_ns;
+    }
+    if (!peer_is_writable(m->peer)) {
+        return now_ns + INVENTORY_EVENT_MS * CLOCK_NS_PER_MS;
+    }
     union message event;
     memset(&event.event_domains, 0, sizeof(event.event_domains));
     message_init(&event, MESSAGE_EVENT_DOMAINS, 0);

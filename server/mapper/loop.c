@@ -15,9 +15,11 @@
 #include "server/mapper/snapshot.h"
 
 enum {
-    ROW_SIGNAL, ROW_BACKEND, ROWS_FIXED,
-    REQUESTS_A_TURN = 16,       /* taken before copies and events get their turn again */
-    CHECK_MS = 500,             /* how often domains with live mappings are looked at */
+    ROW_SIGNAL,
+    ROW_BACKEND,
+    ROWS_FIXED,
+    REQUESTS_A_TURN = 16, /* taken before copies and events get their turn again */
+    CHECK_MS = 500,       /* how often domains with live mappings are looked at */
     WAIT_MAX_MS = 60000,
     MAPPED_DOMAINS_MAX = 256,
 };
@@ -26,13 +28,13 @@ struct loop {
     struct mapper *m;
     const struct loop_options *options;
     struct inventory_announced announced;
-    uint64_t check_ns;          /* when mapped domains are looked at again */
-    uint64_t grace_end_ns;      /* when the mappings of a peer that is gone go; UINT64_MAX: never */
+    uint64_t check_ns;     /* when mapped domains are looked at again */
+    uint64_t grace_end_ns; /* when the mappings of a peer that is gone go; UINT64_MAX: never */
     uint64_t announce_ns;
     bool was_served;
-    bool backend_has_events;    /* or it cannot say */
-    bool knocked;               /* someone connected, or one in the lobby may have spoken */
-    bool directory_failed;      /* logged already */
+    bool backend_has_events; /* or it cannot say */
+    bool knocked;            /* someone connected, or one in the lobby may have spoken */
+    bool directory_failed;   /* logged already */
 };
 
 static void log_once(struct loop *l, int result, const struct failure *f)
@@ -49,7 +51,9 @@ static void log_once(struct loop *l, int result, const struct failure *f)
  */
 static void check_mapped(struct loop *l, uint64_t now_ns)
 {
-    if (mapping_count(l->m->mappings) == 0 || now_ns < l->check_ns) return;
+    if (mapping_count(l->m->mappings) == 0 || now_ns < l->check_ns) {
+        return;
+    }
     l->check_ns = now_ns + CHECK_MS * CLOCK_NS_PER_MS;
     uint16_t domids[MAPPED_DOMAINS_MAX];
     uint32_t count = mapping_domids(l->m->mappings, domids, MAPPED_DOMAINS_MAX);
@@ -57,7 +61,9 @@ static void check_mapped(struct loop *l, uint64_t now_ns)
         struct failure f;
         const struct directory_entry *e;
         int result = directory_find(l->m->directory, domids[i], &e, &f);
-        if (result < 0 && result != -ERROR_NOT_FOUND) log_once(l, result, &f);
+        if (result < 0 && result != -ERROR_NOT_FOUND) {
+            log_once(l, result, &f);
+        }
     }
 }
 
@@ -74,7 +80,7 @@ static void end_service(struct loop *l)
 
 static void begin_service(struct loop *l, const union message *hello)
 {
-    mapping_drop_all(l->m->mappings);   /* nothing goes over from one peer to the next */
+    mapping_drop_all(l->m->mappings); /* nothing goes over from one peer to the next */
     l->grace_end_ns = UINT64_MAX;
     l->announced = (struct inventory_announced){
         .generation = directory_generation(l->m->directory),
@@ -87,10 +93,14 @@ static void serve(struct loop *l)
 {
     union message request;
     /* Writable means that most of the socket's buffer is free: the answers of one turn fit. */
-    if (!peer_is_writable(l->m->peer)) return;
+    if (!peer_is_writable(l->m->peer)) {
+        return;
+    }
     for (int i = 0; i < REQUESTS_A_TURN; i++) {
         ssize_t len = peer_receive(l->m->peer, &request);
-        if (len <= 0) return;
+        if (len <= 0) {
+            return;
+        }
         request_handle(l->m, &request, (size_t)len);
     }
 }
@@ -112,12 +122,16 @@ static bool wait_for_work(struct loop *l, bool busy)
     uint64_t deadline_ns = earliest(peer_deadline_ns(m->peer), l->grace_end_ns);
     deadline_ns = earliest(deadline_ns, mapping_idle_deadline_ns(m->mappings));
     deadline_ns = earliest(deadline_ns, l->announce_ns);
-    if (mapping_count(m->mappings) > 0) deadline_ns = earliest(deadline_ns, l->check_ns);
+    if (mapping_count(m->mappings) > 0) {
+        deadline_ns = earliest(deadline_ns, l->check_ns);
+    }
     int timeout_ms = busy ? 0 : clock_poll_timeout_ms(deadline_ns, WAIT_MAX_MS);
     int ready = poll(rows, count, timeout_ms);
     l->backend_has_events = rows[ROW_BACKEND].fd < 0 || rows[ROW_BACKEND].revents != 0;
     l->knocked = rows[ROWS_FIXED].revents != 0 || peer_lobby_waits(m->peer);
-    if (ready < 0 && errno != EINTR) log_error("poll: %s", error_errno_name(errno));
+    if (ready < 0 && errno != EINTR) {
+        log_error("poll: %s", error_errno_name(errno));
+    }
     return ready <= 0 || (rows[ROW_SIGNAL].revents & POLLIN) == 0;
 }
 
@@ -136,23 +150,32 @@ static void keep_time(struct loop *l)
 
 void loop_run(struct mapper *m, const struct loop_options *options)
 {
-    struct loop l = { .m = m, .options = options, .grace_end_ns = UINT64_MAX,
-                      .announce_ns = UINT64_MAX };
+    struct loop l = {
+        .m = m, .options = options, .grace_end_ns = UINT64_MAX, .announce_ns = UINT64_MAX
+    };
     bool busy = false;
     while (wait_for_work(&l, busy)) {
         struct failure f;
-        if (l.backend_has_events) log_once(&l, directory_drain(m->directory, &f), &f);
+        if (l.backend_has_events) {
+            log_once(&l, directory_drain(m->directory, &f), &f);
+        }
         union message hello;
-        if (l.knocked && peer_admit(m->peer, &hello)) begin_service(&l, &hello);
+        if (l.knocked && peer_admit(m->peer, &hello)) {
+            begin_service(&l, &hello);
+        }
         serve(&l);
         busy = snapshot_step(m);
         keep_time(&l);
         if (l.was_served && !peer_is_served(m->peer)) {
             end_service(&l);
             busy = false;
-            if (options->exit_with_peer) break;
+            if (options->exit_with_peer) {
+                break;
+            }
         }
     }
-    if (l.was_served) end_service(&l);
+    if (l.was_served) {
+        end_service(&l);
+    }
     mapping_drop_all(m->mappings);
 }

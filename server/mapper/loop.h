@@ -11,9 +11,9 @@
 #include "server/mapper/mapper.h"
 
 struct loop_options {
-    int signal_fd;          /* a signalfd: anything that it reports ends the loop */
+    int signal_fd; /* a signalfd: anything that it reports ends the loop */
     bool exit_with_peer;
-    uint64_t grace_ns;      /* how long mappings outlive the peer */
+    uint64_t grace_ns; /* how long mappings outlive the peer */
 };
 
 /* Returns when told to stop, or with exit_with_peer when the first peer is gone. Nothing is mapped

@@ -41,8 +41,12 @@ static int open_signals(int *out, struct failure *f)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) *out = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (*out >= 0) return 0;
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) {
+        *out = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    }
+    if (*out >= 0) {
+        return 0;
+    }
     int result = failure_set(f, ERROR_INTERNAL, "cannot receive signals");
     return failure_call(f, result, "signalfd", errno);
 }
@@ -59,7 +63,8 @@ static int take_listen_fd(int fd, struct failure *f)
                            "--listen-fd %d is no listening unix seqpacket socket", fd);
     }
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
         int result = failure_set(f, ERROR_INTERNAL, "cannot use --listen-fd %d", fd);
         return failure_call(f, result, "fcntl", errno);
     }
@@ -72,16 +77,28 @@ static int open_peer(const struct options *o, const struct privilege_user *user,
     uid_t users[PEER_USERS_MAX] = { getuid() };
     size_t user_count = 1;
     int result = 0;
-    if (o->peer_user) result = privilege_find_uid(o->peer_user, &users[0], f);
-    else if (user) users[user_count++] = user->uid;
-    if (result < 0) return result;
+    if (o->peer_user) {
+        result = privilege_find_uid(o->peer_user, &users[0], f);
+    } else if (user) {
+        users[user_count++] = user->uid;
+    }
+    if (result < 0) {
+        return result;
+    }
 
     int fd = (int)o->listen_fd;
-    if (o->socket_path) result = channel_listen(o->socket_path, &fd, f);
-    else result = take_listen_fd(fd, f);
-    if (result < 0) return result;
+    if (o->socket_path) {
+        result = channel_listen(o->socket_path, &fd, f);
+    } else {
+        result = take_listen_fd(fd, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     result = peer_new(fd, users, user_count, &m->peer, f);
-    if (result < 0) close(fd);
+    if (result < 0) {
+        close(fd);
+    }
     return result;
 }
 
@@ -96,29 +113,49 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
     struct privilege_user user;
     bool has_user = o->user != NULL;
     int result = privilege_begin(f);
-    if (result == 0) result = copy_init(f);
-    if (result == 0) result = export_load(o->export_path, getuid(), &m->export, f);
-    if (result == 0 && has_user) result = privilege_find_user(o->user, &user, f);
-    if (result == 0) result = backend_open(o->backend_argument, &m->backend, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = copy_init(f);
+    }
+    if (result == 0) {
+        result = export_load(o->export_path, getuid(), &m->export, f);
+    }
+    if (result == 0 && has_user) {
+        result = privilege_find_user(o->user, &user, f);
+    }
+    if (result == 0) {
+        result = backend_open(o->backend_argument, &m->backend, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     m->ops = backend_ops;
     result = open_peer(o, has_user ? &user : NULL, m, f);
-    if (result == 0) result = privilege_drop(has_user ? &user : NULL, o->exit_with_peer, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = privilege_drop(has_user ? &user : NULL, o->exit_with_peer, f);
+    }
+    if (result < 0) {
+        return result;
+    }
 
     m->arena_bytes = (uint64_t)o->arena_mib * MIB;
     m->slot_max_bytes = (uint64_t)o->slot_max_mib * MIB;
     ssize_t drawn = getrandom(m->mapper_id, sizeof(m->mapper_id), 0);
-    assert(drawn == sizeof(m->mapper_id));      /* so few bytes are never cut or interrupted */
+    assert(drawn == sizeof(m->mapper_id)); /* so few bytes are never cut or interrupted */
     ceiling_init(&m->ceiling, (uint64_t)o->hypercalls_per_second, clock_monotonic_ns(),
                  m->ops->hypercalls(m->backend));
     result = mapping_cache_new(m->ops, m->backend, (uint32_t)o->mappings_max,
                                (uint64_t)o->mapping_idle_s * CLOCK_NS_PER_S, &m->mappings, f);
-    if (result == 0) result = directory_new(m->ops, m->backend, on_gone, m->mappings, &m->directory, f);
-    if (result == 0) result = snapshot_jobs_new(&m->jobs, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = directory_new(m->ops, m->backend, on_gone, m->mappings, &m->directory, f);
+    }
+    if (result == 0) {
+        result = snapshot_jobs_new(&m->jobs, f);
+    }
+    if (result < 0) {
+        return result;
+    }
 
-    struct failure first;   /* no reason not to start: each request looks again, and says why */
+    struct failure first; /* no reason not to start: each request looks again, and says why */
     if (directory_drain(m->directory, &first) < 0) {
         log_failure(LOG_LEVEL_WARNING, "listing the domains", &first);
     }
@@ -129,12 +166,18 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
 static void stop(const struct options *o, struct mapper *m)
 {
     snapshot_jobs_free(m->jobs);
-    if (m->directory) directory_free(m->directory);
+    if (m->directory) {
+        directory_free(m->directory);
+    }
     mapping_cache_free(m->mappings);
     arena_free(m->arena);
-    if (m->peer && o->socket_path) unlink(o->socket_path);  /* in a directory of root's it stays */
+    if (m->peer && o->socket_path) {
+        unlink(o->socket_path); /* in a directory of root's it stays */
+    }
     peer_free(m->peer);
-    if (m->backend) m->ops->close(m->backend);
+    if (m->backend) {
+        m->ops->close(m->backend);
+    }
     export_free(m->export);
 }
 
@@ -142,12 +185,17 @@ static int run(const struct options *o)
 {
     struct mapper m = { 0 };
     struct failure f;
-    struct loop_options loop = { .signal_fd = -1, .exit_with_peer = o->exit_with_peer,
+    struct loop_options loop = { .signal_fd = -1,
+                                 .exit_with_peer = o->exit_with_peer,
                                  .grace_ns = (uint64_t)o->grace_s * CLOCK_NS_PER_S };
     int result = open_signals(&loop.signal_fd, &f);
-    if (result == 0) result = start(o, &m, &f);
     if (result == 0) {
-        if (getuid() == 0) log_warning("runs as root: --user names a user to become");
+        result = start(o, &m, &f);
+    }
+    if (result == 0) {
+        if (getuid() == 0) {
+            log_warning("runs as root: --user names a user to become");
+        }
         if (export_rule_count(m.export) == 0) {
             log_warning("the export list %s allows nothing: nothing will leave this host",
                         o->export_path);
@@ -162,7 +210,9 @@ static int run(const struct options *o)
         log_failure(LOG_LEVEL_ERROR, "starting", &f);
     }
     stop(o, &m);
-    if (loop.signal_fd >= 0) close(loop.signal_fd);
+    if (loop.signal_fd >= 0) {
+        close(loop.signal_fd);
+    }
     return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -172,7 +222,9 @@ int main(int argc, char *argv[])
     struct failure f;
     const char *program = argc > 0 ? argv[0] : "xenresd-mapper";
     const char *slash = strrchr(program, '/');
-    if (slash) program = slash + 1;
+    if (slash) {
+        program = slash + 1;
+    }
 
     log_open(program, LOG_LEVEL_INFO);
     if (options_parse(argc, argv, &o, &f) < 0) {

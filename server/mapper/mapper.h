@@ -26,11 +26,11 @@ struct mapper {
     struct directory *directory;
     struct mapping_cache *mappings;
     struct snapshot_jobs *jobs;
-    struct peer *peer;              /* never NULL; whether anybody is served it knows itself */
-    struct arena *arena;            /* of the peer that is served; NULL: none is */
+    struct peer *peer;   /* never NULL; whether anybody is served it knows itself */
+    struct arena *arena; /* of the peer that is served; NULL: none is */
     struct ceiling ceiling;
     uint64_t arena_bytes, slot_max_bytes;
-    uint8_t mapper_id[16];          /* random, of this start */
+    uint8_t mapper_id[16]; /* random, of this start */
 };
 
 #endif

@@ -12,7 +12,7 @@
 
 struct mapping {
     bool live;
-    uint32_t generation;        /* of this use of the row, or of the last one */
+    uint32_t generation; /* of this use of the row, or of the last one */
     uint32_t pins;
     uint64_t used_ns;
     struct mapping_key key;
@@ -32,7 +32,9 @@ int mapping_cache_new(const struct backend_ops *ops, struct backend *backend, ui
                       uint64_t idle_ns, struct mapping_cache **out, struct failure *f)
 {
     struct mapping_cache *c = calloc(1, sizeof(*c) + count_max * sizeof(c->rows[0]));
-    if (!c) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u mappings", count_max);
+    if (!c) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u mappings", count_max);
+    }
     c->ops = ops;
     c->backend = backend;
     c->idle_ns = idle_ns;
@@ -43,7 +45,9 @@ int mapping_cache_new(const struct backend_ops *ops, struct backend *backend, ui
 
 void mapping_cache_free(struct mapping_cache *c)
 {
-    if (!c) return;
+    if (!c) {
+        return;
+    }
     mapping_drop_all(c);
     free(c);
 }
@@ -71,7 +75,9 @@ static struct mapping *longest_unused(struct mapping_cache *c)
     struct mapping *oldest = NULL;
     for (uint32_t i = 0; i < c->count_max; i++) {
         struct mapping *m = &c->rows[i];
-        if (m->live && m->pins == 0 && (!oldest || m->used_ns < oldest->used_ns)) oldest = m;
+        if (m->live && m->pins == 0 && (!oldest || m->used_ns < oldest->used_ns)) {
+            oldest = m;
+        }
     }
     return oldest;
 }
@@ -81,11 +87,15 @@ static struct mapping *make_room(struct mapping_cache *c, uint32_t frames)
 {
     while (c->count == c->count_max || c->frame_count + frames > MAPPING_FRAMES_MAX) {
         struct mapping *m = longest_unused(c);
-        if (!m) return NULL;
+        if (!m) {
+            return NULL;
+        }
         drop(c, m);
     }
     for (uint32_t i = 0; i < c->count_max; i++) {
-        if (!c->rows[i].live) return &c->rows[i];
+        if (!c->rows[i].live) {
+            return &c->rows[i];
+        }
     }
     return NULL;
 }
@@ -95,25 +105,32 @@ int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct m
 {
     struct mapping *m = NULL;
     for (uint32_t i = 0; i < c->count_max && !m; i++) {
-        if (c->rows[i].live && covers(&c->rows[i].key, key)) m = &c->rows[i];
+        if (c->rows[i].live && covers(&c->rows[i].key, key)) {
+            m = &c->rows[i];
+        }
     }
     if (!m) {
         m = make_room(c, key->frame_count);
         if (!m) {
             int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                                      "%u mappings of %llu frames are in use, and there is room for"
-                                     " no more", c->count, (unsigned long long)c->frame_count);
-            return failure_next(f, result, "ask again in a moment, or raise the mapper's"
+                                     " no more",
+                                     c->count, (unsigned long long)c->frame_count);
+            return failure_next(f, result,
+                                "ask again in a moment, or raise the mapper's"
                                 " --mappings-max");
         }
         struct backend_mapping made = { 0 };
         int result = c->ops->map(c->backend, key->domid, key->type, key->id, key->first_frame,
                                  key->frame_count, &made, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
         assert(made.frame_count == key->frame_count && made.address);
         uint32_t generation = m->generation + 1 != 0 ? m->generation + 1 : 1;
-        *m = (struct mapping){ .live = true, .generation = generation, .key = *key,
-                               .backend = made };
+        *m = (struct mapping){
+            .live = true, .generation = generation, .key = *key, .backend = made
+        };
         c->count++;
         c->frame_count += key->frame_count;
     }
@@ -132,7 +149,9 @@ static bool refers(const struct mapping_cache *c, struct mapping_ref ref)
 const volatile uint8_t *mapping_resolve(const struct mapping_cache *c, struct mapping_ref ref,
                                         uint32_t first_frame)
 {
-    if (!refers(c, ref)) return NULL;
+    if (!refers(c, ref)) {
+        return NULL;
+    }
     const struct mapping *m = &c->rows[ref.index];
     assert(first_frame >= m->key.first_frame &&
            first_frame - m->key.first_frame < m->key.frame_count);
@@ -155,14 +174,18 @@ void mapping_drop_incarnation(struct mapping_cache *c, const uint8_t incarnation
 {
     for (uint32_t i = 0; i < c->count_max; i++) {
         struct mapping *m = &c->rows[i];
-        if (m->live && memcmp(m->key.incarnation, incarnation, 16) == 0) drop(c, m);
+        if (m->live && memcmp(m->key.incarnation, incarnation, 16) == 0) {
+            drop(c, m);
+        }
     }
 }
 
 void mapping_drop_all(struct mapping_cache *c)
 {
     for (uint32_t i = 0; i < c->count_max; i++) {
-        if (c->rows[i].live) drop(c, &c->rows[i]);
+        if (c->rows[i].live) {
+            drop(c, &c->rows[i]);
+        }
     }
 }
 
@@ -170,7 +193,9 @@ void mapping_drop_idle(struct mapping_cache *c, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < c->count_max; i++) {
         struct mapping *m = &c->rows[i];
-        if (m->live && m->pins == 0 && now_ns - m->used_ns >= c->idle_ns) drop(c, m);
+        if (m->live && m->pins == 0 && now_ns - m->used_ns >= c->idle_ns) {
+            drop(c, m);
+        }
     }
 }
 
@@ -196,8 +221,12 @@ uint32_t mapping_domids(const struct mapping_cache *c, uint16_t *out, uint32_t m
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->count_max; i++) {
         bool known = !c->rows[i].live;
-        for (uint32_t k = 0; k < count && !known; k++) known = out[k] == c->rows[i].key.domid;
-        if (!known && count < max) out[count++] = c->rows[i].key.domid;
+        for (uint32_t k = 0; k < count && !known; k++) {
+            known = out[k] == c->rows[i].key.domid;
+        }
+        if (!known && count < max) {
+            out[count++] = c->rows[i].key.domid;
+        }
     }
     return count;
 }

@@ -21,7 +21,7 @@
 #include "common/error.h"
 #include "server/mapper/backend.h"
 
-enum { MAPPING_FRAMES_MAX = 131072 };   /* in all: page tables of 1 MiB */
+enum { MAPPING_FRAMES_MAX = 131072 }; /* in all: page tables of 1 MiB */
 
 struct mapping_cache;
 
@@ -34,12 +34,12 @@ struct mapping_key {
 /* A pinned mapping; valid to keep after it was dropped: it then resolves to nothing. */
 struct mapping_ref {
     uint32_t index;
-    uint32_t generation;        /* 0: refers to nothing */
+    uint32_t generation; /* 0: refers to nothing */
 };
 
 int mapping_cache_new(const struct backend_ops *ops, struct backend *backend, uint32_t count_max,
                       uint64_t idle_ns, struct mapping_cache **out, struct failure *f);
-void mapping_cache_free(struct mapping_cache *c);   /* unmaps all; NULL is fine */
+void mapping_cache_free(struct mapping_cache *c); /* unmaps all; NULL is fine */
 
 /* A live mapping that covers the key's range, made if need be, pinned until mapping_put(). */
 int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct mapping_ref *out,

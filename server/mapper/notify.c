@@ -17,7 +17,9 @@
 void notify_send(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
-    if (!path || path[0] == '\0') return;
+    if (!path || path[0] == '\0') {
+        return;
+    }
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t len = strlen(path);
     if (len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@')) {
@@ -25,7 +27,9 @@ void notify_send(const char *state)
         return;
     }
     memcpy(address.sun_path, path, len);
-    if (path[0] == '@') address.sun_path[0] = '\0';     /* abstract */
+    if (path[0] == '@') {
+        address.sun_path[0] = '\0'; /* abstract */
+    }
     SCOPE_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,

@@ -15,8 +15,8 @@ enum kind { FLAG, TEXT, NUMBER };
 static const struct row {
     const char *name;
     enum kind kind;
-    size_t offset;              /* of its field: bool, const char * or int64_t */
-    const char *value;          /* what to write for the value */
+    size_t offset;     /* of its field: bool, const char * or int64_t */
+    const char *value; /* what to write for the value */
     int64_t min, max, preset;
     const char *text;
 } rows[] = {
@@ -27,7 +27,8 @@ static const struct row {
     { "export", TEXT, offsetof(struct options, export_path), "FILE", 0, 0, 0,
       "the export list: what may leave this host" },
     { "peer-user", TEXT, offsetof(struct options, peer_user), "NAME|UID", 0, 0, 0,
-      "the user that xenresd runs as; without it, the one that started the mapper and that of --user" },
+      "the user that xenresd runs as; without it, the one that started the mapper and that of "
+      "--user" },
     { "user", TEXT, offsetof(struct options, user), "NAME", 0, 0, 0,
       "become this user, with its groups, once everything is open" },
     { "exit-with-peer", FLAG, offsetof(struct options, exit_with_peer), "", 0, 0, 0,
@@ -61,7 +62,8 @@ static bool exists(const struct row *r)
 static const struct row *find(const char *name, size_t len)
 {
     for (size_t i = 0; i < ROWS; i++) {
-        if (exists(&rows[i]) && strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) {
+        if (exists(&rows[i]) && strlen(rows[i].name) == len &&
+            memcmp(rows[i].name, name, len) == 0) {
             return &rows[i];
         }
     }
@@ -82,7 +84,8 @@ static int set(const struct row *r, const char *value, struct options *o, struct
     }
     if (r->kind == TEXT) {
         if (value[0] == '\0') {
-            return usage_failure(f, failure_set(f, ERROR_INVALID_ARGUMENT, "--%s is empty", r->name));
+            return usage_failure(f,
+                                 failure_set(f, ERROR_INVALID_ARGUMENT, "--%s is empty", r->name));
         }
         *(const char **)field = value;
         return 0;
@@ -99,15 +102,22 @@ static int set(const struct row *r, const char *value, struct options *o, struct
 
 static int check(struct options *o, struct failure *f)
 {
-    static const struct { const char *name; enum log_level level; } levels[] = {
-        { "error", LOG_LEVEL_ERROR }, { "warning", LOG_LEVEL_WARNING },
-        { "info", LOG_LEVEL_INFO }, { "debug", LOG_LEVEL_DEBUG },
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {
+        { "error", LOG_LEVEL_ERROR },
+        { "warning", LOG_LEVEL_WARNING },
+        { "info", LOG_LEVEL_INFO },
+        { "debug", LOG_LEVEL_DEBUG },
     };
     o->log_level = LOG_LEVEL_INFO;
     bool level_known = o->log_level_name == NULL;
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]) && !level_known; i++) {
         level_known = strcmp(levels[i].name, o->log_level_name) == 0;
-        if (level_known) o->log_level = levels[i].level;
+        if (level_known) {
+            o->log_level = levels[i].level;
+        }
     }
     int result = 0;
     if (!level_known) {
@@ -118,7 +128,8 @@ static int check(struct options *o, struct failure *f)
         result = failure_set(f, ERROR_INVALID_ARGUMENT,
                              "expected exactly one of --socket and --listen-fd");
     } else if (!o->export_path) {
-        result = failure_set(f, ERROR_INVALID_ARGUMENT, "expected --export FILE: without an export"
+        result = failure_set(f, ERROR_INVALID_ARGUMENT,
+                             "expected --export FILE: without an export"
                              " list nothing leaves this host");
     } else if (o->slot_max_mib > o->arena_mib) {
         o->slot_max_mib = o->arena_mib;
@@ -130,21 +141,24 @@ int options_parse(int argc, char *argv[], struct options *out, struct failure *f
 {
     struct options o = { 0 };
     for (size_t i = 0; i < ROWS; i++) {
-        if (rows[i].kind == NUMBER) *(int64_t *)(void *)((char *)&o + rows[i].offset) = rows[i].preset;
+        if (rows[i].kind == NUMBER) {
+            *(int64_t *)(void *)((char *)&o + rows[i].offset) = rows[i].preset;
+        }
     }
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         const char *equals = strchr(name, '=');
         size_t len = equals ? (size_t)(equals - name) : strlen(name);
-        const struct row *r = len > 2 && memcmp(name, "--", 2) == 0 ? find(name + 2, len - 2) : NULL;
+        const struct row *r =
+            len > 2 && memcmp(name, "--", 2) == 0 ? find(name + 2, len - 2) : NULL;
         if (!r) {
-            return usage_failure(f, failure_set(f, ERROR_INVALID_ARGUMENT, "%s: no such option",
-                                                argv[i]));
+            return usage_failure(
+                f, failure_set(f, ERROR_INVALID_ARGUMENT, "%s: no such option", argv[i]));
         }
         const char *value = equals ? equals + 1 : "";
         if (r->kind == FLAG && equals) {
-            return usage_failure(f, failure_set(f, ERROR_INVALID_ARGUMENT, "--%s takes no value",
-                                                r->name));
+            return usage_failure(
+                f, failure_set(f, ERROR_INVALID_ARGUMENT, "--%s takes no value", r->name));
         }
         if (r->kind != FLAG && !equals) {
             if (++i == argc) {
@@ -154,11 +168,15 @@ int options_parse(int argc, char *argv[], struct options *out, struct failure *f
             value = argv[i];
         }
         int result = set(r, value, &o, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
     }
     if (!o.help && !o.version) {
         int result = check(&o, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
     }
     *out = o;
     return 0;
@@ -166,17 +184,23 @@ int options_parse(int argc, char *argv[], struct options *out, struct failure *f
 
 void options_help(FILE *to, const char *program)
 {
-    fprintf(to, "Usage: %s (--socket PATH | --listen-fd N) --export FILE [OPTION…]\n\n"
-            "Maps and copies pages that Xen shares with dom0, for xenresd.\n\n", program);
+    fprintf(to,
+            "Usage: %s (--socket PATH | --listen-fd N) --export FILE [OPTION…]\n\n"
+            "Maps and copies pages that Xen shares with dom0, for xenresd.\n\n",
+            program);
     for (size_t i = 0; i < ROWS; i++) {
         const struct row *r = &rows[i];
-        if (!exists(r)) continue;
+        if (!exists(r)) {
+            continue;
+        }
         char left[64];
         snprintf(left, sizeof(left), "--%s %s", r->name, r->value);
         fprintf(to, "  %-28s %s", left, r->text[0] ? r->text : backend_argument_help);
         if (r->kind == NUMBER) {
             fprintf(to, " (%lld to %lld", (long long)r->min, (long long)r->max);
-            if (r->preset != OPTIONS_UNSET) fprintf(to, ", default %lld", (long long)r->preset);
+            if (r->preset != OPTIONS_UNSET) {
+                fprintf(to, ", default %lld", (long long)r->preset);
+            }
             fprintf(to, ")");
         }
         fprintf(to, "\n");

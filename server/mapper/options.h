@@ -18,11 +18,11 @@
 enum { OPTIONS_UNSET = -1 };
 
 struct options {
-    const char *socket_path;        /* NULL: listen_fd */
-    int64_t listen_fd;              /* or OPTIONS_UNSET */
+    const char *socket_path; /* NULL: listen_fd */
+    int64_t listen_fd;       /* or OPTIONS_UNSET */
     const char *export_path;
-    const char *peer_user, *user;   /* NULL: not given */
-    const char *backend_argument;   /* the sim's scenario; NULL: not given */
+    const char *peer_user, *user; /* NULL: not given */
+    const char *backend_argument; /* the sim's scenario; NULL: not given */
     const char *log_level_name;
     enum log_level log_level;
     bool exit_with_peer, version, help;

@@ -21,7 +21,7 @@
 enum { SEND_BUFFER_BYTES = 1 << 20, DRAIN_MAX = 64 };
 
 struct waiting {
-    struct channel channel;         /* fd -1: this place is free */
+    struct channel channel; /* fd -1: this place is free */
     uint64_t deadline_ns;
     uid_t uid;
     pid_t pid;
@@ -32,9 +32,9 @@ struct peer {
     uid_t users[PEER_USERS_MAX];
     size_t user_count;
     struct waiting lobby[PEER_LOBBY_MAX];
-    struct channel channel;         /* of the peer; fd -1: nobody is served */
+    struct channel channel; /* of the peer; fd -1: nobody is served */
     pid_t pid;
-    uint64_t stalled_since_ns;      /* its socket has been full since then; 0: it is not */
+    uint64_t stalled_since_ns; /* its socket has been full since then; 0: it is not */
 };
 
 int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer **out,
@@ -42,20 +42,28 @@ int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer *
 {
     assert(user_count > 0 && user_count <= PEER_USERS_MAX);
     struct peer *p = calloc(1, sizeof(*p));
-    if (!p) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for connections");
+    if (!p) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for connections");
+    }
     p->listen_fd = listen_fd;
     memcpy(p->users, users, user_count * sizeof(*users));
     p->user_count = user_count;
     p->channel.fd = -1;
-    for (size_t i = 0; i < PEER_LOBBY_MAX; i++) p->lobby[i].channel.fd = -1;
+    for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
+        p->lobby[i].channel.fd = -1;
+    }
     *out = p;
     return 0;
 }
 
 void peer_free(struct peer *p)
 {
-    if (!p) return;
-    for (size_t i = 0; i < PEER_LOBBY_MAX; i++) channel_close(&p->lobby[i].channel);
+    if (!p) {
+        return;
+    }
+    for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
+        channel_close(&p->lobby[i].channel);
+    }
     channel_close(&p->channel);
     close(p->listen_fd);
     free(p);
@@ -87,14 +95,18 @@ uint64_t peer_deadline_ns(const struct peer *p)
     }
     if (p->stalled_since_ns) {
         uint64_t end = p->stalled_since_ns + PEER_STALL_TIMEOUT_MS * CLOCK_NS_PER_MS;
-        if (end < first) first = end;
+        if (end < first) {
+            first = end;
+        }
     }
     return first;
 }
 
 static void close_fds(const int *fds, size_t count)
 {
-    for (size_t i = 0; i < count; i++) close(fds[i]);
+    for (size_t i = 0; i < count; i++) {
+        close(fds[i]);
+    }
 }
 
 /* Says why, and closes as described above. */
@@ -104,7 +116,7 @@ static void refuse(struct waiting *w, uint64_t serial, const struct failure *fai
     memset(&m, 0, sizeof(m));
     message_init(&m, MESSAGE_FAILED, serial ? serial : 1);
     m.failed.failure = *failure;
-    struct failure ignored;     /* who was refused and is gone already needs no answer */
+    struct failure ignored; /* who was refused and is gone already needs no answer */
     channel_send(&w->channel, &m, m.head.len_bytes, NULL, 0, &ignored);
     shutdown(w->channel.fd, SHUT_RD);
     for (int i = 0; i < DRAIN_MAX; i++) {
@@ -112,7 +124,9 @@ static void refuse(struct waiting *w, uint64_t serial, const struct failure *fai
         size_t fd_count = 0;
         ssize_t len = channel_receive(&w->channel, &m, sizeof(m), fds, &fd_count, &ignored);
         close_fds(fds, fd_count);
-        if (len <= 0) break;
+        if (len <= 0) {
+            break;
+        }
     }
     log_warning("refused process %d of uid %u: %s", (int)w->pid, w->uid, failure->message);
     channel_close(&w->channel);
@@ -121,7 +135,9 @@ static void refuse(struct waiting *w, uint64_t serial, const struct failure *fai
 static bool user_is_allowed(const struct peer *p, uid_t uid)
 {
     for (size_t i = 0; i < p->user_count; i++) {
-        if (p->users[i] == uid) return true;
+        if (p->users[i] == uid) {
+            return true;
+        }
     }
     return false;
 }
@@ -130,8 +146,12 @@ static struct waiting *lobby_place(struct peer *p)
 {
     struct waiting *oldest = &p->lobby[0];
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
-        if (p->lobby[i].channel.fd < 0) return &p->lobby[i];
-        if (p->lobby[i].deadline_ns < oldest->deadline_ns) oldest = &p->lobby[i];
+        if (p->lobby[i].channel.fd < 0) {
+            return &p->lobby[i];
+        }
+        if (p->lobby[i].deadline_ns < oldest->deadline_ns) {
+            oldest = &p->lobby[i];
+        }
     }
     /* A flood of silent connections must not keep the one out that has something to say. */
     channel_close(&oldest->channel);
@@ -147,11 +167,15 @@ static void accept_all(struct peer *p)
         struct failure f;
         int result = channel_accept(p->listen_fd, &channel, &uid, &pid, &f);
         if (result < 0) {
-            if (result != -ERROR_UNAVAILABLE) log_failure(LOG_LEVEL_ERROR, "accepting a peer", &f);
+            if (result != -ERROR_UNAVAILABLE) {
+                log_failure(LOG_LEVEL_ERROR, "accepting a peer", &f);
+            }
             return;
         }
         *lobby_place(p) = (struct waiting){
-            .channel = channel, .uid = uid, .pid = pid,
+            .channel = channel,
+            .uid = uid,
+            .pid = pid,
             .deadline_ns = clock_monotonic_ns() + PEER_HELLO_TIMEOUT_MS * CLOCK_NS_PER_MS,
         };
     }
@@ -162,22 +186,24 @@ static int check_hello(const struct peer *p, const struct waiting *w, const unio
 {
     if (!user_is_allowed(p, w->uid)) {
         /* SO_PEERCRED is the kernel's word: no other local user gets to the parser of requests. */
-        int result = failure_set(f, ERROR_PERMISSION_DENIED,
-                                 "user %u is not served by this mapper", w->uid);
+        int result =
+            failure_set(f, ERROR_PERMISSION_DENIED, "user %u is not served by this mapper", w->uid);
         return failure_next(f, result, "run xenresd as the user of --peer-user");
     }
     if (fd_count > 0) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "descriptors came with the hello");
     }
     int result = message_check(m, (size_t)len, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     if (m->head.type != MESSAGE_HELLO) {
         return failure_set(f, ERROR_FAILED_PRECONDITION,
                            "the first message has type %#x, and not hello", m->head.type);
     }
     if (p->channel.fd >= 0) {
-        result = failure_set(f, ERROR_UNAVAILABLE,
-                             "the mapper serves another process (%d) already", (int)p->pid);
+        result = failure_set(f, ERROR_UNAVAILABLE, "the mapper serves another process (%d) already",
+                             (int)p->pid);
         failure_cause(f, result, "a mapper serves one xenresd at a time");
         return failure_next(f, result, "stop the other xenresd");
     }
@@ -194,13 +220,17 @@ static bool has_hung_up(const struct channel *c)
 static bool hear(struct peer *p, struct waiting *w, union message *hello)
 {
     /* A peer that is gone and not yet seen off must not have its successor refused. */
-    if (has_hung_up(&p->channel)) return false;
+    if (has_hung_up(&p->channel)) {
+        return false;
+    }
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
     struct failure f;
     ssize_t len = channel_receive(&w->channel, hello, sizeof(*hello), fds, &fd_count, &f);
     close_fds(fds, fd_count);
-    if (len == 0 && clock_monotonic_ns() < w->deadline_ns) return false;
+    if (len == 0 && clock_monotonic_ns() < w->deadline_ns) {
+        return false;
+    }
     if (len <= 0 && len != -ERROR_DATA_LOSS) {
         channel_close(&w->channel);
         return false;
@@ -226,7 +256,9 @@ bool peer_admit(struct peer *p, union message *hello)
     accept_all(p);
     bool admitted = false;
     for (size_t i = 0; i < PEER_LOBBY_MAX && !admitted; i++) {
-        if (p->lobby[i].channel.fd >= 0) admitted = hear(p, &p->lobby[i], hello);
+        if (p->lobby[i].channel.fd >= 0) {
+            admitted = hear(p, &p->lobby[i], hello);
+        }
     }
     return admitted;
 }
@@ -234,7 +266,9 @@ bool peer_admit(struct peer *p, union message *hello)
 bool peer_lobby_waits(const struct peer *p)
 {
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
-        if (p->lobby[i].channel.fd >= 0) return true;
+        if (p->lobby[i].channel.fd >= 0) {
+            return true;
+        }
     }
     return false;
 }
@@ -246,10 +280,12 @@ bool peer_is_served(const struct peer *p)
 
 bool peer_is_writable(struct peer *p)
 {
-    if (p->channel.fd < 0) return false;
+    if (p->channel.fd < 0) {
+        return false;
+    }
     struct pollfd row = { .fd = p->channel.fd, .events = POLLOUT };
     bool writable = poll(&row, 1, 0) == 1;
-    if (row.revents & POLLHUP) {    /* nobody is there for the answers to what it still wants */
+    if (row.revents & POLLHUP) { /* nobody is there for the answers to what it still wants */
         peer_drop(p, "it has closed the connection");
         return false;
     }
@@ -266,7 +302,9 @@ bool peer_is_writable(struct peer *p)
 
 ssize_t peer_receive(struct peer *p, union message *out)
 {
-    if (p->channel.fd < 0) return -1;
+    if (p->channel.fd < 0) {
+        return -1;
+    }
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
     struct failure f;
@@ -285,11 +323,16 @@ ssize_t peer_receive(struct peer *p, union message *out)
 
 void peer_send(struct peer *p, const union message *m, int fd)
 {
-    if (p->channel.fd < 0) return;
+    if (p->channel.fd < 0) {
+        return;
+    }
     struct failure f;
     int result = channel_send(&p->channel, m, m->head.len_bytes, &fd, fd >= 0 ? 1 : 0, &f);
-    if (result == -ERROR_RESOURCE_EXHAUSTED) peer_drop(p, "it does not read its answers");
-    else if (result < 0) peer_drop(p, f.message);
+    if (result == -ERROR_RESOURCE_EXHAUSTED) {
+        peer_drop(p, "it does not read its answers");
+    } else if (result < 0) {
+        peer_drop(p, f.message);
+    }
 }
 
 void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *failure)
@@ -303,7 +346,9 @@ void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *fa
 
 void peer_drop(struct peer *p, const char *why)
 {
-    if (p->channel.fd < 0) return;
+    if (p->channel.fd < 0) {
+        return;
+    }
     log_info("process %d is no longer served: %s", (int)p->pid, why);
     channel_close(&p->channel);
     p->stalled_since_ns = 0;

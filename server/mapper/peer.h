@@ -19,11 +19,11 @@
 #include "common/message.h"
 
 enum {
-    PEER_LOBBY_MAX = 8,             /* connections that have not said anything yet */
-    PEER_USERS_MAX = 2,             /* uids that may be served */
+    PEER_LOBBY_MAX = 8, /* connections that have not said anything yet */
+    PEER_USERS_MAX = 2, /* uids that may be served */
     PEER_POLL_MAX = PEER_LOBBY_MAX + 2,
     PEER_HELLO_TIMEOUT_MS = 2000,
-    PEER_STALL_TIMEOUT_MS = 30000,  /* a peer that reads nothing for so long is dropped */
+    PEER_STALL_TIMEOUT_MS = 30000, /* a peer that reads nothing for so long is dropped */
 };
 
 struct peer;
@@ -31,7 +31,7 @@ struct peer;
 /* Takes `listen_fd`. Only connections of `users` are served. */
 int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer **out,
              struct failure *f);
-void peer_free(struct peer *p);     /* NULL is fine */
+void peer_free(struct peer *p); /* NULL is fine */
 
 /* What the loop polls for, at most PEER_POLL_MAX rows; the first is the listening socket. */
 nfds_t peer_poll_rows(const struct peer *p, struct pollfd *rows);

@@ -23,7 +23,7 @@ enum {
 struct privilege_user {
     uid_t uid;
     gid_t gid;
-    gid_t groups[PRIVILEGE_GROUPS_MAX];   /* as /etc/group has them, for the device nodes */
+    gid_t groups[PRIVILEGE_GROUPS_MAX]; /* as /etc/group has them, for the device nodes */
     int group_count;
 };
 

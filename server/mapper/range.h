@@ -19,7 +19,7 @@ enum {
 struct range {
     struct backend_size size;
     uint32_t first_frame, frame_count;
-    uint32_t first_status_frame, status_frame_count;    /* with SNAPSHOT_WITH_STATUS */
+    uint32_t first_status_frame, status_frame_count; /* with SNAPSHOT_WITH_STATUS */
 };
 
 /* What is wrong whatever the domain is: type, id, count 0, flags. */

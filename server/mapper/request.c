@@ -54,7 +54,7 @@ static int on_snapshot(struct mapper *m, const union message *request, union mes
                        struct failure *f)
 {
     (void)out;
-    return snapshot_begin(m, &request->snapshot, f);    /* the job answers */
+    return snapshot_begin(m, &request->snapshot, f); /* the job answers */
 }
 
 static int on_vcpu_stats(struct mapper *m, const union message *request, union message *out,
@@ -79,7 +79,7 @@ static const struct row {
     size_t len_bytes;
     handler *handle;
     bool is_answered;
-    bool is_metered;        /* makes hypercalls: under the ceiling */
+    bool is_metered; /* makes hypercalls: under the ceiling */
 } rows[] = {
     { MESSAGE_HELLO, sizeof(struct message_hello), on_hello, true, false },
     { MESSAGE_HOST, sizeof(struct message_plain), on_host, true, true },
@@ -90,12 +90,15 @@ static const struct row {
     { MESSAGE_RELEASE, sizeof(struct message_release), on_release, false, false },
 };
 
-static const struct row *row_of(const union message *request, size_t len_bytes,
-                                struct failure *f)
+static const struct row *row_of(const union message *request, size_t len_bytes, struct failure *f)
 {
-    if (message_check(request, len_bytes, f) < 0) return NULL;
+    if (message_check(request, len_bytes, f) < 0) {
+        return NULL;
+    }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (rows[i].type == request->head.type && rows[i].len_bytes == len_bytes) return &rows[i];
+        if (rows[i].type == request->head.type && rows[i].len_bytes == len_bytes) {
+            return &rows[i];
+        }
     }
     failure_set(f, ERROR_INVALID_ARGUMENT, "messages of type %#x are answers, not requests",
                 request->head.type);
@@ -111,19 +114,26 @@ void request_handle(struct mapper *m, union message *request, size_t len_bytes)
     if (!row) {
         peer_send_failure(m->peer, serial, &f);
         /* Without a head nothing says whose answer that was: there is no going on from there. */
-        if (!has_head) peer_drop(m->peer, "it sent what is no message");
+        if (!has_head) {
+            peer_drop(m->peer, "it sent what is no message");
+        }
         return;
     }
     int result = 0;
     if (row->is_metered) {
-        result = ceiling_admit(&m->ceiling, clock_monotonic_ns(), m->ops->hypercalls(m->backend), &f);
+        result =
+            ceiling_admit(&m->ceiling, clock_monotonic_ns(), m->ops->hypercalls(m->backend), &f);
     }
     union message out;
     out.head.len_bytes = 0;
-    if (result == 0) result = row->handle(m, request, &out, &f);
-    if (!row->is_answered) return;
+    if (result == 0) {
+        result = row->handle(m, request, &out, &f);
+    }
+    if (!row->is_answered) {
+        return;
+    }
     if (result < 0) {
-        assert(f.code == -result);      /* who fails says why */
+        assert(f.code == -result); /* who fails says why */
         peer_send_failure(m->peer, serial, &f);
     } else if (out.head.len_bytes > 0) {
         peer_send(m->peer, &out, -1);

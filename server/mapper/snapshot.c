@@ -21,25 +21,27 @@ enum { STEP_FRAMES = COPY_STEP_BYTES / MESSAGE_FRAME_BYTES };
 struct job {
     bool active;
     struct message_snapshot request;
-    struct range range;             /* what it comes to */
+    struct range range; /* what it comes to */
     struct message_slot slot;
-    struct mapping_ref mapping;     /* of the shared frames of a grant table */
-    uint32_t frames_done;           /* of range.frame_count, then of status_frame_count */
+    struct mapping_ref mapping; /* of the shared frames of a grant table */
+    uint32_t frames_done;       /* of range.frame_count, then of status_frame_count */
     uint32_t frames_present;
-    uint64_t wall_ns, monotonic_ns, copied_ns;  /* when the copy began, and (monotonic) ended */
-    struct copy_digest *digest;     /* kept from job to job */
+    uint64_t wall_ns, monotonic_ns, copied_ns; /* when the copy began, and (monotonic) ended */
+    struct copy_digest *digest;                /* kept from job to job */
 };
 
 struct snapshot_jobs {
     uint32_t active_count;
-    uint32_t next;                  /* whose step is first: all get their turn */
+    uint32_t next; /* whose step is first: all get their turn */
     struct job jobs[SNAPSHOT_JOBS_MAX];
 };
 
 int snapshot_jobs_new(struct snapshot_jobs **out, struct failure *f)
 {
     struct snapshot_jobs *jobs = calloc(1, sizeof(*jobs));
-    if (!jobs) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for snapshots");
+    if (!jobs) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for snapshots");
+    }
     for (size_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) {
         jobs->jobs[i].digest = copy_digest_new();
         if (!jobs->jobs[i].digest) {
@@ -53,8 +55,12 @@ int snapshot_jobs_new(struct snapshot_jobs **out, struct failure *f)
 
 void snapshot_jobs_free(struct snapshot_jobs *jobs)
 {
-    if (!jobs) return;
-    for (size_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) copy_digest_free(jobs->jobs[i].digest);
+    if (!jobs) {
+        return;
+    }
+    for (size_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) {
+        copy_digest_free(jobs->jobs[i].digest);
+    }
     free(jobs);
 }
 
@@ -72,8 +78,11 @@ static void begin_digest(struct job *j)
     struct {
         uint8_t incarnation[16];
         uint32_t type, id, first_frame, frame_count, first_status, status_count;
-    } key = { .type = j->request.type, .id = j->request.id, .first_frame = j->range.first_frame,
-              .frame_count = j->range.frame_count, .first_status = j->range.first_status_frame,
+    } key = { .type = j->request.type,
+              .id = j->request.id,
+              .first_frame = j->range.first_frame,
+              .frame_count = j->range.frame_count,
+              .first_status = j->range.first_status_frame,
               .status_count = j->range.status_frame_count };
     memcpy(key.incarnation, j->request.domain.incarnation, sizeof(key.incarnation));
     copy_digest_begin(j->digest);
@@ -82,7 +91,9 @@ static void begin_digest(struct job *j)
 
 static int check_deadline(const struct job *j, struct failure *f)
 {
-    if (j->request.deadline_ns == 0 || clock_monotonic_ns() <= j->request.deadline_ns) return 0;
+    if (j->request.deadline_ns == 0 || clock_monotonic_ns() <= j->request.deadline_ns) {
+        return 0;
+    }
     return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before the copy was done");
 }
 
@@ -90,14 +101,26 @@ static int begin(struct mapper *m, struct job *j, struct failure *f)
 {
     const struct message_snapshot *r = &j->request;
     int result = check_deadline(j, f);
-    if (result == 0) result = range_check_request(r, f);
-    if (result == 0) result = claim_allowed(m, &r->domain, r->type, EXPORT_SNAPSHOT, f);
-    if (result == 0) result = claim_check(m, &r->domain, NULL, f);
-    if (result == 0) result = range_resolve(m, r, &j->range, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = range_check_request(r, f);
+    }
+    if (result == 0) {
+        result = claim_allowed(m, &r->domain, r->type, EXPORT_SNAPSHOT, f);
+    }
+    if (result == 0) {
+        result = claim_check(m, &r->domain, NULL, f);
+    }
+    if (result == 0) {
+        result = range_resolve(m, r, &j->range, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     uint64_t frames = (uint64_t)j->range.frame_count + j->range.status_frame_count;
     result = arena_take(m->arena, frames * MESSAGE_FRAME_BYTES, &j->slot, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     j->wall_ns = clock_wall_ns();
     j->monotonic_ns = clock_monotonic_ns();
     begin_digest(j);
@@ -111,12 +134,16 @@ static int copy_mapped(struct mapper *m, struct job *j, uint32_t first, uint32_t
                        struct failure *f)
 {
     if (j->mapping.generation == 0) {
-        struct mapping_key key = { .domid = j->request.domain.domid, .type = j->request.type,
-                                   .id = j->request.id, .first_frame = j->range.first_frame,
+        struct mapping_key key = { .domid = j->request.domain.domid,
+                                   .type = j->request.type,
+                                   .id = j->request.id,
+                                   .first_frame = j->range.first_frame,
                                    .frame_count = j->range.frame_count };
         memcpy(key.incarnation, j->request.domain.incarnation, sizeof(key.incarnation));
         int result = mapping_get(m->mappings, &key, &j->mapping, f);
-        if (result < 0) return result;
+        if (result < 0) {
+            return result;
+        }
     }
     const volatile uint8_t *from = mapping_resolve(m->mappings, j->mapping, first);
     if (!from) {
@@ -135,10 +162,14 @@ static int copy_unmapping(struct mapper *m, struct job *j, uint32_t id, uint32_t
     /* Since begin() others had their turn, and mapping is by number: of another guest that has the
      * number now, it might make the table grow. */
     int result = j->frames_done > 0 ? claim_check(m, &j->request.domain, NULL, f) : 0;
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     result = m->ops->map(m->backend, j->request.domain.domid, j->request.type, id, first, count,
                          &mapping, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     assert(mapping.frame_count == count);
     result = copy_step(to, mapping.address, (size_t)count * MESSAGE_FRAME_BYTES, j->digest, f);
     m->ops->unmap(m->backend, &mapping);
@@ -159,7 +190,9 @@ static int copy_ioreq(struct mapper *m, struct job *j, uint32_t frame, uint8_t *
     bool absent = why.xen_errno == ENOENT && (j->request.flags & SNAPSHOT_SPARSE) != 0;
     bool last = index + 1 == j->range.frame_count;
     if (!absent || (last && j->frames_present == 0)) {
-        if (f) *f = why;
+        if (f) {
+            *f = why;
+        }
         return result;
     }
     /* The slot holds what was there before. */
@@ -177,7 +210,9 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
     if (done < j->range.frame_count) {
         uint32_t first = j->range.first_frame + done;
         count = j->range.frame_count - done;
-        if (count > STEP_FRAMES) count = STEP_FRAMES;
+        if (count > STEP_FRAMES) {
+            count = STEP_FRAMES;
+        }
         if (j->request.type == RESOURCE_IOREQ_SERVER) {
             count = 1;
             result = copy_ioreq(m, j, first, to, f);
@@ -189,11 +224,15 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
     } else {
         uint32_t status_done = done - j->range.frame_count;
         count = j->range.status_frame_count - status_done;
-        if (count > STEP_FRAMES) count = STEP_FRAMES;
+        if (count > STEP_FRAMES) {
+            count = STEP_FRAMES;
+        }
         result = copy_unmapping(m, j, GRANT_TABLE_STATUS, j->range.first_status_frame + status_done,
                                 count, to, f);
     }
-    if (result == 0) j->frames_done += count;
+    if (result == 0) {
+        j->frames_done += count;
+    }
     return result;
 }
 
@@ -228,15 +267,19 @@ static bool advance(struct mapper *m, struct job *j)
 {
     struct failure f = { 0 };
     int result = check_deadline(j, &f);
-    if (result == 0) result = copy(m, j, &f);
+    if (result == 0) {
+        result = copy(m, j, &f);
+    }
     if (result == 0 && j->frames_done < j->range.frame_count + j->range.status_frame_count) {
         return true;
     }
     j->copied_ns = clock_monotonic_ns();
     struct failure changed = { 0 };
     int still = claim_check(m, &j->request.domain, NULL, &changed);
-    if (still == 0 && result == 0) still = range_recheck(m, &j->request, &j->range, &changed);
-    if (still < 0) {        /* that the domain is another explains a failure to copy it as well */
+    if (still == 0 && result == 0) {
+        still = range_recheck(m, &j->request, &j->range, &changed);
+    }
+    if (still < 0) { /* that the domain is another explains a failure to copy it as well */
         result = still;
         f = changed;
     }
@@ -254,7 +297,9 @@ int snapshot_begin(struct mapper *m, const struct message_snapshot *request, str
 {
     struct job *j = NULL;
     for (size_t i = 0; i < SNAPSHOT_JOBS_MAX && !j; i++) {
-        if (!m->jobs->jobs[i].active) j = &m->jobs->jobs[i];
+        if (!m->jobs->jobs[i].active) {
+            j = &m->jobs->jobs[i];
+        }
     }
     if (!j) {
         int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%d snapshots are in flight already",
@@ -263,7 +308,9 @@ int snapshot_begin(struct mapper *m, const struct message_snapshot *request, str
     }
     *j = (struct job){ .request = *request, .digest = j->digest };
     int result = begin(m, j, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     j->active = true;
     m->jobs->active_count++;
     /* The first step at once: most snapshots are over with it. */
@@ -276,7 +323,9 @@ bool snapshot_step(struct mapper *m)
     struct snapshot_jobs *jobs = m->jobs;
     for (uint32_t i = 0; i < SNAPSHOT_JOBS_MAX && jobs->active_count > 0; i++) {
         struct job *j = &jobs->jobs[(jobs->next + i) % SNAPSHOT_JOBS_MAX];
-        if (j->active) advance(m, j);
+        if (j->active) {
+            advance(m, j);
+        }
     }
     jobs->next = (jobs->next + 1) % SNAPSHOT_JOBS_MAX;
     return jobs->active_count > 0;
@@ -285,6 +334,8 @@ bool snapshot_step(struct mapper *m)
 void snapshot_abandon(struct mapper *m)
 {
     for (uint32_t i = 0; i < SNAPSHOT_JOBS_MAX; i++) {
-        if (m->jobs->jobs[i].active) end_job(m, &m->jobs->jobs[i]);
+        if (m->jobs->jobs[i].active) {
+            end_job(m, &m->jobs->jobs[i]);
+        }
     }
 }

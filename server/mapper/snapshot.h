@@ -19,7 +19,7 @@
 
 #include "server/mapper/mapper.h"
 
-enum { SNAPSHOT_JOBS_MAX = 64 };    /* in flight; more are refused at once */
+enum { SNAPSHOT_JOBS_MAX = 64 }; /* in flight; more are refused at once */
 
 struct snapshot_jobs;
 

@@ -19,7 +19,7 @@
 enum {
     STATS_ID_VCPU = 0,
     STATS_FRAMES_MAX = 64,
-    ENTRY_BYTES = 16,       /* sequence, padding, run time */
+    ENTRY_BYTES = 16, /* sequence, padding, run time */
 };
 
 struct reading {
@@ -55,16 +55,20 @@ static int read_entries(const struct backend_mapping *table, const struct layout
                         uint32_t vcpus, struct reading *r, struct failure *f)
 {
     for (uint32_t vcpu = 0; vcpu < vcpus; vcpu++) {
-        const volatile uint64_t *entry = (const volatile uint64_t *)(
-            (const volatile uint8_t *)table->address + h->offset_bytes +
-            (size_t)vcpu * h->stride_bytes);
+        const volatile uint64_t *entry =
+            (const volatile uint64_t *)((const volatile uint8_t *)table->address + h->offset_bytes +
+                                        (size_t)vcpu * h->stride_bytes);
         struct message_vcpu *out = &r->vcpus[vcpu];
         *out = (struct message_vcpu){ .vcpu = vcpu };
         uint64_t value = 0;
         int result = copy_sequence_locked(entry, entry + 1, &value, f);
-        if (result == -ERROR_UNAVAILABLE) out->flags = VCPU_UNREADABLE;
-        else if (result < 0) return result;
-        else if (!(value & LAYOUT_STATS_INACTIVE)) out->flags = VCPU_ONLINE;
+        if (result == -ERROR_UNAVAILABLE) {
+            out->flags = VCPU_UNREADABLE;
+        } else if (result < 0) {
+            return result;
+        } else if (!(value & LAYOUT_STATS_INACTIVE)) {
+            out->flags = VCPU_ONLINE;
+        }
         out->run_time_ns = value & ~LAYOUT_STATS_INACTIVE;
     }
     r->count = vcpus;
@@ -77,16 +81,22 @@ static int read_table(struct mapper *m, uint16_t domid, struct reading *r, struc
 {
     struct backend_mapping table;
     int result = map_table(m, domid, 1, &table, f);
-    if (result < 0) return -ERROR_UNIMPLEMENTED;
+    if (result < 0) {
+        return -ERROR_UNIMPLEMENTED;
+    }
     _Alignas(8) struct layout_stats_header h;
     _Static_assert(sizeof(h) == 16, "as it lies in the page");
     result = copy_step(&h, table.address, sizeof(h), NULL, f);
     uint32_t frames = result == 0 ? frames_needed(&h, r->max) : 0;
     if (frames > 1) {
         m->ops->unmap(m->backend, &table);
-        if (map_table(m, domid, frames, &table, f) < 0) return -ERROR_UNIMPLEMENTED;
+        if (map_table(m, domid, frames, &table, f) < 0) {
+            return -ERROR_UNIMPLEMENTED;
+        }
     }
-    if (result == 0) result = frames ? read_entries(&table, &h, r->max, r, f) : -ERROR_UNIMPLEMENTED;
+    if (result == 0) {
+        result = frames ? read_entries(&table, &h, r->max, r, f) : -ERROR_UNIMPLEMENTED;
+    }
     m->ops->unmap(m->backend, &table);
     return result;
 }
@@ -94,8 +104,12 @@ static int read_table(struct mapper *m, uint16_t domid, struct reading *r, struc
 static int read_info(struct mapper *m, uint16_t domid, struct reading *r, struct failure *f)
 {
     int result = m->ops->vcpu_info(m->backend, domid, r->vcpus, r->max, &r->count, f);
-    if (result < 0) return result;
-    for (uint32_t i = 0; i < r->count; i++) r->vcpus[i].run_time_ns &= ~LAYOUT_STATS_INACTIVE;
+    if (result < 0) {
+        return result;
+    }
+    for (uint32_t i = 0; i < r->count; i++) {
+        r->vcpus[i].run_time_ns &= ~LAYOUT_STATS_INACTIVE;
+    }
     r->source = VCPU_STATS_INFO;
     return 0;
 }
@@ -111,7 +125,9 @@ static int deliver(struct mapper *m, const struct message_vcpu_stats *request,
                            request->domain.domid);
     }
     int result = arena_take(m->arena, len_bytes, &a->slot, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     struct copy_digest *digest = copy_digest_new();
     if (digest) {
         copy_digest_begin(digest);
@@ -122,7 +138,9 @@ static int deliver(struct mapper *m, const struct message_vcpu_stats *request,
     } else {
         result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a digest");
     }
-    if (result < 0) arena_release(m->arena, a->slot.index, a->slot.generation);
+    if (result < 0) {
+        arena_release(m->arena, a->slot.index, a->slot.generation);
+    }
     a->source = r->source;
     a->vcpu_count = r->count;
     a->observation.consistency = r->source == VCPU_STATS_TABLE ? SNAPSHOT_SEQUENCE_LOCKED : 0;
@@ -139,13 +157,21 @@ int stats_read(struct mapper *m, const struct message_vcpu_stats *request, union
         return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
     }
     int result = claim_allowed(m, domain, RESOURCE_VCPU_STATS, EXPORT_SNAPSHOT, f);
-    if (result == 0) result = claim_check(m, domain, &e, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = claim_check(m, domain, &e, f);
+    }
+    if (result < 0) {
+        return result;
+    }
 
     struct reading r = { .max = e->domain.max_vcpus };
-    if (r.max > MESSAGE_VCPUS_MAX) r.max = MESSAGE_VCPUS_MAX;
+    if (r.max > MESSAGE_VCPUS_MAX) {
+        r.max = MESSAGE_VCPUS_MAX;
+    }
     SCOPE_FREE struct message_vcpu *vcpus = calloc(r.max ? r.max : 1, sizeof(*vcpus));
-    if (!vcpus) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u vCPUs", r.max);
+    if (!vcpus) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u vCPUs", r.max);
+    }
     r.vcpus = vcpus;
     memset(&out->vcpu_stats_answer, 0, sizeof(out->vcpu_stats_answer));
     message_init(out, MESSAGE_VCPU_STATS | MESSAGE_ANSWER, request->head.serial);
@@ -153,13 +179,19 @@ int stats_read(struct mapper *m, const struct message_vcpu_stats *request, union
     o->wall_ns = clock_wall_ns();
     o->monotonic_ns = monotonic_ns;
     result = read_table(m, domain->domid, &r, f);
-    if (result == -ERROR_UNIMPLEMENTED) result = read_info(m, domain->domid, &r, f);
+    if (result == -ERROR_UNIMPLEMENTED) {
+        result = read_info(m, domain->domid, &r, f);
+    }
     struct failure changed;
     if (claim_check(m, domain, NULL, &changed) < 0) {
-        if (f) *f = changed;
+        if (f) {
+            *f = changed;
+        }
         return -changed.code;
     }
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     o->copy_duration_ns = clock_monotonic_ns() - monotonic_ns;
     return deliver(m, request, &r, out, f);
 }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct backoff {
-    uint32_t min_ms, max_ms;    /* 0 < min_ms <= max_ms */
+    uint32_t min_ms, max_ms; /* 0 < min_ms <= max_ms */
     uint32_t next_ms;
 };
 

@@ -15,8 +15,8 @@
 struct domain_list {
     atomic_uint refs;
     size_t count, capacity;
-    struct domain_entry *entries;              /* ascending by domid */
-    const struct domain_entry **by_name;       /* without those that have none */
+    struct domain_entry *entries;        /* ascending by domid */
+    const struct domain_entry **by_name; /* without those that have none */
     size_t named_count;
     const struct domain_entry **by_uuid;
 };
@@ -42,7 +42,7 @@ static int parse_domid(const char *text, const char *digits, struct domain_spell
         failure_cause(f, result, "domids are 0 to %d, without leading zeros", DOMAIN_LIST_MAX - 1);
         return failure_next(f, result, "if it is a name, write name: before it");
     }
-    if (number >= DOMAIN_LIST_MAX) {    /* DOMID_SELF, DOMID_IO, … are no domains to look into */
+    if (number >= DOMAIN_LIST_MAX) { /* DOMID_SELF, DOMID_IO, … are no domains to look into */
         return no_domain(text, f);
     }
     out->kind = DOMAIN_BY_DOMID;
@@ -87,7 +87,7 @@ static const char *behind(const char *text, const char *prefix)
 
 int domain_spelling_parse(const char *text, struct domain_spelling *out, struct failure *f)
 {
-    struct domain_spelling s = {.text = text};
+    struct domain_spelling s = { .text = text };
     const char *rest;
     int result;
 
@@ -145,10 +145,9 @@ int domain_list_add(struct domain_list *l, const struct message_domain *domains,
         /* mapper_answer refuses any other order, and numbers beyond the last. */
         assert(l->count == 0 ||
                l->entries[l->count - 1].identity.domid < domains[i].identity.domid);
-        l->entries[l->count++] = (struct domain_entry){
-            .identity = domains[i].identity,
-            .max_vcpus = domains[i].max_vcpus,
-            .dying = domains[i].state == DOMAIN_DYING};
+        l->entries[l->count++] = (struct domain_entry){ .identity = domains[i].identity,
+                                                        .max_vcpus = domains[i].max_vcpus,
+                                                        .dying = domains[i].state == DOMAIN_DYING };
     }
     return 0;
 }
@@ -216,7 +215,7 @@ struct found {
     const struct domain_filter *filter;
     size_t alive, dying;
     const struct domain_entry *first_alive, *first_dying;
-    uint16_t domids[DOMAIN_LIST_NAMED_MAX];     /* of those alive, or of the dying without any */
+    uint16_t domids[DOMAIN_LIST_NAMED_MAX]; /* of those alive, or of the dying without any */
 };
 
 static void consider(struct found *found, const struct domain_entry *e)
@@ -258,8 +257,8 @@ static void find_domid(const struct domain_list *l, uint16_t domid, struct found
 
 /* All that equal `key` by `compare` in a sorted index. */
 static void find_equal(const struct domain_entry *const *index, size_t count,
-                       const struct domain_entry *key,
-                       int (*compare)(const void *, const void *), struct found *found)
+                       const struct domain_entry *key, int (*compare)(const void *, const void *),
+                       struct found *found)
 {
     size_t low = 0;
     size_t high = count;
@@ -307,9 +306,9 @@ static int ambiguous(const struct domain_spelling *spelling, const struct found 
         len += (size_t)snprintf(domids + len, sizeof(domids) - len, "%s%u", i > 0 ? ", " : "",
                                 (unsigned)found->domids[i]);
     }
-    int result = failure_set(f, ERROR_FAILED_PRECONDITION, "%zu domains are called %s: domids %s%s",
-                             count, spelling->text, domids,
-                             count > DOMAIN_LIST_NAMED_MAX ? ", …" : "");
+    int result =
+        failure_set(f, ERROR_FAILED_PRECONDITION, "%zu domains are called %s: domids %s%s", count,
+                    spelling->text, domids, count > DOMAIN_LIST_NAMED_MAX ? ", …" : "");
 
     failure_cause(f, result, "names and UUIDs need not be unique on a Xen host");
     return failure_next(f, result, "name the domain by its domid");
@@ -319,13 +318,11 @@ int domain_list_find(const struct domain_list *l, const struct domain_spelling *
                      const struct domain_filter *filter, struct domain_entry *out,
                      struct failure *f)
 {
-    struct found found = {.filter = filter};
+    struct found found = { .filter = filter };
     struct domain_entry key;
 
     switch (spelling->kind) {
-    case DOMAIN_BY_DOMID:
-        find_domid(l, spelling->domid, &found);
-        break;
+    case DOMAIN_BY_DOMID: find_domid(l, spelling->domid, &found); break;
     case DOMAIN_BY_UUID:
         memcpy(key.identity.uuid, spelling->uuid, UUID_BYTES);
         find_equal(l->by_uuid, l->count, &key, compare_uuids, &found);

@@ -17,9 +17,9 @@
 #include "common/message.h"
 
 enum {
-    DOMAIN_LIST_MAX = 32752,            /* DOMID_FIRST_RESERVED: so many numbers there are */
-    DOMAIN_SPELLING_MAX_BYTES = 1100,   /* "name:", and each byte of a name escaped */
-    DOMAIN_LIST_NAMED_MAX = 8,          /* domids that an ambiguous answer names */
+    DOMAIN_LIST_MAX = 32752,          /* DOMID_FIRST_RESERVED: so many numbers there are */
+    DOMAIN_SPELLING_MAX_BYTES = 1100, /* "name:", and each byte of a name escaped */
+    DOMAIN_LIST_NAMED_MAX = 8,        /* domids that an ambiguous answer names */
 };
 
 /* How a client names a domain: digits are a domid, the usual form of a UUID is one, else a name.
@@ -27,8 +27,8 @@ enum {
  * wrote it, and as the API shows it (escaped). */
 struct domain_spelling {
     enum { DOMAIN_BY_DOMID, DOMAIN_BY_UUID, DOMAIN_BY_NAME } kind;
-    const char *text;                   /* all of it, as given: lives as long as the caller's */
-    const char *name;                   /* within `text` */
+    const char *text; /* all of it, as given: lives as long as the caller's */
+    const char *name; /* within `text` */
     uint16_t domid;
     uint8_t uuid[UUID_BYTES];
 };
@@ -39,7 +39,7 @@ int domain_spelling_parse(const char *text, struct domain_spelling *out, struct 
 /* What a list keeps of a domain. */
 struct domain_entry {
     struct domain_identity identity;
-    uint32_t max_vcpus;     /* the number that it was built with: it does not change */
+    uint32_t max_vcpus; /* the number that it was built with: it does not change */
     bool dying;
 };
 
@@ -51,7 +51,7 @@ int domain_list_add(struct domain_list *l, const struct message_domain *domains,
                     struct failure *f);
 int domain_list_index(struct domain_list *l, struct failure *f);
 struct domain_list *domain_list_ref(struct domain_list *l);
-void domain_list_unref(struct domain_list *l);      /* NULL is fine */
+void domain_list_unref(struct domain_list *l); /* NULL is fine */
 size_t domain_list_count(const struct domain_list *l);
 
 /* Domains for which it answers false are looked through as if they were not there. */

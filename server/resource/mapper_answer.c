@@ -5,11 +5,11 @@
 
 #include "common/layout.h"
 
-enum { DOMID_MAX = 32751 };     /* DOMID_FIRST_RESERVED - 1 */
+enum { DOMID_MAX = 32751 }; /* DOMID_FIRST_RESERVED - 1 */
 
 struct mapper_question mapper_question_of(const union message *request)
 {
-    struct mapper_question q = {.type = request->head.type};
+    struct mapper_question q = { .type = request->head.type };
 
     if (q.type == MESSAGE_SNAPSHOT) {
         q.resource = request->snapshot.type;
@@ -58,8 +58,7 @@ static const char *check_describe(const struct mapper_question *q, const union m
     return NULL;
 }
 
-static const char *check_range(const struct mapper_question *q,
-                               const struct message_observation *o)
+static const char *check_range(const struct mapper_question *q, const struct message_observation *o)
 {
     uint64_t end = (uint64_t)o->first_frame + o->frame_count;
 
@@ -71,7 +70,8 @@ static const char *check_range(const struct mapper_question *q,
         return "another number of frames than asked for";
     }
     return end <= o->frames_in_use && o->frames_in_use <= o->frames_max
-               ? NULL : "frames beyond those in use";
+               ? NULL
+               : "frames beyond those in use";
 }
 
 static const char *check_status(const struct mapper_question *q,
@@ -84,7 +84,8 @@ static const char *check_status(const struct mapper_question *q,
         layout_status_range(a->observation.first_frame, a->observation.frame_count, &first, &count);
     }
     return a->first_status_frame == first && a->status_frame_count == count
-               ? NULL : "other status frames than those of the frames";
+               ? NULL
+               : "other status frames than those of the frames";
 }
 
 static const char *check_present(const struct mapper_question *q,
@@ -96,7 +97,8 @@ static const char *check_present(const struct mapper_question *q,
         return NULL;
     }
     return count < 32 && a->frames_present != 0 && a->frames_present >> count == 0
-               ? NULL : "frames present that were not asked for";
+               ? NULL
+               : "frames present that were not asked for";
 }
 
 static const char *check_snapshot(const struct mapper_question *q, const union message *m)
@@ -132,11 +134,9 @@ static const struct {
     uint16_t type;
     answer_check *check;
 } checks[] = {
-    {MESSAGE_HOST, check_nothing},
-    {MESSAGE_DOMAINS, check_domains},
-    {MESSAGE_DESCRIBE, check_describe},
-    {MESSAGE_SNAPSHOT, check_snapshot},
-    {MESSAGE_VCPU_STATS, check_nothing},    /* all of it is message_check()'s, and the slot */
+    { MESSAGE_HOST, check_nothing },       { MESSAGE_DOMAINS, check_domains },
+    { MESSAGE_DESCRIBE, check_describe },  { MESSAGE_SNAPSHOT, check_snapshot },
+    { MESSAGE_VCPU_STATS, check_nothing }, /* all of it is message_check()'s, and the slot */
 };
 
 int mapper_answer_check(const struct mapper_question *q, const union message *answer,
@@ -164,11 +164,8 @@ int mapper_answer_check(const struct mapper_question *q, const union message *an
 const struct message_slot *mapper_answer_slot(const union message *answer)
 {
     switch (answer->head.type) {
-    case MESSAGE_SNAPSHOT | MESSAGE_ANSWER:
-        return &answer->snapshot_answer.slot;
-    case MESSAGE_VCPU_STATS | MESSAGE_ANSWER:
-        return &answer->vcpu_stats_answer.slot;
-    default:
-        return NULL;
+    case MESSAGE_SNAPSHOT | MESSAGE_ANSWER: return &answer->snapshot_answer.slot;
+    case MESSAGE_VCPU_STATS | MESSAGE_ANSWER: return &answer->vcpu_stats_answer.slot;
+    default: return NULL;
     }
 }

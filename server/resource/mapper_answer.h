@@ -15,10 +15,10 @@
 
 /* What of a request its answer is held against. */
 struct mapper_question {
-    uint16_t type;              /* enum message_type */
-    uint32_t resource, id;      /* of SNAPSHOT, as are first_frame, frame_count, flags */
+    uint16_t type;         /* enum message_type */
+    uint32_t resource, id; /* of SNAPSHOT, as are first_frame, frame_count, flags */
     uint32_t first_frame, frame_count, flags;
-    uint32_t first_domid;       /* of DOMAINS */
+    uint32_t first_domid; /* of DOMAINS */
 };
 
 struct mapper_question mapper_question_of(const union message *request);

@@ -20,18 +20,18 @@ enum row_state { ROW_FREE, ROW_LIVE, ROW_EXPIRED, ROW_WAIT };
 struct row {
     enum row_state state;
     uint32_t next_free;
-    uint64_t uses;          /* from 1: no serial is 0, nor one of the first rows' width */
+    uint64_t uses; /* from 1: no serial is 0, nor one of the first rows' width */
     struct mapper_call call;
 };
 
 struct mapper_calls {
     pthread_mutex_t lock;
-    uint64_t wake_ns;       /* the receiving thread looks again by then */
-    unsigned in_flight;     /* rows LIVE and EXPIRED */
+    uint64_t wake_ns;   /* the receiving thread looks again by then */
+    unsigned in_flight; /* rows LIVE and EXPIRED */
     unsigned waits;
     uint32_t first_free;
     bool closed;
-    uint64_t deadlines[ROWS];   /* NEVER where nothing can expire; apart, to be scanned quickly */
+    uint64_t deadlines[ROWS]; /* NEVER where nothing can expire; apart, to be scanned quickly */
     struct row rows[ROWS];
 };
 
@@ -99,7 +99,7 @@ int mapper_calls_add(struct mapper_calls *t, const struct mapper_call *call, uin
     }
     uint32_t index = t->first_free;
 
-    assert(index != NO_ROW);    /* the two counts bound it */
+    assert(index != NO_ROW); /* the two counts bound it */
     struct row *row = &t->rows[index];
 
     t->first_free = row->next_free;
@@ -143,7 +143,7 @@ bool mapper_calls_withdraw(struct mapper_calls *t, uint64_t serial)
     uint32_t index = find(t, serial);
     bool found = index != NO_ROW && t->rows[index].state != ROW_EXPIRED;
 
-    if (found || index != NO_ROW) {     /* expired, and never sent: no answer will free it */
+    if (found || index != NO_ROW) { /* expired, and never sent: no answer will free it */
         free_row(t, index);
     }
     pthread_mutex_unlock(&t->lock);
@@ -172,7 +172,7 @@ enum { BATCH = 32 };
 
 static void complete(const struct mapper_call *calls, unsigned count, const struct failure *why)
 {
-    const struct mapper_result result = {.failure = why};
+    const struct mapper_result result = { .failure = why };
 
     for (unsigned i = 0; i < count; i++) {
         calls[i].done(calls[i].arg, &result);

@@ -28,11 +28,11 @@ struct mapper_calls;
 struct mapper_call {
     mapper_done *done;
     void *arg;
-    struct mapper_question question;    /* type 0: a wait */
+    struct mapper_question question; /* type 0: a wait */
 };
 
 int mapper_calls_new(struct mapper_calls **out, struct failure *f);
-void mapper_calls_free(struct mapper_calls *t);     /* NULL is fine; none may be left */
+void mapper_calls_free(struct mapper_calls *t); /* NULL is fine; none may be left */
 
 /* *wake: the receiving thread sleeps longer than to this deadline. -ERROR_RESOURCE_EXHAUSTED where
  * `max` calls are in flight or the table is full; -ERROR_UNAVAILABLE when it is closed. */

@@ -27,9 +27,9 @@
 #include "server/resource/mapper_state.h"
 
 enum {
-    HELLO_SERIAL = 1,           /* no call has it: see mapper_calls */
-    HELLO_TIMEOUT_MS = 5000,    /* a mapper that listens but does not speak */
-    MESSAGES_PER_ROUND = 64,    /* before deadlines and releases are looked at again */
+    HELLO_SERIAL = 1,        /* no call has it: see mapper_calls */
+    HELLO_TIMEOUT_MS = 5000, /* a mapper that listens but does not speak */
+    MESSAGES_PER_ROUND = 64, /* before deadlines and releases are looked at again */
 };
 
 struct mapper_client {
@@ -42,13 +42,13 @@ struct mapper_client {
     struct mapper_state state;
 
     /* The thread's own. */
-    struct mapper_link *link;   /* joining or up */
-    bool joined;                /* up */
-    bool proven;                /* this connection has answered something */
+    struct mapper_link *link; /* joining or up */
+    bool joined;              /* up */
+    bool proven;              /* this connection has answered something */
     struct backoff backoff;
-    uint64_t up_ns;             /* since when it is up */
-    uint64_t step_ns;           /* when to connect again (down), or to give up (joining) */
-    struct failure logged;      /* the last reason that was logged */
+    uint64_t up_ns;        /* since when it is up */
+    uint64_t step_ns;      /* when to connect again (down), or to give up (joining) */
+    struct failure logged; /* the last reason that was logged */
     union message received;
 };
 
@@ -56,7 +56,7 @@ static void wake(struct mapper_client *c)
 {
     uint64_t one = 1;
 
-    (void)!write(c->wake_fd, &one, sizeof(one));    /* full: it is awake already */
+    (void)!write(c->wake_fd, &one, sizeof(one)); /* full: it is awake already */
 }
 
 /* Says why there is no mapper, but not at every try the same. */
@@ -94,7 +94,7 @@ static void drop(struct mapper_client *c, const struct failure *why)
     }
     c->joined = false;
     if (link != NULL) {
-        mapper_link_end(link);      /* first: what is added from now on cannot be sent */
+        mapper_link_end(link); /* first: what is added from now on cannot be sent */
         mapper_calls_abandon(c->calls, false, &told);
         mapper_link_unref(link);
     }
@@ -106,7 +106,7 @@ static void drop(struct mapper_client *c, const struct failure *why)
 
 static void join(struct mapper_client *c)
 {
-    struct failure f = {0};
+    struct failure f = { 0 };
     union message m;
     int result = mapper_link_open(c->socket_path, c->wake_fd, &c->link, &f);
 
@@ -183,15 +183,16 @@ static int receive_answer(struct mapper_client *c, struct failure *f)
         failure_sanitize(&m->failed.failure);
     }
     if (found == MAPPER_CALLS_LIVE) {
-        const struct failure *failure = result != 0                         ? f
-                                        : m->head.type == MESSAGE_FAILED    ? &m->failed.failure
-                                                                            : NULL;
-        call.done(call.arg, &(struct mapper_result){
-            .failure = failure, .answer = failure == NULL ? m : NULL, .slot = slot});
+        const struct failure *failure = result != 0                      ? f
+                                        : m->head.type == MESSAGE_FAILED ? &m->failed.failure
+                                                                         : NULL;
+        call.done(call.arg, &(struct mapper_result){ .failure = failure,
+                                                     .answer = failure == NULL ? m : NULL,
+                                                     .slot = slot });
     }
     mapper_slot_unref(slot);
     c->proven = true;
-    return result == -ERROR_RESOURCE_EXHAUSTED ? 0 : result;    /* our memory, not its fault */
+    return result == -ERROR_RESOURCE_EXHAUSTED ? 0 : result; /* our memory, not its fault */
 }
 
 static int receive_one(struct mapper_client *c, struct failure *f)
@@ -213,7 +214,7 @@ static int receive_one(struct mapper_client *c, struct failure *f)
 /* True where another message may be waiting. */
 static bool receive(struct mapper_client *c)
 {
-    struct failure f = {0};
+    struct failure f = { 0 };
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
     /* Only the hello brings descriptors: any that comes later is refused by the kernel. */
@@ -241,7 +242,7 @@ static bool receive(struct mapper_client *c)
 /* What is due without a message: connecting, giving up on a hello. */
 static void step(struct mapper_client *c)
 {
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     if (c->joined || clock_monotonic_ns() < c->step_ns) {
         return;
@@ -258,7 +259,7 @@ static void step(struct mapper_client *c)
 static bool wait_for_work(struct mapper_client *c, uint64_t next_ns,
                           const struct mapper_link_wants *wants)
 {
-    struct pollfd fds[2] = {{.fd = c->wake_fd, .events = POLLIN}, {.fd = -1}};
+    struct pollfd fds[2] = { { .fd = c->wake_fd, .events = POLLIN }, { .fd = -1 } };
     uint64_t until_ns = !c->joined && c->step_ns < next_ns ? c->step_ns : next_ns;
     int timeout_ms = -1;
     uint64_t count;
@@ -305,7 +306,7 @@ static void *run(void *arg)
     failure_cause(&late, 0, "the mapper or the hypervisor is slow, or the time allowed short");
     failure_next(&late, 0, "try again, or allow more time");
     while (!atomic_load(&c->stop)) {
-        struct mapper_link_wants wants = {.timeout_ms = -1};
+        struct mapper_link_wants wants = { .timeout_ms = -1 };
 
         step(c);
         uint64_t now_ns = clock_monotonic_ns();
@@ -395,7 +396,7 @@ void mapper_client_free(struct mapper_client *c)
 static int send_call(struct mapper_client *c, struct mapper_link *link, const union message *m,
                      struct failure *f)
 {
-    struct failure sending = {0};
+    struct failure sending = { 0 };
     int result = mapper_link_send(link, m, &sending);
 
     if (result == 0) {
@@ -404,7 +405,7 @@ static int send_call(struct mapper_client *c, struct mapper_link *link, const un
     bool ours = mapper_calls_withdraw(c->calls, m->head.serial);
 
     mapper_link_call_ends(link);
-    mapper_link_flush(link);    /* a release may have counted on this call's answer */
+    mapper_link_flush(link); /* a release may have counted on this call's answer */
     if (!ours) {
         return 0;
     }
@@ -423,8 +424,9 @@ int mapper_client_call(struct mapper_client *c, union message *request, uint64_t
     unsigned max = 0;
     bool earlier = false;
     uint64_t serial = 0;
-    const struct mapper_call call = {
-        .done = done, .arg = arg, .question = mapper_question_of(request)};
+    const struct mapper_call call = { .done = done,
+                                      .arg = arg,
+                                      .question = mapper_question_of(request) };
     int result = mapper_state_take(&c->state, &link, &max, f);
 
     if (result != 0) {
@@ -449,7 +451,7 @@ int mapper_client_call(struct mapper_client *c, union message *request, uint64_t
 int mapper_client_wait(struct mapper_client *c, uint64_t deadline_ns, mapper_done *done, void *arg,
                        uint64_t *wait, struct failure *f)
 {
-    const struct mapper_call call = {.done = done, .arg = arg};
+    const struct mapper_call call = { .done = done, .arg = arg };
     bool earlier = false;
     int result = mapper_calls_add(c->calls, &call, deadline_ns, 0, wait, &earlier, f);
 

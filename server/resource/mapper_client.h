@@ -18,7 +18,7 @@
 #include "common/error.h"
 #include "common/message.h"
 
-enum { MAPPER_CALLS_MAX = 1024 };   /* in flight; more are resource_exhausted at once */
+enum { MAPPER_CALLS_MAX = 1024 }; /* in flight; more are resource_exhausted at once */
 
 struct mapper_client;
 
@@ -27,14 +27,14 @@ struct mapper_client;
 struct mapper_slot;
 const void *mapper_slot_bytes(const struct mapper_slot *s, size_t *len_bytes);
 struct mapper_slot *mapper_slot_ref(struct mapper_slot *s);
-void mapper_slot_unref(struct mapper_slot *s);      /* NULL is fine; any thread */
+void mapper_slot_unref(struct mapper_slot *s); /* NULL is fine; any thread */
 
 /* What `done` is given; valid during the call only, but for `slot`, whose reference `done` may keep
  * by mapper_slot_ref(). */
 struct mapper_result {
-    const struct failure *failure;      /* NULL: success */
-    const union message *answer;        /* of the request's type | MESSAGE_ANSWER */
-    struct mapper_slot *slot;           /* of SNAPSHOT and VCPU_STATS, else NULL */
+    const struct failure *failure; /* NULL: success */
+    const union message *answer;   /* of the request's type | MESSAGE_ANSWER */
+    struct mapper_slot *slot;      /* of SNAPSHOT and VCPU_STATS, else NULL */
 };
 typedef void mapper_done(void *arg, const struct mapper_result *result);
 

@@ -22,28 +22,28 @@
 struct mapper_slot {
     atomic_uint refs;
     uint32_t index, generation;
-    struct mapper_link *link;       /* counted */
+    struct mapper_link *link; /* counted */
     const uint8_t *bytes;
     size_t len_bytes;
-    struct mapper_slot *next;       /* in the list of releases */
+    struct mapper_slot *next; /* in the list of releases */
 };
 
 struct mapper_link {
     atomic_uint refs;
-    atomic_uint calls;              /* answers to come */
+    atomic_uint calls; /* answers to come */
     struct channel channel;
     int wake_fd;
-    const uint8_t *arena;           /* written once, before any slot */
+    const uint8_t *arena; /* written once, before any slot */
     size_t arena_bytes;
     uint64_t slot_max_bytes;
 
-    pthread_mutex_t lock;           /* of what follows */
-    struct mapper_slot *releases;   /* newest first: order does not matter */
+    pthread_mutex_t lock;         /* of what follows */
+    struct mapper_slot *releases; /* newest first: order does not matter */
     unsigned release_count;
     size_t release_bytes;
-    bool sending;                   /* a thread is in flush(); it takes what is added meanwhile */
-    bool blocked;                   /* the socket was full */
-    bool watched;                   /* the receiving thread looks again within MAPPER_LINK_GATHER_MS */
+    bool sending; /* a thread is in flush(); it takes what is added meanwhile */
+    bool blocked; /* the socket was full */
+    bool watched; /* the receiving thread looks again within MAPPER_LINK_GATHER_MS */
     bool ended;
 };
 
@@ -85,7 +85,7 @@ void mapper_link_unref(struct mapper_link *l)
     if (l == NULL || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    assert(l->releases == NULL);    /* each that waits counts, and end() forgets them */
+    assert(l->releases == NULL); /* each that waits counts, and end() forgets them */
     if (l->arena != NULL) {
         (void)munmap((void *)(uintptr_t)l->arena, l->arena_bytes);
     }
@@ -235,12 +235,12 @@ static void put_back(struct mapper_link *l, struct mapper_slot *slots)
 
 void mapper_link_flush(struct mapper_link *l)
 {
-    union message m __attribute__((uninitialized));     /* 10 KiB, of which a release is little */
+    union message m __attribute__((uninitialized)); /* 10 KiB, of which a release is little */
     struct mapper_slot *done = NULL;
     bool wake = false;
 
     pthread_mutex_lock(&l->lock);
-    if (l->sending) {       /* that thread takes ours along */
+    if (l->sending) { /* that thread takes ours along */
         pthread_mutex_unlock(&l->lock);
         return;
     }
@@ -255,11 +255,11 @@ void mapper_link_flush(struct mapper_link *l)
         pthread_mutex_lock(&l->lock);
         if (result == -ERROR_RESOURCE_EXHAUSTED && !l->ended) {
             put_back(l, batch);
-            l->blocked = true;      /* the receiving thread waits for room */
+            l->blocked = true; /* the receiving thread waits for room */
             wake = true;
             break;
         }
-        while (batch != NULL) {     /* sent; or the mapper is gone, and has freed all itself */
+        while (batch != NULL) { /* sent; or the mapper is gone, and has freed all itself */
             struct mapper_slot *next = batch->next;
 
             batch->next = done;
@@ -272,7 +272,7 @@ void mapper_link_flush(struct mapper_link *l)
     if (wake) {
         uint64_t one = 1;
 
-        (void)!write(l->wake_fd, &one, sizeof(one));    /* full: it is awake already */
+        (void)!write(l->wake_fd, &one, sizeof(one)); /* full: it is awake already */
     }
     free_slots(done);
 }
@@ -293,8 +293,8 @@ struct mapper_link_wants mapper_link_tend(struct mapper_link *l, enum mapper_lin
     pthread_mutex_lock(&l->lock);
     struct mapper_link_wants wants = {
         .writable = l->blocked,
-        .timeout_ms = l->watched || (l->releases != NULL && !l->blocked) ? MAPPER_LINK_GATHER_MS
-                                                                         : -1,
+        .timeout_ms =
+            l->watched || (l->releases != NULL && !l->blocked) ? MAPPER_LINK_GATHER_MS : -1,
     };
     pthread_mutex_unlock(&l->lock);
     return wants;
@@ -377,7 +377,7 @@ static void release(struct mapper_link *l, struct mapper_slot *s)
                                l->release_count >= MESSAGE_RELEASES_MAX ||
                                l->release_bytes >= MAPPER_LINK_GATHER_BYTES);
     if (due) {
-        mapper_link_ref(l);     /* the slot's own goes with the slot, maybe in another thread */
+        mapper_link_ref(l); /* the slot's own goes with the slot, maybe in another thread */
     }
     pthread_mutex_unlock(&l->lock);
     if (due) {

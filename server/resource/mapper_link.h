@@ -37,7 +37,7 @@ struct mapper_link;
 /* Connects. `wake_fd` is an eventfd, duplicated here, that wakes the receiving thread. */
 int mapper_link_open(const char *path, int wake_fd, struct mapper_link **out, struct failure *f);
 struct mapper_link *mapper_link_ref(struct mapper_link *l);
-void mapper_link_unref(struct mapper_link *l);      /* NULL is fine */
+void mapper_link_unref(struct mapper_link *l); /* NULL is fine */
 int mapper_link_fd(const struct mapper_link *l);
 
 /*
@@ -68,13 +68,13 @@ int mapper_link_take_slot(struct mapper_link *l, const struct message_slot *slot
 
 /* What the receiving thread has to wait for on the link's account. */
 struct mapper_link_wants {
-    bool writable;      /* releases wait for room in the socket */
-    int timeout_ms;     /* releases wait to be gathered; -1: none do */
+    bool writable;  /* releases wait for room in the socket */
+    int timeout_ms; /* releases wait to be gathered; -1: none do */
 };
 enum mapper_link_pace {
-    MAPPER_LINK_IDLE,       /* it waited, and nothing came: all releases are due */
-    MAPPER_LINK_CALM,       /* something came after a while */
-    MAPPER_LINK_BUSY,       /* something came soon after what came before */
+    MAPPER_LINK_IDLE, /* it waited, and nothing came: all releases are due */
+    MAPPER_LINK_CALM, /* something came after a while */
+    MAPPER_LINK_BUSY, /* something came soon after what came before */
 };
 /* Sends releases that are due. Receiving thread, before it waits. */
 struct mapper_link_wants mapper_link_tend(struct mapper_link *l, enum mapper_link_pace pace);

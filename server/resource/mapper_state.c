@@ -7,7 +7,7 @@
 
 void mapper_state_init(struct mapper_state *s)
 {
-    *s = (struct mapper_state){.up = NULL};
+    *s = (struct mapper_state){ .up = NULL };
     pthread_mutex_init(&s->lock, NULL);
     failure_set(&s->down, ERROR_UNAVAILABLE, "it has not been reached yet");
 }
@@ -42,14 +42,14 @@ void mapper_state_set_down(struct mapper_state *s, const struct failure *why)
 int mapper_state_unavailable(struct failure *f, const struct failure *why)
 {
     struct failure told;
-    int result = failure_set(&told, ERROR_UNAVAILABLE,
-                             "the gateway has no connection to its mapper");
+    int result =
+        failure_set(&told, ERROR_UNAVAILABLE, "the gateway has no connection to its mapper");
 
     failure_cause(&told, result, "%s", why->message);
     failure_next(&told, result,
                  "try again in a moment; if it stays so, see the mapper's log on the host");
     if (f != NULL) {
-        *f = told;      /* `why` may have been `f` */
+        *f = told; /* `why` may have been `f` */
     }
     return result;
 }

@@ -16,9 +16,9 @@
 
 struct mapper_state {
     pthread_mutex_t lock;
-    struct mapper_link *up;             /* NULL while there is none; counted by the writer */
-    struct message_hello_answer hello;  /* while up; of the last one after */
-    struct failure down;                /* while there is none: why */
+    struct mapper_link *up;            /* NULL while there is none; counted by the writer */
+    struct message_hello_answer hello; /* while up; of the last one after */
+    struct failure down;               /* while there is none: why */
     bool seen_any;
     uint64_t restarts;
 };

@@ -13,13 +13,13 @@ TAILQ_HEAD(requests, resolver_request);
 struct resolver {
     struct mapper_client *mapper;
     pthread_mutex_t lock;
-    struct domain_list *list;       /* NULL until the first refresh */
-    uint64_t list_begun_ns;         /* when its refresh began */
+    struct domain_list *list; /* NULL until the first refresh */
+    uint64_t list_begun_ns;   /* when its refresh began */
     uint64_t list_epoch;
-    uint64_t epoch;                 /* counts changes: the list is good while both are equal */
+    uint64_t epoch; /* counts changes: the list is good while both are equal */
     bool refreshing;
-    struct requests running;        /* answered by the refresh that runs */
-    struct requests next;           /* by the one after it */
+    struct requests running; /* answered by the refresh that runs */
+    struct requests next;    /* by the one after it */
 
     /* Of the refresh that runs: whoever made its last step hands it on through the mapper client.
      *  */
@@ -78,7 +78,7 @@ static bool settle(struct resolver *r, struct resolver_request *q)
     pthread_mutex_lock(&r->lock);
     bool expired = q->state == RESOLVER_EXPIRED;
 
-    q->state = RESOLVER_ANSWERED;       /* its callback, which is about to come, finishes it */
+    q->state = RESOLVER_ANSWERED; /* its callback, which is about to come, finishes it */
     pthread_mutex_unlock(&r->lock);
     return expired;
 }
@@ -131,7 +131,7 @@ static void on_deadline(void *arg, const struct mapper_result *result)
         q->failure = *result->failure;
         q->result = -q->failure.code;
     } else if (q->state == RESOLVER_TAKEN) {
-        q->state = RESOLVER_EXPIRED;    /* whoever took it finishes it */
+        q->state = RESOLVER_EXPIRED; /* whoever took it finishes it */
         finish = false;
     }
     pthread_mutex_unlock(&r->lock);
@@ -187,7 +187,7 @@ static bool refresh(struct resolver *r, struct resolver_request *own)
         if (result == 0) {
             result = ask_page(r, 0, &f);
             if (result == 0) {
-                return own_finished;    /* on_page() goes on; r is not ours any more */
+                return own_finished; /* on_page() goes on; r is not ours any more */
             }
             domain_list_unref(r->fresh);
         }
@@ -247,7 +247,7 @@ static void on_page(void *arg, const struct mapper_result *result)
     const struct message_domains_answer *a = &result->answer->domains_answer;
 
     added = domain_list_add(r->fresh, a->domains, a->domain_count, &f);
-    if (added == 0 && a->more != 0) {   /* never behind an empty page: message_check() */
+    if (added == 0 && a->more != 0) { /* never behind an empty page: message_check() */
         added = ask_page(r, a->domains[a->domain_count - 1].identity.domid + 1U, &f);
         if (added == 0) {
             return;
@@ -286,8 +286,8 @@ bool resolver_start(struct resolver *r, struct resolver_request *q)
     pthread_mutex_lock(&r->lock);
     /* Under the lock: the deadline may pass before this returns, and its callback takes the lock.
      *  */
-    q->result = mapper_client_wait(r->mapper, q->deadline_ns, on_deadline, q, &q->wait,
-                                   &q->failure);
+    q->result =
+        mapper_client_wait(r->mapper, q->deadline_ns, on_deadline, q, &q->wait, &q->failure);
     if (q->result != 0) {
         pthread_mutex_unlock(&r->lock);
         return true;

@@ -28,10 +28,10 @@ struct resolver;
 /* Owned by the caller; not touched by it while pending. */
 struct resolver_request {
     struct domain_spelling spelling;
-    struct domain_filter filter;        /* called on any thread, also after resolver_start() */
+    struct domain_filter filter; /* called on any thread, also after resolver_start() */
     uint64_t deadline_ns;
-    bool anew;                          /* from a list that is made after now */
-    void (*done)(void *arg);            /* once, where resolver_start() says so; any thread */
+    bool anew;               /* from a list that is made after now */
+    void (*done)(void *arg); /* once, where resolver_start() says so; any thread */
     void *arg;
 
     /* The answer: 0 with `domain`, or what domain_list_find() says, or -ERROR_DEADLINE_EXCEEDED,
@@ -43,7 +43,7 @@ struct resolver_request {
     /* The resolver's own. */
     TAILQ_ENTRY(resolver_request) link;
     enum { RESOLVER_LINKED, RESOLVER_TAKEN, RESOLVER_ANSWERED, RESOLVER_EXPIRED } state;
-    bool running;                       /* which list it is linked in */
+    bool running; /* which list it is linked in */
     uint64_t wait;
     struct resolver *resolver;
 };

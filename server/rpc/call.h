@@ -23,36 +23,36 @@ struct method;
 struct call {
     /* Given. */
     const struct method *method;
-    struct mapper_client *mapper;       /* for its hello only: calls are dispatch's */
+    struct mapper_client *mapper; /* for its hello only: calls are dispatch's */
     const struct seal *seal;
-    const uint8_t *machine_uuid;    /* of UUID_BYTES; zeros: none */
-    struct policy *policy;              /* the one in force when the call began */
+    const uint8_t *machine_uuid; /* of UUID_BYTES; zeros: none */
+    struct policy *policy;       /* the one in force when the call began */
     const struct exchange_head *head;
     const struct identity *who;
     uint64_t deadline_ns;
     struct pool pool;
-    const ProtobufCMessage *request;    /* of method->request */
-    const struct uri *uri;              /* of methods that are no messages */
+    const ProtobufCMessage *request; /* of method->request */
+    const struct uri *uri;           /* of methods that are no messages */
 
     /* What prepare() says. */
-    const char *domain;                 /* how the client named it; NULL: about no one domain */
-    const char *incarnation;            /* "" for any */
-    int type;                           /* enum resource_type; -1: any */
-    uint64_t arena_bytes;               /* as far as is known: what the answer will hold */
-    uint32_t answer_within_ms;          /* 0: the deadline alone */
-    bool answer_optional;               /* respond() is called without one as well */
-    void *state;                        /* the handler's own, in the pool */
+    const char *domain;        /* how the client named it; NULL: about no one domain */
+    const char *incarnation;   /* "" for any */
+    int type;                  /* enum resource_type; -1: any */
+    uint64_t arena_bytes;      /* as far as is known: what the answer will hold */
+    uint32_t answer_within_ms; /* 0: the deadline alone */
+    bool answer_optional;      /* respond() is called without one as well */
+    void *state;               /* the handler's own, in the pool */
 
     /* What came. */
-    struct domain_identity identity;    /* of the domain, resolved and decided on */
+    struct domain_identity identity; /* of the domain, resolved and decided on */
     uint32_t max_vcpus;
-    const union message *answer;        /* NULL: none, `answer_failure` says why */
+    const union message *answer; /* NULL: none, `answer_failure` says why */
     struct failure answer_failure;
-    struct mapper_slot *slot;           /* counted */
+    struct mapper_slot *slot; /* counted */
 
     /* What respond() says. */
-    const ProtobufCMessage *response;   /* of method->response, in the pool */
-    struct exchange_reply *reply;       /* of methods that are no messages: all of it */
+    const ProtobufCMessage *response; /* of method->response, in the pool */
+    struct exchange_reply *reply;     /* of methods that are no messages: all of it */
 };
 
 enum handler_next { HANDLER_DONE, HANDLER_ASK_AGAIN };

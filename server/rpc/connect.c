@@ -12,7 +12,7 @@
 #include "proto/json/scalar.h"
 #include "xenres/v1/failure.pb-c.h"
 
-enum { TIMEOUT_DIGITS_MAX = 10 };   /* the protocol's */
+enum { TIMEOUT_DIGITS_MAX = 10 }; /* the protocol's */
 
 /* A header that may come once at most: two values are two readings of one request. */
 static int single_header(const struct exchange_head *head, const char *name, const char **value,
@@ -22,8 +22,8 @@ static int single_header(const struct exchange_head *head, const char *name, con
 
     *value = head->header(head->arg, name, &count);
     if (count > 1) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the header %s came %u times", name,
-                                 count);
+        int result =
+            failure_set(f, ERROR_INVALID_ARGUMENT, "the header %s came %u times", name, count);
 
         return failure_next(f, result, "send it once");
     }
@@ -128,19 +128,14 @@ static const char *usual_next_step(int code)
     switch (code) {
     case ERROR_UNAVAILABLE:
     case ERROR_RESOURCE_EXHAUSTED:
-    case ERROR_ABORTED:
-        return "try again in a moment";
-    case ERROR_DEADLINE_EXCEEDED:
-        return "try again, or allow more time";
+    case ERROR_ABORTED: return "try again in a moment";
+    case ERROR_DEADLINE_EXCEEDED: return "try again, or allow more time";
     case ERROR_PERMISSION_DENIED:
-    case ERROR_UNAUTHENTICATED:
-        return "ask the operator of the gateway for access";
+    case ERROR_UNAUTHENTICATED: return "ask the operator of the gateway for access";
     case ERROR_INTERNAL:
     case ERROR_UNKNOWN:
-    case ERROR_DATA_LOSS:
-        return "report it, with the gateway's log";
-    default:
-        return "correct the request";
+    case ERROR_DATA_LOSS: return "report it, with the gateway's log";
+    default: return "correct the request";
     }
 }
 
@@ -157,8 +152,8 @@ static char *text_field(const char *text)
 
 static bool append_detail(const Xenres__V1__XenFailure *detail, struct buffer *out)
 {
-    const struct json_print_options options = {.with_defaults = false};
-    uint8_t packed[4 * FAILURE_TEXT_MAX];   /* three texts, a call, a name, and their heads */
+    const struct json_print_options options = { .with_defaults = false };
+    uint8_t packed[4 * FAILURE_TEXT_MAX]; /* three texts, a call, a name, and their heads */
 
     if (xenres__v1__xen_failure__get_packed_size(detail) > sizeof(packed)) {
         return false;

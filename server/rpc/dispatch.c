@@ -32,8 +32,8 @@ static int decode(struct exchange *x)
     if (m->kind != METHOD_CONNECT) {
         return 0;
     }
-    int result = wire_unpack(m->request, x->body.data, x->body.len_bytes, &limits, &x->message,
-                             &x->failure);
+    int result =
+        wire_unpack(m->request, x->body.data, x->body.len_bytes, &limits, &x->message, &x->failure);
 
     if (result == 0) {
         x->call.request = x->message;
@@ -54,7 +54,8 @@ bool call_allows(const struct call *c, const struct domain_identity *domain, int
                  enum action action)
 {
     const struct policy_question q = {
-        .who = c->who, .domain = domain, .type = type, .action = action};
+        .who = c->who, .domain = domain, .type = type, .action = action
+    };
 
     return policy_decide(c->policy, &q).allowed;
 }
@@ -94,10 +95,9 @@ static int authorise(struct exchange *x)
     log_debug("denied %s to %s from %s: rule %s", action_name(q.action), c->who->text,
               x->head.peer_address, verdict.rule != NULL ? verdict.rule : "(none)");
     const char *type = c->type >= 0 ? resource_type_name((uint32_t)c->type) : "any resource";
-    int result = failure_set(f, ERROR_PERMISSION_DENIED, "%s is not allowed on %s of %s%s",
-                             action_name(q.action), type,
-                             c->domain != NULL ? "domain " : "any domain",
-                             c->domain != NULL ? c->domain : "");
+    int result = failure_set(
+        f, ERROR_PERMISSION_DENIED, "%s is not allowed on %s of %s%s", action_name(q.action), type,
+        c->domain != NULL ? "domain " : "any domain", c->domain != NULL ? c->domain : "");
 
     failure_cause(f, result, "no rule of the gateway's policy gives it to %s", c->who->text);
     return failure_next(f, result, "ask the operator of the gateway for a rule that does");
@@ -120,8 +120,8 @@ static int check_incarnation(struct exchange *x)
     if (memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
         return 0;
     }
-    int result = failure_set(f, ERROR_ABORTED, "domain %s is not in the incarnation asked for",
-                             c->domain);
+    int result =
+        failure_set(f, ERROR_ABORTED, "domain %s is not in the incarnation asked for", c->domain);
 
     failure_cause(f, result, "it was restarted, or the gateway lost sight of it for a while");
     return failure_next(f, result, "ask without one, and see whether it is the domain meant");
@@ -193,7 +193,7 @@ static bool resolved(struct exchange *x)
         return true;
     }
     if (x->retry_if_other && !other) {
-        return true;            /* what the mapper said of it stands */
+        return true; /* what the mapper said of it stands */
     }
     x->failure.code = 0;
     c->identity = q->domain.identity;
@@ -219,7 +219,7 @@ static bool resolve(struct exchange *x, bool anew)
 {
     struct resolver_request *q = &x->resolving;
 
-    q->filter = (struct domain_filter){.visible = is_visible, .arg = &x->call};
+    q->filter = (struct domain_filter){ .visible = is_visible, .arg = &x->call };
     q->deadline_ns = x->deadline_ns;
     q->anew = anew;
     q->done = on_resolved;
@@ -300,7 +300,7 @@ static bool answered(struct exchange *x, const struct mapper_result *result)
 
         return failed(x, &f);
     }
-    (void)charge_slot(x);       /* a refusal is in x->failure then */
+    (void)charge_slot(x); /* a refusal is in x->failure then */
     return true;
 }
 
@@ -317,15 +317,15 @@ static bool ask(struct exchange *x)
 {
     struct call *c = &x->call;
     uint64_t deadline_ns = x->deadline_ns;
-    struct failure f = {0};
-    union message m __attribute__((uninitialized));     /* 10 KiB, of which requests are a few */
+    struct failure f = { 0 };
+    union message m __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
 
     if (c->answer_within_ms > 0) {
         uint64_t within_ns = clock_monotonic_ns() + c->answer_within_ms * CLOCK_NS_PER_MS;
 
         deadline_ns = within_ns < deadline_ns ? within_ns : deadline_ns;
     }
-    memset(&m, 0, sizeof(struct message_snapshot));     /* the largest request */
+    memset(&m, 0, sizeof(struct message_snapshot)); /* the largest request */
     c->method->handler->ask(c, &m);
     int result = mapper_client_call(x->rpc->options.mapper, &m, deadline_ns, on_answer, x, &f);
 

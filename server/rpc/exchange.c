@@ -131,9 +131,9 @@ bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes)
         return false;
     }
     if (!buffer_append(&x->body, bytes, len_bytes)) {
-        int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                                 "the request's message has more than %zu bytes",
-                                 x->body_max_bytes);
+        int result =
+            failure_set(f, ERROR_RESOURCE_EXHAUSTED,
+                        "the request's message has more than %zu bytes", x->body_max_bytes);
 
         failure_cause(f, result, "it is larger than this gateway takes, or memory ran out");
         failure_next(f, result, "send a smaller message");
@@ -156,7 +156,8 @@ bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg)
 static void add_header(struct exchange_reply *reply, const char *name, const char *value)
 {
     assert(reply->header_count < EXCHANGE_HEADERS_MAX);
-    reply->headers[reply->header_count++] = (struct exchange_header){.name = name, .value = value};
+    reply->headers[reply->header_count++] =
+        (struct exchange_header){ .name = name, .value = value };
 }
 
 /* Where even an error's memory cannot be had. */
@@ -168,7 +169,7 @@ static void build_error(struct exchange *x)
     struct exchange_reply *reply = &x->reply;
     bool close = reply->close;
 
-    *reply = (struct exchange_reply){.close = close};
+    *reply = (struct exchange_reply){ .close = close };
     reply->status = x->http_status != 0 ? x->http_status : error_http_status(x->failure.code);
     add_header(reply, "Content-Type", CONNECT_CONTENT_TYPE_ERROR);
     add_header(reply, "Cache-Control", "no-store");
@@ -196,9 +197,9 @@ static int encode(struct exchange *x)
     struct failure *f = &x->failure;
 
     if (len_bytes > x->rpc->options.response_max_bytes) {
-        int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                                 "the answer has %zu bytes, more than %u", len_bytes,
-                                 (unsigned)x->rpc->options.response_max_bytes);
+        int result =
+            failure_set(f, ERROR_RESOURCE_EXHAUSTED, "the answer has %zu bytes, more than %u",
+                        len_bytes, (unsigned)x->rpc->options.response_max_bytes);
 
         failure_cause(f, result, "a message is not to be larger; raw frames are not bound by this");
         return failure_next(f, result, "ask for less at a time, or for the raw frames");

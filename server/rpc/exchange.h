@@ -27,17 +27,17 @@
 #include "common/error.h"
 
 enum {
-    EXCHANGE_HEADERS_MAX = 24,          /* in a reply */
-    EXCHANGE_TARGET_MAX_BYTES = 8192,   /* of a request's target */
+    EXCHANGE_HEADERS_MAX = 24,        /* in a reply */
+    EXCHANGE_TARGET_MAX_BYTES = 8192, /* of a request's target */
 };
 
-struct rpc;         /* all services, with what they need: rpc.h */
+struct rpc; /* all services, with what they need: rpc.h */
 struct exchange;
 
 /* The head of a request. Strings are NUL-ended, hostile, and live as long as the exchange. */
 struct exchange_head {
-    const char *method;         /* "POST" */
-    const char *target;         /* as in the request line, path and query, not decoded */
+    const char *method; /* "POST" */
+    const char *target; /* as in the request line, path and query, not decoded */
     /* Value of a header by name (any case), or NULL. *count, where not NULL: how often it came. */
     const char *(*header)(void *arg, const char *name, unsigned *count);
     void *arg;
@@ -63,19 +63,21 @@ bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes);
  * once. */
 bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg);
 
-struct exchange_header { const char *name, *value; };
+struct exchange_header {
+    const char *name, *value;
+};
 struct exchange_reply {
     int status;
     struct exchange_header headers[EXCHANGE_HEADERS_MAX];
     size_t header_count;
-    const void *body;           /* lives until exchange_free(): may be a slot of the arena */
+    const void *body; /* lives until exchange_free(): may be a slot of the arena */
     size_t body_len_bytes;
-    bool close;                 /* do not use the connection again */
+    bool close; /* do not use the connection again */
 };
 /* For HEAD as for GET: the caller leaves the body out. The first call builds the reply, which takes
  * some milliseconds for a large one: on the thread that sends it, not on that of `on_ready`. */
 const struct exchange_reply *exchange_reply(struct exchange *x);
 
-void exchange_free(struct exchange *x);     /* NULL is fine; any thread */
+void exchange_free(struct exchange *x); /* NULL is fine; any thread */
 
 #endif

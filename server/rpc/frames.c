@@ -18,7 +18,7 @@
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
 
-enum { SEGMENT_DOMAIN = 2, SEGMENT_TYPE = 4, SEGMENT_ID = 5 };  /* in the method's path */
+enum { SEGMENT_DOMAIN = 2, SEGMENT_TYPE = 4, SEGMENT_ID = 5 }; /* in the method's path */
 
 static int bad_number(const char *what, const char *text, struct failure *f)
 {
@@ -43,8 +43,8 @@ static int parse_number(const char *what, const char *text, uint32_t *out, struc
 /* A parameter that was misspelled and ignored would give other frames than were meant. */
 static int check_parameters(const struct uri *uri, struct failure *f)
 {
-    static const char *const known[] = {FRAMES_QUERY_FIRST, FRAMES_QUERY_COUNT,
-                                        FRAMES_QUERY_INCARNATION};
+    static const char *const known[] = { FRAMES_QUERY_FIRST, FRAMES_QUERY_COUNT,
+                                         FRAMES_QUERY_INCARNATION };
 
     for (size_t i = 0; i < uri->parameter_count; i++) {
         bool found = false;
@@ -113,9 +113,9 @@ static void add(struct call *c, const char *name, const char *value)
     struct exchange_reply *reply = c->reply;
 
     if (value[0] == '\0' || reply->header_count == EXCHANGE_HEADERS_MAX) {
-        return;     /* an empty value is a header left out */
+        return; /* an empty value is a header left out */
     }
-    reply->headers[reply->header_count++] = (struct exchange_header){name, value};
+    reply->headers[reply->header_count++] = (struct exchange_header){ name, value };
 }
 
 static void add_number(struct call *c, const char *name, uint64_t value)
@@ -153,8 +153,8 @@ static void add_wall_time(struct call *c, uint64_t wall_ns)
 
     if (gmtime_r(&seconds, &utc) != NULL &&
         strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc) > 0) {
-        add(c, FRAMES_HEADER_WALL_TIME, pool_printf(&c->pool, "%s.%09uZ", text,
-                                               (unsigned)(wall_ns % CLOCK_NS_PER_S)));
+        add(c, FRAMES_HEADER_WALL_TIME,
+            pool_printf(&c->pool, "%s.%09uZ", text, (unsigned)(wall_ns % CLOCK_NS_PER_S)));
     }
 }
 
@@ -234,7 +234,7 @@ static int respond(struct call *c, struct failure *f)
     add(c, "Cache-Control", "private, no-cache");
     if (is_match(c->head->header(c->head->arg, "If-None-Match", NULL), etag)) {
         reply->status = 304;
-        mapper_slot_unref(c->slot);     /* nothing of it is sent */
+        mapper_slot_unref(c->slot); /* nothing of it is sent */
         c->slot = NULL;
         return 0;
     }
@@ -244,4 +244,4 @@ static int respond(struct call *c, struct failure *f)
     return 0;
 }
 
-const struct handler frames_handler = {.prepare = prepare, .ask = ask, .respond = respond};
+const struct handler frames_handler = { .prepare = prepare, .ask = ask, .respond = respond };

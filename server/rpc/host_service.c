@@ -17,13 +17,13 @@
 #include "server/rpc/services.h"
 
 enum {
-    HOST_ANSWER_WITHIN_MS = 500,    /* else GetHost answers without what only the mapper knows */
+    HOST_ANSWER_WITHIN_MS = 500, /* else GetHost answers without what only the mapper knows */
     HOST_ABIS_MAX = 16,
 };
 
 /* --- GetHost ---------------------------------------------------------------------------------- */
 
-static char boot_id[UUID_TEXT_BYTES];   /* "" where the kernel does not say */
+static char boot_id[UUID_TEXT_BYTES]; /* "" where the kernel does not say */
 static pthread_once_t boot_id_once = PTHREAD_ONCE_INIT;
 
 static void read_boot_id(void)
@@ -56,8 +56,8 @@ static const struct {
     uint32_t bit;
     const char *name;
 } capabilities[] = {
-    {HOST_CAN_HVM, "hvm"}, {HOST_CAN_PV, "pv"}, {HOST_CAN_HAP, "hap"},
-    {HOST_CAN_SHADOW, "shadow"}, {HOST_CAN_IOMMU, "iommu"}, {HOST_CAN_VMTRACE, "vmtrace"},
+    { HOST_CAN_HVM, "hvm" },       { HOST_CAN_PV, "pv" },       { HOST_CAN_HAP, "hap" },
+    { HOST_CAN_SHADOW, "shadow" }, { HOST_CAN_IOMMU, "iommu" }, { HOST_CAN_VMTRACE, "vmtrace" },
 };
 enum { CAPABILITIES = sizeof(capabilities) / sizeof(capabilities[0]) };
 
@@ -67,8 +67,7 @@ static void present_abis(struct pool *p, const char *words, Xenres__V1__Hypervis
     char *rest = present_text(p, words);
     char *word;
 
-    while (abis != NULL && m->n_guest_abis < HOST_ABIS_MAX &&
-           (word = strsep(&rest, " ")) != NULL) {
+    while (abis != NULL && m->n_guest_abis < HOST_ABIS_MAX && (word = strsep(&rest, " ")) != NULL) {
         if (word[0] != '\0') {
             abis[m->n_guest_abis++] = word;
         }
@@ -123,17 +122,18 @@ static void present_checks(struct call *c, Xenres__V1__Gateway *m)
     }
     m->checks = checks;
     if (c->answer == NULL) {
-        checks[m->n_checks++] = present_check(
-            p, "mapper", false, pool_printf(p, "%s: %s; %s", c->answer_failure.message,
-                                            c->answer_failure.cause, c->answer_failure.next_step));
+        checks[m->n_checks++] =
+            present_check(p, "mapper", false,
+                          pool_printf(p, "%s: %s; %s", c->answer_failure.message,
+                                      c->answer_failure.cause, c->answer_failure.next_step));
         return;
     }
     const struct message_host_answer *a = &c->answer->host_answer;
 
     checks[m->n_checks++] = present_check(p, "mapper", true, "it answers");
     for (uint32_t i = 0; i < a->check_count; i++) {
-        checks[m->n_checks++] = present_check(p, a->checks[i].name, a->checks[i].ok != 0,
-                                              a->checks[i].detail);
+        checks[m->n_checks++] =
+            present_check(p, a->checks[i].name, a->checks[i].ok != 0, a->checks[i].detail);
     }
 }
 
@@ -197,8 +197,9 @@ static int host_respond(struct call *c, struct failure *f)
     return 0;
 }
 
-const struct handler host_service_get_host = {
-    .prepare = host_prepare, .ask = host_ask, .respond = host_respond};
+const struct handler host_service_get_host = { .prepare = host_prepare,
+                                               .ask = host_ask,
+                                               .respond = host_respond };
 
 /* --- ListDomains ------------------------------------------------------------------------------ */
 
@@ -206,10 +207,10 @@ const struct handler host_service_get_host = {
 
 struct domains {
     uint32_t page_size;
-    uint32_t next_domid;            /* where the mapper's next page begins */
+    uint32_t next_domid; /* where the mapper's next page begins */
     struct message_domain *rows;
     uint32_t count;
-    bool more;                      /* there is another visible one, from next_domid on */
+    bool more; /* there is another visible one, from next_domid on */
 };
 
 static int domains_prepare(struct call *c, struct failure *f)
@@ -271,21 +272,21 @@ static const struct {
     uint32_t type;
     Xenres__V1__DomainType presented;
 } domain_types[] = {
-    {DOMAIN_PV, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PV},
-    {DOMAIN_HVM, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_HVM},
-    {DOMAIN_PVH, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PVH},
+    { DOMAIN_PV, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PV },
+    { DOMAIN_HVM, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_HVM },
+    { DOMAIN_PVH, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PVH },
 };
 
 static const struct {
     uint32_t state;
     Xenres__V1__DomainState presented;
 } domain_states[] = {
-    {DOMAIN_RUNNING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_RUNNING},
-    {DOMAIN_BLOCKED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_BLOCKED},
-    {DOMAIN_PAUSED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_PAUSED},
-    {DOMAIN_SHUTDOWN, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_SHUTDOWN},
-    {DOMAIN_CRASHED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_CRASHED},
-    {DOMAIN_DYING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_DYING},
+    { DOMAIN_RUNNING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_RUNNING },
+    { DOMAIN_BLOCKED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_BLOCKED },
+    { DOMAIN_PAUSED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_PAUSED },
+    { DOMAIN_SHUTDOWN, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_SHUTDOWN },
+    { DOMAIN_CRASHED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_CRASHED },
+    { DOMAIN_DYING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_DYING },
 };
 
 static Xenres__V1__DomainType present_domain_type(uint32_t type)
@@ -347,5 +348,5 @@ static int domains_respond(struct call *c, struct failure *f)
 }
 
 const struct handler host_service_list_domains = {
-    .prepare = domains_prepare, .ask = domains_ask, .take = domains_take,
-    .respond = domains_respond};
+    .prepare = domains_prepare, .ask = domains_ask, .take = domains_take, .respond = domains_respond
+};

@@ -12,8 +12,8 @@
 #include "xenres/v1/inspect.pb-c.h"
 
 enum {
-    GRANT_ENTRIES_MAX = 65536,      /* in one answer */
-    GRANT_FRAMES_MAX = 2048,        /* looked at for one answer: 8 MiB, and their status frames */
+    GRANT_ENTRIES_MAX = 65536, /* in one answer */
+    GRANT_FRAMES_MAX = 2048,   /* looked at for one answer: 8 MiB, and their status frames */
 };
 
 /*
@@ -27,8 +27,8 @@ struct grants {
     bool include_unused;
     bool described;
     uint32_t version;
-    uint64_t end_reference;         /* of what is looked at in this answer */
-    bool to_be_continued;           /* more was asked for than is looked at at once */
+    uint64_t end_reference; /* of what is looked at in this answer */
+    bool to_be_continued;   /* more was asked for than is looked at at once */
     struct snapshot_frames frames;
 };
 
@@ -182,11 +182,10 @@ static bool decode_grant(const struct table *t, uint64_t reference, struct layou
 {
     uint32_t index = (uint32_t)(reference - t->first_reference);
 
-    return t->version == 1 ? layout_grant_v1(t->frames, t->frames_len_bytes, t->first_reference,
-                                             index, out)
-                           : layout_grant_v2(t->frames, t->frames_len_bytes, t->first_reference,
-                                             index, t->status, t->status_len_bytes,
-                                             t->first_status_reference, out);
+    return t->version == 1
+               ? layout_grant_v1(t->frames, t->frames_len_bytes, t->first_reference, index, out)
+               : layout_grant_v2(t->frames, t->frames_len_bytes, t->first_reference, index,
+                                 t->status, t->status_len_bytes, t->first_status_reference, out);
 }
 
 static const Xenres__V1__GrantKind grant_kinds[] = {
@@ -295,4 +294,5 @@ static int grants_respond(struct call *c, struct failure *f)
 }
 
 const struct handler inspect_service_get_grant_table = {
-    .prepare = grants_prepare, .ask = grants_ask, .take = grants_take, .respond = grants_respond};
+    .prepare = grants_prepare, .ask = grants_ask, .take = grants_take, .respond = grants_respond
+};

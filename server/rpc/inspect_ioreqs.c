@@ -22,7 +22,7 @@ static int ioreq_prepare(struct call *c, struct failure *f)
         .first_frame = 0,
         .has_count = true,
         .frame_count = IOREQ_FRAMES,
-        .flags = SNAPSHOT_SPARSE,       /* a server without a queue of buffered requests is fine */
+        .flags = SNAPSHOT_SPARSE, /* a server without a queue of buffered requests is fine */
     };
     c->state = frames;
     c->domain = r->domain;
@@ -45,18 +45,19 @@ static const Xenres__V1__IoreqState ioreq_states[] = {
 static Xenres__V1__IoreqState present_ioreq_state(uint8_t state)
 {
     return state < sizeof(ioreq_states) / sizeof(ioreq_states[0])
-               ? ioreq_states[state] : XENRES__V1__IOREQ_STATE__IOREQ_STATE_UNSPECIFIED;
+               ? ioreq_states[state]
+               : XENRES__V1__IOREQ_STATE__IOREQ_STATE_UNSPECIFIED;
 }
 
 static const struct {
     uint8_t type;
     Xenres__V1__IoreqType presented;
 } ioreq_types[] = {
-    {LAYOUT_IOREQ_PIO, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_PIO},
-    {LAYOUT_IOREQ_COPY, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_COPY},
-    {LAYOUT_IOREQ_PCI_CONFIG, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_PCI_CONFIG},
-    {LAYOUT_IOREQ_TIMEOFFSET, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_TIMEOFFSET},
-    {LAYOUT_IOREQ_INVALIDATE, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_INVALIDATE},
+    { LAYOUT_IOREQ_PIO, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_PIO },
+    { LAYOUT_IOREQ_COPY, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_COPY },
+    { LAYOUT_IOREQ_PCI_CONFIG, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_PCI_CONFIG },
+    { LAYOUT_IOREQ_TIMEOFFSET, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_TIMEOFFSET },
+    { LAYOUT_IOREQ_INVALIDATE, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_INVALIDATE },
 };
 
 static Xenres__V1__IoreqType present_ioreq_type(uint8_t type)
@@ -94,14 +95,15 @@ static Xenres__V1__Ioreq *present_ioreq(struct pool *p, uint32_t vcpu,
 static void present_vcpu_ioreqs(struct call *c, const uint8_t *frame,
                                 Xenres__V1__GetIoreqServerResponse *m)
 {
-    uint32_t count = c->max_vcpus < LAYOUT_IOREQS_PER_FRAME ? c->max_vcpus
-                                                            : (uint32_t)LAYOUT_IOREQS_PER_FRAME;
+    uint32_t count =
+        c->max_vcpus < LAYOUT_IOREQS_PER_FRAME ? c->max_vcpus : (uint32_t)LAYOUT_IOREQS_PER_FRAME;
     Xenres__V1__Ioreq **rows = pool_array(&c->pool, count, sizeof(*rows));
     struct layout_ioreq ioreq;
 
     m->vcpus = rows;
-    for (uint32_t vcpu = 0; rows != NULL && vcpu < count &&
-                            layout_ioreq(frame, MESSAGE_FRAME_BYTES, vcpu, &ioreq); vcpu++) {
+    for (uint32_t vcpu = 0;
+         rows != NULL && vcpu < count && layout_ioreq(frame, MESSAGE_FRAME_BYTES, vcpu, &ioreq);
+         vcpu++) {
         rows[m->n_vcpus++] = present_ioreq(&c->pool, vcpu, &ioreq);
     }
 }
@@ -138,14 +140,14 @@ static Xenres__V1__BufferedIoreqs *present_queue(struct pool *p, const uint8_t *
     }
     m->requests = rows;
     m->pointers_valid = valid;
-    uint32_t left = valid ? m->write_pointer - m->read_pointer : 0;    /* they wrap at 2^32 */
+    uint32_t left = valid ? m->write_pointer - m->read_pointer : 0; /* they wrap at 2^32 */
 
     while (left > 0 && m->n_requests < LAYOUT_BUFFERED_SLOTS) {
-        uint32_t slots = layout_buffered_ioreq(frame, MESSAGE_FRAME_BYTES, m->write_pointer - left,
-                                               &ioreq);
+        uint32_t slots =
+            layout_buffered_ioreq(frame, MESSAGE_FRAME_BYTES, m->write_pointer - left, &ioreq);
 
         if (slots == 0 || slots > left) {
-            break;      /* the second half of an 8-byte request is not written yet */
+            break; /* the second half of an 8-byte request is not written yet */
         }
         rows[m->n_requests++] = present_buffered(p, &ioreq);
         left -= slots;
@@ -180,5 +182,6 @@ static int ioreq_respond(struct call *c, struct failure *f)
     return 0;
 }
 
-const struct handler inspect_service_get_ioreq_server = {
-    .prepare = ioreq_prepare, .ask = ioreq_ask, .respond = ioreq_respond};
+const struct handler inspect_service_get_ioreq_server = { .prepare = ioreq_prepare,
+                                                          .ask = ioreq_ask,
+                                                          .respond = ioreq_respond };

@@ -29,8 +29,8 @@ static const struct {
     uint32_t source;
     Xenres__V1__StatsSource presented;
 } stats_sources[] = {
-    {VCPU_STATS_TABLE, XENRES__V1__STATS_SOURCE__STATS_SOURCE_STATS_TABLE},
-    {VCPU_STATS_INFO, XENRES__V1__STATS_SOURCE__STATS_SOURCE_VCPU_INFO},
+    { VCPU_STATS_TABLE, XENRES__V1__STATS_SOURCE__STATS_SOURCE_STATS_TABLE },
+    { VCPU_STATS_INFO, XENRES__V1__STATS_SOURCE__STATS_SOURCE_VCPU_INFO },
 };
 
 static Xenres__V1__StatsSource present_source(uint32_t source)
@@ -81,5 +81,6 @@ static int stats_respond(struct call *c, struct failure *f)
     return 0;
 }
 
-const struct handler inspect_service_get_vcpu_stats = {
-    .prepare = stats_prepare, .ask = stats_ask, .respond = stats_respond};
+const struct handler inspect_service_get_vcpu_stats = { .prepare = stats_prepare,
+                                                        .ask = stats_ask,
+                                                        .respond = stats_respond };

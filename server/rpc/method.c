@@ -16,27 +16,31 @@
     .request = &prefix##_request__descriptor, .response = &prefix##_response__descriptor
 
 static const struct method methods[] = {
-    {UNARY("HostService", "GetHost", xenres__v1__get_host), .no_side_effects = true,
-     .action = ACTION_LIST, .cost = METHOD_COST_LIST, .handler = &host_service_get_host},
-    {UNARY("HostService", "ListDomains", xenres__v1__list_domains), .no_side_effects = true,
-     .action = ACTION_LIST, .cost = METHOD_COST_LIST, .handler = &host_service_list_domains},
-    {UNARY("ResourceService", "ListResources", xenres__v1__list_resources), .no_side_effects = true,
-     .action = ACTION_LIST, .cost = METHOD_COST_LIST, .handler = &resource_service_list_resources},
-    {UNARY("ResourceService", "GetSnapshot", xenres__v1__get_snapshot), .no_side_effects = true,
-     .action = ACTION_SNAPSHOT, .cost = METHOD_COST_COPY,
-     .handler = &resource_service_get_snapshot},
-    {UNARY("InspectService", "GetGrantTable", xenres__v1__get_grant_table), .no_side_effects = true,
-     .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
-     .handler = &inspect_service_get_grant_table},
-    {UNARY("InspectService", "GetIoreqServer", xenres__v1__get_ioreq_server),
-     .no_side_effects = true, .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
-     .handler = &inspect_service_get_ioreq_server},
-    {UNARY("InspectService", "GetVcpuStats", xenres__v1__get_vcpu_stats), .no_side_effects = true,
-     .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
-     .handler = &inspect_service_get_vcpu_stats},
-    {.path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames", .kind = METHOD_RAW,
-     .no_side_effects = true, .action = ACTION_SNAPSHOT, .cost = METHOD_COST_COPY,
-     .handler = &frames_handler},
+    { UNARY("HostService", "GetHost", xenres__v1__get_host), .no_side_effects = true,
+      .action = ACTION_LIST, .cost = METHOD_COST_LIST, .handler = &host_service_get_host },
+    { UNARY("HostService", "ListDomains", xenres__v1__list_domains), .no_side_effects = true,
+      .action = ACTION_LIST, .cost = METHOD_COST_LIST, .handler = &host_service_list_domains },
+    { UNARY("ResourceService", "ListResources", xenres__v1__list_resources),
+      .no_side_effects = true, .action = ACTION_LIST, .cost = METHOD_COST_LIST,
+      .handler = &resource_service_list_resources },
+    { UNARY("ResourceService", "GetSnapshot", xenres__v1__get_snapshot), .no_side_effects = true,
+      .action = ACTION_SNAPSHOT, .cost = METHOD_COST_COPY,
+      .handler = &resource_service_get_snapshot },
+    { UNARY("InspectService", "GetGrantTable", xenres__v1__get_grant_table),
+      .no_side_effects = true, .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
+      .handler = &inspect_service_get_grant_table },
+    { UNARY("InspectService", "GetIoreqServer", xenres__v1__get_ioreq_server),
+      .no_side_effects = true, .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
+      .handler = &inspect_service_get_ioreq_server },
+    { UNARY("InspectService", "GetVcpuStats", xenres__v1__get_vcpu_stats), .no_side_effects = true,
+      .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
+      .handler = &inspect_service_get_vcpu_stats },
+    { .path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames",
+      .kind = METHOD_RAW,
+      .no_side_effects = true,
+      .action = ACTION_SNAPSHOT,
+      .cost = METHOD_COST_COPY,
+      .handler = &frames_handler },
 };
 
 enum { METHOD_COUNT = sizeof(methods) / sizeof(methods[0]) };
@@ -88,9 +92,9 @@ const char *method_allow(const struct method *m)
 
 bool method_allows(const struct method *m, const char *http_method)
 {
-    return m->kind == METHOD_CONNECT ? strcmp(http_method, "POST") == 0
-                                     : strcmp(http_method, "GET") == 0 ||
-                                           strcmp(http_method, "HEAD") == 0;
+    return m->kind == METHOD_CONNECT
+               ? strcmp(http_method, "POST") == 0
+               : strcmp(http_method, "GET") == 0 || strcmp(http_method, "HEAD") == 0;
 }
 
 const struct method *method_table(size_t *count)

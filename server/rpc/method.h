@@ -11,22 +11,22 @@
 #include "server/rpc/call.h"
 
 enum method_kind {
-    METHOD_CONNECT,     /* a Connect unary method: POST, messages */
-    METHOD_RAW,         /* plain HTTP: GET and HEAD, bytes */
+    METHOD_CONNECT, /* a Connect unary method: POST, messages */
+    METHOD_RAW,     /* plain HTTP: GET and HEAD, bytes */
 };
 
 /* What a call costs the host. */
 enum method_cost {
-    METHOD_COST_LIST,   /* hypercalls that read lists and sizes */
-    METHOD_COST_COPY,   /* maps, copies, and holds a slot of the arena */
+    METHOD_COST_LIST, /* hypercalls that read lists and sizes */
+    METHOD_COST_COPY, /* maps, copies, and holds a slot of the arena */
 };
 
 struct method {
-    const char *path;                               /* of RAW: a pattern, see uri_matches() */
+    const char *path; /* of RAW: a pattern, see uri_matches() */
     enum method_kind kind;
-    const ProtobufCMessageDescriptor *request, *response;   /* of CONNECT */
-    bool no_side_effects;                           /* as the .proto says */
-    enum action action;                             /* that the policy has to allow */
+    const ProtobufCMessageDescriptor *request, *response; /* of CONNECT */
+    bool no_side_effects;                                 /* as the .proto says */
+    enum action action;                                   /* that the policy has to allow */
     enum method_cost cost;
     const struct handler *handler;
 };

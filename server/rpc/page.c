@@ -40,13 +40,13 @@ int page_size(int32_t asked, uint32_t *out, struct failure *f)
 int page_token_make(struct call *c, const char *list, const void *place, size_t place_bytes,
                     char **token, struct failure *f)
 {
-    struct content content = {.caller = digest_of(c->who)};
+    struct content content = { .caller = digest_of(c->who) };
     BUFFER_AUTO(text, SEAL_TOKEN_MAX_BYTES);
 
     assert(place_bytes <= sizeof(content.place));
     memcpy(content.place, place, place_bytes);
-    int result = seal_make(c->seal, list, &content, offsetof(struct content, place) + place_bytes,
-                           &text, f);
+    int result =
+        seal_make(c->seal, list, &content, offsetof(struct content, place) + place_bytes, &text, f);
 
     if (result == 0) {
         *token = pool_string(&c->pool, buffer_string(&text));

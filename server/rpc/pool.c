@@ -118,7 +118,7 @@ char *pool_printf(struct pool *p, const char *format, ...)
         fail(p);
         return empty;
     }
-    if ((size_t)len < p->left_bytes) {      /* as a rule: it stands where it will stay */
+    if ((size_t)len < p->left_bytes) { /* as a rule: it stands where it will stay */
         return take(p, (size_t)len + 1);
     }
     char *text = pool_alloc(p, (size_t)len + 1);

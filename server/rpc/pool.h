@@ -15,7 +15,7 @@
 struct pool_chunk;
 struct pool {
     struct pool_chunk *chunks;
-    unsigned char *at;          /* what is free of the newest chunk */
+    unsigned char *at; /* what is free of the newest chunk */
     size_t left_bytes;
     size_t taken_bytes, max_bytes;
     bool failed;

@@ -16,9 +16,9 @@
 /* Where a page begins, and for what: a token is good for the same question only. */
 struct place {
     uint8_t incarnation[16];
-    int32_t only_type;          /* -1: any */
+    int32_t only_type; /* -1: any */
     uint32_t has_id, only_id;
-    uint32_t type, id;          /* the first row */
+    uint32_t type, id; /* the first row */
 };
 
 struct listing {
@@ -71,9 +71,9 @@ static const struct {
     uint32_t availability;
     Xenres__V1__Availability presented;
 } availabilities[] = {
-    {RESOURCE_AVAILABLE, XENRES__V1__AVAILABILITY__AVAILABILITY_AVAILABLE},
-    {RESOURCE_UNAVAILABLE, XENRES__V1__AVAILABILITY__AVAILABILITY_UNAVAILABLE},
-    {RESOURCE_ON_REQUEST, XENRES__V1__AVAILABILITY__AVAILABILITY_ON_REQUEST},
+    { RESOURCE_AVAILABLE, XENRES__V1__AVAILABILITY__AVAILABILITY_AVAILABLE },
+    { RESOURCE_UNAVAILABLE, XENRES__V1__AVAILABILITY__AVAILABILITY_UNAVAILABLE },
+    { RESOURCE_ON_REQUEST, XENRES__V1__AVAILABILITY__AVAILABILITY_ON_REQUEST },
 };
 
 static Xenres__V1__Availability present_availability(uint32_t availability)
@@ -185,8 +185,8 @@ static int list_respond(struct call *c, struct failure *f)
 {
     const struct listing *l = c->state;
     struct pool *p = &c->pool;
-    Xenres__V1__ListResourcesResponse *m = PRESENT_NEW(p, Xenres__V1__ListResourcesResponse,
-                                                       xenres__v1__list_resources_response);
+    Xenres__V1__ListResourcesResponse *m =
+        PRESENT_NEW(p, Xenres__V1__ListResourcesResponse, xenres__v1__list_resources_response);
     struct place from;
     int result = open_place(c, &from, f);
 
@@ -209,8 +209,9 @@ static int list_respond(struct call *c, struct failure *f)
     return result;
 }
 
-const struct handler resource_service_list_resources = {
-    .prepare = list_prepare, .ask = list_ask, .respond = list_respond};
+const struct handler resource_service_list_resources = { .prepare = list_prepare,
+                                                         .ask = list_ask,
+                                                         .respond = list_respond };
 
 /* --- GetSnapshot ------------------------------------------------------------------------------ */
 
@@ -249,8 +250,8 @@ static int snapshot_respond(struct call *c, struct failure *f)
     const struct snapshot_frames *frames = c->state;
     const struct message_snapshot_answer *a = &c->answer->snapshot_answer;
     struct pool *p = &c->pool;
-    Xenres__V1__GetSnapshotResponse *m = PRESENT_NEW(p, Xenres__V1__GetSnapshotResponse,
-                                                     xenres__v1__get_snapshot_response);
+    Xenres__V1__GetSnapshotResponse *m =
+        PRESENT_NEW(p, Xenres__V1__GetSnapshotResponse, xenres__v1__get_snapshot_response);
 
     if (m == NULL) {
         return call_no_memory(f);
@@ -265,5 +266,6 @@ static int snapshot_respond(struct call *c, struct failure *f)
     return 0;
 }
 
-const struct handler resource_service_get_snapshot = {
-    .prepare = snapshot_prepare_message, .ask = get_snapshot_ask, .respond = snapshot_respond};
+const struct handler resource_service_get_snapshot = { .prepare = snapshot_prepare_message,
+                                                       .ask = get_snapshot_ask,
+                                                       .respond = snapshot_respond };

@@ -58,6 +58,6 @@ void rpc_free(struct rpc *rpc)
 
 void rpc_domains_changed(struct rpc *rpc, uint64_t generation)
 {
-    (void)generation;   /* any: what was listed before now is not relied upon */
+    (void)generation; /* any: what was listed before now is not relied upon */
     resolver_changed(rpc->resolver);
 }

@@ -17,18 +17,18 @@ struct rpc;
 
 struct rpc_options {
     struct mapper_client *mapper;
-    struct policy *policy;          /* a reference is taken */
+    struct policy *policy; /* a reference is taken */
     struct quota *quota;
     const struct seal *seal;
-    uint8_t machine_uuid[UUID_BYTES];   /* the host's where its firmware has none; zeros: none */
-    uint32_t request_timeout_ms;    /* the longest; a client may ask for less */
-    uint32_t request_max_bytes;     /* of a message received */
-    uint32_t response_max_bytes;    /* of a message sent; raw frames are not bound by it */
+    uint8_t machine_uuid[UUID_BYTES]; /* the host's where its firmware has none; zeros: none */
+    uint32_t request_timeout_ms;      /* the longest; a client may ask for less */
+    uint32_t request_max_bytes;       /* of a message received */
+    uint32_t response_max_bytes;      /* of a message sent; raw frames are not bound by it */
 };
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
 void rpc_set_policy(struct rpc *rpc, struct policy *policy);
-void rpc_free(struct rpc *rpc);     /* no exchange may be left */
+void rpc_free(struct rpc *rpc); /* no exchange may be left */
 /* The domain list changed (mapper_client's on_domains_changed). */
 void rpc_domains_changed(struct rpc *rpc, uint64_t generation);
 

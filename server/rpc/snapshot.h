@@ -11,12 +11,12 @@
 #include "server/rpc/call.h"
 
 struct snapshot_frames {
-    int type;                   /* enum resource_type; -1 is refused */
+    int type; /* enum resource_type; -1 is refused */
     uint32_t id;
     uint32_t first_frame;
-    bool has_count;             /* else all in use */
+    bool has_count; /* else all in use */
     uint64_t frame_count;
-    uint32_t flags;             /* enum snapshot_flags */
+    uint32_t flags; /* enum snapshot_flags */
 };
 
 /* Refuses what no resource has, with the errno that Xen would give, and tells the call what is

@@ -22,17 +22,17 @@
 #include "server/rpc/rpc.h"
 
 enum {
-    EXCHANGE_FIRST_BYTES = 2048,            /* of the pool, within the exchange */
-    EXCHANGE_POOL_MAX_BYTES = 64 << 20,     /* beside those: a whole page of decoded grants */
-    EXCHANGE_ELEMENTS_MAX = 4096,           /* fields in a request message */
-    EXCHANGE_UNPACKED_FACTOR = 8,           /* memory of an unpacked request, by its size */
+    EXCHANGE_FIRST_BYTES = 2048,        /* of the pool, within the exchange */
+    EXCHANGE_POOL_MAX_BYTES = 64 << 20, /* beside those: a whole page of decoded grants */
+    EXCHANGE_ELEMENTS_MAX = 4096,       /* fields in a request message */
+    EXCHANGE_UNPACKED_FACTOR = 8,       /* memory of an unpacked request, by its size */
 };
 
 struct rpc {
     struct rpc_options options;
     struct resolver *resolver;
     atomic_uint exchanges;
-    pthread_mutex_t lock;       /* of `policy`: held to count, no longer */
+    pthread_mutex_t lock; /* of `policy`: held to count, no longer */
     struct policy *policy;
 };
 
@@ -42,21 +42,21 @@ struct exchange {
     struct call call;
     struct uri uri;
     struct buffer body;
-    size_t body_max_bytes;              /* 0: the reply stands */
-    ProtobufCMessage *message;          /* the request, unpacked */
+    size_t body_max_bytes;     /* 0: the reply stands */
+    ProtobufCMessage *message; /* the request, unpacked */
     uint64_t deadline_ns;
 
     struct resolver_request resolving;
-    bool retried;                       /* resolved anew, because the mapper knew better */
-    bool retry_if_other;                /* … and asked again only where it is another domain now */
+    bool retried;        /* resolved anew, because the mapper knew better */
+    bool retry_if_other; /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;
-    struct failure failure;             /* code 0: none */
-    int http_status;                    /* 0: that of the failure */
-    bool built;                         /* `reply` is */
+    struct failure failure; /* code 0: none */
+    int http_status;        /* 0: that of the failure */
+    bool built;             /* `reply` is */
     struct exchange_reply reply;
     struct buffer reply_body;
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];

@@ -11,8 +11,8 @@
 
 static int malformed(struct failure *f, const char *what)
 {
-    int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the request's target is malformed: %s",
-                             what);
+    int result =
+        failure_set(f, ERROR_INVALID_ARGUMENT, "the request's target is malformed: %s", what);
 
     return failure_next(f, result, "percent-encode each segment and each value, as UTF-8");
 }
@@ -38,7 +38,7 @@ static int check_characters(const char *target, struct failure *f)
     }
     for (size_t i = 0; i < len; i++) {
         uint8_t byte;
-        char digits[3] = {0};
+        char digits[3] = { 0 };
 
         if (!query && target[i] == '?') {
             query = true;
@@ -63,11 +63,11 @@ static bool decode(char *text)
     for (const char *in = text; *in != '\0'; in++) {
         if (*in == '%') {
             uint8_t byte = 0;
-            char digits[3] = {in[1], in[2], '\0'};
+            char digits[3] = { in[1], in[2], '\0' };
 
             (void)text_to_hex(digits, &byte, 1);
             if (byte == 0) {
-                return false;   /* would hide what follows it */
+                return false; /* would hide what follows it */
             }
             *out++ = (char)byte;
             in += 2;
@@ -81,7 +81,7 @@ static bool decode(char *text)
 
 static int parse_path(char *path, struct uri *u, struct failure *f)
 {
-    char *rest = path + 1;      /* behind the first / */
+    char *rest = path + 1; /* behind the first / */
     char *segment;
 
     while ((segment = strsep(&rest, "/")) != NULL) {
@@ -109,7 +109,7 @@ static int parse_query(char *query, struct uri *u, struct failure *f)
         const char *name = strsep(&value, "=");
 
         if (pair[0] == '\0' && value == NULL) {
-            continue;           /* "?", "a=1&" */
+            continue; /* "?", "a=1&" */
         }
         if (u->parameter_count == URI_PARAMETERS_MAX) {
             return malformed(f, "too many parameters");
@@ -121,7 +121,7 @@ static int parse_query(char *query, struct uri *u, struct failure *f)
             return malformed(f, "a parameter twice");
         }
         u->parameters[u->parameter_count++] =
-            (struct uri_parameter){.name = name, .value = value != NULL ? value : ""};
+            (struct uri_parameter){ .name = name, .value = value != NULL ? value : "" };
     }
     return 0;
 }
@@ -133,7 +133,7 @@ int uri_parse(const char *target, struct uri *out, struct failure *f)
     if (result != 0) {
         return result;
     }
-    struct uri u = {.storage = NULL};
+    struct uri u = { .storage = NULL };
     SCOPE_FREE char *storage = strdup(target);
 
     if (storage == NULL) {
@@ -156,7 +156,7 @@ int uri_parse(const char *target, struct uri *out, struct failure *f)
 void uri_done(struct uri *u)
 {
     free(u->storage);
-    *u = (struct uri){.storage = NULL};
+    *u = (struct uri){ .storage = NULL };
 }
 
 const char *uri_parameter(const struct uri *u, const char *name)
@@ -180,9 +180,9 @@ bool uri_matches(const struct uri *u, const char *pattern)
         if (i == u->segment_count) {
             return false;
         }
-        if (part[0] == '{' ? u->segments[i][0] == '\0'
-                           : strlen(u->segments[i]) != len ||
-                                 memcmp(u->segments[i], part, len) != 0) {
+        if (part[0] == '{'
+                ? u->segments[i][0] == '\0'
+                : strlen(u->segments[i]) != len || memcmp(u->segments[i], part, len) != 0) {
             return false;
         }
         at = part + len;

@@ -23,19 +23,19 @@ enum {
 
 struct uri_parameter {
     const char *name;
-    const char *value;      /* "" without `=` */
+    const char *value; /* "" without `=` */
 };
 
 struct uri {
-    char *storage;          /* what the others point into */
+    char *storage; /* what the others point into */
     size_t segment_count, parameter_count;
-    const char *segments[URI_SEGMENTS_MAX];     /* "/" has one, which is empty */
+    const char *segments[URI_SEGMENTS_MAX]; /* "/" has one, which is empty */
     struct uri_parameter parameters[URI_PARAMETERS_MAX];
 };
 
 /* -ERROR_INVALID_ARGUMENT; -ERROR_RESOURCE_EXHAUSTED without memory. */
 int uri_parse(const char *target, struct uri *out, struct failure *f);
-void uri_done(struct uri *u);       /* a zeroed one is fine */
+void uri_done(struct uri *u); /* a zeroed one is fine */
 
 /* NULL where it is not there. */
 const char *uri_parameter(const struct uri *u, const char *name);

@@ -33,11 +33,10 @@ static void *serve(void *arg)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) == 1) {
-        int head_len = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
-                                body_bytes);
+        int head_len = snprintf(head, sizeof(head),
+                                "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", body_bytes);
 
-        while (SSL_read(ssl, request, sizeof(request)) > 0 &&
-               SSL_write(ssl, head, head_len) > 0 &&
+        while (SSL_read(ssl, request, sizeof(request)) > 0 && SSL_write(ssl, head, head_len) > 0 &&
                SSL_write(ssl, body, (int)body_bytes) > 0) {
         }
     }

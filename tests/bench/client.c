@@ -42,7 +42,7 @@ struct connection {
     SSL *ssl;
     int fd;
     bool busy;
-    uint64_t due_ns;            /* of the request under way */
+    uint64_t due_ns; /* of the request under way */
     char head[HEAD_BYTES];
     size_t head_len;
     bool in_body;
@@ -62,7 +62,7 @@ static struct {
     uint32_t *latencies_us;
     size_t latency_count;
     uint64_t bytes, answers, not_ok;
-    const struct connection *told;      /* the body of the first refusal is shown, too */
+    const struct connection *told; /* the body of the first refusal is shown, too */
     char scratch[READ_BYTES];
 } bench;
 
@@ -83,7 +83,8 @@ static void die(const char *what)
 
 static void open_connection(struct connection *c)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(bench.port),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(bench.port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
     int on = 1;
@@ -120,7 +121,8 @@ static void send_request(struct connection *c, uint64_t due_ns)
 static void take_head(struct connection *c, const char *bytes, size_t len)
 {
     char *end, *length;
-    size_t taken = len < sizeof(c->head) - 1 - c->head_len ? len : sizeof(c->head) - 1 - c->head_len;
+    size_t taken =
+        len < sizeof(c->head) - 1 - c->head_len ? len : sizeof(c->head) - 1 - c->head_len;
 
     memcpy(c->head + c->head_len, bytes, taken);
     c->head_len += taken;
@@ -146,8 +148,8 @@ static void take_head(struct connection *c, const char *bytes, size_t len)
         }
     }
     c->in_body = true;
-    c->left_bytes = strtoull(length + 17, NULL, 10) -
-                    (c->head_len - (size_t)(end + 4 - c->head)) - (len - taken);
+    c->left_bytes = strtoull(length + 17, NULL, 10) - (c->head_len - (size_t)(end + 4 - c->head)) -
+                    (len - taken);
 }
 
 /* True when it has its whole answer. */
@@ -187,8 +189,8 @@ static void done(struct connection *c)
 
     bench.answers++;
     if (bench.latency_count < LATENCIES_MAX) {
-        bench.latencies_us[bench.latency_count++] = latency_us > UINT32_MAX ? UINT32_MAX
-                                                                             : (uint32_t)latency_us;
+        bench.latencies_us[bench.latency_count++] =
+            latency_us > UINT32_MAX ? UINT32_MAX : (uint32_t)latency_us;
     }
 }
 
@@ -248,7 +250,8 @@ static double run(void)
         int n;
 
         if (!closed_loop && !over) {
-            uint64_t due_ns = start_ns + (uint64_t)((double)sent * 1e9 / bench.rate), now = now_ns();
+            uint64_t due_ns = start_ns + (uint64_t)((double)sent * 1e9 / bench.rate),
+                     now = now_ns();
 
             send_due(start_ns, &sent);
             wait.tv_nsec = due_ns > now && due_ns - now < 1000000 ? (long)(due_ns - now) : 200000;
@@ -306,13 +309,13 @@ static void make_request(char **arguments, int count)
     if (bench.request == NULL) {
         die("malloc");
     }
-    bench.request_len = (size_t)snprintf(bench.request, HEAD_BYTES,
-                                         "%s %s HTTP/1.1\r\nHost: localhost\r\n", arguments[0],
-                                         arguments[1]);
+    bench.request_len =
+        (size_t)snprintf(bench.request, HEAD_BYTES, "%s %s HTTP/1.1\r\nHost: localhost\r\n",
+                         arguments[0], arguments[1]);
     if (body != NULL) {
-        bench.request_len += (size_t)snprintf(
-            bench.request + bench.request_len, HEAD_BYTES - bench.request_len,
-            "Content-Type: %s\r\nContent-Length: %zu\r\n", arguments[3], body_len);
+        bench.request_len +=
+            (size_t)snprintf(bench.request + bench.request_len, HEAD_BYTES - bench.request_len,
+                             "Content-Type: %s\r\nContent-Length: %zu\r\n", arguments[3], body_len);
     }
     memcpy(bench.request + bench.request_len, "\r\n", 2);
     bench.request_len += 2;
@@ -369,7 +372,7 @@ int main(int argc, char **argv)
         die("start");
     }
     warm_up();
-    puts("warm");               /* the measured part begins when the starter says so */
+    puts("warm"); /* the measured part begins when the starter says so */
     (void)fflush(stdout);
     (void)getchar();
     seconds = run();

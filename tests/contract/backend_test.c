@@ -60,7 +60,8 @@ static uint16_t guest(uint32_t version, uint32_t type)
         const struct backend_domain *d = &domains[i];
         bool fits = type == 0 || (d->type == DOMAIN_PV) == (type == DOMAIN_PV);
 
-        if (d->domid != 0 && !d->dying && fits && grant_size(d->domid, GRANT_TABLE_SHARED, &size) == 0 &&
+        if (d->domid != 0 && !d->dying && fits &&
+            grant_size(d->domid, GRANT_TABLE_SHARED, &size) == 0 &&
             (version == 0 || size.grant_version == version)) {
             return d->domid;
         }
@@ -126,7 +127,8 @@ static void numbers_without_a_domain_are_not_found(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(domids) / sizeof(domids[0]); i++) {
         assert_int_equal(ops->find(b, domids[i], &d, &f), -ERROR_NOT_FOUND);
-        assert_int_equal(ops->size(b, domids[i], RESOURCE_GRANT_TABLE, 0, &size, &f), -ERROR_NOT_FOUND);
+        assert_int_equal(ops->size(b, domids[i], RESOURCE_GRANT_TABLE, 0, &size, &f),
+                         -ERROR_NOT_FOUND);
         assert_explained(&f, ERROR_NOT_FOUND, ESRCH);
     }
 }
@@ -147,7 +149,8 @@ static void names_are_what_the_toolstack_wrote(void **state)
 
 static void our_own_domain_is_refused(void **state)
 {
-    static const uint32_t types[] = { RESOURCE_GRANT_TABLE, RESOURCE_IOREQ_SERVER, RESOURCE_VMTRACE_BUF };
+    static const uint32_t types[] = { RESOURCE_GRANT_TABLE, RESOURCE_IOREQ_SERVER,
+                                      RESOURCE_VMTRACE_BUF };
 
     (void)state;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -182,11 +185,12 @@ static void mapping_what_is_in_use_changes_nothing(void **state)
     assert_int_equal(copy_init(NULL), 0);
     assert_int_equal(grant_size(domid, GRANT_TABLE_SHARED, &before), 0);
     assert_int_equal(ops->map(b, domid, RESOURCE_GRANT_TABLE, GRANT_TABLE_SHARED, 0,
-                              before.frames_in_use, &m, NULL), 0);
+                              before.frames_in_use, &m, NULL),
+                     0);
     assert_int_equal(m.frame_count, before.frames_in_use);
     assert_int_equal(copy_step(copy, m.address, sizeof(copy), NULL, NULL), 0);
     assert_true(layout_grant_v1(copy, sizeof(copy), 0, 0, &g));
-    assert_int_equal(g.kind, LAYOUT_GRANT_PERMIT_ACCESS);   /* the console, from the toolstack */
+    assert_int_equal(g.kind, LAYOUT_GRANT_PERMIT_ACCESS); /* the console, from the toolstack */
     ops->unmap(b, &m);
     assert_int_equal(grant_size(domid, GRANT_TABLE_SHARED, &after), 0);
     assert_int_equal(after.frames_in_use, before.frames_in_use);
@@ -201,7 +205,8 @@ static void the_same_frames_can_be_mapped_twice(void **state)
     (void)state;
     assert_int_equal(ops->map(b, domid, RESOURCE_GRANT_TABLE, 0, 0, 1, &one, NULL), 0);
     assert_int_equal(ops->map(b, domid, RESOURCE_GRANT_TABLE, 0, 0, 1, &two, NULL), 0);
-    assert_ptr_not_equal((const void *)(uintptr_t)one.address, (const void *)(uintptr_t)two.address);
+    assert_ptr_not_equal((const void *)(uintptr_t)one.address,
+                         (const void *)(uintptr_t)two.address);
     ops->unmap(b, &one);
     static uint64_t copy[LAYOUT_FRAME_BYTES / 8];
 
@@ -238,7 +243,8 @@ static void ioreq_sizes_do_not_depend_on_the_server(void **state)
     assert_int_equal(a.frames_in_use, z.frames_in_use);
     struct backend_mapping m = { 0 };
 
-    assert_true(ops->map(b, domid, RESOURCE_IOREQ_SERVER, 7, IOREQ_FRAME_SYNCHRONOUS, 1, &m, &f) < 0);
+    assert_true(ops->map(b, domid, RESOURCE_IOREQ_SERVER, 7, IOREQ_FRAME_SYNCHRONOUS, 1, &m, &f) <
+                0);
     assert_explained(&f, ERROR_NOT_FOUND, ENOENT);
     domid = guest(0, DOMAIN_PV);
     assert_true(ops->size(b, domid, RESOURCE_IOREQ_SERVER, 0, &a, &f) < 0);
@@ -289,7 +295,7 @@ static void run_times_are_of_each_vcpu_and_grow(void **state)
             assert_true(after[k].run_time_ns < LAYOUT_STATS_INACTIVE);
         }
         assert_int_equal(ops->vcpu_info(b, domains[i].domid, before, 1, &count, NULL), 0);
-        assert_int_equal(count, 1);     /* no more than there is room for */
+        assert_int_equal(count, 1); /* no more than there is room for */
     }
 }
 

@@ -107,8 +107,8 @@ static struct domain_identity first(wanted *is_wanted)
 
 static union message answered;
 
-static bool snapshot(const struct domain_identity *d, uint32_t type, uint32_t id, uint32_t first_frame,
-                     uint32_t count, uint32_t flags)
+static bool snapshot(const struct domain_identity *d, uint32_t type, uint32_t id,
+                     uint32_t first_frame, uint32_t count, uint32_t flags)
 {
     union message m = rig_snapshot_message(d, type, id, first_frame, count);
 
@@ -135,7 +135,8 @@ static void the_host_says_what_it_is(void **state)
 
     (void)state;
     assert_true(rig_call(&peer, &m, &a));
-    assert_true(a.host_answer.xen_version[0] && a.host_answer.boot_id[0] && a.host_answer.guest_abis[0]);
+    assert_true(a.host_answer.xen_version[0] && a.host_answer.boot_id[0] &&
+                a.host_answer.guest_abis[0]);
     assert_true(a.host_answer.cpu_count > 0 && a.host_answer.total_memory_kib > 0);
     assert_true(a.host_answer.wall_ns > 0 && a.host_answer.monotonic_ns > 0);
 }
@@ -211,7 +212,8 @@ static void a_part_is_the_part(void **state)
     struct message_slot all = answered.snapshot_answer.slot;
     uint32_t last = answered.snapshot_answer.observation.frame_count - 1;
 
-    memcpy(whole, peer.arena + all.offset_bytes + (size_t)last * MESSAGE_FRAME_BYTES, sizeof(whole));
+    memcpy(whole, peer.arena + all.offset_bytes + (size_t)last * MESSAGE_FRAME_BYTES,
+           sizeof(whole));
     assert_true(snapshot(&d, RESOURCE_GRANT_TABLE, 0, last, 1, 0));
     assert_int_equal(answered.snapshot_answer.observation.first_frame, last);
     assert_int_equal(answered.snapshot_answer.observation.frame_count, 1);
@@ -226,7 +228,10 @@ static void nothing_beyond_what_is_in_use_is_mapped(void **state)
     (void)state;
     assert_true(describe(&d, RESOURCE_GRANT_TABLE, GRANT_TABLE_SHARED, &before));
     uint32_t n = before.frames_in_use;
-    const struct { uint32_t first, count; int code, errnum; } rows[] = {
+    const struct {
+        uint32_t first, count;
+        int code, errnum;
+    } rows[] = {
         { n, 1, ERROR_OUT_OF_RANGE, 0 },
         { n - 1, 2, ERROR_OUT_OF_RANGE, 0 },
         { 0, n + 1, ERROR_OUT_OF_RANGE, 0 },
@@ -268,7 +273,8 @@ static void status_frames_belong_to_version_2(void **state)
     struct domain_identity v2 = first(has_v2);
 
     assert_true(snapshot(&v2, RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS, 0, 1, 0));
-    assert_true(snapshot(&v2, RESOURCE_GRANT_TABLE, 0, 0, MESSAGE_FRAMES_ALL, SNAPSHOT_WITH_STATUS));
+    assert_true(
+        snapshot(&v2, RESOURCE_GRANT_TABLE, 0, 0, MESSAGE_FRAMES_ALL, SNAPSHOT_WITH_STATUS));
     const struct message_snapshot_answer *a = &answered.snapshot_answer;
     uint32_t first_status, count;
 
@@ -316,7 +322,10 @@ static void odd_questions_get_clear_answers(void **state)
     struct domain_identity own = first(is_dom0);
 
     (void)state;
-    const struct { uint32_t type, id, frame; int code, errnum; } rows[] = {
+    const struct {
+        uint32_t type, id, frame;
+        int code, errnum;
+    } rows[] = {
         { 4, 0, 0, ERROR_INVALID_ARGUMENT, EINVAL },
         { 99, 0, 0, ERROR_INVALID_ARGUMENT, EINVAL },
         { UINT32_MAX, 0, 0, ERROR_INVALID_ARGUMENT, EINVAL },
@@ -383,8 +392,8 @@ static void run_times_come_one_for_each_vcpu(void **state)
         m.vcpu_stats.domain = all[i].identity;
         assert_true(rig_call(&peer, &m, &a));
         const struct message_vcpu_stats_answer *s = &a.vcpu_stats_answer;
-        const struct message_vcpu *v = (const struct message_vcpu *)(const void *)(
-            peer.arena + s->slot.offset_bytes);
+        const struct message_vcpu *v =
+            (const struct message_vcpu *)(const void *)(peer.arena + s->slot.offset_bytes);
         uint32_t online = 0;
 
         assert_int_equal(s->vcpu_count, all[i].max_vcpus);

@@ -52,7 +52,7 @@ static int ask_grants(const struct grants *g, const char *domain, const char *in
     int result = xenres_get_grant_table(f.handle, &query, &f.reply, &table, &f.error);
 
     if (result == 0) {
-        assert_int_equal(table->grants[0].kind, 77);    /* a number of a later version */
+        assert_int_equal(table->grants[0].kind, 77); /* a number of a later version */
     }
     fixture_end(&f);
     return result;
@@ -60,8 +60,8 @@ static int ask_grants(const struct grants *g, const char *domain, const char *in
 
 static void identity_that_was_asked_for_is_taken(void **state)
 {
-    static const char *const spellings[] = {
-        "5", "domid:5", UUID_A, "uuid:" UUID_A, "guest", "name:7", "name:" UUID_B};
+    static const char *const spellings[] = { "5",     "domid:5", UUID_A,        "uuid:" UUID_A,
+                                             "guest", "name:7",  "name:" UUID_B };
     struct grants g;
 
     (void)state;
@@ -93,7 +93,7 @@ static void grants_that_lead_backwards_are_refused(void **state)
 
     (void)state;
     make_grants(&g);
-    assert_int_equal(ask_grants(&g, "5", NULL, 9), -XENRES_INTERNAL);   /* entry 8 comes before */
+    assert_int_equal(ask_grants(&g, "5", NULL, 9), -XENRES_INTERNAL); /* entry 8 comes before */
     g.answer.next_reference = 8;
     assert_int_equal(ask_grants(&g, "5", NULL, 0), -XENRES_INTERNAL);
     g.answer.next_reference = 9;
@@ -106,7 +106,7 @@ static struct tls_server_step domains_page(struct buffer *bytes, uint32_t domid,
 {
     Xenres__V1__ListDomainsResponse answer;
     Xenres__V1__Domain domain;
-    Xenres__V1__Domain *domains[] = {&domain};
+    Xenres__V1__Domain *domains[] = { &domain };
     Xenres__V1__DomainIdentity identity;
     char next[16];
 
@@ -130,8 +130,8 @@ static void pages_become_one_list(void **state)
     BUFFER_AUTO(c, 0);
     const xenres_domain_list *list;
     size_t len_bytes;
-    const struct tls_server_step steps[] = {
-        domains_page(&a, 1, "x"), domains_page(&b, 2, "y"), domains_page(&c, 3, "")};
+    const struct tls_server_step steps[] = { domains_page(&a, 1, "x"), domains_page(&b, 2, "y"),
+                                             domains_page(&c, 3, "") };
 
     (void)state;
     fixture_start(&f, steps, 3);
@@ -196,8 +196,8 @@ static void pages_of_two_lives_are_no_list(void **state)
     BUFFER_AUTO(b, 0);
     const xenres_resource_query query = XENRES_RESOURCE_QUERY_INIT("guest");
     const xenres_resource_list *list;
-    const struct tls_server_step steps[] = {resources_page(&a, LIFE_A, "x"),
-                                            resources_page(&b, LIFE_B, "")};
+    const struct tls_server_step steps[] = { resources_page(&a, LIFE_A, "x"),
+                                             resources_page(&b, LIFE_B, "") };
 
     (void)state;
     fixture_start(&f, steps, 2);

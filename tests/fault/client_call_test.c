@@ -81,10 +81,11 @@ static void truncated_body_is_unavailable(void **state)
 {
     (void)state;
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Content-Length: 100\r\n\r\n0123", TLS_SERVER_CLOSE, XENRES_UNAVAILABLE);
+                      "Content-Length: 100\r\n\r\n0123",
+                      TLS_SERVER_CLOSE, XENRES_UNAVAILABLE);
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Transfer-Encoding: chunked\r\n\r\n10\r\n0123", TLS_SERVER_CLOSE,
-                      XENRES_UNAVAILABLE);
+                      "Transfer-Encoding: chunked\r\n\r\n10\r\n0123",
+                      TLS_SERVER_CLOSE, XENRES_UNAVAILABLE);
 }
 
 /* Cut between two fields, it would be a message like any other. */
@@ -92,7 +93,8 @@ static void body_without_a_stated_end_is_refused(void **state)
 {
     (void)state;
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Connection: close\r\n\r\n\x0a\x00", TLS_SERVER_CLOSE, XENRES_INTERNAL);
+                      "Connection: close\r\n\r\n\x0a\x00",
+                      TLS_SERVER_CLOSE, XENRES_INTERNAL);
     EXPECT_HOST_ERROR("HTTP/1.0 200 OK\r\nContent-Type: application/proto\r\n\r\n",
                       TLS_SERVER_CLOSE, XENRES_INTERNAL);
 }
@@ -112,7 +114,8 @@ static void wrong_content_type_is_refused(void **state)
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", TLS_SERVER_KEEP,
                       XENRES_INTERNAL);
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/protobuf\r\n"
-                      "Content-Length: 0\r\n\r\n", TLS_SERVER_KEEP, XENRES_INTERNAL);
+                      "Content-Length: 0\r\n\r\n",
+                      TLS_SERVER_KEEP, XENRES_INTERNAL);
 }
 
 static void encoding_that_nobody_asked_for_is_refused(void **state)
@@ -127,15 +130,15 @@ static void huge_length_is_refused_before_any_byte(void **state)
 {
     (void)state;
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Content-Length: 1099511627776\r\n\r\n", TLS_SERVER_HANG,
-                      XENRES_RESOURCE_EXHAUSTED);
+                      "Content-Length: 1099511627776\r\n\r\n",
+                      TLS_SERVER_HANG, XENRES_RESOURCE_EXHAUSTED);
 }
 
 /* Bodies of exactly the maximum pass, one byte more does not, announced or not. */
 static uint32_t code_for_body_of(size_t len_bytes, bool chunked)
 {
-    const xenres_options options = {.size = sizeof(options), .message_max_bytes = 5000};
-    struct fixture f = {0};
+    const xenres_options options = { .size = sizeof(options), .message_max_bytes = 5000 };
+    struct fixture f = { 0 };
     BUFFER_AUTO(bytes, 65536);
 
     buffer_append_string(&bytes, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n");
@@ -146,12 +149,13 @@ static uint32_t code_for_body_of(size_t len_bytes, bool chunked)
     }
     /* An unknown field of bytes: a proper message of any length. */
     size_t content = len_bytes - 4;
-    const uint8_t head[] = {0xfa, 0x07, (uint8_t)(content & 0x7f) | 0x80, (uint8_t)(content >> 7)};
+    const uint8_t head[] = { 0xfa, 0x07, (uint8_t)(content & 0x7f) | 0x80,
+                             (uint8_t)(content >> 7) };
 
     buffer_append(&bytes, head, sizeof(head));
     memset(buffer_extend(&bytes, content), 'x', content);
     buffer_append_string(&bytes, chunked ? "\r\n0\r\n\r\n" : "");
-    const struct tls_server_step step = {bytes.data, bytes.len_bytes, TLS_SERVER_KEEP};
+    const struct tls_server_step step = { bytes.data, bytes.len_bytes, TLS_SERVER_KEEP };
 
     tls_server_start(&f.server, "IP:127.0.0.1", TLS1_3_VERSION, &step, 1);
     fixture_connect(&f, options);
@@ -178,10 +182,12 @@ static void garbage_is_no_message(void **state)
                       TLS_SERVER_KEEP, XENRES_INTERNAL);
     /* host = a message of 100 bytes, of which there are two */
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Content-Length: 4\r\n\r\n\x0a\x64zz", TLS_SERVER_KEEP, XENRES_INTERNAL);
+                      "Content-Length: 4\r\n\r\n\x0a\x64zz",
+                      TLS_SERVER_KEEP, XENRES_INTERNAL);
     /* host.hostname with a NUL in it */
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Content-Length: 7\r\n\r\n\x0a\x05\x22\x03""a\0b",
+                      "Content-Length: 7\r\n\r\n\x0a\x05\x22\x03"
+                      "a\0b",
                       TLS_SERVER_KEEP, XENRES_INTERNAL);
 }
 
@@ -194,7 +200,7 @@ static void endless_head_is_ended(void **state)
     for (int i = 0; i < 2000; i++) {
         buffer_printf(&bytes, "X-%d: 0123456789012345678901234567890123456789\r\n", i);
     }
-    expect_host_error((struct tls_server_step){bytes.data, bytes.len_bytes, TLS_SERVER_HANG},
+    expect_host_error((struct tls_server_step){ bytes.data, bytes.len_bytes, TLS_SERVER_HANG },
                       XENRES_INTERNAL);
 }
 
@@ -281,17 +287,28 @@ static void expect_status_code(int status, const char *body, size_t len, uint32_
 {
     BUFFER_AUTO(bytes, 1 << 20);
 
-    buffer_printf(&bytes, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
-                          "Content-Length: %zu\r\n\r\n", status, len);
+    buffer_printf(&bytes,
+                  "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
+                  "Content-Length: %zu\r\n\r\n",
+                  status, len);
     buffer_append(&bytes, body, len);
-    expect_host_error((struct tls_server_step){bytes.data, bytes.len_bytes, TLS_SERVER_KEEP}, code);
+    expect_host_error((struct tls_server_step){ bytes.data, bytes.len_bytes, TLS_SERVER_KEEP },
+                      code);
 }
 
 static void malformed_errors_fall_back_to_the_status(void **state)
 {
     static const char *const bodies[] = {
-        "", "{", "[]", "17", "{\"code\":5}", "{\"message\":\"no code\"}", "not JSON at all",
-        "{\"code\":\"internal\",\"code\":\"not_found\"}", "\xff\xfe", "{\"code\":\"made_up\"}",
+        "",
+        "{",
+        "[]",
+        "17",
+        "{\"code\":5}",
+        "{\"message\":\"no code\"}",
+        "not JSON at all",
+        "{\"code\":\"internal\",\"code\":\"not_found\"}",
+        "\xff\xfe",
+        "{\"code\":\"made_up\"}",
     };
 
     (void)state;

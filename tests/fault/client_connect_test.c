@@ -23,7 +23,7 @@ static void start(struct fixture *f, const char *name, int max_version, const xe
 {
     xenres_options options = given != NULL ? *given : (xenres_options)XENRES_OPTIONS_INIT;
 
-    *f = (struct fixture){0};
+    *f = (struct fixture){ 0 };
     tls_server_start(&f->server, name, max_version, &answer, 1);
     fixture_connect(f, options);
 }
@@ -47,7 +47,7 @@ static void certificate_for_another_name_is_refused(void **state)
     assert_int_equal(get_host(&f), -XENRES_UNAUTHENTICATED);
     assert_true(f.error.next_step[0] != '\0');
     fixture_end(&f);
-    assert_int_equal(f.server.next_step, 0);    /* no request was sent to it */
+    assert_int_equal(f.server.next_step, 0); /* no request was sent to it */
 }
 
 static void only_the_given_ca_is_trusted(void **state)
@@ -103,10 +103,10 @@ static void encrypted_key_is_told(void **state)
     xenres_free(f.handle);
     EVP_PKEY *key = SSL_CTX_get0_privatekey(f.server.context);
 
-    assert_int_equal(
-        PEM_write_PrivateKey(file, key, EVP_aes_256_cbc(), NULL, 0, NULL, password), 1);
+    assert_int_equal(PEM_write_PrivateKey(file, key, EVP_aes_256_cbc(), NULL, 0, NULL, password),
+                     1);
     fclose(file);
-    options.cert_file = f.server.ca_path;   /* the certificate of this key */
+    options.cert_file = f.server.ca_path; /* the certificate of this key */
     options.key_file = path;
     fixture_connect(&f, options);
     assert_int_equal(get_host(&f), -XENRES_INVALID_ARGUMENT);
@@ -122,7 +122,7 @@ static void nobody_there_is_unavailable(void **state)
 
     (void)state;
     start(&f, "IP:127.0.0.1", TLS1_3_VERSION, NULL);
-    tls_server_stop(&f.server);     /* its port is free, as far as we know */
+    tls_server_stop(&f.server); /* its port is free, as far as we know */
     assert_int_equal(get_host(&f), -XENRES_UNAVAILABLE);
     assert_string_equal(f.error.call, "connect");
     assert_string_equal(f.error.errno_name, "ECONNREFUSED");
@@ -133,7 +133,7 @@ static void nobody_there_is_unavailable(void **state)
 static void plaintext_is_no_tls(void **state)
 {
     static const struct tls_server_step hello = FIXTURE_TEXT(EMPTY_ANSWER, TLS_SERVER_CLOSE);
-    struct fixture f = {.server.only_tcp = true};
+    struct fixture f = { .server.only_tcp = true };
 
     (void)state;
     tls_server_start(&f.server, "IP:127.0.0.1", TLS1_3_VERSION, &hello, 1);
@@ -144,8 +144,8 @@ static void plaintext_is_no_tls(void **state)
 
 static void silence_instead_of_tls_ends(void **state)
 {
-    const xenres_options options = {.size = sizeof(options), .connect_timeout_ms = 300};
-    struct fixture f = {.server.only_tcp = true};
+    const xenres_options options = { .size = sizeof(options), .connect_timeout_ms = 300 };
+    struct fixture f = { .server.only_tcp = true };
 
     (void)state;
     tls_server_start(&f.server, "IP:127.0.0.1", TLS1_3_VERSION, NULL, 0);
@@ -156,7 +156,7 @@ static void silence_instead_of_tls_ends(void **state)
 
 static void connection_is_used_again(void **state)
 {
-    const struct tls_server_step steps[] = {answer, answer, answer};
+    const struct tls_server_step steps[] = { answer, answer, answer };
     struct fixture f;
 
     (void)state;
@@ -173,7 +173,7 @@ static void connection_is_used_again(void **state)
 static void connection_that_was_closed_is_made_again(void **state)
 {
     const struct tls_server_step closing = FIXTURE_TEXT(EMPTY_ANSWER, TLS_SERVER_CLOSE);
-    const struct tls_server_step steps[] = {closing, closing, answer};
+    const struct tls_server_step steps[] = { closing, closing, answer };
     struct fixture f;
 
     (void)state;
@@ -200,12 +200,22 @@ static int code_of_options(const xenres_options *options)
 static void server_has_to_be_an_https_address(void **state)
 {
     static const char *const bad[] = {
-        "", "http://h", "https://", "h:1", "https://h/path", "https://h?q=1", "https://h#f",
-        "https://user@h", "https://user:password@h", "ftp://h", "https://h:99999", "https://h:1 x",
+        "",
+        "http://h",
+        "https://",
+        "h:1",
+        "https://h/path",
+        "https://h?q=1",
+        "https://h#f",
+        "https://user@h",
+        "https://user:password@h",
+        "ftp://h",
+        "https://h:99999",
+        "https://h:1 x",
         "file:///etc/passwd",
     };
-    static const char *const good[] = {"https://h", "https://h/", "https://h:8443",
-                                       "https://[::1]:8443", "https://127.0.0.1:1"};
+    static const char *const good[] = { "https://h", "https://h/", "https://h:8443",
+                                        "https://[::1]:8443", "https://127.0.0.1:1" };
     xenres_options options = XENRES_OPTIONS_INIT;
 
     (void)state;
@@ -262,12 +272,12 @@ static void options_of_other_versions_are_told_apart(void **state)
     struct {
         xenres_options known;
         uint64_t more;
-    } newer = {.known = XENRES_OPTIONS_INIT};
+    } newer = { .known = XENRES_OPTIONS_INIT };
 
     (void)state;
     newer.known.server = "https://h";
     newer.known.size = sizeof(newer);
-    assert_int_equal(code_of_options(&newer.known), 0);     /* the rest is not used */
+    assert_int_equal(code_of_options(&newer.known), 0); /* the rest is not used */
     newer.more = 1;
     assert_int_equal(code_of_options(&newer.known), -XENRES_INVALID_ARGUMENT);
     newer.known.size = 0;

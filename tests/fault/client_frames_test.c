@@ -7,15 +7,14 @@
 #include <fcntl.h>
 #include <stdarg.h>
 
-#define IDENTITY                                                                                   \
-    "Xenres-Domid: 5\r\nXenres-Uuid: " UUID_A "\r\nXenres-Incarnation: " LIFE_A "\r\n"
+#define IDENTITY "Xenres-Domid: 5\r\nXenres-Uuid: " UUID_A "\r\nXenres-Incarnation: " LIFE_A "\r\n"
 #define OBSERVATION                                                                                \
-    "Xenres-Type: grant_table\r\nXenres-Id: 0\r\nXenres-First-Frame: 0\r\n"                       \
-    "Xenres-Frame-Count: 1\r\nXenres-Frames-In-Use: 1\r\nXenres-Frames-Max: 64\r\n"               \
+    "Xenres-Type: grant_table\r\nXenres-Id: 0\r\nXenres-First-Frame: 0\r\n"                        \
+    "Xenres-Frame-Count: 1\r\nXenres-Frames-In-Use: 1\r\nXenres-Frames-Max: 64\r\n"                \
     "Xenres-Grant-Version: 1\r\nXenres-Monotonic-Ns: 1000\r\n"                                     \
-    "Xenres-Wall-Time: 2026-01-31T23:59:59.000000007Z\r\nXenres-Copy-Duration-Ns: 50\r\n"         \
+    "Xenres-Wall-Time: 2026-01-31T23:59:59.000000007Z\r\nXenres-Copy-Duration-Ns: 50\r\n"          \
     "Xenres-Consistency: aligned_8_bytes\r\nETag: \"abc123\"\r\n"
-#define OCTETS "Content-Type: application/octet-stream\r\n"
+#define OCTETS    "Content-Type: application/octet-stream\r\n"
 #define GOOD_HEAD "HTTP/1.1 200 OK\r\n" IDENTITY OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n"
 
 struct taken {
@@ -23,7 +22,7 @@ struct taken {
     unsigned begins;
     size_t bytes;
     uint64_t done, total;
-    bool right;                 /* the bytes are those that were sent */
+    bool right; /* the bytes are those that were sent */
     int begin_result, data_result, progress_result;
     bool call_again;
     uint32_t nested_code;
@@ -77,7 +76,7 @@ static struct tls_server_step frames_step(struct buffer *out, const char *head, 
     for (size_t i = 0; i < len_bytes; i++) {
         bytes[i] = (uint8_t)i;
     }
-    return (struct tls_server_step){out->data, out->len_bytes, then};
+    return (struct tls_server_step){ out->data, out->len_bytes, then };
 }
 
 static int read_frames(struct fixture *f, const char *domain, const char *if_not_tag,
@@ -99,7 +98,7 @@ static void frames_come_with_their_observation(void **state)
 {
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
-    struct taken t = {0};
+    struct taken t = { 0 };
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
 
@@ -129,10 +128,10 @@ static void frames_come_with_their_observation(void **state)
 
 static void unchanged_content_sends_no_bytes(void **state)
 {
-    const struct tls_server_step step = FIXTURE_TEXT(
-        "HTTP/1.1 304 Not Modified\r\n" IDENTITY OBSERVATION "\r\n", TLS_SERVER_KEEP);
+    const struct tls_server_step step =
+        FIXTURE_TEXT("HTTP/1.1 304 Not Modified\r\n" IDENTITY OBSERVATION "\r\n", TLS_SERVER_KEEP);
     struct fixture f;
-    struct taken t = {0};
+    struct taken t = { 0 };
     const xenres_frames *frames;
 
     (void)state;
@@ -149,14 +148,14 @@ static void expect(const char *head, const char *tag, uint32_t code)
 {
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
-    struct taken t = {0};
+    struct taken t = { 0 };
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, head, 4096, TLS_SERVER_CLOSE);
 
     fixture_start(&f, &step, 1);
     assert_int_equal(read_frames(&f, "5", tag, &t, &frames), -(int)code);
     assert_int_equal(f.error.code, code);
-    assert_int_equal(t.bytes, 0);       /* not one byte of it was handed on */
+    assert_int_equal(t.bytes, 0); /* not one byte of it was handed on */
     assert_int_equal(t.begins, 0);
     assert_null(f.reply);
     fixture_end(&f);
@@ -172,18 +171,18 @@ static void unchanged_without_question_is_refused(void **state)
 static void heads_that_do_not_fit_deliver_nothing(void **state)
 {
     static const char *const heads[] = {
-        "HTTP/1.1 200 OK\r\n" OCTETS "Content-Length: 4096\r\n\r\n",    /* nothing said of them */
+        "HTTP/1.1 200 OK\r\n" OCTETS "Content-Length: 4096\r\n\r\n", /* nothing said of them */
         "HTTP/1.1 200 OK\r\n" IDENTITY OBSERVATION "Content-Type: text/html\r\n"
         "Content-Length: 4096\r\n\r\n",
         "HTTP/1.1 200 OK\r\n" IDENTITY OBSERVATION OCTETS "Content-Length: 4095\r\n\r\n",
         "HTTP/1.1 200 OK\r\n" IDENTITY OBSERVATION OCTETS "Transfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 200 OK\r\n" IDENTITY IDENTITY OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nXenres-Domid: 6\r\nXenres-Uuid: " UUID_A "\r\nXenres-Incarnation: "
-        LIFE_A "\r\n" OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nXenres-Domid: 05\r\nXenres-Uuid: " UUID_A "\r\nXenres-Incarnation: "
-        LIFE_A "\r\n" OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nXenres-Domid: 5\r\nXenres-Uuid: me\r\nXenres-Incarnation: "
-        LIFE_A "\r\n" OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nXenres-Domid: 6\r\nXenres-Uuid: " UUID_A
+        "\r\nXenres-Incarnation: " LIFE_A "\r\n" OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nXenres-Domid: 05\r\nXenres-Uuid: " UUID_A
+        "\r\nXenres-Incarnation: " LIFE_A "\r\n" OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nXenres-Domid: 5\r\nXenres-Uuid: me\r\nXenres-Incarnation: " LIFE_A
+        "\r\n" OBSERVATION OCTETS "Content-Length: 4096\r\n\r\n",
         "HTTP/1.1 200 OK\r\n" IDENTITY OBSERVATION OCTETS "Content-Encoding: gzip\r\n"
         "Content-Length: 4096\r\n\r\n",
         "HTTP/1.1 200 OK\r\n" IDENTITY OBSERVATION OCTETS "Xenres-Frame-Bytes: 4294967295\r\n"
@@ -200,14 +199,15 @@ static void error_object_is_no_frame(void **state)
 {
     (void)state;
     expect("HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n"
-           "{\"code\":\"aborted\",\"message\":\"gone\"}  ", NULL, XENRES_ABORTED);
+           "{\"code\":\"aborted\",\"message\":\"gone\"}  ",
+           NULL, XENRES_ABORTED);
 }
 
 static void cut_frames_are_an_error(void **state)
 {
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
-    struct taken t = {0};
+    struct taken t = { 0 };
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4000, TLS_SERVER_CLOSE);
 
@@ -222,7 +222,7 @@ static void standstill_ends(void **state)
 {
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
-    struct taken t = {0};
+    struct taken t = { 0 };
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 100, TLS_SERVER_HANG);
 
@@ -236,7 +236,7 @@ static void drip_ends_at_the_transfers_limit(void **state)
 {
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
-    struct taken t = {0};
+    struct taken t = { 0 };
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 0, TLS_SERVER_DRIP);
 
@@ -252,8 +252,10 @@ static void callbacks_end_the_call(void **state)
 {
     BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
-    const struct tls_server_step steps[] = {step, step, step, step};
-    struct taken t[4] = {{.begin_result = 1}, {.data_result = -1}, {.progress_result = 7}, {0}};
+    const struct tls_server_step steps[] = { step, step, step, step };
+    struct taken t[4] = {
+        { .begin_result = 1 }, { .data_result = -1 }, { .progress_result = 7 }, { 0 }
+    };
     struct fixture f;
     const xenres_frames *frames;
 
@@ -272,7 +274,7 @@ static void call_within_a_callback_is_refused(void **state)
 {
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
-    struct taken t = {.call_again = true};
+    struct taken t = { .call_again = true };
     const xenres_frames *frames;
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
 
@@ -316,7 +318,7 @@ static void full_disk_and_closed_pipe_are_told(void **state)
 {
     BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
-    const struct tls_server_step steps[] = {step, step};
+    const struct tls_server_step steps[] = { step, step };
     int full = open("/dev/full", O_WRONLY);
     int fds[2];
     struct fixture f;
@@ -328,7 +330,7 @@ static void full_disk_and_closed_pipe_are_told(void **state)
     assert_int_equal(read_to_fd(&f, full), -XENRES_UNKNOWN);
     assert_string_equal(f.error.errno_name, "ENOSPC");
     assert_string_equal(f.error.call, "write");
-    assert_int_equal(read_to_fd(&f, fds[1]), -XENRES_UNKNOWN);  /* and no SIGPIPE ends us */
+    assert_int_equal(read_to_fd(&f, fds[1]), -XENRES_UNKNOWN); /* and no SIGPIPE ends us */
     assert_string_equal(f.error.errno_name, "EPIPE");
     fixture_end(&f);
     close(full);

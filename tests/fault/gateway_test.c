@@ -15,9 +15,11 @@
 #include "xenres/v1/inspect.pb-c.h"
 
 static const char scenario[] =
-    "domain \"web\" { domid = 1 uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01\" type = pv vcpus = 2\n"
+    "domain \"web\" { domid = 1 uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01\" type = pv vcpus = "
+    "2\n"
     "  grants { version = 1 frames = 4 frames_max = 64 entries = 900 changes_per_second = 400 } }\n"
-    "domain \"win\" { domid = 4 uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a04\" type = hvm vcpus = 4\n"
+    "domain \"win\" { domid = 4 uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a04\" type = hvm vcpus = "
+    "4\n"
     "  grants { version = 2 frames = 3 frames_max = 64 entries = 700 } }\n";
 
 /* A mapper at a path that stays while mappers come and go. */
@@ -29,7 +31,7 @@ struct host {
 
 static void host_start(struct host *h)
 {
-    static const char *const options[] = {"--arena-mib", "16", "--slot-max-mib", "4", NULL};
+    static const char *const options[] = { "--arena-mib", "16", "--slot-max-mib", "4", NULL };
 
     rig_start(&h->mapper, scenario, RIG_EXPORT_ALL, options);
     (void)unlink(h->path);
@@ -63,7 +65,7 @@ static void end(struct host *h, struct rpc_rig *r)
 
 static int get_status(struct rpc_rig *r, const char *target)
 {
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     flight_send(r, &f, &r->alice, "GET", target, NULL, 0);
     int status = flight_reply(&f)->status;
@@ -76,7 +78,7 @@ static void the_main_job_is_done(void **state)
 {
     struct host h;
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     begin(&h, &r);
@@ -87,7 +89,8 @@ static void the_main_job_is_done(void **state)
     flight_done(&f);
     flight_send(&r, &f, &r.alice, "GET", FRAMES "?first=4&count=1", NULL, 0);
     flight_error(&f, 400, "out_of_range", NULL);
-    flight_send(&r, &f, &r.alice, "GET", "/v1/domains/nobody/resources/grant_table/0/frames", NULL, 0);
+    flight_send(&r, &f, &r.alice, "GET", "/v1/domains/nobody/resources/grant_table/0/frames", NULL,
+                0);
     flight_error(&f, 404, "not_found", "ESRCH");
     end(&h, &r);
 }
@@ -107,7 +110,7 @@ static void a_killed_mapper_is_unavailable_until_the_next_one_is_there(void **st
         assert_int_equal(status, 503);
         host_start(&h);
         outcome_wait(&r.connected, round + 2);
-        assert_int_equal(get_status(&r, FRAMES), 200);  /* with the incarnation of the new one */
+        assert_int_equal(get_status(&r, FRAMES), 200); /* with the incarnation of the new one */
     }
     end(&h, &r);
 }
@@ -116,7 +119,7 @@ static void a_stopped_mapper_holds_nobody_beyond_the_deadline(void **state)
 {
     struct host h;
     struct rpc_rig r;
-    struct flight grants = {0}, host = {0};
+    struct flight grants = { 0 }, host = { 0 };
     Xenres__V1__GetGrantTableRequest request;
     Xenres__V1__GetHostRequest nothing;
     char name[] = "web";
@@ -147,20 +150,17 @@ struct asker {
     pthread_t thread;
     struct rpc_rig *rig;
     atomic_bool *stop;
-    struct outcome *good;       /* counted by all */
+    struct outcome *good; /* counted by all */
     unsigned odd;
 };
 
 static void count_status(struct asker *a, const struct exchange_reply *reply)
 {
     switch (reply->status) {
-    case 200:
-        outcome_tick(a->good);
-        break;
-    case 409:       /* aborted: another mapper, another incarnation */
+    case 200: outcome_tick(a->good); break;
+    case 409: /* aborted: another mapper, another incarnation */
     case 429:
-    case 503:
-        break;
+    case 503: break;
     default:
         a->odd++;
         print_message("%d: %.*s\n", reply->status, (int)reply->body_len_bytes,
@@ -179,7 +179,8 @@ static void wait_good(struct outcome *good)
     pthread_mutex_lock(&good->lock);
     unsigned wanted = good->count + GOOD_EACH_ROUND;
 
-    while (good->count < wanted && pthread_cond_timedwait(&good->changed, &good->lock, &until) == 0) {
+    while (good->count < wanted &&
+           pthread_cond_timedwait(&good->changed, &good->lock, &until) == 0) {
     }
     assert_true(good->count >= wanted);
     pthread_mutex_unlock(&good->lock);
@@ -188,14 +189,16 @@ static void wait_good(struct outcome *good)
 static void *ask_on(void *arg)
 {
     static const char *const targets[] = {
-        FRAMES, FRAMES "?first=3", "/v1/domains/4/resources/grant_table/1/frames",
+        FRAMES,
+        FRAMES "?first=3",
+        "/v1/domains/4/resources/grant_table/1/frames",
         "/v1/domains/0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a04/resources/grant_table/0/frames?count=3",
     };
     struct asker *a = arg;
     char name[] = "win";
 
     for (unsigned i = 0; !atomic_load(a->stop); i++) {
-        struct flight f = {0};
+        struct flight f = { 0 };
 
         if (i % 3 == 0) {
             Xenres__V1__GetGrantTableRequest request;
@@ -216,7 +219,7 @@ static void each_of_many_is_answered_once_while_mappers_are_killed(void **state)
 {
     struct host h;
     struct rpc_rig r;
-    struct asker askers[ASKERS] = {{0}};
+    struct asker askers[ASKERS] = { { 0 } };
     struct outcome good = OUTCOME_INIT;
     atomic_bool stop = false;
 

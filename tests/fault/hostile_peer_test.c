@@ -57,7 +57,8 @@ static unsigned long mapper_memory_kib(void)
     FILE *file = fopen(path, "re");
 
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (sscanf(line, "RssAnon: %lu", &value) == 1 || sscanf(line, "RssFile: %lu", &value) == 1) {
+        if (sscanf(line, "RssAnon: %lu", &value) == 1 ||
+            sscanf(line, "RssFile: %lu", &value) == 1) {
             sum += value;
         }
     }
@@ -104,7 +105,7 @@ static int tear_down(void **state)
     assert_true(IS_INSTRUMENTED || mapper_memory_kib() <= MEMORY_MAX_KIB);
     size_t fds = mapper_fds();
 
-    if (fds > fds_at_start + 2) {   /* the peer that just left: its socket and its arena */
+    if (fds > fds_at_start + 2) { /* the peer that just left: its socket and its arena */
         fail_msg("%zu descriptors, and %zu at the start", fds, fds_at_start);
     }
     rig_stop(&rig);
@@ -112,7 +113,8 @@ static int tear_down(void **state)
 }
 
 /* Raw bytes, with descriptors; false when the mapper has closed. */
-static bool send_raw(const struct rig_peer *p, const void *bytes, size_t len, const int *fds, size_t fd_count)
+static bool send_raw(const struct rig_peer *p, const void *bytes, size_t len, const int *fds,
+                     size_t fd_count)
 {
     return channel_send(&p->channel, bytes, len, fds, fd_count, NULL) == 0;
 }
@@ -194,7 +196,7 @@ static void random_bodies_of_every_type(void **state)
         }
         message_init(&m, type, round + 2);
         m.head.len_bytes = (uint32_t)len;
-        rig_send(&p, &m);   /* fails when the mapper dropped a peer whose heads are right */
+        rig_send(&p, &m); /* fails when the mapper dropped a peer whose heads are right */
         while (rig_readable(&p, 0)) {
             assert_true(rig_receive(&p, &m, NULL) > 0);
         }
@@ -278,7 +280,7 @@ static void a_second_peer_is_told_that_there_is_one(void **state)
     assert_int_equal(m.failed.failure.code, ERROR_UNAVAILABLE);
     assert_closed(&second);
     rig_leave(&second);
-    rig_domain(&first, "open");     /* who was served still is */
+    rig_domain(&first, "open"); /* who was served still is */
     rig_leave(&first);
 }
 
@@ -291,7 +293,8 @@ static void silent_connections_keep_nobody_out(void **state)
         for (int i = 0; i < 40; i++) {
             silent[i].channel.fd = -1;
             silent[i].arena = NULL;
-            (void)channel_connect(rig.socket, &silent[i].channel, NULL);    /* or the backlog is full */
+            (void)channel_connect(rig.socket, &silent[i].channel,
+                                  NULL); /* or the backlog is full */
         }
         for (int i = 0; i < 40; i++) {
             rig_leave(&silent[i]);
@@ -315,7 +318,8 @@ static void a_stranger_is_refused(void **state)
         int fds[CHANNEL_FDS_MAX];
         size_t fd_count = 0;
 
-        if (setresuid(NOBODY, NOBODY, NOBODY) != 0 || channel_connect(rig.socket, &p.channel, NULL) < 0 ||
+        if (setresuid(NOBODY, NOBODY, NOBODY) != 0 ||
+            channel_connect(rig.socket, &p.channel, NULL) < 0 ||
             channel_send(&p.channel, &m, m.head.len_bytes, NULL, 0, NULL) < 0 ||
             !rig_readable(&p, RIG_LIMIT_MS) ||
             channel_receive(&p.channel, &m, sizeof(m), fds, &fd_count, NULL) <= 0) {
@@ -377,7 +381,7 @@ static void slots_of_others_and_of_nobody_are_not_freed(void **state)
     }
     rig_release(&p, &mine);
     rig_release(&p, &mine);
-    for (int i = 0; i < 64; i++) {      /* all of the arena: one slot too few, and this fails */
+    for (int i = 0; i < 64; i++) { /* all of the arena: one slot too few, and this fails */
         m = rig_snapshot_message(&d, RESOURCE_GRANT_TABLE, 0, 0, 4);
         assert_true(rig_call(&p, &m, &a));
     }
@@ -449,7 +453,7 @@ static void one_that_does_not_read_blocks_nobody_but_itself(void **state)
     struct rig_peer second;
     union message hello = rig_hello_message();
 
-    rig_connect(&rig, &second);         /* the loop still turns */
+    rig_connect(&rig, &second); /* the loop still turns */
     rig_send(&second, &hello);
     expect_failure(&second, ERROR_UNAVAILABLE);
     rig_leave(&second);
@@ -483,7 +487,7 @@ static void a_flood_of_snapshots_stays_within_the_limits(void **state)
         assert_true(rig_receive(&p, &a, NULL) > 0);
         answered += a.head.serial >= 1000;
     }
-    assert_int_equal(answered, asked);  /* each exactly once */
+    assert_int_equal(answered, asked); /* each exactly once */
     rig_leave(&p);
 }
 
@@ -499,7 +503,7 @@ static void peers_that_come_and_go_leave_nothing(void **state)
 
         m = rig_snapshot_message(&d, RESOURCE_GRANT_TABLE, 0, 0, 4);
         rig_send(&p, &m);
-        rig_leave(&p);      /* without waiting, holding a slot */
+        rig_leave(&p); /* without waiting, holding a slot */
     }
 }
 

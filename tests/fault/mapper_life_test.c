@@ -7,8 +7,8 @@
 
 #include "tests/lib/mapper_rig.h"
 
-static const char guest[] =
-    "domain \"g\" { domid = 1 uuid = \"11111111-1111-1111-1111-111111111111\" grants { frames = 4 } }\n";
+static const char guest[] = "domain \"g\" { domid = 1 uuid = "
+                            "\"11111111-1111-1111-1111-111111111111\" grants { frames = 4 } }\n";
 
 static struct rig rig;
 
@@ -80,12 +80,15 @@ static void what_is_missing_or_wrong_is_said(void **state)
     assert_does_not_start(guest, RIG_EXPORT_ALL, no_user, 1, "there is no user no-such-user");
     assert_does_not_start(guest, RIG_EXPORT_ALL, unknown, 2, "--frobnicate: no such option");
     assert_does_not_start(guest, RIG_EXPORT_ALL, too_many, 2, "expected a number from 1 to 4096");
-    assert_does_not_start(guest, RIG_EXPORT_ALL, both, 2, "exactly one of --socket and --listen-fd");
+    assert_does_not_start(guest, RIG_EXPORT_ALL, both, 2,
+                          "exactly one of --socket and --listen-fd");
 }
 
 static void every_number_has_its_bounds(void **state)
 {
-    static const struct { const char *option, *least, *most, *below, *above; } rows[] = {
+    static const struct {
+        const char *option, *least, *most, *below, *above;
+    } rows[] = {
         { "--grace", "0", "3600", "-1", "3601" },
         { "--mapping-idle", "0", "3600", "", "3601" },
         { "--mappings-max", "1", "4096", "0", "4097" },
@@ -211,8 +214,8 @@ static void each_peer_has_an_arena_of_its_own(void **state)
     channel_close(&first.channel);
     rig_join(&rig, &second);
     take_snapshot(&second);
-    assert_true(second.arena[0] != 0);  /* the grant of the console */
-    assert_int_equal(kept[0], 0);       /* not seen through what the first one kept */
+    assert_true(second.arena[0] != 0); /* the grant of the console */
+    assert_int_equal(kept[0], 0);      /* not seen through what the first one kept */
     munmap((void *)(uintptr_t)kept, kept_bytes);
     rig_leave(&second);
     rig_stop(&rig);

@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             bool of_a_type = false;
 
             for (uint32_t type = 0; type <= RESOURCE_TYPE_COUNT; type++) {
-                of_a_type = export_allows(e, &domains[i], type, (enum export_action)action) || of_a_type;
+                of_a_type =
+                    export_allows(e, &domains[i], type, (enum export_action)action) || of_a_type;
             }
             check(any == of_a_type);
             check(!any || export_rule_count(e) > 0);

@@ -18,18 +18,17 @@ enum { CHAIN_MAX = IDENTITY_CHAIN_MAX + 1 };
 /* In the validity of anchor and seeds: 2100-01-01. */
 #define NOW_S INT64_C(4102444800)
 
-static const char ANCHOR[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIBkjCCATmgAwIBAgIUG60/Jztimmm67ZbiCI3Y56/jwi4wCgYIKoZIzj0EAwIw\n"
-    "FjEUMBIGA1UEAwwLZnV6eiBhbmNob3IwIBcNMjYxMTIzMTQxNjA1WhgPMjEyNjEw\n"
-    "MzAxNDE2MDVaMBYxFDASBgNVBAMMC2Z1enogYW5jaG9yMFkwEwYHKoZIzj0CAQYI\n"
-    "KoZIzj0DAQcDQgAEaOndst6JPVttcd0Iniw8djJoy4pqQlVbxb+DCRprVrbaCqx9\n"
-    "sqpL4AXA7rC0KqvuVmBQ6EH3tWEhBXQQeFrr9aNjMGEwHQYDVR0OBBYEFKzlFxWV\n"
-    "z7oImPzq+vVAsAY0eKHyMB8GA1UdIwQYMBaAFKzlFxWVz7oImPzq+vVAsAY0eKHy\n"
-    "MA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgIEMAoGCCqGSM49BAMCA0cA\n"
-    "MEQCIET2mJg3b0jBYpzESt80plae2ERzQ5sxwKXhSeyJM3StAiA4hGm1hjrM0JLu\n"
-    "oK5o15Br6bH2yDWwEHS6e4JYemrF5w==\n"
-    "-----END CERTIFICATE-----\n";
+static const char ANCHOR[] = "-----BEGIN CERTIFICATE-----\n"
+                             "MIIBkjCCATmgAwIBAgIUG60/Jztimmm67ZbiCI3Y56/jwi4wCgYIKoZIzj0EAwIw\n"
+                             "FjEUMBIGA1UEAwwLZnV6eiBhbmNob3IwIBcNMjYxMTIzMTQxNjA1WhgPMjEyNjEw\n"
+                             "MzAxNDE2MDVaMBYxFDASBgNVBAMMC2Z1enogYW5jaG9yMFkwEwYHKoZIzj0CAQYI\n"
+                             "KoZIzj0DAQcDQgAEaOndst6JPVttcd0Iniw8djJoy4pqQlVbxb+DCRprVrbaCqx9\n"
+                             "sqpL4AXA7rC0KqvuVmBQ6EH3tWEhBXQQeFrr9aNjMGEwHQYDVR0OBBYEFKzlFxWV\n"
+                             "z7oImPzq+vVAsAY0eKHyMB8GA1UdIwQYMBaAFKzlFxWVz7oImPzq+vVAsAY0eKHy\n"
+                             "MA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgIEMAoGCCqGSM49BAMCA0cA\n"
+                             "MEQCIET2mJg3b0jBYpzESt80plae2ERzQ5sxwKXhSeyJM3StAiA4hGm1hjrM0JLu\n"
+                             "oK5o15Br6bH2yDWwEHS6e4JYemrF5w==\n"
+                             "-----END CERTIFICATE-----\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

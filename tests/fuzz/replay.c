@@ -39,7 +39,7 @@ static bool replay_file(const char *path)
         (void)fprintf(stderr, "cannot read %s whole\n", path);
         return false;
     }
-    exact = malloc(size > 0 ? size : 1);    /* so that the sanitizer sees a read beyond its end */
+    exact = malloc(size > 0 ? size : 1); /* so that the sanitizer sees a read beyond its end */
     if (exact == NULL) {
         return false;
     }

@@ -45,8 +45,8 @@ static void check_uri(const struct uri *u)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct uri uri = {.storage = NULL}, found = {.storage = NULL};
-    struct failure f = {0};
+    struct uri uri = { .storage = NULL }, found = { .storage = NULL };
+    struct failure f = { 0 };
     char *target = malloc(size + 1);
 
     if (target == NULL) {

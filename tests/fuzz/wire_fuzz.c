@@ -22,10 +22,12 @@ static void check(bool holds)
 }
 
 /* Packed and taken again: what we pass on is what we would accept. */
-static void check_round_trip(const ProtobufCMessageDescriptor *type, const ProtobufCMessage *message)
+static void check_round_trip(const ProtobufCMessageDescriptor *type,
+                             const ProtobufCMessage *message)
 {
-    const struct wire_limits limits = {
-        .len_max_bytes = 1 << 24, .elements_max = 1 << 20, .memory_max_bytes = 1 << 26};
+    const struct wire_limits limits = { .len_max_bytes = 1 << 24,
+                                        .elements_max = 1 << 20,
+                                        .memory_max_bytes = 1 << 26 };
     size_t len_bytes = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = malloc(len_bytes + 1);
     ProtobufCMessage *again = NULL;
@@ -40,12 +42,13 @@ static void check_round_trip(const ProtobufCMessageDescriptor *type, const Proto
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct wire_limits limits = {
-        .len_max_bytes = 4096, .elements_max = 512, .memory_max_bytes = 65536};
+    const struct wire_limits limits = { .len_max_bytes = 4096,
+                                        .elements_max = 512,
+                                        .memory_max_bytes = 65536 };
     size_t count;
     const struct method *methods = method_table(&count);
     ProtobufCMessage *message = NULL;
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     if (size == 0) {
         return 0;

@@ -18,22 +18,22 @@
 
 #include "auth/identity.h"
 
-#define CERTIFICATES_NOW_S INT64_C(2000000000)      /* 2033 */
+#define CERTIFICATES_NOW_S INT64_C(2000000000) /* 2033 */
 enum { CERTIFICATES_YEAR_S = 365 * 86400 };
 
 /* Extensions in the syntax of x509v3_config(5); NULL: without. */
 struct certificate_spec {
-    const char *common_name;            /* NULL: none */
-    size_t common_name_len;             /* 0: up to its NUL */
+    const char *common_name; /* NULL: none */
+    size_t common_name_len;  /* 0: up to its NUL */
     const char *second_common_name;
     const char *constraints, *usage, *extended_usage, *names, *name_constraints;
-    const char *uri;                    /* a URI SAN of `uri_len` bytes, whatever they are */
+    const char *uri; /* a URI SAN of `uri_len` bytes, whatever they are */
     size_t uri_len;
-    const char *key;                    /* "P-256" where NULL; a curve, "RSA-1024", "ED25519" */
+    const char *key; /* "P-256" where NULL; a curve, "RSA-1024", "ED25519" */
     bool sha1;
-    bool unknown_critical;              /* an extension that nobody knows, critical */
-    size_t huge_bytes;                  /* an extension of this length, not critical */
-    int64_t begin_s, end_s;             /* from CERTIFICATES_NOW_S; 0, 0: a year both ways */
+    bool unknown_critical;  /* an extension that nobody knows, critical */
+    size_t huge_bytes;      /* an extension of this length, not critical */
+    int64_t begin_s, end_s; /* from CERTIFICATES_NOW_S; 0, 0: a year both ways */
 };
 
 /* A certificate with its key. */
@@ -109,8 +109,8 @@ static inline void certificates_uri(X509 *x509, const char *uri, size_t len)
     CERTIFICATES_MUST(ASN1_STRING_set(value, uri, (int)len) == 1);
     GENERAL_NAME_set0_value(name, GEN_URI, value);
     CERTIFICATES_MUST(sk_GENERAL_NAME_push(names, name) > 0);
-    CERTIFICATES_MUST(X509_add1_ext_i2d(x509, NID_subject_alt_name, names, 0,
-                                        X509V3_ADD_APPEND) == 1);
+    CERTIFICATES_MUST(X509_add1_ext_i2d(x509, NID_subject_alt_name, names, 0, X509V3_ADD_APPEND) ==
+                      1);
     GENERAL_NAMES_free(names);
 }
 
@@ -208,16 +208,16 @@ static inline struct trust *certificates_trust(const struct certificate *const *
 }
 
 /* What most tests begin with. */
-#define CERTIFICATES_ROOT \
-    { \
-        .common_name = "root", .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign" \
+#define CERTIFICATES_ROOT                                                                          \
+    {                                                                                              \
+        .common_name = "root", .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign"  \
     }
-#define CERTIFICATES_AUTHORITY(name) \
-    { \
-        .common_name = (name), .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign" \
+#define CERTIFICATES_AUTHORITY(name)                                                               \
+    {                                                                                              \
+        .common_name = (name), .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign"  \
     }
-#define CERTIFICATES_CLIENT \
-    .common_name = "alice", .constraints = "CA:FALSE", .usage = "digitalSignature", \
+#define CERTIFICATES_CLIENT                                                                        \
+    .common_name = "alice", .constraints = "CA:FALSE", .usage = "digitalSignature",                \
     .extended_usage = "clientAuth"
 
 /* Verifies these, the client's first, in this order. What trust_verify() promises whatever it finds

@@ -41,9 +41,9 @@ static inline void fixture_connect(struct fixture *f, xenres_options options)
 static inline void fixture_start(struct fixture *f, const struct tls_server_step *steps,
                                  size_t step_count)
 {
-    const xenres_options options = {.size = sizeof(options), .timeout_ms = 10000};
+    const xenres_options options = { .size = sizeof(options), .timeout_ms = 10000 };
 
-    *f = (struct fixture){0};
+    *f = (struct fixture){ 0 };
     tls_server_start(&f->server, "IP:127.0.0.1", TLS1_3_VERSION, steps, step_count);
     fixture_connect(f, options);
 }
@@ -52,10 +52,11 @@ static inline void fixture_start(struct fixture *f, const struct tls_server_step
 static inline void fixture_start_impatient(struct fixture *f, const struct tls_server_step *steps,
                                            size_t step_count)
 {
-    const xenres_options options = {.size = sizeof(options), .timeout_ms = 1500,
-                                    .transfer_timeout_ms = 3000};
+    const xenres_options options = { .size = sizeof(options),
+                                     .timeout_ms = 1500,
+                                     .transfer_timeout_ms = 3000 };
 
-    *f = (struct fixture){0};
+    *f = (struct fixture){ 0 };
     tls_server_start(&f->server, "IP:127.0.0.1", TLS1_3_VERSION, steps, step_count);
     fixture_connect(f, options);
 }
@@ -74,12 +75,17 @@ static inline struct tls_server_step fixture_message(struct buffer *out,
     size_t len = protobuf_c_message_get_packed_size(message);
 
     buffer_init(out, 1 << 26);
-    buffer_printf(out, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                       "Content-Length: %zu\r\n\r\n", len);
+    buffer_printf(out,
+                  "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
+                  "Content-Length: %zu\r\n\r\n",
+                  len);
     protobuf_c_message_pack(message, buffer_extend(out, len));
-    return (struct tls_server_step){out->data, out->len_bytes, TLS_SERVER_KEEP};
+    return (struct tls_server_step){ out->data, out->len_bytes, TLS_SERVER_KEEP };
 }
 
-#define FIXTURE_TEXT(text, then) {(text), sizeof(text) - 1, (then)}
+#define FIXTURE_TEXT(text, then)                                                                   \
+    {                                                                                              \
+        (text), sizeof(text) - 1, (then)                                                           \
+    }
 
 #endif

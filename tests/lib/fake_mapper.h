@@ -38,19 +38,23 @@ struct fake_mapper {
     struct channel peer;
     int arena_fd;
     uint8_t *arena;
-    int seals;                              /* of the next arena */
-    struct message_hello_answer hello;      /* of the next fake_mapper_join() */
+    int seals;                         /* of the next arena */
+    struct message_hello_answer hello; /* of the next fake_mapper_join() */
     uint32_t next_slot;
 };
 
 static inline void fake_mapper_init(struct fake_mapper *m)
 {
-    *m = (struct fake_mapper){.listen_fd = -1, .peer = {.fd = -1}, .arena_fd = -1,
-                              .seals = FAKE_SEALS};
+    *m = (struct fake_mapper){
+        .listen_fd = -1, .peer = { .fd = -1 }, .arena_fd = -1, .seals = FAKE_SEALS
+    };
     m->folder = folder_make();
     memcpy(m->path, folder_path(&m->folder, "socket"), FOLDER_PATH_BYTES);
     m->hello = (struct message_hello_answer){
-        .version = "0", .backend = "fake", .mapper_id = {1}, .requests_max = 2048,
+        .version = "0",
+        .backend = "fake",
+        .mapper_id = { 1 },
+        .requests_max = 2048,
         .arena_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES,
         .slot_max_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES / 2,
     };
@@ -63,7 +67,7 @@ static inline void fake_mapper_listen(struct fake_mapper *m)
 
 static inline void fake_wait_readable(int fd)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct pollfd p = { .fd = fd, .events = POLLIN };
 
     assert_int_equal(poll(&p, 1, FAKE_WAIT_MS), 1);
 }
@@ -80,7 +84,7 @@ static inline void fake_mapper_accept(struct fake_mapper *m)
 /* The next message from xenresd. */
 static inline void fake_mapper_receive(struct fake_mapper *m, union message *out)
 {
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     fake_wait_readable(m->peer.fd);
     ssize_t got = channel_receive(&m->peer, out, sizeof(*out), NULL, NULL, &f);
@@ -100,7 +104,7 @@ static inline void fake_mapper_request(struct fake_mapper *m, union message *out
 static inline void fake_mapper_send(struct fake_mapper *m, union message *answer, uint16_t type,
                                     uint64_t serial)
 {
-    struct pollfd p = {.fd = m->peer.fd, .events = POLLOUT};
+    struct pollfd p = { .fd = m->peer.fd, .events = POLLOUT };
     int result;
 
     message_init(answer, type, serial);
@@ -146,7 +150,8 @@ static inline void fake_mapper_answer_hello(struct fake_mapper *m, int fd)
     assert_int_equal(hello.head.type, MESSAGE_HELLO);
     answer.hello_answer = m->hello;
     message_init(&answer, MESSAGE_HELLO | MESSAGE_ANSWER, hello.head.serial);
-    assert_int_equal(channel_send(&m->peer, &answer, sizeof(answer.hello_answer), &fd, fd >= 0, NULL), 0);
+    assert_int_equal(
+        channel_send(&m->peer, &answer, sizeof(answer.hello_answer), &fd, fd >= 0, NULL), 0);
 }
 
 /* Accepts and says hello, with an arena of its own. */
@@ -207,16 +212,22 @@ static inline void fake_snapshot(struct fake_mapper *m, const union message *req
 
     memset(a, 0, sizeof(*a));
     a->slot = (struct message_slot){
-        .index = m->next_slot++, .generation = 7,
+        .index = m->next_slot++,
+        .generation = 7,
         .offset_bytes = (uint64_t)arena_frame * MESSAGE_FRAME_BYTES,
         .len_bytes = (uint64_t)frame_count * MESSAGE_FRAME_BYTES,
     };
     a->observation = (struct message_observation){
-        .wall_ns = UINT64_C(1700000000123456789), .monotonic_ns = 42, .copy_duration_ns = 5,
-        .first_frame = r->first_frame, .frame_count = frame_count,
-        .frames_in_use = r->first_frame + frame_count, .frames_max = 64,
-        .grant_version = grants ? 1 : 0, .consistency = SNAPSHOT_ALIGNED_8_BYTES,
-        .digest = {0xab, 0xcd},
+        .wall_ns = UINT64_C(1700000000123456789),
+        .monotonic_ns = 42,
+        .copy_duration_ns = 5,
+        .first_frame = r->first_frame,
+        .frame_count = frame_count,
+        .frames_in_use = r->first_frame + frame_count,
+        .frames_max = 64,
+        .grant_version = grants ? 1 : 0,
+        .consistency = SNAPSHOT_ALIGNED_8_BYTES,
+        .digest = { 0xab, 0xcd },
     };
     if (a->observation.frames_in_use > a->observation.frames_max) {
         a->observation.frames_max = a->observation.frames_in_use;
@@ -237,8 +248,11 @@ static inline struct message_domain fake_domain(uint16_t domid, const char *name
                                                 uint8_t incarnation)
 {
     struct message_domain d = {
-        .identity = {.domid = domid, .uuid = {uuid}, .incarnation = {incarnation}},
-        .type = DOMAIN_PVH, .state = DOMAIN_RUNNING, .online_vcpus = 2, .max_vcpus = 2,
+        .identity = { .domid = domid, .uuid = { uuid }, .incarnation = { incarnation } },
+        .type = DOMAIN_PVH,
+        .state = DOMAIN_RUNNING,
+        .online_vcpus = 2,
+        .max_vcpus = 2,
     };
 
     strncpy(d.identity.name, name, sizeof(d.identity.name) - 1);
@@ -263,14 +277,17 @@ static inline void fake_mapper_domains(struct fake_mapper *m, uint64_t serial,
 struct outcome {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned count;             /* how often it came */
-    int code;                   /* of the last; 0: success */
+    unsigned count; /* how often it came */
+    int code;       /* of the last; 0: success */
     struct failure failure;
     union message answer;
-    struct mapper_slot *slot;   /* a reference */
+    struct mapper_slot *slot; /* a reference */
 };
 
-#define OUTCOME_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+#define OUTCOME_INIT                                                                               \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
+    }
 
 static inline void outcome_done(void *arg, const struct mapper_result *result)
 {

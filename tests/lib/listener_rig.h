@@ -42,12 +42,12 @@ static struct {
     struct trust *trust;
     struct listener *listener;
     uint16_t port;
-    void *reply;                        /* RIG_REPLY_MAX_BYTES of it */
+    void *reply; /* RIG_REPLY_MAX_BYTES of it */
 
-    pthread_mutex_t lock;               /* of what follows */
+    pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    unsigned live;                      /* exchanges */
-    unsigned seen;                      /* that began */
+    unsigned live; /* exchanges */
+    unsigned seen; /* that began */
     struct exchange *held[RIG_HELD_MAX];
     size_t held_count;
     char last_body_len[32];
@@ -211,8 +211,11 @@ static inline void rig_issue(const char *ca, const char *name, bool server, int 
     static const char *const uris[] = { "spiffe://test/client", NULL };
     static const char *const addresses[] = { "127.0.0.1", NULL };
     const struct pki_subject subject = {
-        .common_name = name, .uris = server ? NULL : uris, .addresses = server ? addresses : NULL,
-        .server = server, .valid_days = valid_days,
+        .common_name = name,
+        .uris = server ? NULL : uris,
+        .addresses = server ? addresses : NULL,
+        .server = server,
+        .valid_days = valid_days,
     };
     struct failure f = { 0 };
 
@@ -275,8 +278,8 @@ struct rig_pem {
 static inline struct listener_pem rig_pem(const char *name, struct rig_pem *room)
 {
     return (struct listener_pem){
-        .certificate_len_bytes = rig_slurp(name, "crt", room->certificate,
-                                           sizeof(room->certificate)),
+        .certificate_len_bytes =
+            rig_slurp(name, "crt", room->certificate, sizeof(room->certificate)),
         .certificate = room->certificate,
         .key_len_bytes = rig_slurp(name, "key", room->key, sizeof(room->key)),
         .key = room->key,
@@ -297,7 +300,10 @@ static inline void rig_start(const struct listener_limits *limits)
 {
     struct rig_pem room;
     struct listener_options options = {
-        .listen_fd = -1, .pem = rig_pem("server", &room), .trust = rig.trust, .limits = *limits,
+        .listen_fd = -1,
+        .pem = rig_pem("server", &room),
+        .trust = rig.trust,
+        .limits = *limits,
     };
     struct failure f = { 0 };
 

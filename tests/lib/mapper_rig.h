@@ -46,7 +46,7 @@ struct rig_peer {
     const uint8_t *arena;
     struct message_hello_answer hello;
     uint64_t serial;
-    uint32_t events;            /* EVENT_DOMAINS seen meanwhile */
+    uint32_t events; /* EVENT_DOMAINS seen meanwhile */
 };
 
 static inline void rig_program(char path[PATH_MAX])
@@ -62,14 +62,15 @@ static inline void rig_program(char path[PATH_MAX])
 
         assert_true(n > 0);
         path[n] = '\0';
-        for (int up = 0; up < 3; up++) {    /* BUILD/tests/kind/program */
+        for (int up = 0; up < 3; up++) { /* BUILD/tests/kind/program */
             *strrchr(path, '/') = '\0';
         }
         strncat(path, "/xenresd-mapper-sim", 32);
     }
 }
 
-static inline void rig_write(const struct rig *r, const char *name, const char *text, char path[128])
+static inline void rig_write(const struct rig *r, const char *name, const char *text,
+                             char path[128])
 {
     snprintf(path, 128, "%s/%s", r->dir, name);
     FILE *file = fopen(path, "we");
@@ -99,7 +100,8 @@ static inline void rig_start(struct rig *r, const char *scenario, const char *ex
                              const char *const *more)
 {
     char program[PATH_MAX], export_path[128], scenario_path[128], fd[16];
-    const char *arguments[RIG_ARGUMENTS_MAX] = { program, "--listen-fd", fd, "--export", export_path };
+    const char *arguments[RIG_ARGUMENTS_MAX] = { program, "--listen-fd", fd, "--export",
+                                                 export_path };
     size_t n = 5;
 
     snprintf(r->dir, sizeof(r->dir), "/tmp/rig.XXXXXX");
@@ -212,7 +214,7 @@ static inline void rig_connect(struct rig *r, struct rig_peer *p)
     uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
 
     *p = (struct rig_peer){ .channel.fd = -1 };
-    while (channel_connect(r->socket, &p->channel, NULL) < 0) {     /* others wait to be accepted */
+    while (channel_connect(r->socket, &p->channel, NULL) < 0) { /* others wait to be accepted */
         assert_true(clock_monotonic_ns() < end_ns);
         poll(NULL, 0, 1);
     }
@@ -255,7 +257,8 @@ static inline bool rig_call(struct rig_peer *p, union message *request, union me
             continue;
         }
         assert_int_equal(answer->head.serial, p->serial);
-        assert_true(answer->head.type == (type | MESSAGE_ANSWER) || answer->head.type == MESSAGE_FAILED);
+        assert_true(answer->head.type == (type | MESSAGE_ANSWER) ||
+                    answer->head.type == MESSAGE_FAILED);
         return answer->head.type != MESSAGE_FAILED;
     }
 }

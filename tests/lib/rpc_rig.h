@@ -27,7 +27,7 @@ enum {
     RPC_RIG_REQUEST_MAX_BYTES = 4096,
     RPC_RIG_RESPONSE_MAX_BYTES = 64 * 1024,
     RPC_RIG_CALLS = 4,
-    RPC_RIG_ARENA_FRAMES = 16,              /* of one identity */
+    RPC_RIG_ARENA_FRAMES = 16, /* of one identity */
     RPC_RIG_HEADERS_MAX = 8,
 };
 
@@ -81,13 +81,17 @@ static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
         .arena_bytes_per_identity = (uint64_t)RPC_RIG_ARENA_FRAMES * MESSAGE_FRAME_BYTES,
     };
 
-    *r = (struct rpc_rig){.connected = OUTCOME_INIT, .alice = {.text = "cn:alice"},
-                          .viewer = {.text = "cn:viewer"}, .nobody = {.text = "cn:nobody"}};
+    *r = (struct rpc_rig){ .connected = OUTCOME_INIT,
+                           .alice = { .text = "cn:alice" },
+                           .viewer = { .text = "cn:viewer" },
+                           .nobody = { .text = "cn:nobody" } };
     fake_mapper_init(&r->mapper);
     const struct mapper_client_options mapper = {
         .socket_path = socket_path != NULL ? socket_path : r->mapper.path,
-        .backoff_min_ms = 1, .backoff_max_ms = 5,
-        .on_connected = rpc_rig_on_connected, .arg = &r->connected,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 5,
+        .on_connected = rpc_rig_on_connected,
+        .arg = &r->connected,
     };
 
     assert_int_equal(mapper_client_new(&mapper, &r->client, NULL), 0);
@@ -95,8 +99,13 @@ static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
     assert_int_equal(seal_load(folder_path(&r->mapper.folder, "key"), &r->seal, NULL), 0);
     struct policy *policy = rpc_rig_parse_policy(rpc_rig_policy);
     const struct rpc_options options = {
-        .mapper = r->client, .policy = policy, .quota = r->quota, .seal = r->seal,
-        .machine_uuid = {0xcd}, .request_timeout_ms = FAKE_WAIT_MS, .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
+        .mapper = r->client,
+        .policy = policy,
+        .quota = r->quota,
+        .seal = r->seal,
+        .machine_uuid = { 0xcd },
+        .request_timeout_ms = FAKE_WAIT_MS,
+        .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
         .response_max_bytes = RPC_RIG_RESPONSE_MAX_BYTES,
     };
 
@@ -118,7 +127,7 @@ static inline void rpc_rig_done(struct rpc_rig *r)
 {
     mapper_client_free(r->client);
     rpc_free(r->rpc);
-    quota_free(r->quota);       /* asserts that everything was given back */
+    quota_free(r->quota); /* asserts that everything was given back */
     seal_free(r->seal);
     fake_mapper_done(&r->mapper);
 }
@@ -127,7 +136,7 @@ static inline void rpc_rig_done(struct rpc_rig *r)
 
 struct flight {
     struct exchange *exchange;
-    struct exchange_header headers[RPC_RIG_HEADERS_MAX];    /* of the request */
+    struct exchange_header headers[RPC_RIG_HEADERS_MAX]; /* of the request */
     size_t header_count;
     struct outcome ready;
     bool at_once;
@@ -153,7 +162,7 @@ static inline const char *flight_header(void *arg, const char *name, unsigned *c
 
 static inline void flight_add(struct flight *f, const char *name, const char *value)
 {
-    f->headers[f->header_count++] = (struct exchange_header){name, value};
+    f->headers[f->header_count++] = (struct exchange_header){ name, value };
 }
 
 static inline void flight_on_ready(void *arg)
@@ -167,8 +176,13 @@ static inline void flight_send(struct rpc_rig *r, struct flight *f, const struct
                                size_t body_len_bytes)
 {
     const struct exchange_head head = {
-        .method = method, .target = target, .header = flight_header, .arg = f, .who = who,
-        .peer_address = "127.0.0.1", .received_ns = clock_monotonic_ns(),
+        .method = method,
+        .target = target,
+        .header = flight_header,
+        .arg = f,
+        .who = who,
+        .peer_address = "127.0.0.1",
+        .received_ns = clock_monotonic_ns(),
     };
 
     f->ready = (struct outcome)OUTCOME_INIT;
@@ -220,7 +234,7 @@ static inline const char *flight_reply_header(const struct flight *f, const char
 static inline void flight_done(struct flight *f)
 {
     exchange_free(f->exchange);
-    *f = (struct flight){.exchange = NULL};
+    *f = (struct flight){ .exchange = NULL };
 }
 
 /* Unpacks the reply, which has to be a success. */
@@ -284,8 +298,10 @@ static inline void flight_error(struct flight *f, int status, const char *code,
 static inline void rpc_rig_send_domains(struct rpc_rig *r, uint64_t serial)
 {
     const struct message_domain domains[] = {
-        fake_domain(1, "web-1", 0x11, 1), fake_domain(2, "web-2", 0x22, 2),
-        fake_domain(3, "vault", 0x33, 3), fake_domain(4, "db\n", 0x44, 4),
+        fake_domain(1, "web-1", 0x11, 1),
+        fake_domain(2, "web-2", 0x22, 2),
+        fake_domain(3, "vault", 0x33, 3),
+        fake_domain(4, "db\n", 0x44, 4),
     };
 
     fake_mapper_domains(&r->mapper, serial, domains, sizeof(domains) / sizeof(domains[0]), false);
@@ -314,7 +330,7 @@ static inline bool rpc_rig_is_ready(struct flight *f)
 static inline void rpc_rig_list_if_asked(struct rpc_rig *r, struct flight *f)
 {
     while (!rpc_rig_is_ready(f)) {
-        struct pollfd p = {.fd = r->mapper.peer.fd, .events = POLLIN};
+        struct pollfd p = { .fd = r->mapper.peer.fd, .events = POLLIN };
 
         if (poll(&p, 1, 5) == 1) {
             rpc_rig_domains(r);

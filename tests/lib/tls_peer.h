@@ -27,24 +27,25 @@ struct tls_peer {
     SSL_CTX *context;
     SSL *ssl;
     int fd;
-    int alert;          /* the last fatal one received; 0: none */
-    char head[TLS_PEER_HEAD_BYTES];     /* of the last response, NUL-ended */
-    char rest[TLS_PEER_HEAD_BYTES];     /* read beyond it */
+    int alert;                      /* the last fatal one received; 0: none */
+    char head[TLS_PEER_HEAD_BYTES]; /* of the last response, NUL-ended */
+    char rest[TLS_PEER_HEAD_BYTES]; /* read beyond it */
     size_t rest_len;
 };
 
 struct tls_peer_options {
-    const char *dir;            /* with CA.crt, and NAME.crt and NAME.key of the client */
-    const char *name;           /* NULL: show no certificate */
-    int max_version;            /* 0: any */
-    const char *ciphersuites;   /* NULL: any */
-    int receive_buffer_bytes;   /* 0: the kernel's choice */
+    const char *dir;          /* with CA.crt, and NAME.crt and NAME.key of the client */
+    const char *name;         /* NULL: show no certificate */
+    int max_version;          /* 0: any */
+    const char *ciphersuites; /* NULL: any */
+    int receive_buffer_bytes; /* 0: the kernel's choice */
 };
 
 static inline int tls_peer_connect(uint16_t port, int receive_buffer_bytes)
 {
     const struct timeval wait = { .tv_sec = TLS_PEER_WAIT_S };
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

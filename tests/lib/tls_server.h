@@ -27,10 +27,10 @@
 #include <unistd.h>
 
 enum tls_server_then {
-    TLS_SERVER_KEEP,        /* wait for the next request */
-    TLS_SERVER_CLOSE,       /* close at once, without TLS's own good-bye */
-    TLS_SERVER_HANG,        /* say nothing more until the test ends it */
-    TLS_SERVER_DRIP,        /* a byte of "x" every 50 ms */
+    TLS_SERVER_KEEP,  /* wait for the next request */
+    TLS_SERVER_CLOSE, /* close at once, without TLS's own good-bye */
+    TLS_SERVER_HANG,  /* say nothing more until the test ends it */
+    TLS_SERVER_DRIP,  /* a byte of "x" every 50 ms */
 };
 
 struct tls_server_step {
@@ -43,7 +43,7 @@ enum { TLS_SERVER_REQUEST_BYTES = 65536, TLS_SERVER_REQUESTS_MAX = 16 };
 
 struct tls_server {
     int listen_fd;
-    int stop_fds[2];        /* closing the second ends every wait */
+    int stop_fds[2]; /* closing the second ends every wait */
     uint16_t port;
     char url[64];
     char ca_path[256];
@@ -51,10 +51,10 @@ struct tls_server {
     pthread_t thread;
     const struct tls_server_step *steps;
     size_t step_count;
-    size_t next_step;       /* the thread's, until tls_server_stop() */
+    size_t next_step; /* the thread's, until tls_server_stop() */
     unsigned connections;
-    bool only_tcp;          /* the steps are sent without TLS, as soon as a connection is there */
-    char requests[TLS_SERVER_REQUESTS_MAX][4096];   /* heads, cut */
+    bool only_tcp; /* the steps are sent without TLS, as soon as a connection is there */
+    char requests[TLS_SERVER_REQUESTS_MAX][4096]; /* heads, cut */
 };
 
 #define TLS_SERVER_MUST(condition)                                                                 \
@@ -68,7 +68,8 @@ struct tls_server {
 /* False when the test ends first, or after `timeout_ms`. */
 static inline bool tls_server_wait(const struct tls_server *s, int fd, short events, int timeout_ms)
 {
-    struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = s->stop_fds[0], .events = POLLIN}};
+    struct pollfd fds[2] = { { .fd = fd, .events = events },
+                             { .fd = s->stop_fds[0], .events = POLLIN } };
 
     return poll(fds, 2, timeout_ms) > 0 && fds[1].revents == 0 && fds[0].revents != 0;
 }
@@ -121,7 +122,7 @@ static inline void tls_server_send(SSL *ssl, const void *bytes, size_t len)
         int sent = SSL_write(ssl, at, (int)(len < 16384 ? len : 16384));
 
         if (sent <= 0) {
-            return;         /* the client gave up: what is tested as a rule */
+            return; /* the client gave up: what is tested as a rule */
         }
         at += sent;
         len -= (size_t)sent;
@@ -132,7 +133,7 @@ static inline void tls_server_drip(struct tls_server *s, SSL *ssl)
 {
     /* POLLIN: the client closed. */
     while (!tls_server_wait(s, SSL_get_fd(ssl), POLLIN, 50)) {
-        struct pollfd stop = {.fd = s->stop_fds[0], .events = POLLIN};
+        struct pollfd stop = { .fd = s->stop_fds[0], .events = POLLIN };
 
         if (poll(&stop, 1, 0) > 0 || SSL_write(ssl, "x", 1) <= 0) {
             return;
@@ -147,17 +148,11 @@ static inline void tls_server_serve(struct tls_server *s, SSL *ssl)
 
         tls_server_send(ssl, step->bytes, step->len);
         switch (step->then) {
-        case TLS_SERVER_CLOSE:
-            return;
-        case TLS_SERVER_HANG:
-            tls_server_until_stop(s);
-            return;
-        case TLS_SERVER_DRIP:
-            tls_server_drip(s, ssl);
-            return;
+        case TLS_SERVER_CLOSE: return;
+        case TLS_SERVER_HANG: tls_server_until_stop(s); return;
+        case TLS_SERVER_DRIP: tls_server_drip(s, ssl); return;
         case TLS_SERVER_KEEP:
-        default:
-            break;
+        default: break;
         }
     }
 }
@@ -168,7 +163,7 @@ static inline void *tls_server_thread(void *arg)
     sigset_t pipe_signal;
 
     sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);   /* in this thread only: the client's must raise none */
+    sigaddset(&pipe_signal, SIGPIPE); /* in this thread only: the client's must raise none */
     pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
     while (tls_server_wait(s, s->listen_fd, POLLIN, 60000)) {
         int fd = accept(s->listen_fd, NULL, NULL);
@@ -234,8 +229,8 @@ static inline void tls_server_certificate(struct tls_server *s, const char *name
 static inline void tls_server_start(struct tls_server *s, const char *name, int max_version,
                                     const struct tls_server_step *steps, size_t step_count)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(address);
     const char *folder = getenv("TMPDIR");
 

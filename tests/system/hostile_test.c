@@ -32,7 +32,7 @@ static const char limits[] =
     "limits {\n"
     "  handshake_timeout_s = 3\n  idle_timeout_s = 60\n  receive_timeout_s = 2\n"
     "  connections_per_address = 400\n  request_max_kib = 64\n"
-    "  arena_percent_per_identity = 30\n}\n";   /* of 256 MiB: one answer of 64 MiB, not two */
+    "  arena_percent_per_identity = 30\n}\n"; /* of 256 MiB: one answer of 64 MiB, not two */
 
 #define FRAMES "/v1/domains/1/resources/grant_table/0/frames"
 
@@ -138,7 +138,8 @@ static struct tls_peer_options as_operator(int receive_buffer_bytes)
     static char dir[PATH_BYTES];
 
     path_of("demo", dir);
-    return (struct tls_peer_options){ .dir = dir, .name = "operator",
+    return (struct tls_peer_options){ .dir = dir,
+                                      .name = "operator",
                                       .receive_buffer_bytes = receive_buffer_bytes };
 }
 
@@ -191,8 +192,11 @@ static double cpu_s(void)
         (void)snprintf(path, sizeof(path), "/proc/%.10s/stat", pid);
         file = fopen(path, "re");
         assert_non_null(file);
-        assert_int_equal(fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
-                                "%lu %lu", &user, &system), 2);
+        assert_int_equal(fscanf(file,
+                                "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
+                                "%lu %lu",
+                                &user, &system),
+                         2);
         (void)fclose(file);
         sum += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
     }
@@ -220,7 +224,7 @@ static void strangers_with_six_bytes_cost_nothing_and_are_ended(void **state)
     }
     used = cpu_s() - before;
     print_message("%d strangers: %.2f s of CPU until the last was ended\n", STRANGERS, used);
-    assert_true(used < 0.5);        /* of about 3 s */
+    assert_true(used < 0.5); /* of about 3 s */
     expect_served();
 }
 
@@ -236,7 +240,7 @@ static void slow_readers_do_not_keep_the_arena(void **state)
     assert_true(tls_peer_say(&slow, "GET " FRAMES " HTTP/1.1\r\nHost: test\r\n\r\n"));
     assert_int_equal(tls_peer_head(&slow), 200);
     open_peer(&other);
-    assert_int_equal(get(&other, BIG_FRAMES, NULL), 429);   /* at once, not a wait */
+    assert_int_equal(get(&other, BIG_FRAMES, NULL), 429); /* at once, not a wait */
     until_ns = clock_monotonic_ns() + 30 * CLOCK_NS_PER_S;
     while ((status = get(&other, BIG_FRAMES, NULL)) == 429 && clock_monotonic_ns() < until_ns) {
         pause_ms(100);
@@ -254,8 +258,9 @@ static void a_sender_that_drips_is_ended(void **state)
 
     (void)state;
     open_peer(&p);
-    assert_true(tls_peer_say(&p, "POST /xenres.v1.HostService/GetHost HTTP/1.1\r\nHost: test\r\n"
-                                 "Content-Type: application/proto\r\nContent-Length: 1000\r\n\r\n"));
+    assert_true(tls_peer_say(&p,
+                             "POST /xenres.v1.HostService/GetHost HTTP/1.1\r\nHost: test\r\n"
+                             "Content-Type: application/proto\r\nContent-Length: 1000\r\n\r\n"));
     while (tls_peer_say(&p, "x")) {
         assert_true(clock_monotonic_ns() - began_ns < 20 * CLOCK_NS_PER_S);
         pause_ms(100);
@@ -276,8 +281,9 @@ static void expect_refusal(const char *head, int status, const char *code)
                                  "Content-Type: application/proto\r\n"));
     assert_true(tls_peer_say(&p, head));
     assert_int_equal(tls_peer_head(&p), status);
-    while (len < sizeof(body) - 1 && (n = tls_peer_read(&p, body + len, sizeof(body) - 1 - len)) > 0) {
-        len += n;       /* to the end: such a connection is not used again */
+    while (len < sizeof(body) - 1 &&
+           (n = tls_peer_read(&p, body + len, sizeof(body) - 1 - len)) > 0) {
+        len += n; /* to the end: such a connection is not used again */
     }
     assert_non_null(strstr(p.head, "Content-Type: application/json"));
     assert_non_null(strstr(body, code));
@@ -290,7 +296,8 @@ static void bodies_too_long_and_framings_of_two_minds_get_a_connect_error(void *
     expect_refusal("Content-Length: 99999999\r\n\r\n", 429, "\"resource_exhausted\"");
     expect_refusal("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
                    "\"invalid_argument\"");
-    expect_refusal("Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400, "\"invalid_argument\"");
+    expect_refusal("Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400,
+                   "\"invalid_argument\"");
     expect_served();
 }
 
@@ -316,8 +323,11 @@ static void a_body_without_end_is_ended(void **state)
 static void connections_that_vanish_in_any_state_leave_the_others_alone(void **state)
 {
     static const char *const begun[] = {
-        "G", "GET " FRAMES " HTTP/1.1\r\n", "GET " FRAMES " HTTP/1.1\r\nHost: test\r\n\r\n",
-        "GET " FRAMES "?first=0&count=1 HTTP/1.1\r\nHost: t\r\n\r\nGET " FRAMES " HTTP/1.1\r\nHost:",
+        "G",
+        "GET " FRAMES " HTTP/1.1\r\n",
+        "GET " FRAMES " HTTP/1.1\r\nHost: test\r\n\r\n",
+        "GET " FRAMES "?first=0&count=1 HTTP/1.1\r\nHost: t\r\n\r\nGET " FRAMES
+        " HTTP/1.1\r\nHost:",
         "HEAD " FRAMES " HTTP/1.1\r\nHost: test\r\n\r\n",
     };
 
@@ -329,7 +339,7 @@ static void connections_that_vanish_in_any_state_leave_the_others_alone(void **s
 
             open_peer(&p);
             assert_true(tls_peer_say(&p, begun[i]));
-            if (round % 2 == 0) {       /* by a reset, or by an end */
+            if (round % 2 == 0) { /* by a reset, or by an end */
                 (void)setsockopt(p.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
             }
             tls_peer_close(&p);

@@ -83,9 +83,9 @@ static bool read_record(FILE *peer, struct buffer *out)
 static void expect_same(const ProtobufCMessage *message, bool with_defaults, bool pretty,
                         struct buffer *theirs)
 {
-    const struct json_print_options options = {.with_defaults = with_defaults, .pretty = pretty};
+    const struct json_print_options options = { .with_defaults = with_defaults, .pretty = pretty };
     BUFFER_AUTO(ours, RECORD_MAX_BYTES);
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     if (json_print(message, &options, &ours, &f) != 0) {
         fail_msg("%s", f.message);
@@ -105,9 +105,9 @@ static void expect_same(const ProtobufCMessage *message, bool with_defaults, boo
 
 static void values_are_those_of_the_reference_implementation(void **state)
 {
-    static const struct wire_limits limits = {.len_max_bytes = RECORD_MAX_BYTES,
-                                              .elements_max = 100000,
-                                              .memory_max_bytes = 16 * (size_t)RECORD_MAX_BYTES};
+    static const struct wire_limits limits = { .len_max_bytes = RECORD_MAX_BYTES,
+                                               .elements_max = 100000,
+                                               .memory_max_bytes = 16 * (size_t)RECORD_MAX_BYTES };
     BUFFER_AUTO(name, RECORD_MAX_BYTES);
     BUFFER_AUTO(bytes, RECORD_MAX_BYTES);
     BUFFER_AUTO(json, RECORD_MAX_BYTES);
@@ -133,8 +133,7 @@ static void values_are_those_of_the_reference_implementation(void **state)
             fail_msg("add %s to the test's list", buffer_string(&name));
         }
         assert_true(read_record(peer, &bytes));
-        int result =
-            wire_unpack(type, bytes.data, bytes.len_bytes, &limits, &message, NULL);
+        int result = wire_unpack(type, bytes.data, bytes.len_bytes, &limits, &message, NULL);
 
         assert_int_equal(result, 0);
         assert_true(read_record(peer, &json));

@@ -40,7 +40,7 @@ static void the_peer_can_neither_write_nor_resize_it(void **state)
     assert_ptr_not_equal(seen, MAP_FAILED);
     assert_true(mprotect((void *)(uintptr_t)seen, BYTES, PROT_READ | PROT_WRITE) < 0);
     assert_int_equal(arena_take(a, 5, &slot, NULL), 0);
-    memcpy(arena_slot_bytes(a, &slot), "hello", 5);     /* ours still writes */
+    memcpy(arena_slot_bytes(a, &slot), "hello", 5); /* ours still writes */
     assert_memory_equal(seen + slot.offset_bytes, "hello", 5);
     munmap((void *)(uintptr_t)seen, BYTES);
     arena_free(a);
@@ -99,13 +99,13 @@ static void a_false_release_is_counted_and_frees_nothing(void **state)
     (void)state;
     assert_int_equal(arena_take(a, 1, &first, NULL), 0);
     assert_true(arena_release(a, first.index, first.generation));
-    assert_false(arena_release(a, first.index, first.generation));      /* twice */
+    assert_false(arena_release(a, first.index, first.generation)); /* twice */
     assert_int_equal(arena_take(a, 1, &second, NULL), 0);
-    assert_int_equal(second.index, first.index);                       /* used again */
+    assert_int_equal(second.index, first.index); /* used again */
     assert_int_not_equal(second.generation, first.generation);
-    assert_false(arena_release(a, first.index, first.generation));      /* late */
+    assert_false(arena_release(a, first.index, first.generation)); /* late */
     assert_false(arena_release(a, second.index, 0));
-    assert_false(arena_release(a, ARENA_SLOTS_MAX, 1));                 /* made up */
+    assert_false(arena_release(a, ARENA_SLOTS_MAX, 1)); /* made up */
     assert_false(arena_release(a, UINT32_MAX, 1));
     assert_int_equal(arena_usage(a).false_releases, 5);
     assert_int_equal(arena_usage(a).slot_count, 1);

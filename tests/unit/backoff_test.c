@@ -8,7 +8,7 @@
 
 static void waits_double_up_to_the_bound_and_begin_again(void **state)
 {
-    static const uint32_t whole[] = {20, 40, 80, 100, 100, 100};
+    static const uint32_t whole[] = { 20, 40, 80, 100, 100, 100 };
     struct backoff b;
 
     (void)state;

@@ -15,8 +15,8 @@ static void expect_text(const char *bytes, size_t len, unsigned form, const char
 
 static void encodes_the_rfcs_examples(void **state)
 {
-    static const char *const texts[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=",
-                                        "Zm9vYmFy"};
+    static const char *const texts[] = { "",         "Zg==",     "Zm8=",    "Zm9v",
+                                         "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -29,7 +29,7 @@ static void encodes_the_rfcs_examples(void **state)
 
 static void decodes_all_four_forms(void **state)
 {
-    static const char *const forms[] = {"+/8=", "+/8", "-_8=", "-_8"};
+    static const char *const forms[] = { "+/8=", "+/8", "-_8=", "-_8" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
@@ -44,8 +44,8 @@ static void decodes_all_four_forms(void **state)
 static void refuses_what_is_no_base64(void **state)
 {
     static const char *const bad[] = {
-        "A", "AAAAA", "=", "==", "===", "====", "A===", "AA=", "AAA==", "Zg=a", "Zg ==", "Zg\n",
-        "Z*==", "Zh==", "Zm9=", "AA==AA==",
+        "A",     "AAAAA", "=",     "==",   "===",  "====", "A===", "AA=",
+        "AAA==", "Zg=a",  "Zg ==", "Zg\n", "Z*==", "Zh==", "Zm9=", "AA==AA==",
     };
 
     (void)state;
@@ -92,10 +92,8 @@ static void every_byte_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encodes_the_rfcs_examples),
-        cmocka_unit_test(decodes_all_four_forms),
-        cmocka_unit_test(refuses_what_is_no_base64),
-        cmocka_unit_test(keeps_to_the_buffers_maximum),
+        cmocka_unit_test(encodes_the_rfcs_examples), cmocka_unit_test(decodes_all_four_forms),
+        cmocka_unit_test(refuses_what_is_no_base64), cmocka_unit_test(keeps_to_the_buffers_maximum),
         cmocka_unit_test(every_byte_comes_back),
     };
 

@@ -43,7 +43,7 @@ static void the_maximum_fits_and_one_byte_more_fails(void **state)
         assert_non_null(buffer_extend(&b, first));
         assert_non_null(buffer_extend(&b, MAX_BYTES - first));
         assert_false(b.failed);
-        assert_non_null(buffer_string(&b));     /* the NUL has a place of its own */
+        assert_non_null(buffer_string(&b)); /* the NUL has a place of its own */
         assert_false(buffer_append_byte(&b, 0));
         assert_true(b.failed);
     }
@@ -85,7 +85,7 @@ static void a_format_may_fill_exactly_to_the_maximum(void **state)
     (void)state;
     memset(text, 'x', sizeof(text));
     /* Around the first capacity, its doubling and the maximum. */
-    static const size_t lens[] = {1, 254, 255, 256, 257, 511, 512, 999, 1000};
+    static const size_t lens[] = { 1, 254, 255, 256, 257, 511, 512, 999, 1000 };
 
     for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
         BUFFER_AUTO(b, MAX_BYTES);

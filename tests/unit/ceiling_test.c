@@ -18,7 +18,7 @@ static void a_burst_passes_and_then_the_rate_holds(void **state)
         calls += 10;
         admitted++;
     }
-    assert_int_equal(admitted, 25);     /* a quarter of a second's worth */
+    assert_int_equal(admitted, 25); /* a quarter of a second's worth */
     assert_int_equal(f.code, ERROR_RESOURCE_EXHAUSTED);
     uint64_t start = calls;
 
@@ -28,7 +28,7 @@ static void a_burst_passes_and_then_the_rate_holds(void **state)
             calls += 10;
         }
     }
-    assert_in_range(calls - start, 9900, 10100);    /* ten seconds at 1000 */
+    assert_in_range(calls - start, 9900, 10100); /* ten seconds at 1000 */
 }
 
 static void a_long_pause_saves_up_no_more_than_a_burst(void **state)

@@ -32,7 +32,7 @@ static int set_up(void **state)
     static struct fixture fixture;
     int ends[2];
 
-    fixture = (struct fixture){.open_before = descriptors_open()};
+    fixture = (struct fixture){ .open_before = descriptors_open() };
     const char *base = getenv("TMPDIR");
 
     (void)snprintf(fixture.directory, sizeof(fixture.directory), "%s/channel_test.XXXXXX",
@@ -70,9 +70,9 @@ static void send_raw(int fd, const void *bytes, size_t len_bytes, size_t fd_coun
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(MANY_FDS * sizeof(int))];
-    } control = {.bytes = {0}};
-    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len_bytes};
-    struct msghdr head = {.msg_iov = &part, .msg_iovlen = 1};
+    } control = { .bytes = { 0 } };
+    struct iovec part = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len_bytes };
+    struct msghdr head = { .msg_iov = &part, .msg_iovlen = 1 };
 
     assert_true(fd_count <= MANY_FDS);
     if (fd_count > 0) {
@@ -113,7 +113,7 @@ static void messages_arrive_whole_and_one_by_one(void **state)
 static void a_message_at_the_maximum_passes_and_one_beyond_is_lost_data(void **state)
 {
     struct fixture *t = *state;
-    char bytes[MESSAGE_BYTES + 1] = {0};
+    char bytes[MESSAGE_BYTES + 1] = { 0 };
     char room[MESSAGE_BYTES];
     struct failure f;
 
@@ -135,7 +135,7 @@ static void as_many_descriptors_as_there_is_room_for_arrive_close_on_exec(void *
 
     for (size_t count = 1; count <= CHANNEL_FDS_MAX; count++) {
         for (size_t i = 0; i < count; i++) {
-            sent[i] = STDERR_FILENO;    /* is not close-on-exec here */
+            sent[i] = STDERR_FILENO; /* is not close-on-exec here */
         }
         assert_int_equal(channel_send(&t->near, "x", 1, sent, count, NULL), 0);
         assert_int_equal(channel_receive(&t->far, room, sizeof(room), fds, &fd_count, NULL), 1);
@@ -180,7 +180,7 @@ static void descriptors_that_nobody_expects_are_not_let_in(void **state)
 static void descriptors_of_a_cut_message_are_closed(void **state)
 {
     struct fixture *t = *state;
-    char bytes[MESSAGE_BYTES + 1] = {0};
+    char bytes[MESSAGE_BYTES + 1] = { 0 };
     char room[MESSAGE_BYTES];
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
@@ -215,7 +215,7 @@ static void a_peer_that_is_gone_is_unavailable_both_ways(void **state)
     assert_int_equal(channel_send(&t->far, "last", 4, NULL, 0, NULL), 0);
     channel_close(&t->far);
     assert_int_equal(t->far.fd, -1);
-    channel_close(&t->far);     /* twice is fine */
+    channel_close(&t->far); /* twice is fine */
     assert_int_equal(channel_receive(&t->near, room, sizeof(room), NULL, NULL, &f), 4);
     assert_int_equal(channel_receive(&t->near, room, sizeof(room), NULL, NULL, &f),
                      -ERROR_UNAVAILABLE);
@@ -226,7 +226,7 @@ static void a_peer_that_is_gone_is_unavailable_both_ways(void **state)
 static void a_peer_that_does_not_read_never_blocks_us(void **state)
 {
     struct fixture *t = *state;
-    char bytes[4096] = {0};
+    char bytes[4096] = { 0 };
     char room[4096];
     int result = 0;
     int sent = 0;
@@ -243,7 +243,7 @@ static void a_peer_that_does_not_read_never_blocks_us(void **state)
 
 static void sending_on_a_bad_descriptor_is_an_error(void **state)
 {
-    struct channel closed = {.fd = -1};
+    struct channel closed = { .fd = -1 };
     char room[8];
 
     (void)state;
@@ -256,8 +256,8 @@ static void a_peer_that_connects_is_known_by_uid_and_pid(void **state)
 {
     struct fixture *t = *state;
     SCOPE_FD int listening = -1;
-    __attribute__((cleanup(channel_close))) struct channel client = {.fd = -1};
-    __attribute__((cleanup(channel_close))) struct channel server = {.fd = -1};
+    __attribute__((cleanup(channel_close))) struct channel client = { .fd = -1 };
+    __attribute__((cleanup(channel_close))) struct channel server = { .fd = -1 };
     uid_t uid = 0;
     pid_t pid = 0;
     char room[MESSAGE_BYTES];
@@ -278,7 +278,7 @@ static void a_peer_that_connects_is_known_by_uid_and_pid(void **state)
 static void the_socket_is_for_user_and_group_whatever_the_umask(void **state)
 {
     struct fixture *t = *state;
-    static const mode_t masks[] = {0, 022, 077, 0777};
+    static const mode_t masks[] = { 0, 022, 077, 0777 };
 
     for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
         SCOPE_FD int listening = -1;
@@ -298,7 +298,7 @@ static void a_stale_socket_is_replaced(void **state)
     struct fixture *t = *state;
 
     for (int round = 0; round < 3; round++) {
-        SCOPE_FD int listening = -1;    /* closed without unlink, as a killed program leaves it */
+        SCOPE_FD int listening = -1; /* closed without unlink, as a killed program leaves it */
 
         assert_int_equal(channel_listen(t->path, &listening, NULL), 0);
     }
@@ -310,19 +310,19 @@ static void a_socket_in_use_is_refused_and_stays(void **state)
     SCOPE_FD int listening = -1;
     int second = -7;
     struct failure f;
-    __attribute__((cleanup(channel_close))) struct channel client = {.fd = -1};
+    __attribute__((cleanup(channel_close))) struct channel client = { .fd = -1 };
 
     assert_int_equal(channel_listen(t->path, &listening, NULL), 0);
-    for (int i = 0; i < 20; i++) {      /* beyond the backlog, too: a full one is in use */
+    for (int i = 0; i < 20; i++) { /* beyond the backlog, too: a full one is in use */
         assert_int_equal(channel_listen(t->path, &second, &f), -ERROR_ALREADY_EXISTS);
     }
     assert_int_equal(second, -7);
-    struct channel server = {.fd = -1};
+    struct channel server = { .fd = -1 };
     uid_t uid;
     pid_t pid;
 
     while (channel_accept(listening, &server, &uid, &pid, NULL) == 0) {
-        channel_close(&server);         /* the probes */
+        channel_close(&server); /* the probes */
     }
     assert_int_equal(channel_connect(t->path, &client, NULL), 0);
 }
@@ -331,7 +331,7 @@ static void a_socket_of_another_type_is_refused_and_stays(void **state)
 {
     struct fixture *t = *state;
     SCOPE_FD int stream = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     int listening = -1;
     struct stat st;
 
@@ -399,7 +399,7 @@ static void a_path_at_the_maximum_works_and_one_beyond_is_refused(void **state)
     struct fixture *t = *state;
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
     SCOPE_FD int listening = -1;
-    struct channel client = {.fd = -1};
+    struct channel client = { .fd = -1 };
     struct failure f;
     size_t len = strlen(t->directory);
 
@@ -418,7 +418,7 @@ static void a_path_at_the_maximum_works_and_one_beyond_is_refused(void **state)
 static void connecting_to_nobody_is_unavailable(void **state)
 {
     struct fixture *t = *state;
-    struct channel client = {.fd = -1};
+    struct channel client = { .fd = -1 };
     struct failure f;
 
     assert_int_equal(channel_connect(t->path, &client, &f), -ERROR_UNAVAILABLE);

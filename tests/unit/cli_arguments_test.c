@@ -8,8 +8,9 @@
 #include "client/cli/arguments.h"
 
 static const struct option global[] = {
-    {"format", 'o', "F", ""}, {"server", 0, "URL", ""}, {"help", 'h', NULL, ""}, {0}};
-static const struct option own[] = {{"all", 0, NULL, ""}, {"first", 0, "N", ""}, {0}};
+    { "format", 'o', "F", "" }, { "server", 0, "URL", "" }, { "help", 'h', NULL, "" }, { 0 }
+};
+static const struct option own[] = { { "all", 0, NULL, "" }, { "first", 0, "N", "" }, { 0 } };
 
 static bool find_verb(void *arg, const char *name, const struct option **options,
                       size_t *operands_max)
@@ -33,7 +34,7 @@ static bool parse(const char *line)
 {
     static char copy[256];
     static char program[] = "xenres";
-    char *argv[16] = {program};
+    char *argv[16] = { program };
     int argc = 1;
 
     (void)snprintf(copy, sizeof(copy), "%s", line);
@@ -86,8 +87,18 @@ static void abbreviations_are_no_options(void **state)
 static void wrong_lines_are_refused(void **state)
 {
     static const char *const lines[] = {
-        "noverb", "verb a b c", "bare a", "bare --all", "--all verb", "verb --first",
-        "verb --all=1", "verb --all --all", "verb -x", "verb -hx", "-o", "verb --=3",
+        "noverb",
+        "verb a b c",
+        "bare a",
+        "bare --all",
+        "--all verb",
+        "verb --first",
+        "verb --all=1",
+        "verb --all --all",
+        "verb -x",
+        "verb -hx",
+        "-o",
+        "verb --=3",
         "verb --first 1 --first 1",
     };
 

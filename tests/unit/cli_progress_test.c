@@ -19,8 +19,8 @@ static uint64_t fake_monotonic_ns(void *arg)
     return now_ns;
 }
 
-static const struct clock_source fake = {
-    .monotonic_ns = fake_monotonic_ns, .wall_ns = fake_monotonic_ns};
+static const struct clock_source fake = { .monotonic_ns = fake_monotonic_ns,
+                                          .wall_ns = fake_monotonic_ns };
 
 static void advance_ms(uint64_t ms)
 {

@@ -29,9 +29,10 @@ static void columns_are_aligned(void **state)
     table_cell(&t, "%d", 100);
     table_cell(&t, "long name");
     table_cell(&t, "%s", "");
-    expect_table(&t, 0, "  N  NAME       LAST\n"
-                        "  7  a          x\n"
-                        "100  long name\n");
+    expect_table(&t, 0,
+                 "  N  NAME       LAST\n"
+                 "  7  a          x\n"
+                 "100  long name\n");
 }
 
 static void names_of_guests_steer_no_terminal(void **state)
@@ -52,10 +53,11 @@ static void last_column_is_wrapped_not_cut(void **state)
     table_init(&t, "A|B");
     table_cell(&t, "one");
     table_cell(&t, "%s", "the quick brown fox jumps over");
-    expect_table(&t, 25, "A    B\n"
-                         "one  the quick brown fox\n"
-                         "     jumps over\n");
-    expect_table(&t, 15, "A    B\none  the quick brown fox jumps over\n");   /* no room for it */
+    expect_table(&t, 25,
+                 "A    B\n"
+                 "one  the quick brown fox\n"
+                 "     jumps over\n");
+    expect_table(&t, 15, "A    B\none  the quick brown fox jumps over\n"); /* no room for it */
     expect_table(&t, 0, "A    B\none  the quick brown fox jumps over\n");
 }
 
@@ -87,7 +89,7 @@ static void text_of_any_length_is_shown_whole(void **state)
 static void expect_hex(const char *bytes, size_t len, const char *expected)
 {
     for (size_t piece = 1; piece <= len + 1; piece++) {
-        struct render_hex hex = {0};
+        struct render_hex hex = { 0 };
         BUFFER_AUTO(out, 65536);
 
         for (size_t at = 0; at < len; at += piece) {
@@ -110,7 +112,7 @@ static void hex_view_is_that_of_hexdump(void **state)
 
 static void equal_lines_are_folded(void **state)
 {
-    char bytes[64] = {0};
+    char bytes[64] = { 0 };
 
     (void)state;
     bytes[63] = 1;

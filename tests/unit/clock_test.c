@@ -36,21 +36,21 @@ static void kernel_clocks_are_the_kernels(void **state)
 static void a_test_can_move_time(void **state)
 {
     uint64_t fake_ns = 5;
-    struct clock_source source = {.monotonic_ns = read_fake, .arg = &fake_ns};
+    struct clock_source source = { .monotonic_ns = read_fake, .arg = &fake_ns };
 
     (void)state;
     clock_set_source(&source);
-    memset(&source, 0, sizeof(source));     /* was copied */
+    memset(&source, 0, sizeof(source)); /* was copied */
     assert_int_equal(clock_monotonic_ns(), 5);
     fake_ns = 6;
     assert_int_equal(clock_monotonic_ns(), 6);
-    assert_true(clock_wall_ns() > CLOCK_NS_PER_S);  /* the kernel's, as none was given */
+    assert_true(clock_wall_ns() > CLOCK_NS_PER_S); /* the kernel's, as none was given */
 }
 
 static void a_poll_waits_until_its_deadline_and_not_less(void **state)
 {
     uint64_t fake_ns = 10 * CLOCK_NS_PER_S;
-    struct clock_source source = {.monotonic_ns = read_fake, .arg = &fake_ns};
+    struct clock_source source = { .monotonic_ns = read_fake, .arg = &fake_ns };
 
     (void)state;
     clock_set_source(&source);

@@ -74,11 +74,13 @@ static void what_is_given_is_taken(void **state)
 static void faults_name_their_line_and_what_was_expected(void **state)
 {
     (void)state;
-    expect_fault("limits {\n threads = 17\n}\n", ":2: limits.threads is 17; expected 0 to 16 threads");
+    expect_fault("limits {\n threads = 17\n}\n",
+                 ":2: limits.threads is 17; expected 0 to 16 threads");
     expect_fault("limits {\n\n threads = -1\n}\n", ":3: limits.threads is -1; expected 0 to 16");
     expect_fault("limits {\n bogus = 1\n}\n", ":2: no such option 'bogus'");
     expect_fault("bogus {\n}\n", ":1: no such option 'bogus'");
-    expect_fault("limits {\n threads = many\n}\n", ":2: invalid integer value for option 'threads'");
+    expect_fault("limits {\n threads = many\n}\n",
+                 ":2: invalid integer value for option 'threads'");
     expect_fault("limits {\n threads = 1\n threads = 2\n}\n",
                  ":3: limits.threads is given twice, first in line 2");
     expect_fault("server {\n user = \"${HOME}\"\n}\n", ":2: ");

@@ -63,7 +63,7 @@ static void pages_that_go_away_are_an_error(void **state)
         assert_int_equal(copy_step(to, from, (size_t)keep * PAGE, NULL, &f), 0);
     }
     munmap(from, 4 * PAGE);
-    assert_int_equal(copy_step(to, from, PAGE, NULL, &f), -ERROR_ABORTED);   /* SIGSEGV */
+    assert_int_equal(copy_step(to, from, PAGE, NULL, &f), -ERROR_ABORTED); /* SIGSEGV */
     close(fd);
 }
 
@@ -144,7 +144,7 @@ static void a_sequence_lock_is_waited_for_a_bounded_time(void **state)
     assert_int_equal(value, 77);
     entry[0] = 5;
     assert_int_equal(copy_sequence_locked(&entry[0], &entry[1], &value, &f), -ERROR_UNAVAILABLE);
-    entry[0] = 6 | UINT64_C(1) << 32;   /* the padding above the number means nothing */
+    entry[0] = 6 | UINT64_C(1) << 32; /* the padding above the number means nothing */
     assert_int_equal(copy_sequence_locked(&entry[0], &entry[1], &value, &f), 0);
 }
 

@@ -15,10 +15,13 @@ enum { ROWS_MAX = DIRECTORY_DOMAINS_MAX + 1, EVENTS_MAX = 8 };
 
 struct backend {
     struct backend_domain rows[ROWS_MAX];
-    char name[MESSAGE_NAME_BYTES];      /* of all of them */
+    char name[MESSAGE_NAME_BYTES]; /* of all of them */
     bool name_cut;
     uint32_t count;
-    struct { unsigned events; uint16_t domid; } events[EVENTS_MAX];
+    struct {
+        unsigned events;
+        uint16_t domid;
+    } events[EVENTS_MAX];
     uint32_t event_count;
     int watched;
     bool list_fails, name_fails;
@@ -44,7 +47,8 @@ static int fake_list(struct backend *b, uint16_t first, struct backend_domain *o
     return 0;
 }
 
-static int fake_find(struct backend *b, uint16_t domid, struct backend_domain *out, struct failure *f)
+static int fake_find(struct backend *b, uint16_t domid, struct backend_domain *out,
+                     struct failure *f)
 {
     for (uint32_t i = 0; i < b->count; i++) {
         if (b->rows[i].domid == domid) {
@@ -92,8 +96,13 @@ static void fake_unwatch(struct backend *b, uint16_t domid)
 }
 
 static const struct backend_ops fake_ops = {
-    .name = "fake", .list = fake_list, .find = fake_find, .domain_name = fake_name,
-    .next_event = fake_next_event, .watch_name = fake_watch, .unwatch_name = fake_unwatch,
+    .name = "fake",
+    .list = fake_list,
+    .find = fake_find,
+    .domain_name = fake_name,
+    .next_event = fake_next_event,
+    .watch_name = fake_watch,
+    .unwatch_name = fake_unwatch,
 };
 
 static void on_gone(void *arg, const uint8_t incarnation[16])
@@ -109,7 +118,8 @@ static int set_up(void **state)
     memset(&world, 0, sizeof(world));
     memcpy(world.name, "guest", 6);
     for (uint32_t i = 0; i < 3; i++) {
-        world.rows[i] = (struct backend_domain){ .domid = (uint16_t)(i + 1), .uuid = { (uint8_t)(i + 1) },
+        world.rows[i] = (struct backend_domain){ .domid = (uint16_t)(i + 1),
+                                                 .uuid = { (uint8_t)(i + 1) },
                                                  .state = DOMAIN_RUNNING,
                                                  .cpu_time_ns = 10 * CLOCK_NS_PER_S };
     }
@@ -212,7 +222,7 @@ static void another_uuid_is_another_domain(void **state)
 
     (void)state;
     world.rows[1].uuid[3] = 9;
-    assert_int_equal(directory_find(d, 2, &e, NULL), 0);    /* found without any event */
+    assert_int_equal(directory_find(d, 2, &e, NULL), 0); /* found without any event */
     assert_int_equal(e->identity.uuid[3], 9);
     assert_new_incarnation(&before);
 }
@@ -330,7 +340,7 @@ static void a_dying_domain_is_let_go_of_and_listed(void **state)
     event(BACKEND_EVENT_DOMAINS, 0);
     drain();
     assert_int_equal(gone_count, 1);
-    world.rows[1].dying = false;        /* the same number, alive: never the same domain */
+    world.rows[1].dying = false; /* the same number, alive: never the same domain */
     event(BACKEND_EVENT_DOMAINS, 0);
     drain();
     assert_memory_not_equal(who(2).incarnation, before.incarnation, 16);
@@ -354,7 +364,7 @@ static void a_list_that_failed_is_read_again(void **state)
     world.count = 2;
     event(BACKEND_EVENT_DOMAINS, 0);
     assert_int_equal(directory_drain(d, NULL), -ERROR_UNAVAILABLE);
-    assert_int_equal(directory_drain(d, NULL), -ERROR_UNAVAILABLE);     /* not believed meanwhile */
+    assert_int_equal(directory_drain(d, NULL), -ERROR_UNAVAILABLE); /* not believed meanwhile */
     world.list_fails = false;
     drain();
     uint32_t count;

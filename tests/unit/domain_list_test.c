@@ -24,7 +24,7 @@ static bool all_but(void *arg, const struct domain_identity *d)
     return d->domid != *hidden;
 }
 
-static const struct domain_filter everything = {.visible = all_visible};
+static const struct domain_filter everything = { .visible = all_visible };
 
 static struct domain_list *list_of(const struct message_domain *domains, size_t count)
 {
@@ -56,7 +56,7 @@ static struct domain_list *sample(void)
         fake_domain(0, "Domain-0", 0, 9),
         fake_domain(3, "web", 0x33, 1),
         fake_domain(7, "db", 0x77, 2),
-        fake_domain(12, "3", 0xcc, 3),              /* a name of digits */
+        fake_domain(12, "3", 0xcc, 3), /* a name of digits */
         fake_domain(20, "line\nbreak", 0x14, 4),
         fake_domain(21, "a\\b", 0x15, 5),
         fake_domain(22, "", 0x16, 6),
@@ -78,7 +78,7 @@ static void domids_uuids_and_names_are_told_apart(void **state)
     assert_int_equal(find(l, "uuid:CC000000-0000-0000-0000-000000000000", &everything, NULL), 12);
     assert_int_equal(find(l, "web", &everything, NULL), 3);
     assert_int_equal(find(l, "name:web", &everything, NULL), 3);
-    assert_int_equal(find(l, "3", &everything, NULL), 3);           /* digits are a domid */
+    assert_int_equal(find(l, "3", &everything, NULL), 3); /* digits are a domid */
     assert_int_equal(find(l, "name:3", &everything, NULL), 12);
     domain_list_unref(l);
 }
@@ -99,7 +99,8 @@ static void a_name_is_found_as_it_is_and_as_it_is_shown(void **state)
 static void what_cannot_be_a_domain_is_refused(void **state)
 {
     static const char *const wrong[] = {
-        "", "007", "65536", "99999999999999999999", "domid:", "domid:x", "domid:-1", "uuid:1", "name:",
+        "",         "007",    "65536", "99999999999999999999", "domid:", "domid:x",
+        "domid:-1", "uuid:1", "name:",
     };
     struct domain_list *l = sample();
     struct failure f;
@@ -135,8 +136,8 @@ static void a_hidden_domain_is_answered_like_none(void **state)
 {
     struct domain_list *l = sample();
     uint16_t hidden = 3;
-    const struct domain_filter filter = {.visible = all_but, .arg = &hidden};
-    static const char *const spellings[] = {"3", "web", "33000000-0000-0000-0000-000000000000"};
+    const struct domain_filter filter = { .visible = all_but, .arg = &hidden };
+    static const char *const spellings[] = { "3", "web", "33000000-0000-0000-0000-000000000000" };
     struct domain_list *none = list_of(NULL, 0);
 
     (void)state;
@@ -155,20 +156,22 @@ static void an_ambiguous_name_names_the_domids_that_may_be_seen(void **state)
 {
     struct domain_list *l = sample();
     uint16_t hidden = 41;
-    const struct domain_filter filter = {.visible = all_but, .arg = &hidden};
+    const struct domain_filter filter = { .visible = all_but, .arg = &hidden };
     struct failure f;
 
     (void)state;
     assert_int_equal(find(l, "twin", &everything, &f), -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.message, "40, 41"));
-    assert_int_equal(find(l, "twin", &filter, &f), 40);     /* the other one is not there */
+    assert_int_equal(find(l, "twin", &filter, &f), 40); /* the other one is not there */
     domain_list_unref(l);
 }
 
 static void the_dying_give_way_to_the_living(void **state)
 {
     struct message_domain d[] = {
-        fake_domain(5, "web", 1, 1), fake_domain(6, "web", 1, 2), fake_domain(7, "web", 1, 3),
+        fake_domain(5, "web", 1, 1),
+        fake_domain(6, "web", 1, 2),
+        fake_domain(7, "web", 1, 3),
     };
     struct failure f;
 

@@ -43,7 +43,7 @@ static void numbers_and_exit_statuses_are_distinct(void **state)
 
 static void a_number_in_no_row_is_unknown(void **state)
 {
-    static const int strange[] = {0, -1, -5, CODE_COUNT + 1, 1 << 20, INT32_MIN, INT32_MAX};
+    static const int strange[] = { 0, -1, -5, CODE_COUNT + 1, 1 << 20, INT32_MIN, INT32_MAX };
 
     (void)state;
     for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
@@ -96,7 +96,7 @@ static void nobody_has_to_ask_for_the_detail(void **state)
 static void a_new_failure_carries_nothing_of_the_old_one(void **state)
 {
     struct failure f;
-    struct failure clean = {.code = ERROR_ABORTED};
+    struct failure clean = { .code = ERROR_ABORTED };
 
     (void)state;
     memset(&f, 'A', sizeof(f));

@@ -37,7 +37,8 @@ static void the_same_errno_means_other_things_elsewhere(void **state)
     struct failure f;
 
     (void)state;
-    assert_int_equal(explain(&f, "map", EINVAL, 5, RESOURCE_VMTRACE_BUF, 0), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(explain(&f, "map", EINVAL, 5, RESOURCE_VMTRACE_BUF, 0),
+                     -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.next_step, "vmtrace_buf_kb"));
     assert_int_equal(explain(&f, "map", EINVAL, 5, RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS),
                      -ERROR_FAILED_PRECONDITION);
@@ -70,14 +71,16 @@ static void a_refusal_of_our_own_names_no_call(void **state)
 
 static void ranges_and_unknown_types_are_named(void **state)
 {
-    const struct explain_subject range = { .domid = 7, .type = RESOURCE_GRANT_TABLE,
-                                           .first_frame = 4294967295U, .frame_count = 2 };
+    const struct explain_subject range = {
+        .domid = 7, .type = RESOURCE_GRANT_TABLE, .first_frame = 4294967295U, .frame_count = 2
+    };
     const struct explain_subject unknown = { .domid = 7, .type = 99 };
     struct failure f;
 
     (void)state;
     failure_xen(&f, "map", ENOMEM, &range);
-    assert_non_null(strstr(f.message, "frames 4294967295 to 4294967296 of grant_table 0 of domain 7"));
+    assert_non_null(
+        strstr(f.message, "frames 4294967295 to 4294967296 of grant_table 0 of domain 7"));
     failure_xen(&f, "map", EOPNOTSUPP, &unknown);
     assert_non_null(strstr(f.message, "resource type 99 of domain 7"));
 }

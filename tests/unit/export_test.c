@@ -76,7 +76,8 @@ static void a_line_allows_what_it_names_and_no_more(void **state)
 
 static void lines_add_up_but_do_not_mix(void **state)
 {
-    struct export_list *e = parsed("allow name:a grant_table list\nallow name:a vcpu_stats snapshot\n");
+    struct export_list *e =
+        parsed("allow name:a grant_table list\nallow name:a vcpu_stats snapshot\n");
     struct domain_identity a = domain(5, "a");
 
     (void)state;
@@ -93,8 +94,9 @@ static void dom0_is_meant_only_where_it_is_named(void **state)
         const char *domain;
         bool allowed;
     } rows[] = {
-        { "all", false }, { "name:*", false }, { "name:Domain-?", false }, { "dom0", true },
-        { "name:Domain-0", true }, { "uuid:01020300-0000-0000-0000-000000000000", true },
+        { "all", false },           { "name:*", false },
+        { "name:Domain-?", false }, { "dom0", true },
+        { "name:Domain-0", true },  { "uuid:01020300-0000-0000-0000-000000000000", true },
     };
     struct domain_identity dom0 = domain(0, "Domain-0");
 
@@ -105,7 +107,8 @@ static void dom0_is_meant_only_where_it_is_named(void **state)
         snprintf(line, sizeof(line), "allow %s all list", rows[i].domain);
         struct export_list *e = parsed(line);
 
-        assert_int_equal(export_allows(e, &dom0, RESOURCE_GRANT_TABLE, EXPORT_LIST), rows[i].allowed);
+        assert_int_equal(export_allows(e, &dom0, RESOURCE_GRANT_TABLE, EXPORT_LIST),
+                         rows[i].allowed);
         export_free(e);
     }
 }
@@ -164,7 +167,9 @@ static void what_is_not_understood_is_refused_with_its_line(void **state)
     refused("allow all all list,list", "each word once");
     refused("allow all all list\r\n", "\\x0d");
     refused("allow all all list # comment", "`#`: expected nothing after");
-    refused("\xef\xbb\xbf" "allow all all list", "expected `allow`");
+    refused("\xef\xbb\xbf"
+            "allow all all list",
+            "expected `allow`");
 }
 
 static void a_nul_does_not_hide_the_rest(void **state)

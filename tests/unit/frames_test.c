@@ -16,7 +16,7 @@ static void get(struct rpc_rig *r, struct flight *f, const char *target)
 /* A rig whose domains are listed already. */
 static void begin(struct rpc_rig *r)
 {
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     rpc_rig_init(r, true);
     get(r, &f, FRAMES);
@@ -29,7 +29,7 @@ static void begin(struct rpc_rig *r)
 static void the_frames_come_straight_from_the_arena(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request;
 
     (void)state;
@@ -59,7 +59,7 @@ static void the_frames_come_straight_from_the_arena(void **state)
 static void all_frames_in_use_is_what_is_asked_without_a_number(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request;
 
     (void)state;
@@ -76,27 +76,27 @@ static void all_frames_in_use_is_what_is_asked_without_a_number(void **state)
 static void headers_say_what_the_frames_are_of(void **state)
 {
     static const struct exchange_header wanted[] = {
-        {"Xenres-Domid", "4"},
-        {"Xenres-Uuid", "44000000-0000-0000-0000-000000000000"},
-        {"Xenres-Name", "db\\x0a"},
-        {"Xenres-Incarnation", "04000000000000000000000000000000"},
-        {"Xenres-Type", "grant_table"},
-        {"Xenres-Id", "0"},
-        {"Xenres-First-Frame", "1"},
-        {"Xenres-Frame-Count", "2"},
-        {"Xenres-Frames-In-Use", "3"},
-        {"Xenres-Frames-Max", "64"},
-        {"Xenres-Grant-Version", "1"},
-        {"Xenres-Monotonic-Ns", "42"},
-        {"Xenres-Wall-Time", "2023-11-14T22:13:20.123456789Z"},
-        {"Xenres-Copy-Duration-Ns", "5"},
-        {"Xenres-Consistency", "aligned_8_bytes"},
-        {"ETag", "\"abcd0000000000000000000000000000\""},
-        {"Cache-Control", "private, no-cache"},
-        {"Content-Type", "application/octet-stream"},
+        { "Xenres-Domid", "4" },
+        { "Xenres-Uuid", "44000000-0000-0000-0000-000000000000" },
+        { "Xenres-Name", "db\\x0a" },
+        { "Xenres-Incarnation", "04000000000000000000000000000000" },
+        { "Xenres-Type", "grant_table" },
+        { "Xenres-Id", "0" },
+        { "Xenres-First-Frame", "1" },
+        { "Xenres-Frame-Count", "2" },
+        { "Xenres-Frames-In-Use", "3" },
+        { "Xenres-Frames-Max", "64" },
+        { "Xenres-Grant-Version", "1" },
+        { "Xenres-Monotonic-Ns", "42" },
+        { "Xenres-Wall-Time", "2023-11-14T22:13:20.123456789Z" },
+        { "Xenres-Copy-Duration-Ns", "5" },
+        { "Xenres-Consistency", "aligned_8_bytes" },
+        { "ETag", "\"abcd0000000000000000000000000000\"" },
+        { "Cache-Control", "private, no-cache" },
+        { "Content-Type", "application/octet-stream" },
     };
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     begin(&r);
@@ -118,15 +118,18 @@ static void headers_say_what_the_frames_are_of(void **state)
 /* What a toolstack may have written as a name, and what the header says. */
 static void names_are_safe_in_a_header(void **state)
 {
-    static const struct { const char *name, *value; } names[] = {
-        {" a ", "\\x20a\\x20"}, {" ", "\\x20"}, {"a: b", "a: b"}, {"\r\nX: y", "\\x0d\\x0aX: y"},
-        {"\xc3\xa4", "\\xc3\\xa4"}, {"\x7f", "\\x7f"},
+    static const struct {
+        const char *name, *value;
+    } names[] = {
+        { " a ", "\\x20a\\x20" },     { " ", "\\x20" },
+        { "a: b", "a: b" },           { "\r\nX: y", "\\x0d\\x0aX: y" },
+        { "\xc3\xa4", "\\xc3\\xa4" }, { "\x7f", "\\x7f" },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct rpc_rig r;
-        struct flight f = {0};
+        struct flight f = { 0 };
         union message request;
         const struct message_domain d = fake_domain(5, names[i].name, 5, 5);
 
@@ -145,7 +148,7 @@ static void names_are_safe_in_a_header(void **state)
 static void a_domain_without_a_name_has_no_name_header(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request;
     const struct message_domain d = fake_domain(5, "", 5, 5);
 
@@ -165,17 +168,32 @@ static void a_domain_without_a_name_has_no_name_header(void **state)
 
 static void a_poller_whose_pages_have_not_changed_gets_304(void **state)
 {
-    static const struct { const char *header; int status; } cases[] = {
-        {TAG, 304}, {"*", 304}, {" * ", 304}, {"\"x\", " TAG, 304}, {"\"x\"," TAG ",\"y\"", 304},
-        {"W/" TAG, 304}, {"\"x\",W/" TAG, 304}, {"", 200}, {"\"x\"", 200}, {"abcd", 200},
-        {"\"abcd", 200}, {"*, " TAG, 200}, {"x" TAG, 200}, {",, ," TAG, 304}, {"\"\"", 200},
+    static const struct {
+        const char *header;
+        int status;
+    } cases[] = {
+        { TAG, 304 },
+        { "*", 304 },
+        { " * ", 304 },
+        { "\"x\", " TAG, 304 },
+        { "\"x\"," TAG ",\"y\"", 304 },
+        { "W/" TAG, 304 },
+        { "\"x\",W/" TAG, 304 },
+        { "", 200 },
+        { "\"x\"", 200 },
+        { "abcd", 200 },
+        { "\"abcd", 200 },
+        { "*, " TAG, 200 },
+        { "x" TAG, 200 },
+        { ",, ," TAG, 304 },
+        { "\"\"", 200 },
     };
     struct rpc_rig r;
 
     (void)state;
     begin(&r);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct flight f = {0};
+        struct flight f = { 0 };
 
         flight_add(&f, "If-None-Match", cases[i].header);
         get(&r, &f, FRAMES);
@@ -198,12 +216,12 @@ static void a_poller_whose_pages_have_not_changed_gets_304(void **state)
 static void a_304_gives_its_slot_back_at_once(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message release;
 
     (void)state;
     begin(&r);
-    fake_mapper_receive(&r.mapper, &release);           /* begin()'s */
+    fake_mapper_receive(&r.mapper, &release); /* begin()'s */
     flight_add(&f, "If-None-Match", "*");
     get(&r, &f, FRAMES);
     rpc_rig_frames(&r, 0, 1);
@@ -217,7 +235,7 @@ static void a_304_gives_its_slot_back_at_once(void **state)
 static void head_is_answered_like_get(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     begin(&r);
@@ -231,26 +249,30 @@ static void head_is_answered_like_get(void **state)
 
 static void what_cannot_be_asked_is_refused_before_the_mapper_hears_of_it(void **state)
 {
-    static const struct { const char *target; int status; const char *code, *errno_name; } wrong[] = {
-        {FRAMES "?count=0", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?first=4294967296", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?first=-1", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?first=+1", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?first=1%20", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?first=01", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?first=", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?count=4294967296", 400, "invalid_argument", "EINVAL"},
-        {FRAMES "?count=4294967295", 400, "out_of_range", "EINVAL"},
-        {FRAMES "?first=4294967295&count=2", 400, "out_of_range", "EINVAL"},
-        {FRAMES "?first=1&first=2", 400, "invalid_argument", ""},
-        {FRAMES "?frist=1", 400, "invalid_argument", ""},
-        {FRAMES "?first=%00", 400, "invalid_argument", ""},
-        {FRAMES "?first=%zz", 400, "invalid_argument", ""},
-        {"/v1/domains/web-1/resources/grant_tables/0/frames", 400, "invalid_argument", "EINVAL"},
-        {"/v1/domains/web-1/resources/1/0/frames", 400, "invalid_argument", "EINVAL"},
-        {"/v1/domains/web-1/resources/grant_table/x/frames", 400, "invalid_argument", "EINVAL"},
-        {"/v1/domains/007/resources/grant_table/0/frames", 400, "invalid_argument", "EINVAL"},
-        {"/v1/domains/32752/resources/grant_table/0/frames", 404, "not_found", "ESRCH"},
+    static const struct {
+        const char *target;
+        int status;
+        const char *code, *errno_name;
+    } wrong[] = {
+        { FRAMES "?count=0", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?first=4294967296", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?first=-1", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?first=+1", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?first=1%20", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?first=01", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?first=", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?count=4294967296", 400, "invalid_argument", "EINVAL" },
+        { FRAMES "?count=4294967295", 400, "out_of_range", "EINVAL" },
+        { FRAMES "?first=4294967295&count=2", 400, "out_of_range", "EINVAL" },
+        { FRAMES "?first=1&first=2", 400, "invalid_argument", "" },
+        { FRAMES "?frist=1", 400, "invalid_argument", "" },
+        { FRAMES "?first=%00", 400, "invalid_argument", "" },
+        { FRAMES "?first=%zz", 400, "invalid_argument", "" },
+        { "/v1/domains/web-1/resources/grant_tables/0/frames", 400, "invalid_argument", "EINVAL" },
+        { "/v1/domains/web-1/resources/1/0/frames", 400, "invalid_argument", "EINVAL" },
+        { "/v1/domains/web-1/resources/grant_table/x/frames", 400, "invalid_argument", "EINVAL" },
+        { "/v1/domains/007/resources/grant_table/0/frames", 400, "invalid_argument", "EINVAL" },
+        { "/v1/domains/32752/resources/grant_table/0/frames", 404, "not_found", "ESRCH" },
     };
     struct rpc_rig r;
     union message none;
@@ -258,7 +280,7 @@ static void what_cannot_be_asked_is_refused_before_the_mapper_hears_of_it(void *
     (void)state;
     rpc_rig_init(&r, true);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct flight f = {0};
+        struct flight f = { 0 };
 
         get(&r, &f, wrong[i].target);
         assert_true(f.at_once);

@@ -89,7 +89,7 @@ static void a_strangers_file_is_refused(void **state)
 
     (void)state;
     if (geteuid() != 0) {
-        skip();     /* only root can give a file away */
+        skip(); /* only root can give a file away */
     }
     assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "x", 1, NULL), 0);
     assert_int_equal(chown(path, 65534, 65534), 0);

@@ -16,7 +16,8 @@ static char web_1[] = "web-1";
 
 /* --- grants ----------------------------------------------------------------------------------- */
 
-static void call_grants(struct rpc_rig *r, struct flight *f, uint32_t first, int64_t count, bool unused)
+static void call_grants(struct rpc_rig *r, struct flight *f, uint32_t first, int64_t count,
+                        bool unused)
 {
     Xenres__V1__GetGrantTableRequest request;
 
@@ -40,9 +41,13 @@ static void describe(struct rpc_rig *r, uint32_t version, uint32_t frames_in_use
     assert_int_equal(request.head.type, MESSAGE_DESCRIBE);
     memset(&answer, 0, sizeof(answer));
     answer.describe_answer.resource_count = 1;
-    answer.describe_answer.resources[0] = (struct message_resource){
-        .type = RESOURCE_GRANT_TABLE, .id_count = 1, .availability = RESOURCE_AVAILABLE,
-        .frames_in_use = frames_in_use, .frames_max = frames_in_use, .grant_version = version};
+    answer.describe_answer.resources[0] =
+        (struct message_resource){ .type = RESOURCE_GRANT_TABLE,
+                                   .id_count = 1,
+                                   .availability = RESOURCE_AVAILABLE,
+                                   .frames_in_use = frames_in_use,
+                                   .frames_max = frames_in_use,
+                                   .grant_version = version };
     fake_mapper_send(&r->mapper, &answer, MESSAGE_DESCRIBE | MESSAGE_ANSWER, request.head.serial);
 }
 
@@ -68,10 +73,12 @@ static struct message_snapshot copy(struct rpc_rig *r, uint32_t version, uint32_
     return request.snapshot;
 }
 
-static void put_v1(struct rpc_rig *r, uint32_t index, uint16_t flags, uint16_t domid, uint64_t frame)
+static void put_v1(struct rpc_rig *r, uint32_t index, uint16_t flags, uint16_t domid,
+                   uint64_t frame)
 {
-    const struct layout_grant grant = {.kind = (enum layout_grant_kind)(flags & 3), .flags = flags,
-                                       .domid = domid, .frame = frame};
+    const struct layout_grant grant = {
+        .kind = (enum layout_grant_kind)(flags & 3), .flags = flags, .domid = domid, .frame = frame
+    };
 
     layout_put_grant_v1(r->mapper.arena + index * LAYOUT_GRANT_V1_BYTES, &grant);
 }
@@ -79,7 +86,7 @@ static void put_v1(struct rpc_rig *r, uint32_t index, uint16_t flags, uint16_t d
 static void entries_of_version_1_are_decoded(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -110,14 +117,21 @@ static void entries_of_version_1_are_decoded(void **state)
 static void entries_of_version_2_have_their_status_and_their_kinds(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
-    const struct layout_grant sub_page = {
-        .kind = LAYOUT_GRANT_PERMIT_ACCESS, .flags = LAYOUT_GRANT_PERMIT_ACCESS | LAYOUT_GTF_SUB_PAGE,
-        .status = LAYOUT_GTF_WRITING, .domid = 4, .frame = 0x55, .has_sub_page = true,
-        .sub_page_offset_bytes = 16, .sub_page_length_bytes = 32};
-    const struct layout_grant transitive = {
-        .kind = LAYOUT_GRANT_TRANSITIVE, .flags = LAYOUT_GRANT_TRANSITIVE, .domid = 5,
-        .transitive_domid = 6, .transitive_reference = 77};
+    struct flight f = { 0 };
+    const struct layout_grant sub_page = { .kind = LAYOUT_GRANT_PERMIT_ACCESS,
+                                           .flags =
+                                               LAYOUT_GRANT_PERMIT_ACCESS | LAYOUT_GTF_SUB_PAGE,
+                                           .status = LAYOUT_GTF_WRITING,
+                                           .domid = 4,
+                                           .frame = 0x55,
+                                           .has_sub_page = true,
+                                           .sub_page_offset_bytes = 16,
+                                           .sub_page_length_bytes = 32 };
+    const struct layout_grant transitive = { .kind = LAYOUT_GRANT_TRANSITIVE,
+                                             .flags = LAYOUT_GRANT_TRANSITIVE,
+                                             .domid = 5,
+                                             .transitive_domid = 6,
+                                             .transitive_reference = 77 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -156,12 +170,12 @@ static void entries_of_version_2_have_their_status_and_their_kinds(void **state)
 static void exactly_the_references_asked_for_are_looked_at(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
-    memset(r.mapper.arena, 0xff, 2 * MESSAGE_FRAME_BYTES);      /* all in use */
-    call_grants(&r, &f, 510, 4, false);                         /* across two frames */
+    memset(r.mapper.arena, 0xff, 2 * MESSAGE_FRAME_BYTES); /* all in use */
+    call_grants(&r, &f, 510, 4, false);                    /* across two frames */
     rpc_rig_domains(&r);
     describe(&r, 1, 8);
     struct message_snapshot asked = copy(&r, 1, 8);
@@ -182,7 +196,7 @@ static void exactly_the_references_asked_for_are_looked_at(void **state)
 static void unused_entries_come_when_asked_for(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -203,7 +217,7 @@ static void unused_entries_come_when_asked_for(void **state)
 static void a_large_table_is_looked_at_in_parts(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request;
 
     (void)state;
@@ -221,11 +235,14 @@ static void a_large_table_is_looked_at_in_parts(void **state)
 
 static void references_beyond_the_table_are_refused(void **state)
 {
-    static const struct { uint32_t first; int64_t count; } beyond[] = {
-        {512, -1}, {0, 513}, {511, 2}, {UINT32_MAX, 1}, {1, UINT32_MAX},
+    static const struct {
+        uint32_t first;
+        int64_t count;
+    } beyond[] = {
+        { 512, -1 }, { 0, 513 }, { 511, 2 }, { UINT32_MAX, 1 }, { 1, UINT32_MAX },
     };
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -245,7 +262,7 @@ static void references_beyond_the_table_are_refused(void **state)
 static void a_table_whose_version_changes_is_asked_once_more_and_then_aborted(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -253,7 +270,7 @@ static void a_table_whose_version_changes_is_asked_once_more_and_then_aborted(vo
     rpc_rig_domains(&r);
     describe(&r, 1, 1);
     copy(&r, 2, 1);
-    rpc_rig_domains(&r);                /* once more, from the beginning */
+    rpc_rig_domains(&r); /* once more, from the beginning */
     describe(&r, 2, 1);
     copy(&r, 1, 1);
     flight_error(&f, 409, "aborted", NULL);
@@ -300,22 +317,29 @@ static void answer_ioreqs(struct rpc_rig *r, uint32_t present)
 static void requests_of_each_vcpu_and_the_queue_are_decoded(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
-    const struct layout_ioreq ioreq = {.address = 0xfee00000, .data = 5, .count = 1, .size_bytes = 4,
-                                       .state = LAYOUT_IOREQ_READY, .type = LAYOUT_IOREQ_COPY,
-                                       .read = true};
-    const struct layout_ioreq odd = {.state = 9, .type = 99};
-    const struct layout_buffered_ioreq byte = {.address = 0xa0000, .data = 0x41, .size_bytes = 1,
-                                               .type = LAYOUT_IOREQ_COPY};
-    const struct layout_buffered_ioreq wide = {.address = 0xa0008, .data = UINT64_C(0x1122334455667788),
-                                               .size_bytes = 8, .type = LAYOUT_IOREQ_COPY};
+    struct flight f = { 0 };
+    const struct layout_ioreq ioreq = { .address = 0xfee00000,
+                                        .data = 5,
+                                        .count = 1,
+                                        .size_bytes = 4,
+                                        .state = LAYOUT_IOREQ_READY,
+                                        .type = LAYOUT_IOREQ_COPY,
+                                        .read = true };
+    const struct layout_ioreq odd = { .state = 9, .type = 99 };
+    const struct layout_buffered_ioreq byte = {
+        .address = 0xa0000, .data = 0x41, .size_bytes = 1, .type = LAYOUT_IOREQ_COPY
+    };
+    const struct layout_buffered_ioreq wide = { .address = 0xa0008,
+                                                .data = UINT64_C(0x1122334455667788),
+                                                .size_bytes = 8,
+                                                .type = LAYOUT_IOREQ_COPY };
 
     (void)state;
     rpc_rig_init(&r, true);
     memset(r.mapper.arena, 0, 2 * MESSAGE_FRAME_BYTES);
     layout_put_ioreq(r.mapper.arena + MESSAGE_FRAME_BYTES, &ioreq);
     layout_put_ioreq(r.mapper.arena + MESSAGE_FRAME_BYTES + LAYOUT_IOREQ_BYTES, &odd);
-    uint32_t pointers[2] = {510, 510};      /* the queue wraps behind its last slot */
+    uint32_t pointers[2] = { 510, 510 }; /* the queue wraps behind its last slot */
 
     pointers[1] += layout_put_buffered_ioreq(r.mapper.arena, pointers[1], &byte);
     pointers[1] += layout_put_buffered_ioreq(r.mapper.arena, pointers[1], &wide);
@@ -347,7 +371,7 @@ static void requests_of_each_vcpu_and_the_queue_are_decoded(void **state)
 static void a_server_without_a_queue_or_with_wild_pointers_is_shown_as_it_is(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -360,7 +384,7 @@ static void a_server_without_a_queue_or_with_wild_pointers_is_shown_as_it_is(voi
     assert_int_equal(m->n_vcpus, 2);
     xenres__v1__get_ioreq_server_response__free_unpacked(m, NULL);
     flight_done(&f);
-    const uint32_t wild[2] = {5, 4};
+    const uint32_t wild[2] = { 5, 4 };
 
     memcpy(r.mapper.arena, wild, sizeof(wild));
     call_ioreqs(&r, &f);
@@ -380,12 +404,12 @@ static void a_server_without_a_queue_or_with_wild_pointers_is_shown_as_it_is(voi
 static void run_times_come_with_their_source(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     Xenres__V1__GetVcpuStatsRequest request;
     union message asked, answer;
     const struct message_vcpu vcpus[] = {
-        {.vcpu = 0, .flags = VCPU_ONLINE, .run_time_ns = 123},
-        {.vcpu = 1, .flags = VCPU_UNREADABLE, .run_time_ns = 456},
+        { .vcpu = 0, .flags = VCPU_ONLINE, .run_time_ns = 123 },
+        { .vcpu = 1, .flags = VCPU_UNREADABLE, .run_time_ns = 456 },
     };
 
     (void)state;
@@ -399,7 +423,7 @@ static void run_times_come_with_their_source(void **state)
     assert_int_equal(asked.head.type, MESSAGE_VCPU_STATS);
     assert_true(asked.vcpu_stats.deadline_ns > 0);
     memset(&answer, 0, sizeof(answer));
-    answer.vcpu_stats_answer.slot = (struct message_slot){.len_bytes = MESSAGE_FRAME_BYTES};
+    answer.vcpu_stats_answer.slot = (struct message_slot){ .len_bytes = MESSAGE_FRAME_BYTES };
     answer.vcpu_stats_answer.source = VCPU_STATS_INFO;
     answer.vcpu_stats_answer.vcpu_count = 2;
     fake_mapper_send(&r.mapper, &answer, MESSAGE_VCPU_STATS | MESSAGE_ANSWER, asked.head.serial);

@@ -29,11 +29,15 @@ struct zoo {
     uint32_t choice;
 };
 
-static const ProtobufCEnumValue kind_values[] = {{"KIND_A", "KIND_A", 0}, {"KIND_B", "KIND_B", 5}};
-static const ProtobufCIntRange kind_ranges[] = {{0, 0}, {5, 1}, {0, 2}};
-static const ProtobufCEnumDescriptor kinds = {
-    .magic = PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC, .name = "test.Kind", .n_values = 2,
-    .values = kind_values, .n_value_ranges = 2, .value_ranges = kind_ranges};
+static const ProtobufCEnumValue kind_values[] = { { "KIND_A", "KIND_A", 0 },
+                                                  { "KIND_B", "KIND_B", 5 } };
+static const ProtobufCIntRange kind_ranges[] = { { 0, 0 }, { 5, 1 }, { 0, 2 } };
+static const ProtobufCEnumDescriptor kinds = { .magic = PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+                                               .name = "test.Kind",
+                                               .n_values = 2,
+                                               .values = kind_values,
+                                               .n_value_ranges = 2,
+                                               .value_ranges = kind_ranges };
 
 static const ProtobufCMessageDescriptor zoo_type;
 
@@ -42,32 +46,41 @@ static const ProtobufCMessageDescriptor zoo_type;
     .type = PROTOBUF_C_TYPE_##field_type, .offset = offsetof(struct zoo, member)
 
 static const ProtobufCFieldDescriptor fields[] = {
-    {FIELD(1, "real", real, DOUBLE)},
-    {FIELD(2, "single", single, FLOAT)},
-    {FIELD(3, "big", big, SINT64)},
-    {FIELD(4, "the_text", the_text, STRING)},
-    {FIELD(5, "bytes", bytes, BYTES)},
-    {FIELD(6, "small", small, SFIXED32)},
-    {FIELD(7, "flag", flag, BOOL)},
-    {FIELD(8, "kind_1_of", kind, ENUM), .descriptor = &kinds},
-    {FIELD(9, "child", child, MESSAGE), .descriptor = &zoo_type},
-    {.name = "list", .id = 10, .label = PROTOBUF_C_LABEL_REPEATED, .type = PROTOBUF_C_TYPE_FLOAT,
-     .quantifier_offset = offsetof(struct zoo, n_list), .offset = offsetof(struct zoo, list)},
-    {FIELD(11, "choice", choice, UINT32), .flags = PROTOBUF_C_FIELD_FLAG_ONEOF,
-     .quantifier_offset = offsetof(struct zoo, choice_case)},
+    { FIELD(1, "real", real, DOUBLE) },
+    { FIELD(2, "single", single, FLOAT) },
+    { FIELD(3, "big", big, SINT64) },
+    { FIELD(4, "the_text", the_text, STRING) },
+    { FIELD(5, "bytes", bytes, BYTES) },
+    { FIELD(6, "small", small, SFIXED32) },
+    { FIELD(7, "flag", flag, BOOL) },
+    { FIELD(8, "kind_1_of", kind, ENUM), .descriptor = &kinds },
+    { FIELD(9, "child", child, MESSAGE), .descriptor = &zoo_type },
+    { .name = "list",
+      .id = 10,
+      .label = PROTOBUF_C_LABEL_REPEATED,
+      .type = PROTOBUF_C_TYPE_FLOAT,
+      .quantifier_offset = offsetof(struct zoo, n_list),
+      .offset = offsetof(struct zoo, list) },
+    { FIELD(11, "choice", choice, UINT32), .flags = PROTOBUF_C_FIELD_FLAG_ONEOF,
+      .quantifier_offset = offsetof(struct zoo, choice_case) },
 };
-static const ProtobufCMessageDescriptor zoo_type = {
-    .magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC, .name = "test.Zoo",
-    .sizeof_message = sizeof(struct zoo), .n_fields = 11, .fields = fields};
+static const ProtobufCMessageDescriptor zoo_type = { .magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+                                                     .name = "test.Zoo",
+                                                     .sizeof_message = sizeof(struct zoo),
+                                                     .n_fields = 11,
+                                                     .fields = fields };
 
-#define ZOO {.base = {.descriptor = &zoo_type}}
+#define ZOO                                                                                        \
+    {                                                                                              \
+        .base = {.descriptor = &zoo_type }                                                         \
+    }
 
 static void expect_options(const ProtobufCMessage *message, bool pretty, bool with_defaults,
                            const char *expected)
 {
-    const struct json_print_options options = {.pretty = pretty, .with_defaults = with_defaults};
+    const struct json_print_options options = { .pretty = pretty, .with_defaults = with_defaults };
     BUFFER_AUTO(out, 65536);
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     assert_int_equal(json_print(message, &options, &out, &f), 0);
     assert_string_equal(buffer_string(&out), expected);
@@ -80,7 +93,7 @@ static void expect(const struct zoo *z, const char *expected)
 
 static int failure_of(const ProtobufCMessage *message, size_t max_bytes, struct failure *f)
 {
-    const struct json_print_options options = {0};
+    const struct json_print_options options = { 0 };
     BUFFER_AUTO(out, max_bytes);
 
     return json_print(message, &options, &out, f);
@@ -109,7 +122,7 @@ static void pretty_is_a_line_a_value(void **state)
 {
     struct zoo child = ZOO;
     struct zoo z = ZOO;
-    float list[] = {1, 2.5F};
+    float list[] = { 1, 2.5F };
 
     (void)state;
     child.small = -7;
@@ -123,10 +136,19 @@ static void pretty_is_a_line_a_value(void **state)
 
 static void numbers_are_as_short_as_can_be(void **state)
 {
-    static const struct { double value; const char *text; } cases[] = {
-        {0.1, "0.1"}, {1e300, "1e+300"}, {-2.5, "-2.5"}, {1.0 / 3, "0.3333333333333333"},
-        {5e-324, "5e-324"}, {NAN, "\"NaN\""}, {INFINITY, "\"Infinity\""},
-        {-INFINITY, "\"-Infinity\""}, {-0.0, "-0"},
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        { 0.1, "0.1" },
+        { 1e300, "1e+300" },
+        { -2.5, "-2.5" },
+        { 1.0 / 3, "0.3333333333333333" },
+        { 5e-324, "5e-324" },
+        { NAN, "\"NaN\"" },
+        { INFINITY, "\"Infinity\"" },
+        { -INFINITY, "\"-Infinity\"" },
+        { -0.0, "-0" },
     };
     char text[64];
     struct zoo z = ZOO;
@@ -178,13 +200,17 @@ static void chosen_field_of_a_oneof_is_printed_also_when_default(void **state)
 
 static void strings_are_escaped(void **state)
 {
-    static const struct { const char *text, *json; } cases[] = {
-        {"plain", "plain"},
-        {"\"\\/", "\\\"\\\\/"},
-        {"\b\f\n\r\t\x01\x1f\x7f", "\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f"},
-        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
-        {"\xc2\x9b" "2J\xe2\x80\xa8\xe2\x80\xae\xef\xbb\xbf", "\\u009b2J\\u2028\\u202e\\ufeff"},
-        {"\xf3\xa0\x81\x81", "\\udb40\\udc41"},
+    static const struct {
+        const char *text, *json;
+    } cases[] = {
+        { "plain", "plain" },
+        { "\"\\/", "\\\"\\\\/" },
+        { "\b\f\n\r\t\x01\x1f\x7f", "\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f" },
+        { "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
+        { "\xc2\x9b"
+          "2J\xe2\x80\xa8\xe2\x80\xae\xef\xbb\xbf",
+          "\\u009b2J\\u2028\\u202e\\ufeff" },
+        { "\xf3\xa0\x81\x81", "\\udb40\\udc41" },
     };
     char expected[256];
     char text[64];
@@ -208,7 +234,7 @@ static void what_is_not_utf8_is_refused_with_its_path(void **state)
     struct zoo inner = ZOO;
     struct zoo z = ZOO;
     char text[] = "\xff";
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     (void)state;
     inner.the_text = text;
@@ -221,10 +247,10 @@ static void what_is_not_utf8_is_refused_with_its_path(void **state)
 static void bytes_are_base64(void **state)
 {
     struct zoo z = ZOO;
-    uint8_t bytes[] = {0xfb, 0xff};
+    uint8_t bytes[] = { 0xfb, 0xff };
 
     (void)state;
-    z.bytes = (ProtobufCBinaryData){.len = 2, .data = bytes};
+    z.bytes = (ProtobufCBinaryData){ .len = 2, .data = bytes };
     expect(&z, "{\"bytes\":\"+/8=\"}");
 }
 

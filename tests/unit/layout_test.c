@@ -34,10 +34,21 @@ static void frames_hold_the_entries_of_their_version(void **state)
 
 static void status_frames_cover_eight_shared_frames_each(void **state)
 {
-    static const struct { uint32_t first, count, status_first, status_count; } rows[] = {
-        {0, 0, 0, 0}, {0, 1, 0, 1}, {0, 8, 0, 1}, {0, 9, 0, 2}, {7, 1, 0, 1}, {7, 2, 0, 2},
-        {8, 8, 1, 1}, {9, 8, 1, 2}, {64, 0, 8, 0}, {0, UINT32_MAX, 0, 536870912},
-        {UINT32_MAX, 1, 536870911, 1}, {UINT32_MAX, UINT32_MAX, 536870911, 536870913},
+    static const struct {
+        uint32_t first, count, status_first, status_count;
+    } rows[] = {
+        { 0, 0, 0, 0 },
+        { 0, 1, 0, 1 },
+        { 0, 8, 0, 1 },
+        { 0, 9, 0, 2 },
+        { 7, 1, 0, 1 },
+        { 7, 2, 0, 2 },
+        { 8, 8, 1, 1 },
+        { 9, 8, 1, 2 },
+        { 64, 0, 8, 0 },
+        { 0, UINT32_MAX, 0, 536870912 },
+        { UINT32_MAX, 1, 536870911, 1 },
+        { UINT32_MAX, UINT32_MAX, 536870911, 536870913 },
     };
 
     (void)state;
@@ -53,8 +64,8 @@ static void status_frames_cover_eight_shared_frames_each(void **state)
 
 static void an_entry_is_decoded_up_to_the_last_whole_one(void **state)
 {
-    uint8_t frame[LAYOUT_FRAME_BYTES] = {0};
-    struct layout_grant grant = {.domid = 77};
+    uint8_t frame[LAYOUT_FRAME_BYTES] = { 0 };
+    struct layout_grant grant = { .domid = 77 };
 
     (void)state;
     assert_true(layout_grant_v1(frame, sizeof(frame), 0, 511, &grant));
@@ -72,10 +83,11 @@ static void an_entry_is_decoded_up_to_the_last_whole_one(void **state)
 
 static void the_second_version_takes_its_use_from_the_status(void **state)
 {
-    uint8_t frame[LAYOUT_FRAME_BYTES] = {0};
-    uint8_t status[4] = {0};
+    uint8_t frame[LAYOUT_FRAME_BYTES] = { 0 };
+    uint8_t status[4] = { 0 };
     struct layout_grant entry = {
-        .flags = LAYOUT_GRANT_PERMIT_ACCESS | LAYOUT_GTF_READING, .status = LAYOUT_GTF_WRITING,
+        .flags = LAYOUT_GRANT_PERMIT_ACCESS | LAYOUT_GTF_READING,
+        .status = LAYOUT_GTF_WRITING,
     };
     struct layout_grant out;
 
@@ -86,7 +98,7 @@ static void the_second_version_takes_its_use_from_the_status(void **state)
     assert_int_equal(out.reference, 257);
     assert_int_equal(out.status, LAYOUT_GTF_WRITING);
     assert_true(out.writing);
-    assert_false(out.reading);      /* the bit in `flags` means nothing in version 2 */
+    assert_false(out.reading); /* the bit in `flags` means nothing in version 2 */
     /* It does not reach, or begins behind. */
     assert_true(layout_grant_v2(frame, sizeof(frame), 256, 1, status, 3, 256, &out));
     assert_int_equal(out.status, 0);
@@ -102,8 +114,9 @@ static void a_version_one_entry_keeps_its_frame_whatever_its_kind(void **state)
     for (unsigned kind = 0; kind < 4; kind++) {
         uint8_t entry[LAYOUT_GRANT_V1_BYTES];
         struct layout_grant out;
-        struct layout_grant in = {.flags = (uint16_t)(kind | LAYOUT_GTF_READONLY),
-                                  .domid = 0x1234, .frame = 0xfedcba98};
+        struct layout_grant in = { .flags = (uint16_t)(kind | LAYOUT_GTF_READONLY),
+                                   .domid = 0x1234,
+                                   .frame = 0xfedcba98 };
 
         layout_put_grant_v1(entry, &in);
         assert_true(layout_grant_v1(entry, sizeof(entry), 8, 0, &out));
@@ -123,8 +136,9 @@ static void version_two_entries_are_read_as_they_were_written(void **state)
     for (int round = 0; round < 10000; round++) {
         uint8_t entry[LAYOUT_GRANT_V2_BYTES];
         uint8_t status[2];
-        struct layout_grant in = {.flags = (uint16_t)random(), .status = (uint16_t)random(),
-                                  .domid = (uint16_t)random()};
+        struct layout_grant in = { .flags = (uint16_t)random(),
+                                   .status = (uint16_t)random(),
+                                   .domid = (uint16_t)random() };
         struct layout_grant out;
 
         if ((in.flags & 3) == LAYOUT_GRANT_TRANSITIVE) {
@@ -158,10 +172,16 @@ static void ioreqs_are_read_as_they_were_written(void **state)
     srandom(6);
     for (uint32_t vcpu = 0; vcpu < LAYOUT_IOREQS_PER_FRAME; vcpu++) {
         struct layout_ioreq in = {
-            .address = random_u64(), .data = random_u64(), .count = (uint32_t)random(),
-            .size_bytes = (uint32_t)random(), .event_channel = (uint32_t)random(),
-            .state = (uint8_t)(vcpu % 16), .type = (uint8_t)random(),
-            .data_is_pointer = vcpu % 2 == 0, .read = vcpu % 3 == 0, .descending = vcpu % 5 == 0,
+            .address = random_u64(),
+            .data = random_u64(),
+            .count = (uint32_t)random(),
+            .size_bytes = (uint32_t)random(),
+            .event_channel = (uint32_t)random(),
+            .state = (uint8_t)(vcpu % 16),
+            .type = (uint8_t)random(),
+            .data_is_pointer = vcpu % 2 == 0,
+            .read = vcpu % 3 == 0,
+            .descending = vcpu % 5 == 0,
         };
         struct layout_ioreq out;
 
@@ -181,15 +201,17 @@ static void ioreqs_are_read_as_they_were_written(void **state)
 
 static void buffered_requests_are_read_as_they_were_written(void **state)
 {
-    static const uint32_t sizes[] = {1, 2, 4, 8};
-    uint8_t frame[LAYOUT_FRAME_BYTES] = {0};
+    static const uint32_t sizes[] = { 1, 2, 4, 8 };
+    uint8_t frame[LAYOUT_FRAME_BYTES] = { 0 };
 
     (void)state;
     srandom(7);
     for (uint32_t pointer = 0; pointer < 2 * LAYOUT_BUFFERED_SLOTS; pointer++) {
         struct layout_buffered_ioreq in = {
-            .address = (uint32_t)random() & 0xfffff, .size_bytes = sizes[pointer % 4],
-            .type = (uint8_t)random(), .read = pointer % 3 == 0,
+            .address = (uint32_t)random() & 0xfffff,
+            .size_bytes = sizes[pointer % 4],
+            .type = (uint8_t)random(),
+            .read = pointer % 3 == 0,
         };
         struct layout_buffered_ioreq out;
 
@@ -208,15 +230,15 @@ static void buffered_requests_are_read_as_they_were_written(void **state)
 
 static void a_buffered_request_beyond_the_page_is_none(void **state)
 {
-    uint8_t frame[LAYOUT_FRAME_BYTES] = {0};
-    struct layout_buffered_ioreq wide = {.size_bytes = 8, .data = 1};
-    struct layout_buffered_ioreq out = {.address = 77};
+    uint8_t frame[LAYOUT_FRAME_BYTES] = { 0 };
+    struct layout_buffered_ioreq wide = { .size_bytes = 8, .data = 1 };
+    struct layout_buffered_ioreq out = { .address = 77 };
 
     (void)state;
     assert_int_equal(layout_put_buffered_ioreq(frame, 0, &wide), 2);
     assert_int_equal(layout_buffered_ioreq(frame, 24, 0, &out), 2);
     out.address = 77;
-    assert_int_equal(layout_buffered_ioreq(frame, 23, 0, &out), 0);     /* its second half */
+    assert_int_equal(layout_buffered_ioreq(frame, 23, 0, &out), 0); /* its second half */
     assert_int_equal(layout_buffered_ioreq(frame, 15, 0, &out), 0);
     assert_int_equal(layout_buffered_ioreq(frame, 0, UINT32_MAX, &out), 0);
     assert_int_equal(out.address, 77);
@@ -228,11 +250,19 @@ static void a_buffered_request_beyond_the_page_is_none(void **state)
 
 static void pointers_are_valid_up_to_a_full_ring(void **state)
 {
-    static const struct { uint32_t read, write; bool valid; } rows[] = {
-        {0, 0, true}, {0, 511, true}, {0, 512, false}, {1, 0, false},
-        {UINT32_MAX, 0, true}, {UINT32_MAX, 510, true}, {UINT32_MAX, 511, false},
+    static const struct {
+        uint32_t read, write;
+        bool valid;
+    } rows[] = {
+        { 0, 0, true },
+        { 0, 511, true },
+        { 0, 512, false },
+        { 1, 0, false },
+        { UINT32_MAX, 0, true },
+        { UINT32_MAX, 510, true },
+        { UINT32_MAX, 511, false },
     };
-    uint8_t frame[LAYOUT_FRAME_BYTES] = {0};
+    uint8_t frame[LAYOUT_FRAME_BYTES] = { 0 };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -254,24 +284,32 @@ static void a_stats_table_is_known_by_its_magic_and_lies_within(void **state)
     static const struct {
         struct layout_stats_header header;
         size_t len_bytes;
-        uint32_t vcpu_count;        /* 0: no stats table */
+        uint32_t vcpu_count; /* 0: no stats table */
     } rows[] = {
-        {{LAYOUT_STATS_MAGIC, 16, 16, 64}, 4096, 64}, {{LAYOUT_STATS_MAGIC, 64, 16, 64}, 4096, 63},
-        {{LAYOUT_STATS_MAGIC, 16, 16, 16}, 32, 1}, {{LAYOUT_STATS_MAGIC, 16, 16, 16}, 31, 0},
-        {{LAYOUT_STATS_MAGIC, 16, 16, 16}, 47, 1}, {{LAYOUT_STATS_MAGIC, 16, 16, 16}, 48, 2},
-        {{LAYOUT_STATS_MAGIC + 1, 16, 16, 64}, 4096, 0}, {{0, 16, 16, 64}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 0, 16, 64}, 4096, 0}, {{LAYOUT_STATS_MAGIC, 8, 16, 64}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 16, 8, 64}, 4096, 0}, {{LAYOUT_STATS_MAGIC, 16, 16, 0}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 16, 16, 8}, 4096, 0}, {{LAYOUT_STATS_MAGIC, 20, 16, 64}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 16, 16, 20}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 4080, 16, 16}, 4096, 1}, {{LAYOUT_STATS_MAGIC, 4088, 16, 16}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 0xfffffff8, 16, 16}, 4096, 0},
-        {{LAYOUT_STATS_MAGIC, 16, 0xfffffff8, 0xfffffff8}, 4096, 0},
+        { { LAYOUT_STATS_MAGIC, 16, 16, 64 }, 4096, 64 },
+        { { LAYOUT_STATS_MAGIC, 64, 16, 64 }, 4096, 63 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 16 }, 32, 1 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 16 }, 31, 0 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 16 }, 47, 1 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 16 }, 48, 2 },
+        { { LAYOUT_STATS_MAGIC + 1, 16, 16, 64 }, 4096, 0 },
+        { { 0, 16, 16, 64 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 0, 16, 64 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 8, 16, 64 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 16, 8, 64 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 0 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 8 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 20, 16, 64 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 16, 16, 20 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 4080, 16, 16 }, 4096, 1 },
+        { { LAYOUT_STATS_MAGIC, 4088, 16, 16 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 0xfffffff8, 16, 16 }, 4096, 0 },
+        { { LAYOUT_STATS_MAGIC, 16, 0xfffffff8, 0xfffffff8 }, 4096, 0 },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        uint8_t frame[LAYOUT_FRAME_BYTES] = {0};
+        uint8_t frame[LAYOUT_FRAME_BYTES] = { 0 };
         struct layout_stats_header out;
         uint32_t count = 0;
 
@@ -297,7 +335,8 @@ static void decode_everything(uint8_t *bytes, size_t len, uint8_t *status, size_
 
     assert_int_equal(layout_grant_v1(bytes, len, index, index, &grant), index < len / 8);
     assert_int_equal(layout_grant_v2(bytes, len, index, index, status, status_len,
-                                     (uint32_t)random() % 600, &grant), index < len / 16);
+                                     (uint32_t)random() % 600, &grant),
+                     index < len / 16);
     assert_int_equal(layout_ioreq(bytes, len, index, &ioreq), index < len / 32);
     assert_int_equal(layout_buffered_pointers(bytes, len, &read_pointer, &write_pointer, &valid),
                      len >= 8);
@@ -310,7 +349,8 @@ static void decode_everything(uint8_t *bytes, size_t len, uint8_t *status, size_
     if (layout_stats_header(bytes, len, &header, &vcpu_count)) {
         assert_true(vcpu_count > 0);
         assert_true(header.offset_bytes + (uint64_t)header.stride_bytes * (vcpu_count - 1) +
-                        header.size_bytes <= len);
+                        header.size_bytes <=
+                    len);
     }
 }
 

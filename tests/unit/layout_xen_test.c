@@ -10,7 +10,7 @@
 #include "tests/lib/unit.h"
 
 #if __has_include(<xen/grant_table.h>) && __has_include(<xen/hvm/ioreq.h>)
-#define __XEN_TOOLS__   /* the newest names */
+#define __XEN_TOOLS__ /* the newest names */
 #include <xen/xen.h>
 #include <xen/grant_table.h>
 #include <xen/hvm/ioreq.h>
@@ -139,8 +139,8 @@ static void buffered_requests_equal_xens_structs(void **state)
     uint32_t write_pointer;
     bool valid;
 
-    assert_true(layout_buffered_pointers(&page, sizeof(page), &read_pointer, &write_pointer,
-                                         &valid));
+    assert_true(
+        layout_buffered_pointers(&page, sizeof(page), &read_pointer, &write_pointer, &valid));
     assert_int_equal(read_pointer, page.read_pointer);
     assert_int_equal(write_pointer, page.write_pointer);
 }

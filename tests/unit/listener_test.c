@@ -16,7 +16,7 @@ static void each_way_to_answer_delivers_its_body(void **state)
     rig_open(&p);
     rig_get(&p, "/now/100", 100);
     rig_get(&p, "/sync/70000", 70000);
-    for (int i = 0; i < 200; i++) {     /* on_ready races with the suspension */
+    for (int i = 0; i < 200; i++) { /* on_ready races with the suspension */
         rig_get(&p, "/later/4096", 4096);
     }
     rig_get(&p, "/now/0", 0);
@@ -34,7 +34,7 @@ static void a_held_request_holds_up_nobody_else(void **state)
     rig_open(&held);
     assert_true(tls_peer_say(&held, "GET /held/5 HTTP/1.1\r\nHost: test\r\n\r\n"));
     rig_wait_held(1);
-    for (int i = 0; i < 4; i++) {       /* on every thread of the daemon */
+    for (int i = 0; i < 4; i++) { /* on every thread of the daemon */
         rig_open(&other);
         rig_get(&other, "/now/5", 5);
         tls_peer_close(&other);
@@ -93,11 +93,15 @@ static void post(struct tls_peer *p, const char *target, size_t len, bool chunke
 
     memset(body, 'b', len);
     if (chunked) {
-        (void)snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: test\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", target, len);
+        (void)snprintf(head, sizeof(head),
+                       "POST %s HTTP/1.1\r\nHost: test\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n%zx\r\n",
+                       target, len);
     } else {
-        (void)snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: test\r\n"
-                       "Content-Length: %zu\r\n\r\n", target, len);
+        (void)snprintf(head, sizeof(head),
+                       "POST %s HTTP/1.1\r\nHost: test\r\n"
+                       "Content-Length: %zu\r\n\r\n",
+                       target, len);
     }
     (void)tls_peer_say(p, head);
     (void)tls_peer_send(p, body, len);
@@ -199,12 +203,13 @@ static void framing_that_can_be_read_two_ways_is_refused(void **state)
         rig_open(&p);
         assert_true(tls_peer_say(&p, "POST /now/1 HTTP/1.1\r\nHost: test\r\n"));
         assert_true(tls_peer_say(&p, framings[i]));
-        (void)tls_peer_say(&p, "\r\n3\r\nabc\r\n0\r\n\r\nGET /now/1 HTTP/1.1\r\nHost: test\r\n\r\n");
+        (void)tls_peer_say(&p,
+                           "\r\n3\r\nabc\r\n0\r\n\r\nGET /now/1 HTTP/1.1\r\nHost: test\r\n\r\n");
         assert_int_equal(tls_peer_response(&p, NULL), 400);
         while (!tls_peer_ended(&p)) {
         }
         tls_peer_close(&p);
-        assert_true(rig.seen <= i + 1);     /* what follows is not taken for a request */
+        assert_true(rig.seen <= i + 1); /* what follows is not taken for a request */
     }
     rig_stop();
 }
@@ -212,9 +217,14 @@ static void framing_that_can_be_read_two_ways_is_refused(void **state)
 static void garbage_behind_the_handshake_ends_that_connection_only(void **state)
 {
     static const char *const garbage[] = {
-        "\r\n\r\n\r\n", "GET", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01", "GET / HTTP/1.1\r\n:\r\n\r\n",
+        "\r\n\r\n\r\n",
+        "GET",
+        "GET / HTTP/9.9\r\n\r\n",
+        "\x16\x03\x01",
+        "GET / HTTP/1.1\r\n:\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "GET  HTTP/1.1\r\nHost: t\r\n\r\n", "GET /now/1 HTTP/1.1\r\n\r\n",
+        "GET  HTTP/1.1\r\nHost: t\r\n\r\n",
+        "GET /now/1 HTTP/1.1\r\n\r\n",
     };
     struct tls_peer p;
 
@@ -302,8 +312,9 @@ static void stopping_waits_for_exchanges_that_run(void **state)
     assert_true(tls_peer_say(&p, "GET /held/5 HTTP/1.1\r\nHost: test\r\n\r\n"));
     rig_wait_held(1);
     pthread_create(&stopper, NULL, stop_in_thread, NULL);
-    {   /* a connection attempt is refused when the stop has begun: the event to wait for */
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(rig.port),
+    { /* a connection attempt is refused when the stop has begun: the event to wait for */
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons(rig.port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         int fd, refused;
 
@@ -333,9 +344,9 @@ static void stopping_outlasts_exchanges_that_do_not_end(void **state)
     }
     rig_wait_held(3);
     began_ns = clock_monotonic_ns();
-    listener_stop(rig.listener, 200);   /* with connections suspended: must not abort */
+    listener_stop(rig.listener, 200); /* with connections suspended: must not abort */
     assert_in_range(clock_monotonic_ns() - began_ns, 200 * CLOCK_NS_PER_MS, 5 * CLOCK_NS_PER_S);
-    assert_int_equal(rig.live, 3);      /* must not be freed: they run */
+    assert_int_equal(rig.live, 3); /* must not be freed: they run */
     rig_release();
     rig_wait(&rig.live, 0);
     for (size_t i = 0; i < 3; i++) {

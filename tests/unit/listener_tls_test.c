@@ -9,8 +9,13 @@
 
 #include "tests/lib/listener_rig.h"
 
-enum { ALERT_BAD_CERTIFICATE = 42, ALERT_EXPIRED = 45, ALERT_UNKNOWN_CA = 48,
-       ALERT_PROTOCOL_VERSION = 70, ALERT_CERTIFICATE_REQUIRED = 116 };
+enum {
+    ALERT_BAD_CERTIFICATE = 42,
+    ALERT_EXPIRED = 45,
+    ALERT_UNKNOWN_CA = 48,
+    ALERT_PROTOCOL_VERSION = 70,
+    ALERT_CERTIFICATE_REQUIRED = 116
+};
 
 /* The alert that a client with these options gets for a request. */
 static int alert_for(const struct tls_peer_options *options)
@@ -45,15 +50,17 @@ static void each_refusal_has_its_alert_and_its_counter(void **state)
     rig_start(&rig_limits);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct tls_peer_options options = {
-            .dir = rig.dir, .name = rows[i].name, .max_version = rows[i].max_version,
+            .dir = rig.dir,
+            .name = rows[i].name,
+            .max_version = rows[i].max_version,
         };
 
-        for (unsigned n = 1; n <= 10; n++) {    /* the alert is never lost in a reset */
+        for (unsigned n = 1; n <= 10; n++) { /* the alert is never lost in a reset */
             assert_int_equal(alert_for(&options), rows[i].alert);
             assert_int_equal(rig_refused(rows[i].counter), n);
         }
     }
-    assert_int_equal(rig.seen, 0);      /* no request of theirs came to rpc */
+    assert_int_equal(rig.seen, 0); /* no request of theirs came to rpc */
     rig_stop();
 }
 
@@ -71,7 +78,7 @@ static void both_aes_suites_are_served_and_chacha_is_not(void **state)
         rig_get(&p, "/now/9", 9);
         assert_string_equal(SSL_get_cipher_name(p.ssl), suites[i]);
         assert_int_equal(SSL_session_reused(p.ssl), 0);
-        assert_false(SSL_SESSION_is_resumable(SSL_get_session(p.ssl)));     /* no ticket came */
+        assert_false(SSL_SESSION_is_resumable(SSL_get_session(p.ssl))); /* no ticket came */
         tls_peer_close(&p);
     }
     options.ciphersuites = "TLS_CHACHA20_POLY1305_SHA256";
@@ -82,10 +89,18 @@ static void both_aes_suites_are_served_and_chacha_is_not(void **state)
 
 static void bytes_that_are_no_handshake_disturb_nobody(void **state)
 {
-    static const struct { const char *bytes; size_t len; } rows[] = {
-        { "", 0 }, { "\x16", 1 }, { "\x16\x03\x01\x02\x00\x01", 6 }, { "GET / HTTP/1.1\r\n\r\n", 18 },
-        { "\x80\x2e\x01\x00\x02", 5 }, { "\x16\x03\x01\xff\xff\x01\xff\xff\xff", 9 },
-        { "\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9 }, { "\x15\x03\x03\x00\x02\x02\x00", 7 },
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } rows[] = {
+        { "", 0 },
+        { "\x16", 1 },
+        { "\x16\x03\x01\x02\x00\x01", 6 },
+        { "GET / HTTP/1.1\r\n\r\n", 18 },
+        { "\x80\x2e\x01\x00\x02", 5 },
+        { "\x16\x03\x01\xff\xff\x01\xff\xff\xff", 9 },
+        { "\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9 },
+        { "\x15\x03\x03\x00\x02\x02\x00", 7 },
         { "\x17\x03\x03\x00\x01\x00", 6 },
     };
     struct tls_peer p;
@@ -100,7 +115,7 @@ static void bytes_that_are_no_handshake_disturb_nobody(void **state)
         (void)shutdown(fd, SHUT_WR);
         while (recv(fd, answer, sizeof(answer), 0) > 0) {
         }
-        assert_int_not_equal(errno, EAGAIN);    /* it was closed, and in time */
+        assert_int_not_equal(errno, EAGAIN); /* it was closed, and in time */
         (void)close(fd);
     }
     rig_open(&p);
@@ -125,9 +140,9 @@ static void expect_limit(const struct listener_limits *limits, uint32_t limit,
     assert_false(tls_peer_open(&beyond, rig.port, &options));
     tls_peer_close(&beyond);
     assert_int_equal(rig_refused(why), 1);
-    rig_get(&p[0], "/now/1", 1);        /* those inside notice nothing */
+    rig_get(&p[0], "/now/1", 1); /* those inside notice nothing */
     tls_peer_close(&p[0]);
-    for (;;) {                          /* there is room again as soon as the daemon sees it go */
+    for (;;) { /* there is room again as soon as the daemon sees it go */
         if (tls_peer_open(&p[0], rig.port, &options)) {
             break;
         }
@@ -186,9 +201,9 @@ static void hundreds_of_begun_handshakes_neither_spin_nor_stay(void **state)
         assert_int_equal(send(fds[i], "\x16\x03\x01\x02\x00\x01", 6, 0), 6);
     }
     rig_open(&p);
-    rig_get(&p, "/later/100000", 100000);       /* served meanwhile */
+    rig_get(&p, "/later/100000", 100000); /* served meanwhile */
     before_ns = cpu_ns();
-    for (size_t i = 0; i < STRANGERS; i++) {    /* waits until the server has closed each */
+    for (size_t i = 0; i < STRANGERS; i++) { /* waits until the server has closed each */
         assert_true(recv(fds[i], &byte, 1, 0) <= 0 || byte == 0x15);
         assert_int_not_equal(errno, EAGAIN);
         (void)close(fds[i]);
@@ -196,7 +211,7 @@ static void hundreds_of_begun_handshakes_neither_spin_nor_stay(void **state)
     used_ns = cpu_ns() - before_ns;
     print_message("%d begun handshakes: %u ms of CPU until the last was ended\n", STRANGERS,
                   (unsigned)(used_ns / CLOCK_NS_PER_MS));
-    assert_true(used_ns < CLOCK_NS_PER_S / 2);  /* of about 3 s; a spin would use all of it */
+    assert_true(used_ns < CLOCK_NS_PER_S / 2); /* of about 3 s; a spin would use all of it */
     assert_int_equal(rig_refused(LISTENER_REFUSED_HANDSHAKE_TIMEOUT), STRANGERS);
     rig_get(&p, "/now/1", 1);
     tls_peer_close(&p);
@@ -212,7 +227,7 @@ static bool drip(struct tls_peer *p, const char *piece, unsigned max_pieces)
         if (!tls_peer_say(p, piece)) {
             return true;
         }
-        nanosleep(&pause, NULL);        /* the rate is what is tested */
+        nanosleep(&pause, NULL); /* the rate is what is tested */
     }
     return false;
 }
@@ -220,9 +235,9 @@ static bool drip(struct tls_peer *p, const char *piece, unsigned max_pieces)
 static void a_request_that_drips_is_ended_in_whatever_part(void **state)
 {
     static const char *const rows[][2] = {
-        { "GE", "T" },                                                          /* the line */
-        { "GET / HTTP/1.1\r\nHost: t\r\n", "A: b\r\n" },                        /* the head */
-        { "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9999\r\n\r\n", "b" },  /* the body */
+        { "GE", "T" },                                                         /* the line */
+        { "GET / HTTP/1.1\r\nHost: t\r\n", "A: b\r\n" },                       /* the head */
+        { "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9999\r\n\r\n", "b" }, /* the body */
     };
     struct listener_limits limits = rig_limits;
 
@@ -245,7 +260,9 @@ static void a_request_that_drips_is_ended_in_whatever_part(void **state)
 static void a_reader_that_is_too_slow_holds_no_reply(void **state)
 {
     const struct tls_peer_options options = {
-        .dir = rig.dir, .name = "client", .receive_buffer_bytes = 4096,
+        .dir = rig.dir,
+        .name = "client",
+        .receive_buffer_bytes = 4096,
     };
     struct tls_peer slow[4], fast;
 
@@ -260,7 +277,7 @@ static void a_reader_that_is_too_slow_holds_no_reply(void **state)
     for (int i = 0; i < 20; i++) {
         rig_get(&fast, "/later/1000000", 1000000);
     }
-    rig_wait(&rig.live, 0);             /* the replies of the slow ones went, too */
+    rig_wait(&rig.live, 0); /* the replies of the slow ones went, too */
     assert_int_equal(rig_refused(LISTENER_ENDED_SLOW_READER), 4);
     rig_get(&fast, "/now/1", 1);
     for (size_t i = 0; i < 4; i++) {
@@ -283,7 +300,7 @@ static void an_idle_connection_is_ended_with_a_good_bye(void **state)
     rig_open(&p);
     rig_get(&p, "/now/1", 1);
     assert_int_equal(SSL_read(p.ssl, &byte, 1), 0);
-    assert_int_equal(SSL_get_error(p.ssl, 0), SSL_ERROR_ZERO_RETURN);   /* close_notify */
+    assert_int_equal(SSL_get_error(p.ssl, 0), SSL_ERROR_ZERO_RETURN); /* close_notify */
     tls_peer_close(&p);
     rig_stop();
 }
@@ -322,7 +339,7 @@ static void a_reload_counts_for_new_connections_only(void **state)
 
     fresh = rig_pem("server2", &room);
     mismatch = fresh;
-    mismatch.key = room.certificate;    /* fails, and changes nothing */
+    mismatch.key = room.certificate; /* fails, and changes nothing */
     assert_int_equal(listener_reload(rig.listener, &mismatch, other, &f), -ERROR_INVALID_ARGUMENT);
     rig_open(&after);
     rig_get(&after, "/now/1", 1);

@@ -28,7 +28,7 @@ static uint64_t fixed_wall_ns(void *arg)
 /* From here on stderr is a packet pipe: a read returns what one write(2) wrote. */
 static int catch_stderr(void **state)
 {
-    static const struct clock_source source = {.wall_ns = fixed_wall_ns};
+    static const struct clock_source source = { .wall_ns = fixed_wall_ns };
     int ends[2];
 
     (void)state;
@@ -98,8 +98,7 @@ static void the_journal_gets_priorities_when_stderr_is_its_own(void **state)
 
     (void)state;
     assert_int_equal(fstat(STDERR_FILENO, &st), 0);
-    (void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev,
-                   (uintmax_t)st.st_ino);
+    (void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
     assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
     log_open("prog", LOG_LEVEL_INFO);
     log_warning("a");
@@ -154,19 +153,19 @@ static void a_long_line_is_cut_at_the_maximum_with_its_newline(void **state)
     assert_int_equal(strlen(next_write()), LOG_LINE_MAX);
     assert_int_equal(written[LOG_LINE_MAX - 1], '\n');
 
-    memset(text, '\n', sizeof(text) - 1);   /* each becomes four */
+    memset(text, '\n', sizeof(text) - 1); /* each becomes four */
     log_info("%s", text);
     size_t len = strlen(next_write());
 
     assert_in_range(len, LOG_LINE_MAX - 3, LOG_LINE_MAX);
     assert_ptr_equal(strchr(written, '\n'), written + len - 1);
-    assert_memory_equal(written + len - 5, "\\x0a", 4);     /* no half escape */
+    assert_memory_equal(written + len - 5, "\\x0a", 4); /* no half escape */
 }
 
 static void errno_survives(void **state)
 {
     (void)state;
-    (void)dup2(pipe_end, STDERR_FILENO);    /* not writable: write(2) fails */
+    (void)dup2(pipe_end, STDERR_FILENO); /* not writable: write(2) fails */
     errno = ENOENT;
     log_error("x");
     assert_int_equal(errno, ENOENT);

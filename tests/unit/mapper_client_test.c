@@ -16,7 +16,10 @@ struct events {
     atomic_uint_fast64_t generation;
 };
 
-#define EVENTS_INIT {.connected = OUTCOME_INIT, .gone = OUTCOME_INIT, .domains = OUTCOME_INIT}
+#define EVENTS_INIT                                                                                \
+    {                                                                                              \
+        .connected = OUTCOME_INIT, .gone = OUTCOME_INIT, .domains = OUTCOME_INIT                   \
+    }
 
 static void on_connected(void *arg, bool connected)
 {
@@ -36,8 +39,12 @@ static void on_domains_changed(void *arg, uint64_t generation)
 static struct mapper_client *new_client(const struct fake_mapper *m, struct events *e)
 {
     const struct mapper_client_options options = {
-        .socket_path = m->path, .backoff_min_ms = 1, .backoff_max_ms = 20,
-        .on_connected = on_connected, .on_domains_changed = on_domains_changed, .arg = e,
+        .socket_path = m->path,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 20,
+        .on_connected = on_connected,
+        .on_domains_changed = on_domains_changed,
+        .arg = e,
     };
     struct mapper_client *c = NULL;
 
@@ -69,7 +76,8 @@ static void call(struct mapper_client *c, uint32_t deadline_ms, struct outcome *
     union message m;
 
     fill_snapshot(&m, 0, 1);
-    assert_int_equal(mapper_client_call(c, &m, fake_deadline(deadline_ms), outcome_done, o, NULL), 0);
+    assert_int_equal(mapper_client_call(c, &m, fake_deadline(deadline_ms), outcome_done, o, NULL),
+                     0);
 }
 
 /* A call answered with one frame of the arena. */
@@ -139,7 +147,7 @@ static void without_a_mapper_calls_are_unavailable_and_say_why(void **state)
 {
     struct fake_mapper m;
     struct events e = EVENTS_INIT;
-    struct failure f = {0};
+    struct failure f = { 0 };
     union message request;
     struct message_hello_answer hello;
 
@@ -152,7 +160,7 @@ static void without_a_mapper_calls_are_unavailable_and_say_why(void **state)
                      -ERROR_UNAVAILABLE);
     assert_true(f.cause[0] != '\0' && f.next_step[0] != '\0');
     assert_false(mapper_client_hello(c, &hello));
-    fake_mapper_listen(&m);             /* found without being told */
+    fake_mapper_listen(&m); /* found without being told */
     fake_mapper_join(&m);
     outcome_wait(&e.connected, 1);
     assert_true(mapper_client_hello(c, &hello));
@@ -176,7 +184,7 @@ static void a_deadline_ends_a_call_and_its_late_answer_is_released(void **state)
     fake_mapper_snapshot(&m, &request, 3, 1);
     expect_release(&m, 0);
     assert_int_equal(o.count, 1);
-    mapper_slot_unref(get_slot(&m, c, 0));      /* and the connection goes on */
+    mapper_slot_unref(get_slot(&m, c, 0)); /* and the connection goes on */
     mapper_client_free(c);
     fake_mapper_done(&m);
 }
@@ -234,7 +242,7 @@ static void a_slot_outlives_its_mapper_and_its_client(void **state)
     outcome_wait(&e.connected, 2);
     assert_int_equal(((const uint8_t *)mapper_slot_bytes(slot, &len_bytes))[17], 10);
     second = get_slot(&m, c, 20);
-    mapper_slot_unref(slot);            /* nobody is told: its mapper is gone */
+    mapper_slot_unref(slot); /* nobody is told: its mapper is gone */
     mapper_slot_unref(second);
     expect_release(&m, 50);
     second = get_slot(&m, c, 21);
@@ -249,12 +257,12 @@ static void of_1025_calls_one_is_refused_and_each_other_ends_once(void **state)
     (void)state;
     CONNECTED(m, e, c);
     struct outcome o = OUTCOME_INIT;
-    struct failure f = {0};
+    struct failure f = { 0 };
     union message request;
 
     for (int i = 0; i < MAPPER_CALLS_MAX; i++) {
         call(c, FAKE_WAIT_MS, &o);
-        fake_mapper_request(&m, &request);      /* or the socket is full before the table */
+        fake_mapper_request(&m, &request); /* or the socket is full before the table */
     }
     fill_snapshot(&request, 0, 1);
     assert_int_equal(mapper_client_call(c, &request, fake_deadline(1000), outcome_done, &o, &f),
@@ -281,7 +289,8 @@ static void a_mapper_that_does_not_read_exhausts_nothing_but_itself(void **state
 
     while (result == 0 && accepted <= MAPPER_CALLS_MAX) {
         fill_snapshot(&request, 0, 1);
-        result = mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o, NULL);
+        result =
+            mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o, NULL);
         accepted += result == 0;
     }
     assert_int_equal(result, -ERROR_RESOURCE_EXHAUSTED);
@@ -329,7 +338,7 @@ enum { MANY_SLOTS = 600 };
 static void releases_are_gathered_and_none_is_lost(void **state)
 {
     static struct mapper_slot *slots[MANY_SLOTS];
-    bool released[MANY_SLOTS] = {false};
+    bool released[MANY_SLOTS] = { false };
     struct outcome o = OUTCOME_INIT;
     union message request, m_release;
     unsigned messages = 0;
@@ -339,7 +348,7 @@ static void releases_are_gathered_and_none_is_lost(void **state)
     for (int i = 0; i < MANY_SLOTS; i++) {
         slots[i] = get_slot(&m, c, (uint32_t)i);
     }
-    call(c, FAKE_WAIT_MS, &o);          /* an answer is on its way: releases may wait for it */
+    call(c, FAKE_WAIT_MS, &o); /* an answer is on its way: releases may wait for it */
     fake_mapper_request(&m, &request);
     for (int i = 0; i < MANY_SLOTS; i++) {
         mapper_slot_unref(slots[i]);
@@ -396,17 +405,17 @@ static void a_wait_ends_at_its_deadline_or_when_it_is_ended(void **state)
     struct outcome o = OUTCOME_INIT, ended = OUTCOME_INIT, stopped = OUTCOME_INIT;
     uint64_t wait, never, last;
 
-    assert_int_equal(mapper_client_wait(c, fake_deadline(FAKE_WAIT_MS), outcome_done, &ended, &never,
-                                        NULL), 0);
+    assert_int_equal(
+        mapper_client_wait(c, fake_deadline(FAKE_WAIT_MS), outcome_done, &ended, &never, NULL), 0);
     assert_int_equal(mapper_client_wait(c, fake_deadline(3), outcome_done, &o, &wait, NULL), 0);
     outcome_wait(&o, 1);
     assert_int_equal(o.code, ERROR_DEADLINE_EXCEEDED);
     assert_false(mapper_client_end_wait(c, wait));
     assert_true(mapper_client_end_wait(c, never));
     assert_false(mapper_client_end_wait(c, never));
-    assert_int_equal(mapper_client_wait(c, fake_deadline(FAKE_WAIT_MS), outcome_done, &stopped,
-                                        &last, NULL), 0);
-    fake_mapper_leave(&m);              /* a wait is for time, not for a mapper */
+    assert_int_equal(
+        mapper_client_wait(c, fake_deadline(FAKE_WAIT_MS), outcome_done, &stopped, &last, NULL), 0);
+    fake_mapper_leave(&m); /* a wait is for time, not for a mapper */
     outcome_wait(&e.gone, 1);
     assert_int_equal(stopped.count, 0);
     mapper_client_free(c);
@@ -421,7 +430,7 @@ static void changes_of_the_domains_are_told(void **state)
 
     (void)state;
     CONNECTED(m, e, c);
-    outcome_wait(&e.domains, 1);        /* by connecting */
+    outcome_wait(&e.domains, 1); /* by connecting */
     memset(&event.event_domains, 0, sizeof(event.event_domains));
     event.event_domains.generation = 99;
     fake_mapper_send(&m, &event, MESSAGE_EVENT_DOMAINS, 0);
@@ -493,7 +502,7 @@ static void *serve(void *arg)
     unsigned served = 0;
 
     while (!atomic_load(&s->stop)) {
-        struct pollfd p = {.fd = m->peer.fd, .events = POLLIN};
+        struct pollfd p = { .fd = m->peer.fd, .events = POLLIN };
         union message request, answer;
 
         if (poll(&p, 1, 5) != 1) {
@@ -518,12 +527,12 @@ static void *serve(void *arg)
 
 static void many_threads_get_each_answer_once_while_the_mapper_comes_and_goes(void **state)
 {
-    struct caller callers[CALLERS] = {{0}};
+    struct caller callers[CALLERS] = { { 0 } };
     pthread_t server_thread;
 
     (void)state;
     CONNECTED(m, e, c);
-    struct server s = {.mapper = &m};
+    struct server s = { .mapper = &m };
 
     atomic_init(&s.stop, false);
     assert_int_equal(pthread_create(&server_thread, NULL, serve, &s), 0);

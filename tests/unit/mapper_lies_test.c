@@ -18,8 +18,11 @@ static void on_connected(void *arg, bool connected)
 static struct mapper_client *new_client(const struct fake_mapper *m, struct outcome *connected)
 {
     const struct mapper_client_options options = {
-        .socket_path = m->path, .backoff_min_ms = 1, .backoff_max_ms = 5,
-        .on_connected = on_connected, .arg = connected,
+        .socket_path = m->path,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 5,
+        .on_connected = on_connected,
+        .arg = connected,
     };
     struct mapper_client *c = NULL;
 
@@ -53,24 +56,45 @@ static void end_beyond(union message *m)
 {
     m->snapshot_answer.slot.offset_bytes = (uint64_t)(FAKE_ARENA_FRAMES - 2) * MESSAGE_FRAME_BYTES;
 }
-static void unaligned(union message *m) { m->snapshot_answer.slot.offset_bytes += 8; }
-static void longer_slot(union message *m) { m->snapshot_answer.slot.len_bytes += MESSAGE_FRAME_BYTES; }
-static void shorter_slot(union message *m) { m->snapshot_answer.slot.len_bytes -= 1; }
+static void unaligned(union message *m)
+{
+    m->snapshot_answer.slot.offset_bytes += 8;
+}
+static void longer_slot(union message *m)
+{
+    m->snapshot_answer.slot.len_bytes += MESSAGE_FRAME_BYTES;
+}
+static void shorter_slot(union message *m)
+{
+    m->snapshot_answer.slot.len_bytes -= 1;
+}
 static void slot_beyond_its_maximum(union message *m)
 {
     m->snapshot_answer.slot.len_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES;
     m->snapshot_answer.slot.offset_bytes = 0;
 }
-static void another_frame(union message *m) { m->snapshot_answer.observation.first_frame = 1; }
+static void another_frame(union message *m)
+{
+    m->snapshot_answer.observation.first_frame = 1;
+}
 static void more_frames(union message *m)
 {
     m->snapshot_answer.observation.frame_count++;
     m->snapshot_answer.observation.frames_in_use++;
     m->snapshot_answer.slot.len_bytes += MESSAGE_FRAME_BYTES;
 }
-static void frames_beyond_use(union message *m) { m->snapshot_answer.observation.frames_in_use = 4; }
-static void use_beyond_most(union message *m) { m->snapshot_answer.observation.frames_max = 4; }
-static void no_grant_version(union message *m) { m->snapshot_answer.observation.grant_version = 0; }
+static void frames_beyond_use(union message *m)
+{
+    m->snapshot_answer.observation.frames_in_use = 4;
+}
+static void use_beyond_most(union message *m)
+{
+    m->snapshot_answer.observation.frames_max = 4;
+}
+static void no_grant_version(union message *m)
+{
+    m->snapshot_answer.observation.grant_version = 0;
+}
 static void status_of_version_1(union message *m)
 {
     m->snapshot_answer.status_frame_count = 1;
@@ -80,38 +104,56 @@ static void version_2_without_status(union message *m)
 {
     m->snapshot_answer.observation.grant_version = 2;
 }
-static void no_consistency(union message *m) { m->snapshot_answer.observation.consistency = 0; }
-static void another_serial(union message *m) { m->head.serial ^= UINT64_C(1) << 20; }
-static void no_serial(union message *m) { m->head.serial = 0; }
-static void another_magic(union message *m) { m->head.magic++; }
-static void another_version(union message *m) { m->head.version++; }
-static void another_length(union message *m) { m->head.len_bytes--; }
+static void no_consistency(union message *m)
+{
+    m->snapshot_answer.observation.consistency = 0;
+}
+static void another_serial(union message *m)
+{
+    m->head.serial ^= UINT64_C(1) << 20;
+}
+static void no_serial(union message *m)
+{
+    m->head.serial = 0;
+}
+static void another_magic(union message *m)
+{
+    m->head.magic++;
+}
+static void another_version(union message *m)
+{
+    m->head.version++;
+}
+static void another_length(union message *m)
+{
+    m->head.len_bytes--;
+}
 
 static const struct {
     const char *name;
     lie *tell;
-    int code;           /* of the call */
+    int code; /* of the call */
 } lies[] = {
-    {"offset beyond the arena", offset_beyond, ERROR_INTERNAL},
-    {"offset that wraps", offset_that_wraps, ERROR_UNAVAILABLE},
-    {"end beyond the arena", end_beyond, ERROR_INTERNAL},
-    {"unaligned slot", unaligned, ERROR_UNAVAILABLE},
-    {"slot longer than its frames", longer_slot, ERROR_INTERNAL},
-    {"slot shorter than its frames", shorter_slot, ERROR_UNAVAILABLE},
-    {"slot beyond its maximum", slot_beyond_its_maximum, ERROR_INTERNAL},
-    {"another first frame", another_frame, ERROR_INTERNAL},
-    {"more frames than asked for", more_frames, ERROR_INTERNAL},
-    {"frames beyond those in use", frames_beyond_use, ERROR_INTERNAL},
-    {"more in use than there can be", use_beyond_most, ERROR_INTERNAL},
-    {"grant table without version", no_grant_version, ERROR_INTERNAL},
-    {"status frames of version 1", status_of_version_1, ERROR_INTERNAL},
-    {"version 2 without status frames", version_2_without_status, ERROR_INTERNAL},
-    {"no consistency", no_consistency, ERROR_UNAVAILABLE},
-    {"another serial", another_serial, ERROR_UNAVAILABLE},
-    {"no serial", no_serial, ERROR_UNAVAILABLE},
-    {"another magic", another_magic, ERROR_UNAVAILABLE},
-    {"another version", another_version, ERROR_UNAVAILABLE},
-    {"another length", another_length, ERROR_UNAVAILABLE},
+    { "offset beyond the arena", offset_beyond, ERROR_INTERNAL },
+    { "offset that wraps", offset_that_wraps, ERROR_UNAVAILABLE },
+    { "end beyond the arena", end_beyond, ERROR_INTERNAL },
+    { "unaligned slot", unaligned, ERROR_UNAVAILABLE },
+    { "slot longer than its frames", longer_slot, ERROR_INTERNAL },
+    { "slot shorter than its frames", shorter_slot, ERROR_UNAVAILABLE },
+    { "slot beyond its maximum", slot_beyond_its_maximum, ERROR_INTERNAL },
+    { "another first frame", another_frame, ERROR_INTERNAL },
+    { "more frames than asked for", more_frames, ERROR_INTERNAL },
+    { "frames beyond those in use", frames_beyond_use, ERROR_INTERNAL },
+    { "more in use than there can be", use_beyond_most, ERROR_INTERNAL },
+    { "grant table without version", no_grant_version, ERROR_INTERNAL },
+    { "status frames of version 1", status_of_version_1, ERROR_INTERNAL },
+    { "version 2 without status frames", version_2_without_status, ERROR_INTERNAL },
+    { "no consistency", no_consistency, ERROR_UNAVAILABLE },
+    { "another serial", another_serial, ERROR_UNAVAILABLE },
+    { "no serial", no_serial, ERROR_UNAVAILABLE },
+    { "another magic", another_magic, ERROR_UNAVAILABLE },
+    { "another version", another_version, ERROR_UNAVAILABLE },
+    { "another length", another_length, ERROR_UNAVAILABLE },
 };
 
 /* Sends the answer with a lie in it: true where the call fails with `code`. */
@@ -128,13 +170,14 @@ static bool is_refused(lie *tell, int code)
     fake_mapper_join(&m);
     outcome_wait(&connected, 1);
     fill_snapshot(&request);
-    assert_int_equal(mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o,
-                                        NULL), 0);
+    assert_int_equal(
+        mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o, NULL), 0);
     fake_mapper_request(&m, &request);
     fake_snapshot(&m, &request, 5, 3, &answer);
     message_init(&answer, MESSAGE_SNAPSHOT | MESSAGE_ANSWER, request.head.serial);
     tell(&answer);
-    assert_int_equal(channel_send(&m.peer, &answer, sizeof(answer.snapshot_answer), NULL, 0, NULL), 0);
+    assert_int_equal(channel_send(&m.peer, &answer, sizeof(answer.snapshot_answer), NULL, 0, NULL),
+                     0);
     outcome_wait(&o, 1);
     bool refused = o.code == code && o.slot == NULL;
 
@@ -143,7 +186,7 @@ static bool is_refused(lie *tell, int code)
     }
     fake_mapper_wait_end(&m);
     fake_mapper_leave(&m);
-    fake_mapper_join(&m);               /* it is given another chance */
+    fake_mapper_join(&m); /* it is given another chance */
     outcome_wait(&connected, 2);
     mapper_slot_unref(o.slot);
     mapper_client_free(c);
@@ -183,8 +226,8 @@ static int answer_to(uint16_t type, union message *answer, uint16_t answer_type)
     if (type == MESSAGE_DOMAINS) {
         request.domains.first_domid = 10;
     }
-    assert_int_equal(mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o,
-                                        NULL), 0);
+    assert_int_equal(
+        mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o, NULL), 0);
     fake_mapper_request(&m, &request);
     fake_mapper_send(&m, answer, answer_type, request.head.serial);
     outcome_wait(&o, 1);
@@ -232,9 +275,10 @@ static void resources_that_cannot_be_are_refused(void **state)
     (void)state;
     memset(&answer, 0, sizeof(answer));
     answer.describe_answer.resource_count = 1;
-    answer.describe_answer.resources[0] = (struct message_resource){
-        .type = RESOURCE_VMTRACE_BUF, .id_count = MESSAGE_VCPUS_MAX + 1,
-        .availability = RESOURCE_AVAILABLE};
+    answer.describe_answer.resources[0] =
+        (struct message_resource){ .type = RESOURCE_VMTRACE_BUF,
+                                   .id_count = MESSAGE_VCPUS_MAX + 1,
+                                   .availability = RESOURCE_AVAILABLE };
     assert_int_equal(answer_to(MESSAGE_DESCRIBE, &answer, MESSAGE_DESCRIBE | MESSAGE_ANSWER),
                      ERROR_INTERNAL);
     answer.describe_answer.resources[0].id_count = MESSAGE_VCPUS_MAX;
@@ -258,8 +302,8 @@ static void a_second_answer_ends_the_connection(void **state)
     fake_mapper_join(&m);
     outcome_wait(&connected, 1);
     fill_snapshot(&request);
-    assert_int_equal(mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o,
-                                        NULL), 0);
+    assert_int_equal(
+        mapper_client_call(c, &request, fake_deadline(FAKE_WAIT_MS), outcome_done, &o, NULL), 0);
     fake_mapper_request(&m, &request);
     fake_mapper_failed(&m, request.head.serial, ERROR_NOT_FOUND, 0);
     fake_mapper_failed(&m, request.head.serial, ERROR_NOT_FOUND, 0);
@@ -290,8 +334,8 @@ static void a_request_or_a_descriptor_from_the_mapper_ends_the_connection(void *
     outcome_wait(&connected, 2);
     memset(&event, 0, sizeof(event));
     message_init(&event, MESSAGE_EVENT_DOMAINS, 0);
-    assert_int_equal(channel_send(&m.peer, &event, sizeof(event.event_domains), &m.arena_fd, 1, NULL),
-                     0);
+    assert_int_equal(
+        channel_send(&m.peer, &event, sizeof(event.event_domains), &m.arena_fd, 1, NULL), 0);
     fake_mapper_wait_end(&m);
     mapper_client_free(c);
     fake_mapper_done(&m);
@@ -317,7 +361,7 @@ struct arena_lie {
 
 static void begin(struct arena_lie *l)
 {
-    *l = (struct arena_lie){.connected = OUTCOME_INIT};
+    *l = (struct arena_lie){ .connected = OUTCOME_INIT };
     fake_mapper_init(&l->m);
     fake_mapper_listen(&l->m);
     l->client = new_client(&l->m, &l->connected);
@@ -335,7 +379,7 @@ static void end(struct arena_lie *l)
 
 static void an_arena_that_could_change_under_us_is_refused(void **state)
 {
-    static const int missing[] = {F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_SEAL, F_SEAL_FUTURE_WRITE};
+    static const int missing[] = { F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_SEAL, F_SEAL_FUTURE_WRITE };
     struct arena_lie l;
 
     (void)state;
@@ -397,7 +441,7 @@ static void a_mapper_of_another_release_is_named_as_the_cause(void **state)
 {
     struct arena_lie l;
     union message hello, answer, request;
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     (void)state;
     begin(&l);
@@ -406,11 +450,13 @@ static void a_mapper_of_another_release_is_named_as_the_cause(void **state)
     memset(&answer, 0, sizeof(answer));
     message_init(&answer, MESSAGE_HELLO | MESSAGE_ANSWER, hello.head.serial);
     answer.head.version = MESSAGE_VERSION + 1;
-    assert_int_equal(channel_send(&l.m.peer, &answer, sizeof(answer.hello_answer), NULL, 0, NULL), 0);
+    assert_int_equal(channel_send(&l.m.peer, &answer, sizeof(answer.hello_answer), NULL, 0, NULL),
+                     0);
     fake_mapper_wait_end(&l.m);
     fill_snapshot(&request);
-    assert_int_equal(mapper_client_call(l.client, &request, fake_deadline(1000), outcome_done, NULL,
-                                        &f), -ERROR_UNAVAILABLE);
+    assert_int_equal(
+        mapper_client_call(l.client, &request, fake_deadline(1000), outcome_done, NULL, &f),
+        -ERROR_UNAVAILABLE);
     assert_non_null(strstr(f.cause, "version"));
     end(&l);
 }

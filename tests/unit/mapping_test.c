@@ -70,8 +70,11 @@ static int tear_down(void **state)
 
 static struct mapping_key key(uint8_t incarnation, uint32_t first, uint32_t count)
 {
-    return (struct mapping_key){ .incarnation = { incarnation }, .domid = 5, .type = 1,
-                                 .first_frame = first, .frame_count = count };
+    return (struct mapping_key){ .incarnation = { incarnation },
+                                 .domid = 5,
+                                 .type = 1,
+                                 .first_frame = first,
+                                 .frame_count = count };
 }
 
 static struct mapping_ref get(struct mapping_key k)
@@ -118,7 +121,7 @@ static void a_dead_one_is_unmapped_at_once_in_the_midst_of_use(void **state)
     assert_int_equal(world.live, 1);
     assert_null(mapping_resolve(c, a, 0));
     assert_non_null(mapping_resolve(c, b, 0));
-    struct mapping_ref fresh = get(key(3, 0, 1));   /* takes the row: the old reference stays void */
+    struct mapping_ref fresh = get(key(3, 0, 1)); /* takes the row: the old reference stays void */
 
     assert_int_equal(fresh.index, a.index);
     assert_null(mapping_resolve(c, a, 0));

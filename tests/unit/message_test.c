@@ -8,11 +8,21 @@
 #include "tests/lib/unit.h"
 
 static const uint16_t types[] = {
-    MESSAGE_HELLO, MESSAGE_HOST, MESSAGE_DOMAINS, MESSAGE_DESCRIBE, MESSAGE_SNAPSHOT,
-    MESSAGE_VCPU_STATS, MESSAGE_RELEASE,
-    MESSAGE_HELLO | MESSAGE_ANSWER, MESSAGE_HOST | MESSAGE_ANSWER, MESSAGE_DOMAINS | MESSAGE_ANSWER,
-    MESSAGE_DESCRIBE | MESSAGE_ANSWER, MESSAGE_SNAPSHOT | MESSAGE_ANSWER,
-    MESSAGE_VCPU_STATS | MESSAGE_ANSWER, MESSAGE_FAILED, MESSAGE_EVENT_DOMAINS,
+    MESSAGE_HELLO,
+    MESSAGE_HOST,
+    MESSAGE_DOMAINS,
+    MESSAGE_DESCRIBE,
+    MESSAGE_SNAPSHOT,
+    MESSAGE_VCPU_STATS,
+    MESSAGE_RELEASE,
+    MESSAGE_HELLO | MESSAGE_ANSWER,
+    MESSAGE_HOST | MESSAGE_ANSWER,
+    MESSAGE_DOMAINS | MESSAGE_ANSWER,
+    MESSAGE_DESCRIBE | MESSAGE_ANSWER,
+    MESSAGE_SNAPSHOT | MESSAGE_ANSWER,
+    MESSAGE_VCPU_STATS | MESSAGE_ANSWER,
+    MESSAGE_FAILED,
+    MESSAGE_EVENT_DOMAINS,
 };
 
 enum { TYPE_COUNT = sizeof(types) / sizeof(types[0]) };
@@ -23,9 +33,7 @@ static void make(union message *m, uint16_t type)
     memset(m, 0, sizeof(*m));
     message_init(m, type, type == MESSAGE_EVENT_DOMAINS ? 0 : 1);
     switch (type) {
-    case MESSAGE_HOST | MESSAGE_ANSWER:
-        m->host_answer.check_count = MESSAGE_CHECKS_MAX;
-        break;
+    case MESSAGE_HOST | MESSAGE_ANSWER: m->host_answer.check_count = MESSAGE_CHECKS_MAX; break;
     case MESSAGE_DOMAINS | MESSAGE_ANSWER:
         m->domains_answer.domain_count = MESSAGE_DOMAINS_MAX;
         for (uint16_t i = 0; i < MESSAGE_DOMAINS_MAX; i++) {
@@ -52,14 +60,9 @@ static void make(union message *m, uint16_t type)
         m->vcpu_stats_answer.vcpu_count = MESSAGE_VCPUS_MAX;
         m->vcpu_stats_answer.slot.len_bytes = MESSAGE_VCPUS_MAX * sizeof(struct message_vcpu);
         break;
-    case MESSAGE_RELEASE:
-        m->release.slot_count = MESSAGE_RELEASES_MAX;
-        break;
-    case MESSAGE_FAILED:
-        m->failed.failure.code = ERROR_NOT_FOUND;
-        break;
-    default:
-        break;
+    case MESSAGE_RELEASE: m->release.slot_count = MESSAGE_RELEASES_MAX; break;
+    case MESSAGE_FAILED: m->failed.failure.code = ERROR_NOT_FOUND; break;
+    default: break;
     }
 }
 
@@ -145,7 +148,7 @@ static void another_version_is_named_with_ours(void **state)
     (void)state;
     make(&m, MESSAGE_HELLO);
     m.head.version = 7;
-    m.head.type = 0x7777;       /* which that version may well have */
+    m.head.type = 0x7777; /* which that version may well have */
     assert_int_equal(message_check(&m, message_size(MESSAGE_HELLO), &f),
                      -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.message, "version 7"));
@@ -233,7 +236,7 @@ static void reserved_fields_are_zero(void **state)
 
 static void counts_beyond_their_maxima_are_refused(void **state)
 {
-    static const uint32_t beyond[] = {1, 2, 1000, UINT32_MAX / 2};
+    static const uint32_t beyond[] = { 1, 2, 1000, UINT32_MAX / 2 };
     union message m;
 
     (void)state;
@@ -378,7 +381,7 @@ static void random_bytes_behind_a_good_head_are_judged_without_fault(void **stat
 
 static void an_identity_differs_in_any_field(void **state)
 {
-    struct domain_identity a = {.domid = 5, .name = "web"};
+    struct domain_identity a = { .domid = 5, .name = "web" };
     struct domain_identity b;
 
     (void)state;
@@ -386,7 +389,7 @@ static void an_identity_differs_in_any_field(void **state)
     memset(a.incarnation, 2, sizeof(a.incarnation));
     b = a;
     assert_true(domain_identity_equal(&a, &b));
-    b.name[10] = 'x';       /* behind the NUL */
+    b.name[10] = 'x'; /* behind the NUL */
     assert_true(domain_identity_equal(&a, &b));
     b.name[3] = 'x';
     assert_false(domain_identity_equal(&a, &b));

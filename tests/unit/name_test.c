@@ -22,7 +22,7 @@ static const char *name_of(const struct certificate_spec *spec)
     return text;
 }
 
-#define NAME_OF(...) name_of(&(struct certificate_spec){ __VA_ARGS__ })
+#define NAME_OF(...)      name_of(&(struct certificate_spec){ __VA_ARGS__ })
 #define NAME_OF_URI(text) NAME_OF(.uri = (text), .uri_len = sizeof(text) - 1)
 
 static void one_uri_comes_before_all(void **state)
@@ -154,7 +154,8 @@ static void dns_names_are_checked(void **state)
 static void alternative_names_there_twice_are_refused(void **state)
 {
     assert_string_equal(NAME_OF(.common_name = "a", .names = "URI:spiffe://example.org/a",
-                                .uri = "spiffe://example.org/b", .uri_len = 22), "");
+                                .uri = "spiffe://example.org/b", .uri_len = 22),
+                        "");
     (void)state;
 }
 

@@ -15,7 +15,9 @@ static void a_reply_arrives_byte_for_byte_through_a_small_buffer(void **state)
 {
     enum { LEN = 8 * 1024 * 1024 };
     const struct tls_peer_options options = {
-        .dir = rig.dir, .name = "client", .receive_buffer_bytes = 8192,
+        .dir = rig.dir,
+        .name = "client",
+        .receive_buffer_bytes = 8192,
     };
     uint8_t *expected = rig.reply;
     struct tls_peer p;
@@ -68,7 +70,7 @@ static void the_daemon_sends_through_our_bursts(void **state)
     Dl_info ours, found;
 
     (void)state;
-    assert_int_not_equal(dladdr(rig.dir, &ours), 0);    /* anything of this program */
+    assert_int_not_equal(dladdr(rig.dir, &ours), 0); /* anything of this program */
     assert_int_not_equal(dladdr(dlsym(RTLD_DEFAULT, "gnutls_record_send"), &found), 0);
     assert_ptr_equal(found.dli_fbase, ours.dli_fbase);
 }

@@ -88,8 +88,9 @@ static void a_server_has_the_names_it_was_given(void **state)
     FOLDER_AUTO dir = folder_make();
     const char *const dns_names[] = { "localhost", "gateway.example.org", NULL };
     const char *const addresses[] = { "127.0.0.1", "::1", NULL };
-    const struct pki_subject subject = { .dns_names = dns_names, .addresses = addresses,
-                                         .server = true, .valid_days = 1 };
+    const struct pki_subject subject = {
+        .dns_names = dns_names, .addresses = addresses, .server = true, .valid_days = 1
+    };
     X509_AUTO *server = NULL;
 
     (void)state;
@@ -174,7 +175,7 @@ static void nothing_is_overwritten(void **state)
     assert_int_equal(pki_make_ca(dir.path, "ca", "Test CA", 1, NULL), -ERROR_ALREADY_EXISTS);
     assert_int_equal(unlink(folder_path(&dir, "ca.key")), 0);
     assert_int_equal(pki_make_ca(dir.path, "ca", "Test CA", 1, NULL), -ERROR_ALREADY_EXISTS);
-    assert_int_equal(folder_entries(&dir, 0), 1);       /* no key without its certificate */
+    assert_int_equal(folder_entries(&dir, 0), 1); /* no key without its certificate */
     after = read_certificate(&dir, "ca.crt");
     assert_int_equal(X509_cmp(before, after), 0);
 }

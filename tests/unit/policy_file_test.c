@@ -13,12 +13,12 @@
 /* A rule with one part exchanged: tests say only what they are about. */
 #define RULE(name, effect, identities, domains, types, actions)                                    \
     "rule \"" name "\" {\n" effect "\n" identities "\n" domains "\n" types "\n" actions "\n}\n"
-#define EFFECT "effect = allow"
+#define EFFECT     "effect = allow"
 #define IDENTITIES "identities = { \"cn:alice\" }"
-#define DOMAINS "domains = { \"all\" }"
-#define TYPES "types = { \"all\" }"
-#define ACTIONS "actions = { \"all\" }"
-#define GOOD RULE("good", EFFECT, IDENTITIES, DOMAINS, TYPES, ACTIONS)
+#define DOMAINS    "domains = { \"all\" }"
+#define TYPES      "types = { \"all\" }"
+#define ACTIONS    "actions = { \"all\" }"
+#define GOOD       RULE("good", EFFECT, IDENTITIES, DOMAINS, TYPES, ACTIONS)
 
 static struct policy *load(const char *text, struct buffer *faults)
 {
@@ -95,9 +95,10 @@ static const struct domain_identity dom0 = { .domid = 0, .name = "Domain-0" };
 
 static void a_rule_is_read_as_it_stands(void **state)
 {
-    static const char text[] = RULE("r", EFFECT, "identities = { \"dns:a*\", \"cn:bob\" }",
-        "domains = { \"uuid:6F1C3B0E-8f1d-4b52-9d4e-2f6a1c0b7e55\" }",
-        "types = { grant_table, \"vmtrace_buf\" }", "actions = snapshot");
+    static const char text[] =
+        RULE("r", EFFECT, "identities = { \"dns:a*\", \"cn:bob\" }",
+             "domains = { \"uuid:6F1C3B0E-8f1d-4b52-9d4e-2f6a1c0b7e55\" }",
+             "types = { grant_table, \"vmtrace_buf\" }", "actions = snapshot");
 
     (void)state;
     assert_true(allows(text, "cn:bob", &web, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT));
@@ -125,9 +126,8 @@ static void all_in_an_allow_rule_leaves_out_what_has_to_be_named(void **state)
 
 static void all_in_a_deny_rule_leaves_out_nothing(void **state)
 {
-    static const char text[] =
-        RULE("a", EFFECT, "identities = all", "domains = { \"dom0\" }", TYPES,
-             "actions = { \"admin\", \"trace.control\" }")
+    static const char text[] = RULE("a", EFFECT, "identities = all", "domains = { \"dom0\" }",
+                                    TYPES, "actions = { \"admin\", \"trace.control\" }")
         RULE("d", "effect = deny", IDENTITIES, DOMAINS, TYPES, ACTIONS);
 
     (void)state;
@@ -149,20 +149,19 @@ static void comments_do_not_move_the_lines(void **state)
 static void every_fault_of_a_file_that_parses_is_said(void **state)
 {
     (void)state;
-    assert_faults(
-        "rule \"one\" {\n"
-        "    effect = permit\n"
-        "    identities = { \"alice\",\n"
-        "                   \"dns:Host\" }\n"
-        "    domains = { \"web-1\", \"uuid:12\" }\n"
-        "    types = { \"grant\" }\n"
-        "    actions = { \"read\" }\n"
-        "}\n"
-        "rule \"two\" {\n"
-        "    effect = allow\n"
-        "    effect = deny\n"
-        "}\n",
-        "p.conf:11: effect stands twice in this rule\n");
+    assert_faults("rule \"one\" {\n"
+                  "    effect = permit\n"
+                  "    identities = { \"alice\",\n"
+                  "                   \"dns:Host\" }\n"
+                  "    domains = { \"web-1\", \"uuid:12\" }\n"
+                  "    types = { \"grant\" }\n"
+                  "    actions = { \"read\" }\n"
+                  "}\n"
+                  "rule \"two\" {\n"
+                  "    effect = allow\n"
+                  "    effect = deny\n"
+                  "}\n",
+                  "p.conf:11: effect stands twice in this rule\n");
     assert_faults("rule \"one\" {\n"
                   "    effect = permit\n"
                   "    identities = { \"alice\",\n"

@@ -14,7 +14,7 @@ struct small_rule {
     const char *identity;
     enum domain_pattern_kind kind;
     const char *name;
-    uint8_t uuid;               /* its first byte */
+    uint8_t uuid; /* its first byte */
     uint32_t types, actions;
 };
 
@@ -45,8 +45,10 @@ static struct policy *policy_of(const struct small_rule *small, size_t count)
         char name[32];
 
         (void)snprintf(name, sizeof name, "rule %zu", i);
-        rules[i] = (struct policy_rule){ .name = copy_of(name), .line = (unsigned)i + 1,
-                                         .allow = small[i].allow, .types = small[i].types,
+        rules[i] = (struct policy_rule){ .name = copy_of(name),
+                                         .line = (unsigned)i + 1,
+                                         .allow = small[i].allow,
+                                         .types = small[i].types,
                                          .actions = small[i].actions };
         rules[i].identities = calloc(1, sizeof(char *));
         rules[i].domains = calloc(1, sizeof *rules[i].domains);
@@ -61,10 +63,9 @@ static struct policy *policy_of(const struct small_rule *small, size_t count)
 static const struct identity alice = { .text = "cn:alice" }, bob = { .text = "cn:bob" };
 static const struct domain_identity web = { .domid = 1, .name = "web-1", .uuid = { 7 } },
                                     dom0 = { .domid = 0, .name = "Domain-0" },
-                                    nameless = { .domid = 2 },
-                                    cut = { .domid = 3, .name_cut = 1 };
+                                    nameless = { .domid = 2 }, cut = { .domid = 3, .name_cut = 1 };
 
-#define ALL_TYPES POLICY_ALL_TYPES
+#define ALL_TYPES   POLICY_ALL_TYPES
 #define ALL_ACTIONS POLICY_ALL_ACTIONS
 
 static struct policy_verdict decide(const struct small_rule *small, size_t count,
@@ -77,7 +78,7 @@ static struct policy_verdict decide(const struct small_rule *small, size_t count
     };
     struct policy_verdict v = policy_decide(policy, &q);
 
-    if (v.rule != NULL) {       /* it lives no longer than the policy */
+    if (v.rule != NULL) { /* it lives no longer than the policy */
         assert_memory_equal(v.rule, "rule ", 5);
         assert_int_equal(v.line, strtoul(v.rule + 5, NULL, 10) + 1);
         v.rule = "";
@@ -128,8 +129,13 @@ static void deny_wins_in_any_order(void **state)
     const struct small_rule allow = {
         true, "*", DOMAIN_PATTERN_ALL, NULL, 0, ALL_TYPES, ALL_ACTIONS
     };
-    const struct small_rule deny = { false, "cn:alice", DOMAIN_PATTERN_UUID, NULL, 7,
-                                     1 << RESOURCE_GRANT_TABLE, 1 << ACTION_SNAPSHOT };
+    const struct small_rule deny = { false,
+                                     "cn:alice",
+                                     DOMAIN_PATTERN_UUID,
+                                     NULL,
+                                     7,
+                                     1 << RESOURCE_GRANT_TABLE,
+                                     1 << ACTION_SNAPSHOT };
     const struct small_rule first[] = { deny, allow }, last[] = { allow, deny };
 
     (void)state;
@@ -344,7 +350,8 @@ static void random_rule(struct small_rule *r)
 
 static void check_case(const struct policy *policy, const struct small_rule *rules, size_t count)
 {
-    struct domain_identity domain = { .domid = (uint16_t)pick(3), .uuid = { (uint8_t)pick(3) },
+    struct domain_identity domain = { .domid = (uint16_t)pick(3),
+                                      .uuid = { (uint8_t)pick(3) },
                                       .name_cut = pick(4) == 0 };
     struct policy_question q = { pick(2) ? &alice : &bob, &domain, (int)pick(5) - 1,
                                  (enum action)pick(ACTION_COUNT) };
@@ -388,7 +395,7 @@ static void it_decides_as_the_oracle_does_in_200000_cases(void **state)
                        .allowed;
         policy_unref(policy);
     }
-    assert_in_range(allowed, POLICIES / 20, POLICIES - POLICIES / 20);  /* the worlds have both */
+    assert_in_range(allowed, POLICIES / 20, POLICIES - POLICIES / 20); /* the worlds have both */
 }
 
 int main(void)

@@ -52,7 +52,7 @@ static void its_maximum_can_be_had_and_not_one_byte_more(void **state)
     assert_null(pool_alloc(&p, MAX_BYTES + 1));
     assert_null(pool_alloc(&p, SIZE_MAX));
     assert_null(pool_array(&p, SIZE_MAX / 2, 3));
-    assert_string_equal(pool_string(&p, "a"), "");  /* stays failed, and is never NULL */
+    assert_string_equal(pool_string(&p, "a"), ""); /* stays failed, and is never NULL */
     assert_string_equal(pool_printf(&p, "%d", 1), "");
     pool_done(&p);
 }

@@ -161,7 +161,7 @@ static void its_accounts_agree_with_ours_at_each_of_100000_steps(void **state)
             quota_give(q, &who, held[person].bytes[--held[person].calls]);
         }
     }
-    quota_free(q);      /* asserts that nothing is held */
+    quota_free(q); /* asserts that nothing is held */
 }
 
 static void *take_and_give(void *arg)

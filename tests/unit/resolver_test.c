@@ -25,14 +25,17 @@ static void on_connected(void *arg, bool connected)
 
 static void rig_init(struct rig *r, bool with_mapper)
 {
-    *r = (struct rig){.connected = OUTCOME_INIT};
+    *r = (struct rig){ .connected = OUTCOME_INIT };
     fake_mapper_init(&r->mapper);
-    if (with_mapper) {      /* before the client: with a clock that stands it would not try again */
+    if (with_mapper) { /* before the client: with a clock that stands it would not try again */
         fake_mapper_listen(&r->mapper);
     }
     const struct mapper_client_options options = {
-        .socket_path = r->mapper.path, .backoff_min_ms = 1, .backoff_max_ms = 5,
-        .on_connected = on_connected, .arg = &r->connected,
+        .socket_path = r->mapper.path,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 5,
+        .on_connected = on_connected,
+        .arg = &r->connected,
     };
 
     assert_int_equal(mapper_client_new(&options, &r->client, NULL), 0);
@@ -62,11 +65,14 @@ static void on_done(void *arg)
     outcome_tick(arg);
 }
 
-static void ask(struct resolver_request *q, const char *text, uint32_t deadline_ms, struct outcome *o)
+static void ask(struct resolver_request *q, const char *text, uint32_t deadline_ms,
+                struct outcome *o)
 {
     *q = (struct resolver_request){
-        .filter = {.visible = all_visible}, .deadline_ns = fake_deadline(deadline_ms),
-        .done = on_done, .arg = o,
+        .filter = { .visible = all_visible },
+        .deadline_ns = fake_deadline(deadline_ms),
+        .done = on_done,
+        .arg = o,
     };
     assert_int_equal(domain_spelling_parse(text, &q->spelling, NULL), 0);
 }
@@ -113,7 +119,7 @@ static void a_list_is_made_once_and_made_anew_when_it_changed(void **state)
     resolver_changed(r.resolver);
     assert_int_equal(resolve(&r, "web", false, true, 6, "web"), 6);
     assert_int_equal(resolve(&r, "web", false, false, 0, NULL), 6);
-    assert_int_equal(resolve(&r, "web", true, true, 7, "web"), 7);  /* asked for anew */
+    assert_int_equal(resolve(&r, "web", true, true, 7, "web"), 7); /* asked for anew */
     rig_done(&r);
 }
 
@@ -126,7 +132,7 @@ static uint64_t fake_now(void *arg)
 
 static void what_is_missed_is_looked_for_but_not_in_a_loop(void **state)
 {
-    const struct clock_source source = {.monotonic_ns = fake_now, .wall_ns = fake_now};
+    const struct clock_source source = { .monotonic_ns = fake_now, .wall_ns = fake_now };
     struct rig r;
 
     (void)state;
@@ -314,7 +320,7 @@ static void many_threads_are_each_answered_once(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, ask_on, &r), 0);
     }
     while (busy) {
-        struct pollfd p = {.fd = r.mapper.peer.fd, .events = POLLIN};
+        struct pollfd p = { .fd = r.mapper.peer.fd, .events = POLLIN };
 
         if (poll(&p, 1, 20) == 1) {
             answer_page(&r, 7, "web", false);

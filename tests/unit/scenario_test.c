@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "tests/lib/unit.h"
 
-#define UUID "0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01"
+#define UUID         "0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01"
 #define DOMAIN(body) "domain \"a\" {\n domid = 7\n uuid = \"" UUID "\"\n" body "\n}\n"
 
 static struct scenario *parsed(const char *text)
@@ -51,14 +51,18 @@ static void the_builtin_one_is_right(void **state)
 
 static void everything_is_read(void **state)
 {
-    struct scenario *s = parsed(
-        "seed = 9\nhost { stats_table = true cpus = 2 }\n"
-        DOMAIN("name = \"b\" type = \"pvh\" present = false vcpus = 2 max_vcpus = 4\n"
-               "grants { version = 2 frames = 3 frames_max = 9 entries = 768 changes_per_second = 5 }\n"
-               "ioreq \"3\" { emulator = \"stubdom\" requests_per_second = 7 buffered = false }\n")
-        "event { at_ms = 250 do = \"create\" domain = \"a\" }\n"
-        "event { step = 2 do = \"rename\" domain = \"a\" text = \"c\" }\n"
-        "fault { operation = \"map\" errno = \"ENOMEM\" call = 3 count = 2 domain = \"a\" }\n");
+    struct scenario
+        *s =
+            parsed(
+                "seed = 9\nhost { stats_table = true cpus = 2 }\n" DOMAIN(
+                    "name = \"b\" type = \"pvh\" present = false vcpus = 2 max_vcpus = 4\n"
+                    "grants { version = 2 frames = 3 frames_max = 9 entries = 768 "
+                    "changes_per_second = 5 }\n"
+                    "ioreq \"3\" { emulator = \"stubdom\" requests_per_second = 7 buffered = false "
+                    "}\n") "event { at_ms = 250 do = \"create\" domain = \"a\" }\n"
+                           "event { step = 2 do = \"rename\" domain = \"a\" text = \"c\" }\n"
+                           "fault { operation = \"map\" errno = \"ENOMEM\" call = 3 count = 2 "
+                           "domain = \"a\" }\n");
 
     (void)state;
     assert_int_equal(s->seed, 9);
@@ -98,7 +102,8 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused("domain \"a\" { uuid = \"" UUID "\" }", "no domid");
     refused("domain \"a\" { domid = 3 }", "no uuid");
     refused("domain \"a\" { domid = 3 uuid = \"x\" }", "expected a UUID");
-    refused(DOMAIN("") "event { step = 1 at_ms = 3 do = \"destroy\" domain = \"a\" }", "exactly one of");
+    refused(DOMAIN("") "event { step = 1 at_ms = 3 do = \"destroy\" domain = \"a\" }",
+            "exactly one of");
     refused(DOMAIN("") "event { step = 1 do = \"explode\" domain = \"a\" }", "explode");
     refused(DOMAIN("") "event { step = 1 do = \"destroy\" domain = \"z\" }", "there is none");
     refused("fault { operation = \"find\" effect = \"wrong_size\" }", "does not go with");
@@ -110,7 +115,8 @@ static void a_number_has_one_owner_from_the_start(void **state)
 {
     (void)state;
     refused(DOMAIN("") "domain \"b\" { domid = 7 uuid = \"" UUID "\" }\n", "both there");
-    scenario_free(parsed(DOMAIN("") "domain \"b\" { domid = 7 uuid = \"" UUID "\" present = false }\n"));
+    scenario_free(
+        parsed(DOMAIN("") "domain \"b\" { domid = 7 uuid = \"" UUID "\" present = false }\n"));
 }
 
 int main(void)

@@ -22,7 +22,7 @@ static void what_leaves_its_scope_is_given_back(void **state)
         SCOPE_FD int fd = open_null();
         SCOPE_FILE FILE *file = fopen("/dev/null", "re");
         SCOPE_DIR DIR *dir = opendir("/");
-        SCOPE_FREE char *text = strdup("x");    /* the leak checker watches this one */
+        SCOPE_FREE char *text = strdup("x"); /* the leak checker watches this one */
 
         assert_true(fd >= 0 && file != NULL && dir != NULL && text != NULL);
         assert_int_equal(descriptors_open(), before + 3);
@@ -67,7 +67,7 @@ static void errno_survives_the_clean_up(void **state)
     (void)state;
     errno = EDOM;
     {
-        SCOPE_FD int fd = 1 << 20;      /* close() fails */
+        SCOPE_FD int fd = 1 << 20; /* close() fails */
         SCOPE_FREE char *text = NULL;
 
         assert_true(fd > 0 && text == NULL);

@@ -107,7 +107,7 @@ static void other_spellings_are_refused(void **state)
 {
     FOLDER_AUTO dir = folder_make();
     SEAL_AUTO *s = load(folder_path(&dir, "key"));
-    char *token = token_of(s, "page", "12345678", 8);   /* 40 bytes: two short of whole */
+    char *token = token_of(s, "page", "12345678", 8); /* 40 bytes: two short of whole */
     char *at = NULL;
 
     (void)state;

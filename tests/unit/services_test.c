@@ -29,7 +29,7 @@ static void call_host(struct rpc_rig *r, struct flight *f)
 static void the_host_is_told_without_a_mapper(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, false);
@@ -55,7 +55,7 @@ static void the_host_is_told_without_a_mapper(void **state)
 static void a_mapper_that_stalls_does_not_stall_the_host(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -76,7 +76,7 @@ static void a_mapper_that_stalls_does_not_stall_the_host(void **state)
 static void the_host_is_told_as_the_mapper_sees_it(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request, answer;
     struct message_host_answer *a = &answer.host_answer;
 
@@ -87,10 +87,16 @@ static void the_host_is_told_as_the_mapper_sees_it(void **state)
     assert_int_equal(request.head.type, MESSAGE_HOST);
     memset(&answer, 0, sizeof(answer));
     *a = (struct message_host_answer){
-        .uuid = {0xab}, .uuid_source = "dmi", .xen_version = "4.17\n5", .guest_abis = "xen-3.0  hvm-3.0",
-        .capabilities = HOST_CAN_HVM | HOST_CAN_VMTRACE, .cpu_count = 8, .total_memory_kib = 100,
-        .free_memory_kib = 50, .check_count = 1,
-        .checks = {{.name = "xenstore", .ok = 0, .detail = "not there"}},
+        .uuid = { 0xab },
+        .uuid_source = "dmi",
+        .xen_version = "4.17\n5",
+        .guest_abis = "xen-3.0  hvm-3.0",
+        .capabilities = HOST_CAN_HVM | HOST_CAN_VMTRACE,
+        .cpu_count = 8,
+        .total_memory_kib = 100,
+        .free_memory_kib = 50,
+        .check_count = 1,
+        .checks = { { .name = "xenstore", .ok = 0, .detail = "not there" } },
     };
     fake_mapper_send(&r.mapper, &answer, MESSAGE_HOST | MESSAGE_ANSWER, request.head.serial);
     host_response *m = flight_message(&f, &xenres__v1__get_host_response__descriptor);
@@ -115,7 +121,7 @@ static void the_host_is_told_as_the_mapper_sees_it(void **state)
 static void a_host_without_a_uuid_of_its_firmware_has_the_machines(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request, answer;
 
     (void)state;
@@ -151,7 +157,7 @@ static char none[] = "";
 static void domains_that_may_be_seen_are_listed(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -159,7 +165,7 @@ static void domains_that_may_be_seen_are_listed(void **state)
     rpc_rig_domains(&r);
     domains_response *m = flight_message(&f, &xenres__v1__list_domains_response__descriptor);
 
-    assert_int_equal(m->n_domains, 3);          /* not the vault */
+    assert_int_equal(m->n_domains, 3); /* not the vault */
     assert_string_equal(m->next_page_token, "");
     assert_int_equal(m->domains[0]->identity->domid, 1);
     assert_string_equal(m->domains[0]->identity->incarnation, "01000000000000000000000000000000");
@@ -181,10 +187,11 @@ static void domains_that_may_be_seen_are_listed(void **state)
 /* The next page's token, to be freed. */
 static char *list_one(struct rpc_rig *r, char *token, uint32_t first_domid, uint32_t domid)
 {
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request;
     const struct message_domain domains[] = {
-        fake_domain(1, "web-1", 0x11, 1), fake_domain(3, "vault", 0x33, 3),
+        fake_domain(1, "web-1", 0x11, 1),
+        fake_domain(3, "vault", 0x33, 3),
         fake_domain(4, "db", 0x44, 4),
     };
     uint32_t skipped = first_domid > 1 ? first_domid > 3 ? 2 : 1 : 0;
@@ -213,7 +220,7 @@ static void pages_go_on_where_the_last_one_ended(void **state)
     char *token = list_one(&r, none, 0, 1);
 
     assert_true(token[0] != '\0');
-    char *end = list_one(&r, token, 4, 4);      /* the vault is no page of its own */
+    char *end = list_one(&r, token, 4, 4); /* the vault is no page of its own */
 
     assert_string_equal(end, "");
     free(token);
@@ -224,7 +231,7 @@ static void pages_go_on_where_the_last_one_ended(void **state)
 static void a_list_of_many_pages_of_the_mapper_is_one_answer(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message request;
     struct message_domain page[2];
 
@@ -250,7 +257,7 @@ static void a_list_of_many_pages_of_the_mapper_is_one_answer(void **state)
 static void a_token_is_good_for_its_caller_and_as_it_came(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     char long_token[3000];
 
     (void)state;
@@ -279,8 +286,8 @@ static void a_token_is_good_for_its_caller_and_as_it_came(void **state)
 
 /* --- ListResources ---------------------------------------------------------------------------- */
 
-static void call_resources(struct rpc_rig *r, struct flight *f, const struct identity *who, int type,
-                           int id, int32_t page_size, char *token)
+static void call_resources(struct rpc_rig *r, struct flight *f, const struct identity *who,
+                           int type, int id, int32_t page_size, char *token)
 {
     Xenres__V1__ListResourcesRequest request;
 
@@ -306,15 +313,24 @@ static void describe(struct rpc_rig *r)
     assert_int_equal(request.head.type, MESSAGE_DESCRIBE);
     memset(&answer, 0, sizeof(answer));
     a->resource_count = 3;
-    a->resources[0] = (struct message_resource){
-        .type = RESOURCE_VMTRACE_BUF, .first_id = 0, .id_count = 200,
-        .availability = RESOURCE_AVAILABLE, .frames_in_use = 16, .frames_max = 16};
-    a->resources[1] = (struct message_resource){
-        .type = RESOURCE_GRANT_TABLE, .first_id = 0, .id_count = 1,
-        .availability = RESOURCE_AVAILABLE, .frames_in_use = 4, .frames_max = 64, .grant_version = 1};
-    a->resources[2] = (struct message_resource){
-        .type = RESOURCE_GRANT_TABLE, .first_id = 1, .id_count = 1,
-        .availability = RESOURCE_UNAVAILABLE, .grant_version = 1};
+    a->resources[0] = (struct message_resource){ .type = RESOURCE_VMTRACE_BUF,
+                                                 .first_id = 0,
+                                                 .id_count = 200,
+                                                 .availability = RESOURCE_AVAILABLE,
+                                                 .frames_in_use = 16,
+                                                 .frames_max = 16 };
+    a->resources[1] = (struct message_resource){ .type = RESOURCE_GRANT_TABLE,
+                                                 .first_id = 0,
+                                                 .id_count = 1,
+                                                 .availability = RESOURCE_AVAILABLE,
+                                                 .frames_in_use = 4,
+                                                 .frames_max = 64,
+                                                 .grant_version = 1 };
+    a->resources[2] = (struct message_resource){ .type = RESOURCE_GRANT_TABLE,
+                                                 .first_id = 1,
+                                                 .id_count = 1,
+                                                 .availability = RESOURCE_UNAVAILABLE,
+                                                 .grant_version = 1 };
     failure_set(&a->resources[2].failure, ERROR_FAILED_PRECONDITION, "no");
     failure_cause(&a->resources[2].failure, 0, "status frames need version 2");
     failure_next(&a->resources[2].failure, 0, "ask for id 0");
@@ -325,11 +341,11 @@ static void describe(struct rpc_rig *r)
 static void resources_say_what_may_be_had_and_why_not(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
-    call_resources(&r, &f, &r.viewer, 0, -1, 0, none);      /* may list grant tables only */
+    call_resources(&r, &f, &r.viewer, 0, -1, 0, none); /* may list grant tables only */
     rpc_rig_domains(&r);
     describe(&r);
     resources_response *m = flight_message(&f, &xenres__v1__list_resources_response__descriptor);
@@ -354,7 +370,7 @@ static void resources_say_what_may_be_had_and_why_not(void **state)
 static void resources_come_in_pages_in_the_order_of_type_and_id(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     char *token = strdup("");
     uint32_t seen = 0, pages = 0;
 
@@ -366,7 +382,8 @@ static void resources_come_in_pages_in_the_order_of_type_and_id(void **state)
             rpc_rig_domains(&r);
         }
         describe(&r);
-        resources_response *m = flight_message(&f, &xenres__v1__list_resources_response__descriptor);
+        resources_response *m =
+            flight_message(&f, &xenres__v1__list_resources_response__descriptor);
 
         for (size_t i = 0; i < m->n_resources; i++, seen++) {
             assert_int_equal(m->resources[i]->id, seen < 2 ? seen : seen - 2);
@@ -385,7 +402,7 @@ static void resources_come_in_pages_in_the_order_of_type_and_id(void **state)
 static void one_resource_can_be_asked_for(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -400,7 +417,7 @@ static void one_resource_can_be_asked_for(void **state)
     xenres__v1__list_resources_response__free_unpacked(m, NULL);
     flight_done(&f);
     call_resources(&r, &f, &r.alice, 0, 1, 0, none);
-    flight_error(&f, 400, "invalid_argument", NULL);        /* an id of what? */
+    flight_error(&f, 400, "invalid_argument", NULL); /* an id of what? */
     call_resources(&r, &f, &r.alice, 99, -1, 0, none);
     flight_error(&f, 400, "invalid_argument", "EINVAL");
     call_resources(&r, &f, &r.viewer, XENRES__V1__RESOURCE_TYPE__RESOURCE_TYPE_VMTRACE_BUF, -1, 0,
@@ -412,7 +429,7 @@ static void one_resource_can_be_asked_for(void **state)
 static void a_token_of_another_question_is_refused(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -428,7 +445,7 @@ static void a_token_of_another_question_is_refused(void **state)
                    token);
     describe(&r);
     flight_error(&f, 400, "invalid_argument", NULL);
-    call_domains(&r, &f, &r.alice, 1, token);       /* nor is it one of another list */
+    call_domains(&r, &f, &r.alice, 1, token); /* nor is it one of another list */
     flight_error(&f, 400, "invalid_argument", NULL);
     free(token);
     rpc_rig_done(&r);
@@ -455,7 +472,7 @@ static void call_snapshot(struct rpc_rig *r, struct flight *f, int type, uint32_
 static void a_snapshot_has_frames_and_observation(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
     union message release;
 
     (void)state;
@@ -465,7 +482,7 @@ static void a_snapshot_has_frames_and_observation(void **state)
     rpc_rig_frames(&r, 6, 2);
     snapshot_response *m = flight_message(&f, &xenres__v1__get_snapshot_response__descriptor);
 
-    fake_mapper_receive(&r.mapper, &release);       /* before the reply is sent: it is a copy */
+    fake_mapper_receive(&r.mapper, &release); /* before the reply is sent: it is a copy */
     assert_int_equal(release.head.type, MESSAGE_RELEASE);
     assert_int_equal(m->frames.len, 2 * MESSAGE_FRAME_BYTES);
     assert_int_equal(m->frames.data[0], 7);
@@ -487,7 +504,7 @@ static void a_snapshot_has_frames_and_observation(void **state)
 static void snapshots_of_nothing_are_refused(void **state)
 {
     struct rpc_rig r;
-    struct flight f = {0};
+    struct flight f = { 0 };
 
     (void)state;
     rpc_rig_init(&r, true);

@@ -10,9 +10,21 @@
 
 static void numbers_are_decimal_digits_only(void **state)
 {
-    static const char *const wrong[] = {"", " 1", "1 ", "+1", "-1", "-0", "01", "00", "0x1", "1.0",
-                                        "1e3", "1_0", "\xd9\xa1", "18446744073709551616",
-                                        "99999999999999999999999999"};
+    static const char *const wrong[] = { "",
+                                         " 1",
+                                         "1 ",
+                                         "+1",
+                                         "-1",
+                                         "-0",
+                                         "01",
+                                         "00",
+                                         "0x1",
+                                         "1.0",
+                                         "1e3",
+                                         "1_0",
+                                         "\xd9\xa1",
+                                         "18446744073709551616",
+                                         "99999999999999999999999999" };
     uint64_t value = 77;
 
     (void)state;
@@ -56,7 +68,7 @@ static void a_uuid_round_trips(void **state)
 static void a_uuid_with_any_byte_changed_or_missing_is_none(void **state)
 {
     static const char text[] = "01234567-89ab-cdef-0123-456789abcdef";
-    uint8_t uuid[UUID_BYTES] = {0};
+    uint8_t uuid[UUID_BYTES] = { 0 };
     static const uint8_t untouched[UUID_BYTES];
     char changed[sizeof(text) + 1];
 
@@ -76,7 +88,7 @@ static void a_uuid_with_any_byte_changed_or_missing_is_none(void **state)
 
 static void hexadecimal_round_trips_and_is_exact_in_length(void **state)
 {
-    uint8_t bytes[4] = {0};
+    uint8_t bytes[4] = { 0 };
     static const uint8_t untouched[4];
     char text[9];
 
@@ -161,14 +173,34 @@ static void the_room_that_escaping_can_need_is_as_stated(void **state)
 
 static void utf8_is_checked_strictly(void **state)
 {
-    static const struct { const char *text; bool valid; } rows[] = {
-        {"", true}, {"abc", true}, {"é", true}, {"€", true}, {"𝄞", true},
-        {"\xed\x9f\xbf", true}, {"\xee\x80\x80", true}, {"\xf4\x8f\xbf\xbf", true},
-        {"\x80", false}, {"\xc3", false}, {"\xc3(", false}, {"\xe2\x82", false},
-        {"\xc0\x80", false}, {"\xc1\xbf", false}, {"\xe0\x80\x80", false},
-        {"\xe0\x9f\xbf", false}, {"\xf0\x80\x80\x80", false}, {"\xf0\x8f\xbf\xbf", false},
-        {"\xed\xa0\x80", false}, {"\xed\xbf\xbf", false}, {"\xf4\x90\x80\x80", false},
-        {"\xf5\x80\x80\x80", false}, {"\xfe", false}, {"\xff", false},
+    static const struct {
+        const char *text;
+        bool valid;
+    } rows[] = {
+        { "", true },
+        { "abc", true },
+        { "é", true },
+        { "€", true },
+        { "𝄞", true },
+        { "\xed\x9f\xbf", true },
+        { "\xee\x80\x80", true },
+        { "\xf4\x8f\xbf\xbf", true },
+        { "\x80", false },
+        { "\xc3", false },
+        { "\xc3(", false },
+        { "\xe2\x82", false },
+        { "\xc0\x80", false },
+        { "\xc1\xbf", false },
+        { "\xe0\x80\x80", false },
+        { "\xe0\x9f\xbf", false },
+        { "\xf0\x80\x80\x80", false },
+        { "\xf0\x8f\xbf\xbf", false },
+        { "\xed\xa0\x80", false },
+        { "\xed\xbf\xbf", false },
+        { "\xf4\x90\x80\x80", false },
+        { "\xf5\x80\x80\x80", false },
+        { "\xfe", false },
+        { "\xff", false },
     };
 
     (void)state;
@@ -176,33 +208,61 @@ static void utf8_is_checked_strictly(void **state)
         assert_int_equal(text_is_utf8(rows[i].text, strlen(rows[i].text)), rows[i].valid);
     }
     assert_false(text_is_utf8("a\0b", 3));
-    assert_false(text_is_utf8("€", 2));     /* not beyond the length */
+    assert_false(text_is_utf8("€", 2)); /* not beyond the length */
 }
 
 static void a_cut_never_splits_a_character(void **state)
 {
     static const char text[] = "a€é𝄞";
-    static const size_t expected[] = {0, 1, 1, 1, 4, 4, 6, 6, 6, 6, 10};
+    static const size_t expected[] = { 0, 1, 1, 1, 4, 4, 6, 6, 6, 6, 10 };
 
     (void)state;
     for (size_t len = 0; len <= 10; len++) {
         assert_int_equal(text_cut(text, len), expected[len]);
     }
-    assert_int_equal(text_cut("\x80\x80\x80\x80", 4), 4);   /* no character: nothing to save */
+    assert_int_equal(text_cut("\x80\x80\x80\x80", 4), 4); /* no character: nothing to save */
 }
 
 static void globs_match_whole_strings(void **state)
 {
-    static const struct { const char *pattern, *text; bool matches; } rows[] = {
-        {"", "", true}, {"", "a", false}, {"*", "", true}, {"*", "abc", true}, {"?", "", false},
-        {"?", "a", true}, {"?", "ab", false}, {"abc", "abc", true}, {"abc", "abcd", false},
-        {"abc", "ab", false}, {"web-*", "web-", true}, {"web-*", "web-1", true},
-        {"web-*", "xweb-1", false}, {"*-1", "web-1", true}, {"*-1", "web-1-1", true},
-        {"*-1", "web-12", false}, {"a*b*c", "aXbYc", true}, {"a*b*c", "abc", true},
-        {"a*b*c", "acb", false}, {"**", "x", true}, {"*?", "", false}, {"*?", "x", true},
-        {"?*?", "é", false}, {"?*?", "éa", true}, {"a?c", "aéc", true}, {"*??", "€", false},
-        {"?", "\xff", true}, {"[a]", "a", false}, {"[a]", "[a]", true}, {"\\*", "*", false},
-        {"\\*", "\\x", true}, {"A", "a", false}, {"*aab", "aaaaab", true}, {"*??bc", "€bc", false},
+    static const struct {
+        const char *pattern, *text;
+        bool matches;
+    } rows[] = {
+        { "", "", true },
+        { "", "a", false },
+        { "*", "", true },
+        { "*", "abc", true },
+        { "?", "", false },
+        { "?", "a", true },
+        { "?", "ab", false },
+        { "abc", "abc", true },
+        { "abc", "abcd", false },
+        { "abc", "ab", false },
+        { "web-*", "web-", true },
+        { "web-*", "web-1", true },
+        { "web-*", "xweb-1", false },
+        { "*-1", "web-1", true },
+        { "*-1", "web-1-1", true },
+        { "*-1", "web-12", false },
+        { "a*b*c", "aXbYc", true },
+        { "a*b*c", "abc", true },
+        { "a*b*c", "acb", false },
+        { "**", "x", true },
+        { "*?", "", false },
+        { "*?", "x", true },
+        { "?*?", "é", false },
+        { "?*?", "éa", true },
+        { "a?c", "aéc", true },
+        { "*??", "€", false },
+        { "?", "\xff", true },
+        { "[a]", "a", false },
+        { "[a]", "[a]", true },
+        { "\\*", "*", false },
+        { "\\*", "\\x", true },
+        { "A", "a", false },
+        { "*aab", "aaaaab", true },
+        { "*??bc", "€bc", false },
     };
 
     (void)state;

@@ -41,7 +41,7 @@ static enum identity_fault verify_below(const struct certificate_spec *subordina
     return certificates_verify(root_trust, chain, 2, NULL);
 }
 
-#define VERIFY_BELOW(...) \
+#define VERIFY_BELOW(...)                                                                          \
     verify_below(&(struct certificate_spec){ .common_name = "sub", __VA_ARGS__ })
 
 static void an_issuer_has_to_be_an_authority(void **state)
@@ -76,7 +76,8 @@ static void a_client_cannot_issue_clients(void **state)
 {
     (void)state;
     assert_int_equal(VERIFY_BELOW(.constraints = "CA:FALSE", .usage = "digitalSignature",
-                                  .extended_usage = "clientAuth"), IDENTITY_BAD_CERTIFICATE);
+                                  .extended_usage = "clientAuth"),
+                     IDENTITY_BAD_CERTIFICATE);
 }
 
 static void path_length_and_name_constraints_hold(void **state)

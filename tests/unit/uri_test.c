@@ -45,7 +45,7 @@ static void a_plus_is_a_plus_and_a_second_question_mark_a_character(void **state
 
 static void empty_queries_have_no_parameters(void **state)
 {
-    static const char *const targets[] = {"/", "/?", "/?&", "/?&&"};
+    static const char *const targets[] = { "/", "/?", "/?&", "/?&&" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
@@ -61,16 +61,18 @@ static void empty_queries_have_no_parameters(void **state)
 static void malformed_targets_are_refused(void **state)
 {
     static const char *const wrong[] = {
-        "", "a", "*", "http://host/", "/%", "/%4", "/%4g", "/%00", "/a?b=%00", "/a?%00=b", "/%ff",
-        "/a?b=%c3", "/%ed%a0%80", "/a b", "/a\tb", "/a\"b", "/a\\b", "/a<", "/a|", "/a^", "/a`",
-        "/\xc3\xa4", "/a#b", "/a?b#c", "/a/../b", "/a/.", "/a/%2e%2E", "/%2e", "/a?b=1&b=2",
-        "/a?b=1&%62=2", "/a?b&b", "/a[b", "/a?b={", "/\x7f",
+        "",           "a",    "*",         "http://host/", "/%",         "/%4",
+        "/%4g",       "/%00", "/a?b=%00",  "/a?%00=b",     "/%ff",       "/a?b=%c3",
+        "/%ed%a0%80", "/a b", "/a\tb",     "/a\"b",        "/a\\b",      "/a<",
+        "/a|",        "/a^",  "/a`",       "/\xc3\xa4",    "/a#b",       "/a?b#c",
+        "/a/../b",    "/a/.", "/a/%2e%2E", "/%2e",         "/a?b=1&b=2", "/a?b=1&%62=2",
+        "/a?b&b",     "/a[b", "/a?b={",    "/\x7f",
     };
     struct failure f;
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct uri u = {.storage = NULL};
+        struct uri u = { .storage = NULL };
 
         if (uri_parse(wrong[i], &u, &f) != -ERROR_INVALID_ARGUMENT) {
             fail_msg("taken: %s", wrong[i]);
@@ -111,7 +113,7 @@ static void as_many_segments_and_parameters_as_named_pass(void **state)
     assert_int_equal(uri_parse(target, &u, NULL), -ERROR_INVALID_ARGUMENT);
     memcpy(target, "/?", 3);
     for (int i = 0; i < URI_PARAMETERS_MAX; i++) {
-        const char pair[3] = {(char)('a' + i), '&', '\0'};
+        const char pair[3] = { (char)('a' + i), '&', '\0' };
 
         memcpy(target + 2 + 2 * i, pair, 3);
     }
@@ -124,11 +126,14 @@ static void as_many_segments_and_parameters_as_named_pass(void **state)
 
 static void patterns_match_whole_paths(void **state)
 {
-    static const struct { const char *target, *pattern; bool matches; } cases[] = {
-        {"/v1/x/frames", "/v1/{d}/frames", true}, {"/v1//frames", "/v1/{d}/frames", false},
-        {"/v1/x/frames/", "/v1/{d}/frames", false}, {"/v1/x/frame", "/v1/{d}/frames", false},
-        {"/v1/x/framesx", "/v1/{d}/frames", false}, {"/v1/x", "/v1/{d}/frames", false},
-        {"/v1/a%2Fb/frames", "/v1/{d}/frames", true}, {"/V1/x/frames", "/v1/{d}/frames", false},
+    static const struct {
+        const char *target, *pattern;
+        bool matches;
+    } cases[] = {
+        { "/v1/x/frames", "/v1/{d}/frames", true },     { "/v1//frames", "/v1/{d}/frames", false },
+        { "/v1/x/frames/", "/v1/{d}/frames", false },   { "/v1/x/frame", "/v1/{d}/frames", false },
+        { "/v1/x/framesx", "/v1/{d}/frames", false },   { "/v1/x", "/v1/{d}/frames", false },
+        { "/v1/a%2Fb/frames", "/v1/{d}/frames", true }, { "/V1/x/frames", "/v1/{d}/frames", false },
     };
 
     (void)state;

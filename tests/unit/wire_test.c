@@ -23,19 +23,37 @@ static void tree_init(ProtobufCMessage *message);
 static const ProtobufCMessageDescriptor tree;
 
 static const ProtobufCFieldDescriptor fields[] = {
-    {.name = "number", .id = 1, .label = PROTOBUF_C_LABEL_NONE, .type = PROTOBUF_C_TYPE_UINT32,
-     .offset = offsetof(struct tree, number)},
-    {.name = "text", .id = 2, .label = PROTOBUF_C_LABEL_NONE, .type = PROTOBUF_C_TYPE_STRING,
-     .offset = offsetof(struct tree, text), .default_value = protobuf_c_empty_string},
-    {.name = "child", .id = 3, .label = PROTOBUF_C_LABEL_NONE, .type = PROTOBUF_C_TYPE_MESSAGE,
-     .offset = offsetof(struct tree, child), .descriptor = &tree},
-    {.name = "list", .id = 4, .label = PROTOBUF_C_LABEL_REPEATED, .type = PROTOBUF_C_TYPE_UINT32,
-     .quantifier_offset = offsetof(struct tree, n_list), .offset = offsetof(struct tree, list)},
-    {.name = "fixed", .id = 20, .label = PROTOBUF_C_LABEL_NONE, .type = PROTOBUF_C_TYPE_FIXED64,
-     .offset = offsetof(struct tree, fixed)},
+    { .name = "number",
+      .id = 1,
+      .label = PROTOBUF_C_LABEL_NONE,
+      .type = PROTOBUF_C_TYPE_UINT32,
+      .offset = offsetof(struct tree, number) },
+    { .name = "text",
+      .id = 2,
+      .label = PROTOBUF_C_LABEL_NONE,
+      .type = PROTOBUF_C_TYPE_STRING,
+      .offset = offsetof(struct tree, text),
+      .default_value = protobuf_c_empty_string },
+    { .name = "child",
+      .id = 3,
+      .label = PROTOBUF_C_LABEL_NONE,
+      .type = PROTOBUF_C_TYPE_MESSAGE,
+      .offset = offsetof(struct tree, child),
+      .descriptor = &tree },
+    { .name = "list",
+      .id = 4,
+      .label = PROTOBUF_C_LABEL_REPEATED,
+      .type = PROTOBUF_C_TYPE_UINT32,
+      .quantifier_offset = offsetof(struct tree, n_list),
+      .offset = offsetof(struct tree, list) },
+    { .name = "fixed",
+      .id = 20,
+      .label = PROTOBUF_C_LABEL_NONE,
+      .type = PROTOBUF_C_TYPE_FIXED64,
+      .offset = offsetof(struct tree, fixed) },
 };
-static const unsigned by_name[] = {2, 4, 3, 0, 1};
-static const ProtobufCIntRange ranges[] = {{1, 0}, {20, 4}, {0, 5}};
+static const unsigned by_name[] = { 2, 4, 3, 0, 1 };
+static const ProtobufCIntRange ranges[] = { { 1, 0 }, { 20, 4 }, { 0, 5 } };
 static const ProtobufCMessageDescriptor tree = {
     .magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
     .name = "test.Tree",
@@ -53,17 +71,18 @@ static void tree_init(ProtobufCMessage *message)
 {
     struct tree *t = (struct tree *)message;
 
-    *t = (struct tree){.base = {.descriptor = &tree},
-                       .text = (char *)(uintptr_t)protobuf_c_empty_string};
+    *t = (struct tree){ .base = { .descriptor = &tree },
+                        .text = (char *)(uintptr_t)protobuf_c_empty_string };
 }
 
-static const struct wire_limits wide = {
-    .len_max_bytes = 1 << 20, .elements_max = 100000, .memory_max_bytes = 1 << 24};
+static const struct wire_limits wide = { .len_max_bytes = 1 << 20,
+                                         .elements_max = 100000,
+                                         .memory_max_bytes = 1 << 24 };
 
 static int code_of(const void *bytes, size_t len, const struct wire_limits *limits)
 {
     ProtobufCMessage *message = NULL;
-    struct failure f = {0};
+    struct failure f = { 0 };
     int result = wire_unpack(&tree, bytes, len, limits, &message, &f);
 
     if (result != 0) {
@@ -82,13 +101,16 @@ static void messages_are_taken(void **state)
     assert_int_equal(code_of(NULL, 0, &wide), 0);
     assert_int_equal(CODE("\x08\x05\x12\x02hi"), 0);
     assert_int_equal(CODE("\x1a\x02\x08\x05"), 0);
-    assert_int_equal(CODE("\x22\x03\x01\x02\x03\x20\x07"), 0);          /* packed, and not */
-    assert_int_equal(CODE("\xa1\x01" "01234567"), 0);
+    assert_int_equal(CODE("\x22\x03\x01\x02\x03\x20\x07"), 0); /* packed, and not */
+    assert_int_equal(CODE("\xa1\x01"
+                          "01234567"),
+                     0);
 }
 
 static void unknown_fields_are_kept(void **state)
 {
-    static const char bytes[] = "\xa0\x1f\x05\xaa\x1f\x02\xff\xfe\xad\x1f" "0123";
+    static const char bytes[] = "\xa0\x1f\x05\xaa\x1f\x02\xff\xfe\xad\x1f"
+                                "0123";
     ProtobufCMessage *message = NULL;
 
     (void)state;
@@ -100,26 +122,36 @@ static void unknown_fields_are_kept(void **state)
 static void malformed_bytes_are_refused(void **state)
 {
     (void)state;
-    assert_int_equal(CODE("\x08"), -ERROR_INVALID_ARGUMENT);                /* no value */
-    assert_int_equal(CODE("\x08\xff\xff"), -ERROR_INVALID_ARGUMENT);        /* cut varint */
-    assert_int_equal(CODE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),  /* 65 bits */
+    assert_int_equal(CODE("\x08"), -ERROR_INVALID_ARGUMENT);               /* no value */
+    assert_int_equal(CODE("\x08\xff\xff"), -ERROR_INVALID_ARGUMENT);       /* cut varint */
+    assert_int_equal(CODE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), /* 65 bits */
                      -ERROR_INVALID_ARGUMENT);
-    assert_int_equal(CODE("\x12\x05" "four"), -ERROR_INVALID_ARGUMENT);     /* cut string */
-    assert_int_equal(CODE("\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f" "x"), -ERROR_INVALID_ARGUMENT);
-    assert_int_equal(CODE("\xa1\x01" "0123456"), -ERROR_INVALID_ARGUMENT);  /* cut fixed64 */
-    assert_int_equal(CODE("\x00\x01"), -ERROR_INVALID_ARGUMENT);            /* field 0 */
-    assert_int_equal(CODE("\x0b\x0c"), -ERROR_INVALID_ARGUMENT);            /* a group */
-    assert_int_equal(CODE("\x0f"), -ERROR_INVALID_ARGUMENT);                /* wire type 7 */
-    assert_int_equal(CODE("\x12\x02\xff\xfe"), -ERROR_INVALID_ARGUMENT);    /* not UTF-8 */
-    assert_int_equal(CODE("\x12\x03" "a\0b"), -ERROR_INVALID_ARGUMENT);     /* NUL in a string */
-    assert_int_equal(CODE("\x0a\x01" "a"), -ERROR_INVALID_ARGUMENT);        /* wrong wire type */
-    assert_int_equal(CODE("\x22\x02\x01\xff"), -ERROR_INVALID_ARGUMENT);    /* cut packed element */
-    assert_int_equal(CODE("\x1a\x02\x12\x09"), -ERROR_INVALID_ARGUMENT);    /* cut in the child */
+    assert_int_equal(CODE("\x12\x05"
+                          "four"),
+                     -ERROR_INVALID_ARGUMENT); /* cut string */
+    assert_int_equal(CODE("\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
+                          "x"),
+                     -ERROR_INVALID_ARGUMENT);
+    assert_int_equal(CODE("\xa1\x01"
+                          "0123456"),
+                     -ERROR_INVALID_ARGUMENT);                           /* cut fixed64 */
+    assert_int_equal(CODE("\x00\x01"), -ERROR_INVALID_ARGUMENT);         /* field 0 */
+    assert_int_equal(CODE("\x0b\x0c"), -ERROR_INVALID_ARGUMENT);         /* a group */
+    assert_int_equal(CODE("\x0f"), -ERROR_INVALID_ARGUMENT);             /* wire type 7 */
+    assert_int_equal(CODE("\x12\x02\xff\xfe"), -ERROR_INVALID_ARGUMENT); /* not UTF-8 */
+    assert_int_equal(CODE("\x12\x03"
+                          "a\0b"),
+                     -ERROR_INVALID_ARGUMENT); /* NUL in a string */
+    assert_int_equal(CODE("\x0a\x01"
+                          "a"),
+                     -ERROR_INVALID_ARGUMENT);                           /* wrong wire type */
+    assert_int_equal(CODE("\x22\x02\x01\xff"), -ERROR_INVALID_ARGUMENT); /* cut packed element */
+    assert_int_equal(CODE("\x1a\x02\x12\x09"), -ERROR_INVALID_ARGUMENT); /* cut in the child */
 }
 
 static void failures_name_the_field(void **state)
 {
-    struct failure f = {0};
+    struct failure f = { 0 };
 
     (void)state;
     assert_true(wire_scan(&tree, "\x1a\x04\x12\x02\xff\xfe", 6, &wide, &f) < 0);
@@ -159,8 +191,9 @@ static void nesting_has_an_exact_limit(void **state)
 
 static void length_has_an_exact_limit(void **state)
 {
-    const struct wire_limits limits = {
-        .len_max_bytes = 4, .elements_max = 10, .memory_max_bytes = 1000};
+    const struct wire_limits limits = { .len_max_bytes = 4,
+                                        .elements_max = 10,
+                                        .memory_max_bytes = 1000 };
 
     (void)state;
     assert_int_equal(code_of("\x12\x02hi", 4, &limits), 0);
@@ -169,8 +202,9 @@ static void length_has_an_exact_limit(void **state)
 
 static void elements_have_an_exact_limit(void **state)
 {
-    const struct wire_limits limits = {
-        .len_max_bytes = 100, .elements_max = 4, .memory_max_bytes = 10000};
+    const struct wire_limits limits = { .len_max_bytes = 100,
+                                        .elements_max = 4,
+                                        .memory_max_bytes = 10000 };
 
     (void)state;
     /* one field and three elements in it */
@@ -183,8 +217,9 @@ static void elements_have_an_exact_limit(void **state)
 
 static void memory_is_bounded(void **state)
 {
-    const struct wire_limits limits = {
-        .len_max_bytes = 100, .elements_max = 100, .memory_max_bytes = sizeof(struct tree)};
+    const struct wire_limits limits = { .len_max_bytes = 100,
+                                        .elements_max = 100,
+                                        .memory_max_bytes = sizeof(struct tree) };
 
     (void)state;
     assert_int_equal(code_of("\x08\x01", 2, &limits), 0);
@@ -194,9 +229,10 @@ static void memory_is_bounded(void **state)
 /* No bytes at all may crash it; what the scan lets through, protobuf-c takes. */
 static void random_bytes_do_no_harm(void **state)
 {
-    static const char seed[] =
-        "\x08\x05\x12\x02hi\x1a\x08\x08\x05\x12\x04" "abcd\x22\x03\x01\x02\x03"
-        "\x20\x07\xa1\x01" "01234567";
+    static const char seed[] = "\x08\x05\x12\x02hi\x1a\x08\x08\x05\x12\x04"
+                               "abcd\x22\x03\x01\x02\x03"
+                               "\x20\x07\xa1\x01"
+                               "01234567";
     unsigned taken = 0;
 
     (void)state;
@@ -217,14 +253,10 @@ static void random_bytes_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_are_taken),
-        cmocka_unit_test(unknown_fields_are_kept),
-        cmocka_unit_test(malformed_bytes_are_refused),
-        cmocka_unit_test(failures_name_the_field),
-        cmocka_unit_test(nesting_has_an_exact_limit),
-        cmocka_unit_test(length_has_an_exact_limit),
-        cmocka_unit_test(elements_have_an_exact_limit),
-        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(messages_are_taken),           cmocka_unit_test(unknown_fields_are_kept),
+        cmocka_unit_test(malformed_bytes_are_refused),  cmocka_unit_test(failures_name_the_field),
+        cmocka_unit_test(nesting_has_an_exact_limit),   cmocka_unit_test(length_has_an_exact_limit),
+        cmocka_unit_test(elements_have_an_exact_limit), cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(random_bytes_do_no_harm),
     };
 

@@ -17,7 +17,8 @@ static void host_describes_xen_and_checks_pass(void **state)
     memset(&host.head, 0, sizeof(host.head));
     backend_ops->host(b, &host);
     print_message("    Xen %s, %s; boot %s; uuid from %s; capabilities 0x%x, %u CPUs, %llu of %llu"
-                  " KiB free\n", host.xen_version, host.guest_abis, host.boot_id, host.uuid_source,
+                  " KiB free\n",
+                  host.xen_version, host.guest_abis, host.boot_id, host.uuid_source,
                   host.capabilities, host.cpu_count, (unsigned long long)host.free_memory_kib,
                   (unsigned long long)host.total_memory_kib);
     for (uint32_t i = 0; i < host.check_count; i++) {
@@ -36,7 +37,7 @@ static void host_describes_xen_and_checks_pass(void **state)
     for (uint32_t i = 0; i < host.check_count; i++) {
         assert_true(host.checks[i].ok);
     }
-    assert_string_equal(host.uuid_source, "");      /* the rig's firmware has none */
+    assert_string_equal(host.uuid_source, ""); /* the rig's firmware has none */
 }
 
 static void domains_are_listed_in_order_and_in_pages(void **state)
@@ -80,7 +81,7 @@ static void a_domain_is_found_with_all_its_fields(void **state)
     assert_int_equal(domain.online_vcpus, 1);
     assert_int_equal(domain.max_vcpus, 1);
     assert_true(domain.memory_kib >= 4096 && domain.memory_kib < 8192);
-    assert_becomes(found(tiny).cpu_time_ns > 0);    /* it may not have run yet */
+    assert_becomes(found(tiny).cpu_time_ns > 0); /* it may not have run yet */
     assert_int_equal(found(linux_pv2).type, DOMAIN_PV);
     assert_int_equal(found(tiny_v2).type, DOMAIN_PVH);
 }

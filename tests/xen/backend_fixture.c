@@ -26,9 +26,13 @@ static int helper_fd = -1;
 static int create_empty(uint32_t domid)
 {
     struct xen_domctl_createdomain config = {
-        .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap, .max_vcpus = 1, .max_evtchn_port = 16,
-        .max_grant_frames = 3, .max_maptrack_frames = 4,
-        .grant_opts = XEN_DOMCTL_GRANT_version(1), .arch.emulation_flags = XEN_X86_EMU_LAPIC,
+        .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+        .max_vcpus = 1,
+        .max_evtchn_port = 16,
+        .max_grant_frames = 3,
+        .max_maptrack_frames = 4,
+        .grant_opts = XEN_DOMCTL_GRANT_version(1),
+        .arch.emulation_flags = XEN_X86_EMU_LAPIC,
     };
     xc_interface *xen = xc_interface_open(NULL, NULL, 0);
     int result;
@@ -132,7 +136,7 @@ struct backend_size size_of(uint16_t domid, uint32_t type, uint32_t id)
 }
 
 struct backend_mapping mapped(uint16_t domid, uint32_t type, uint32_t id, uint32_t first,
-                                     uint32_t count)
+                              uint32_t count)
 {
     struct backend_mapping mapping;
     struct failure f = { 0 };
@@ -169,8 +173,8 @@ bool event_comes(unsigned wanted, uint16_t domid)
         bool came = false;
 
         while (backend_ops->next_event(b, &events, &about)) {
-            came = came || ((events & wanted) != 0 &&
-                            (wanted == BACKEND_EVENT_DOMAINS || about == domid));
+            came = came ||
+                   ((events & wanted) != 0 && (wanted == BACKEND_EVENT_DOMAINS || about == domid));
         }
         if (came) {
             return true;

@@ -13,9 +13,9 @@
 #include "server/mapper/backend.h"
 #include "tests/lib/unit.h"
 
-extern const char *mode;        /* root, dropped, ordinary, storeless, stranger */
+extern const char *mode; /* root, dropped, ordinary, storeless, stranger */
 extern struct backend *b;
-extern uint16_t tiny, tiny_v2, linux_pv2;       /* guests that are there all the time */
+extern uint16_t tiny, tiny_v2, linux_pv2; /* guests that are there all the time */
 
 /* A child that runs commands as root until its end of the pair is closed. */
 void start_helper(void);

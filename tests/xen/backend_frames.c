@@ -116,8 +116,9 @@ static void maps_that_cannot_be_are_refused_and_change_nothing(void **state)
                 ERROR_INVALID_ARGUMENT, EINVAL);
     assert_told(&f, backend_ops->map(b, tiny, RESOURCE_GRANT_TABLE, 1, 0, 1, &mapping, &f),
                 ERROR_FAILED_PRECONDITION, EINVAL);
-    assert_told(&f, backend_ops->map(b, tiny, RESOURCE_GRANT_TABLE, 0, UINT32_MAX - 1, 1, &mapping,
-                                     &f), ERROR_INVALID_ARGUMENT, EINVAL);
+    assert_told(&f,
+                backend_ops->map(b, tiny, RESOURCE_GRANT_TABLE, 0, UINT32_MAX - 1, 1, &mapping, &f),
+                ERROR_INVALID_ARGUMENT, EINVAL);
     assert_told(&f, backend_ops->map(b, tiny, RESOURCE_GRANT_TABLE, 0, 0, 1 << 20, &mapping, &f),
                 ERROR_RESOURCE_EXHAUSTED, ENOMEM);
     assert_told(&f, backend_ops->map(b, tiny, RESOURCE_IOREQ_SERVER, 0, 1, 1, &mapping, &f),
@@ -150,7 +151,7 @@ static void a_mapping_keeps_a_dying_domain_until_it_is_unmapped(void **state)
     assert_int_equal(found(domid).state, DOMAIN_DYING);
     assert_int_equal(word(&mapping, 8 * 8), 8 << 16 | 5);
 
-    successor = create("tiny", "held", "");         /* the name is free */
+    successor = create("tiny", "held", ""); /* the name is free */
     assert_int_not_equal(successor, domid);
     assert_memory_not_equal(found(successor).uuid, found(domid).uuid, UUID_BYTES);
 
@@ -170,8 +171,8 @@ static void a_device_models_pages_are_seen(void **state)
     assert_int_equal(size_of(domid, RESOURCE_IOREQ_SERVER, 0).frames_in_use, IOREQ_FRAMES);
     buffered = mapped(domid, RESOURCE_IOREQ_SERVER, 0, IOREQ_FRAME_BUFFERED, 1);
     synchronous = mapped(domid, RESOURCE_IOREQ_SERVER, 0, IOREQ_FRAME_SYNCHRONOUS, 1);
-    assert_becomes(word(&synchronous, 24) != 0);    /* the event channel's port */
-    assert_becomes(word(&synchronous, 0) != 0);     /* an address: requests come */
+    assert_becomes(word(&synchronous, 24) != 0); /* the event channel's port */
+    assert_becomes(word(&synchronous, 0) != 0);  /* an address: requests come */
     backend_ops->unmap(b, &buffered);
     backend_ops->unmap(b, &synchronous);
     run("xl destroy hvm");
@@ -199,7 +200,7 @@ static void a_number_that_is_used_again_is_another_domain(void **state)
     assert_int_equal(backend_ops->domain_name(b, domid, name, &cut, NULL), 0);
     assert_string_equal(name, "");
     mapping = mapped(domid, RESOURCE_GRANT_TABLE, 0, 0, 1);
-    assert_int_equal(word(&mapping, 8 * 8), 0);     /* the first one's table had an entry there */
+    assert_int_equal(word(&mapping, 8 * 8), 0); /* the first one's table had an entry there */
     backend_ops->unmap(b, &mapping);
     run("xl destroy %u", domid);
     assert_becomes(backend_ops->find(b, domid, &second, NULL) == -ERROR_NOT_FOUND);

@@ -46,7 +46,7 @@ static void renames_are_told_while_a_name_is_watched(void **state)
     (void)state;
     backend_ops->watch_name(b, tiny);
     backend_ops->watch_name(b, tiny_v2);
-    assert_false(name_event_is_there(tiny));        /* the registration's own event */
+    assert_false(name_event_is_there(tiny)); /* the registration's own event */
     run("xl rename tiny renamed");
     assert_true(event_comes(BACKEND_EVENT_NAME, tiny));
     assert_false(name_event_is_there(tiny_v2));
@@ -61,8 +61,8 @@ static void renames_are_told_while_a_name_is_watched(void **state)
     run("xl rename tiny again && xl rename again tiny");
     assert_true(name_event_is_there(tiny));
     backend_ops->unwatch_name(b, tiny);
-    backend_ops->unwatch_name(b, tiny);             /* twice is once */
-    backend_ops->watch_name(b, 0xffff);             /* no domain */
+    backend_ops->unwatch_name(b, tiny); /* twice is once */
+    backend_ops->watch_name(b, 0xffff); /* no domain */
     backend_ops->unwatch_name(b, 0xffff);
 }
 
@@ -105,13 +105,13 @@ static void a_silent_xenstored_is_waited_for_with_a_limit(void **state)
     backend_ops->watch_name(b, tiny_v2);
     backend_ops->watch_name(b, linux_pv2);
     assert_true(clock_monotonic_ns() - begun_ns < 3 * CLOCK_NS_PER_S);
-    assert_int_equal(found(tiny).domid, tiny);      /* Xen itself answers */
-    assert_true(name_event_is_there(linux_pv2));    /* not watched: looked at each time */
+    assert_int_equal(found(tiny).domid, tiny);   /* Xen itself answers */
+    assert_true(name_event_is_there(linux_pv2)); /* not watched: looked at each time */
     assert_true(name_event_is_there(linux_pv2));
     run("kill -CONT $(cat /run/xen/xenstored.pid)");
     assert_becomes(backend_ops->domain_name(b, tiny, name, &cut, NULL) == 0);
     assert_string_equal(name, "tiny");
-    assert_true(name_event_is_there(linux_pv2));    /* watched by now, what was before is unknown */
+    assert_true(name_event_is_there(linux_pv2)); /* watched by now, what was before is unknown */
     assert_false(name_event_is_there(linux_pv2));
     run("xl rename linux-pv2 other && xl rename other linux-pv2");
     assert_true(event_comes(BACKEND_EVENT_NAME, linux_pv2));

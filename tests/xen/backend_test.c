@@ -33,7 +33,7 @@ static void without_xenstore_all_else_works(void **state)
     assert_told(&f, backend_ops->domain_name(b, 0, name, &cut, &f), ERROR_PERMISSION_DENIED,
                 EACCES);
     backend_ops->watch_name(b, 0);
-    assert_true(name_event_is_there(0));            /* not watched: looked at each time */
+    assert_true(name_event_is_there(0)); /* not watched: looked at each time */
     assert_true(name_event_is_there(0));
     backend_ops->host(b, &host);
     for (uint32_t i = 0; i < host.check_count; i++) {

@@ -72,7 +72,8 @@ static int termination_fd(void)
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int command_main(int argc, char **argv, const char *summary, const struct command *commands, size_t count)
+static int command_main(int argc, char **argv, const char *summary, const struct command *commands,
+                        size_t count)
 {
     for (size_t i = 0; argc > 1 && i < count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 == commands[i].arg_count) {
@@ -81,9 +82,11 @@ static int command_main(int argc, char **argv, const char *summary, const struct
             return xc && memory ? commands[i].run(argv + 2) : fail("open");
         }
     }
-    fprintf(stderr, "usage: %s\nA refusal prints the call and the errno's name and exits 1.\n", summary);
-    for (size_t i = 0; i < count; i++)
+    fprintf(stderr, "usage: %s\nA refusal prints the call and the errno's name and exits 1.\n",
+            summary);
+    for (size_t i = 0; i < count; i++) {
         fprintf(stderr, "  %s\n", commands[i].usage);
+    }
     return USAGE;
 }
 

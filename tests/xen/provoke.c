@@ -40,8 +40,9 @@ static int make(char **args)
     };
 
     parse_uuid(args[1], config.handle);
-    if (xc_domain_create(xc, &domain, &config))
+    if (xc_domain_create(xc, &domain, &config)) {
         return fail("xc_domain_create");
+    }
     printf("%u\n", domain);
     return OK;
 }
@@ -57,12 +58,15 @@ static int poke(char **args)
     unsigned long address = number(args[1]);
     xen_pfn_t frame = address / XC_PAGE_SIZE;
     int refusal = 0;
-    uint8_t *page = xenforeignmemory_map(memory, domain_number(args[0]), PROT_READ | PROT_WRITE, 1, &frame, &refusal);
+    uint8_t *page = xenforeignmemory_map(memory, domain_number(args[0]), PROT_READ | PROT_WRITE, 1,
+                                         &frame, &refusal);
 
-    if (page && refusal)
+    if (page && refusal) {
         errno = refusal;
-    if (!page || refusal)
+    }
+    if (!page || refusal) {
         return fail("xenforeignmemory_map");
+    }
     *(volatile uint32_t *)(page + address % XC_PAGE_SIZE) = (uint32_t)number(args[2]);
     return OK;
 }
@@ -73,8 +77,9 @@ static xendevicemodel_handle *model_open(void)
 {
     xendevicemodel_handle *model = xendevicemodel_open(NULL, 0);
 
-    if (!model)
+    if (!model) {
         exit(fail("xendevicemodel_open"));
+    }
     return model;
 }
 
@@ -86,13 +91,17 @@ static int server(char **args)
     ioservid_t id;
 
     if (xendevicemodel_create_ioreq_server(
-            model, domain, number(args[1]) ? HVM_IOREQSRV_BUFIOREQ_ATOMIC : HVM_IOREQSRV_BUFIOREQ_OFF, &id))
+            model, domain,
+            number(args[1]) ? HVM_IOREQSRV_BUFIOREQ_ATOMIC : HVM_IOREQSRV_BUFIOREQ_OFF, &id)) {
         return fail("xendevicemodel_create_ioreq_server");
+    }
     printf("id=%u\n", id);
     fflush(stdout);
     while (poll(&wait, 1, -1) < 0 && errno == EINTR)
         ;
-    return xendevicemodel_destroy_ioreq_server(model, domain, id) ? fail("xendevicemodel_destroy_ioreq_server") : OK;
+    return xendevicemodel_destroy_ioreq_server(model, domain, id)
+               ? fail("xendevicemodel_destroy_ioreq_server")
+               : OK;
 }
 
 // As device models did before the acquire interface. Xen refuses it once anybody has acquired the pages, and refuses
@@ -101,9 +110,11 @@ static int legacy(char **args)
 {
     xen_pfn_t frame, buffered_frame;
 
-    if (xendevicemodel_get_ioreq_server_info(model_open(), domain_number(args[0]), (ioservid_t)number(args[1]), &frame,
-                                             &buffered_frame, NULL))
+    if (xendevicemodel_get_ioreq_server_info(model_open(), domain_number(args[0]),
+                                             (ioservid_t)number(args[1]), &frame, &buffered_frame,
+                                             NULL)) {
         return fail("xendevicemodel_get_ioreq_server_info");
+    }
     printf("frame=%#lx buffered=%#lx\n", (unsigned long)frame, (unsigned long)buffered_frame);
     return OK;
 }
@@ -111,12 +122,16 @@ static int legacy(char **args)
 // the command line ---------------------------------------------------------------------------------------------------
 
 static const struct command commands[] = {
-    { "make", 2, make, "make DOMAIN UUID           a domain of this very number, without memory or vCPUs" },
+    { "make", 2, make,
+      "make DOMAIN UUID           a domain of this very number, without memory or vCPUs" },
     { "end", 1, end, "end DOMAIN                 destroys it" },
     { "poke", 3, poke, "poke DOMAIN ADDRESS WORD   writes 32 bits at a guest-physical address" },
-    { "server", 2, server, "server DOMAIN BUFFERED     an ioreq server, with a buffered page or (0) without: says id=N,\n"
-                           "                             stays until SIGTERM" },
-    { "legacy", 2, legacy, "legacy DOMAIN ID           has an ioreq server's pages mapped by frame number" },
+    { "server", 2, server,
+      "server DOMAIN BUFFERED     an ioreq server, with a buffered page or (0) without: says "
+      "id=N,\n"
+      "                             stays until SIGTERM" },
+    { "legacy", 2, legacy,
+      "legacy DOMAIN ID           has an ioreq server's pages mapped by frame number" },
 };
 
 int main(int argc, char **argv)

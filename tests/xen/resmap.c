@@ -21,8 +21,8 @@
 #include <xen/grant_table.h>
 #include <xen/hvm/ioreq.h>
 
-#define FRAME_BYTES 4096UL
-#define DOMAINS_MAX 64
+#define FRAME_BYTES  4096UL
+#define DOMAINS_MAX  64
 #define WAIT_STEP_MS 5
 
 // domains ------------------------------------------------------------------------------------------------------------
@@ -33,9 +33,11 @@ static void print_domain(const xc_domaininfo_t *info)
 
     printf("%u kind=%s dying=%d paused=%d shutdown=%d pages=%lu uuid=", info->domain,
            info->flags & XEN_DOMINF_hvm_guest ? "hvm" : "pv", !!(info->flags & XEN_DOMINF_dying),
-           !!(info->flags & XEN_DOMINF_paused), !!(info->flags & XEN_DOMINF_shutdown), (unsigned long)info->tot_pages);
-    for (size_t i = 0; i < sizeof *uuid; i++)
+           !!(info->flags & XEN_DOMINF_paused), !!(info->flags & XEN_DOMINF_shutdown),
+           (unsigned long)info->tot_pages);
+    for (size_t i = 0; i < sizeof *uuid; i++) {
         printf("%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", (*uuid)[i]);
+    }
     putchar('\n');
 }
 
@@ -45,10 +47,12 @@ static int domains(char **args)
     int count = xc_domain_getinfolist(xc, 0, DOMAINS_MAX, info);
 
     (void)args;
-    if (count < 0)
+    if (count < 0) {
         return fail("xc_domain_getinfolist");
-    for (int i = 0; i < count; i++)
+    }
+    for (int i = 0; i < count; i++) {
         print_domain(&info[i]);
+    }
     return OK;
 }
 
@@ -90,14 +94,17 @@ static int vcpus(char **args)
     xc_domaininfo_t domain;
     domid_t number = domain_number(args[0]);
 
-    if (xc_domain_getinfolist(xc, number, 1, &domain) != 1 || domain.domain != number)
+    if (xc_domain_getinfolist(xc, number, 1, &domain) != 1 || domain.domain != number) {
         return fail("xc_domain_getinfolist");
+    }
     for (uint32_t vcpu = 0; vcpu <= domain.max_vcpu_id; vcpu++) {
         xc_vcpuinfo_t info;
 
-        if (xc_vcpu_getinfo(xc, number, vcpu, &info))
+        if (xc_vcpu_getinfo(xc, number, vcpu, &info)) {
             return fail("xc_vcpu_getinfo");
-        printf("vcpu=%u online=%d run_time_ns=%lu\n", vcpu, info.online, (unsigned long)info.cpu_time);
+        }
+        printf("vcpu=%u online=%d run_time_ns=%lu\n", vcpu, info.online,
+               (unsigned long)info.cpu_time);
     }
     return OK;
 }
@@ -119,15 +126,17 @@ static int grants(char **args)
     struct gnttab_query_size query = { .dom = domain_number(args[0]) };
     int version;
 
-    if (xc_gnttab_query_size(xc, &query))
+    if (xc_gnttab_query_size(xc, &query)) {
         return fail("xc_gnttab_query_size");
+    }
     if (query.status != GNTST_okay) {
         fprintf(stderr, "xc_gnttab_query_size: status %d\n", query.status);
         return FAILED;
     }
     version = xc_gnttab_get_version(xc, query.dom);
-    if (version < 0)
+    if (version < 0) {
         return fail("xc_gnttab_get_version");
+    }
     printf("frames=%u max=%u version=%d\n", query.nr_frames, query.max_nr_frames, version);
     return OK;
 }
@@ -137,8 +146,9 @@ static int size(char **args)
     size_t bytes;
 
     if (xenforeignmemory_resource_size(memory, domain_number(args[0]), (unsigned)number(args[1]),
-                                       (unsigned)number(args[2]), &bytes))
+                                       (unsigned)number(args[2]), &bytes)) {
         return fail("xenforeignmemory_resource_size");
+    }
     printf("frames=%zu\n", bytes / FRAME_BYTES);
     return OK;
 }
@@ -149,11 +159,12 @@ static xenforeignmemory_resource_handle *map(char **args, void **frames)
     xenforeignmemory_resource_handle *mapping;
 
     *frames = NULL;
-    mapping = xenforeignmemory_map_resource(memory, domain_number(args[0]), (unsigned)number(args[1]),
-                                            (unsigned)number(args[2]), number(args[3]), number(args[4]), frames,
-                                            PROT_READ, 0);
-    if (!mapping)
+    mapping = xenforeignmemory_map_resource(memory, domain_number(args[0]),
+                                            (unsigned)number(args[1]), (unsigned)number(args[2]),
+                                            number(args[3]), number(args[4]), frames, PROT_READ, 0);
+    if (!mapping) {
         fail("xenforeignmemory_map_resource");
+    }
     return mapping;
 }
 
@@ -166,15 +177,19 @@ static int copy(char **args)
     xenforeignmemory_resource_handle *mapping = map(args, &frames);
     int status = OK;
 
-    if (!mapping)
+    if (!mapping) {
         return FAILED;
+    }
     copied = malloc(bytes);
-    if (!copied)
+    if (!copied) {
         return fail("malloc");
-    if (frames) // a map of no frames succeeds without an address
+    }
+    if (frames) { // a map of no frames succeeds without an address
         memcpy(copied, frames, bytes);
-    if (fwrite(copied, 1, bytes, stdout) != bytes || fflush(stdout))
+    }
+    if (fwrite(copied, 1, bytes, stdout) != bytes || fflush(stdout)) {
         status = fail("write");
+    }
     free(copied);
     xenforeignmemory_unmap_resource(memory, mapping);
     return status;
@@ -186,8 +201,9 @@ static int hold(char **args)
     void *frames;
     xenforeignmemory_resource_handle *mapping = map(args, &frames);
 
-    if (!mapping)
+    if (!mapping) {
         return FAILED;
+    }
     printf("holding\n");
     fflush(stdout);
     while (poll(&end, 1, -1) < 0 && errno == EINTR)
@@ -203,7 +219,7 @@ struct server {
     xenevtchn_handle *events;
     domid_t domain;
     ioservid_t id;
-    bool is_created; // else id says nothing, and 0 may be a device model's
+    bool is_created;  // else id says nothing, and 0 may be a device model's
     ioreq_t *request; // of vCPU 0, in the mapped ioreq page
     evtchn_port_t local_port;
     unsigned long answers_left;
@@ -218,22 +234,29 @@ static int server_open(struct server *server, domid_t domain, unsigned long port
     server->domain = domain;
     server->model = xendevicemodel_open(NULL, 0);
     server->events = xenevtchn_open(NULL, 0);
-    if (!server->model || !server->events)
+    if (!server->model || !server->events) {
         return fail("open");
-    if (xendevicemodel_create_ioreq_server(server->model, domain, HVM_IOREQSRV_BUFIOREQ_ATOMIC, &server->id))
+    }
+    if (xendevicemodel_create_ioreq_server(server->model, domain, HVM_IOREQSRV_BUFIOREQ_ATOMIC,
+                                           &server->id)) {
         return fail("xendevicemodel_create_ioreq_server");
+    }
     server->is_created = true;
     if (!xenforeignmemory_map_resource(memory, domain, XENMEM_resource_ioreq_server, server->id,
-                                       XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &page, PROT_READ | PROT_WRITE,
-                                       0))
+                                       XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &page,
+                                       PROT_READ | PROT_WRITE, 0)) {
         return fail("xenforeignmemory_map_resource");
-    if (xendevicemodel_map_io_range_to_ioreq_server(server->model, domain, server->id, 0, port, port + 7) ||
-        xendevicemodel_set_ioreq_server_state(server->model, domain, server->id, 1))
+    }
+    if (xendevicemodel_map_io_range_to_ioreq_server(server->model, domain, server->id, 0, port,
+                                                    port + 7) ||
+        xendevicemodel_set_ioreq_server_state(server->model, domain, server->id, 1)) {
         return fail("xendevicemodel_map_io_range_to_ioreq_server");
+    }
     server->request = &((shared_iopage_t *)page)->vcpu_ioreq[0];
     local_port = xenevtchn_bind_interdomain(server->events, domain, server->request->vp_eport);
-    if (local_port < 0)
+    if (local_port < 0) {
         return fail("xenevtchn_bind_interdomain");
+    }
     server->local_port = (evtchn_port_t)local_port;
     return OK;
 }
@@ -243,19 +266,21 @@ static int server_answer(struct server *server)
 {
     ioreq_t *request = server->request;
 
-    if (request->state != STATE_IOREQ_READY)
+    if (request->state != STATE_IOREQ_READY) {
         return OK;
+    }
     if (server->answers_left == 0) {
-        printf("left unanswered: addr=%#lx size=%u dir=%u type=%u\n", (unsigned long)request->addr, request->size,
-               request->dir, request->type);
+        printf("left unanswered: addr=%#lx size=%u dir=%u type=%u\n", (unsigned long)request->addr,
+               request->size, request->dir, request->type);
         fflush(stdout);
         return OK;
     }
     server->answers_left--;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     request->state = STATE_IOREQ_INPROCESS;
-    if (request->dir == IOREQ_READ && !request->data_is_ptr)
+    if (request->dir == IOREQ_READ && !request->data_is_ptr) {
         request->data = 0xa5a5a5a5;
+    }
     __atomic_thread_fence(__ATOMIC_RELEASE);
     request->state = STATE_IORESP_READY;
     return xenevtchn_notify(server->events, server->local_port) ? fail("xenevtchn_notify") : OK;
@@ -267,20 +292,25 @@ static int server_run(struct server *server)
                              { .fd = xenevtchn_fd(server->events), .events = POLLIN } };
 
     // A request may have come before the event channel was bound.
-    if (server_answer(server))
+    if (server_answer(server)) {
         return FAILED;
+    }
     while (poll(wait, 2, -1) >= 0 || errno == EINTR) {
         xenevtchn_port_or_error_t port;
 
-        if (wait[0].revents)
+        if (wait[0].revents) {
             return OK;
-        if (!wait[1].revents)
+        }
+        if (!wait[1].revents) {
             continue;
+        }
         port = xenevtchn_pending(server->events);
-        if (port < 0 || xenevtchn_unmask(server->events, (evtchn_port_t)port))
+        if (port < 0 || xenevtchn_unmask(server->events, (evtchn_port_t)port)) {
             return fail("xenevtchn_pending");
-        if (server_answer(server))
+        }
+        if (server_answer(server)) {
             return FAILED;
+        }
     }
     return fail("poll");
 }
@@ -295,31 +325,42 @@ static int serve(char **args)
         fflush(stdout);
         status = server_run(&server);
     }
-    if (server.is_created)
+    if (server.is_created) {
         xendevicemodel_destroy_ioreq_server(server.model, server.domain, server.id);
+    }
     return status;
 }
 
 // the command line ---------------------------------------------------------------------------------------------------
 
 static const struct command commands[] = {
-    { "domains", 0, domains, "domains                                each domain that Xen lists, zombies too" },
-    { "gone", 2, gone, "gone DOMAIN MS                         waits until Xen no longer lists the domain" },
-    { "vcpus", 1, vcpus, "vcpus DOMAIN                           run time of each vCPU, by xc_vcpu_getinfo" },
-    { "pause", 1, pause_domain, "pause DOMAIN                           by xc_domain_pause; counts, as Xen does" },
+    { "domains", 0, domains,
+      "domains                                each domain that Xen lists, zombies too" },
+    { "gone", 2, gone,
+      "gone DOMAIN MS                         waits until Xen no longer lists the domain" },
+    { "vcpus", 1, vcpus,
+      "vcpus DOMAIN                           run time of each vCPU, by xc_vcpu_getinfo" },
+    { "pause", 1, pause_domain,
+      "pause DOMAIN                           by xc_domain_pause; counts, as Xen does" },
     { "unpause", 1, unpause_domain, "unpause DOMAIN" },
-    { "grants", 1, grants, "grants DOMAIN                          frames in use, their maximum, version" },
-    { "size", 3, size, "size DOMAIN TYPE ID                    what Xen calls the size, in frames" },
+    { "grants", 1, grants,
+      "grants DOMAIN                          frames in use, their maximum, version" },
+    { "size", 3, size,
+      "size DOMAIN TYPE ID                    what Xen calls the size, in frames" },
     { "copy", 5, copy, "copy DOMAIN TYPE ID FIRST COUNT        the frames to standard output" },
-    { "hold", 5, hold, "hold DOMAIN TYPE ID FIRST COUNT        says \"holding\", keeps them mapped until SIGTERM" },
+    { "hold", 5, hold,
+      "hold DOMAIN TYPE ID FIRST COUNT        says \"holding\", keeps them mapped until SIGTERM" },
     { "serve", 3, serve,
-      "serve DOMAIN PORT ANSWERS              an ioreq server for 8 io ports: says id=N, answers so many requests with\n"
-      "                                       0xa5, leaves the next one unanswered and says so; ends at SIGTERM" },
+      "serve DOMAIN PORT ANSWERS              an ioreq server for 8 io ports: says id=N, answers "
+      "so many requests with\n"
+      "                                       0xa5, leaves the next one unanswered and says so; "
+      "ends at SIGTERM" },
 };
 
 int main(int argc, char **argv)
 {
-    return command_main(argc, argv,
-                        "resmap COMMAND [ARG...], as root in dom0. TYPE: 0 ioreq server, 1 grant table, 2 vmtrace.",
-                        commands, sizeof commands / sizeof commands[0]);
+    return command_main(
+        argc, argv,
+        "resmap COMMAND [ARG...], as root in dom0. TYPE: 0 ioreq server, 1 grant table, 2 vmtrace.",
+        commands, sizeof commands / sizeof commands[0]);
 }

@@ -25,8 +25,9 @@
 #include "server/mapper/sim/call.h"
 #include "server/mapper/sim/resource.h"
 
-const char backend_argument_help[] = "what the simulated host has and does, see xenresd-scenario(5);"
-                                     " without it, the built-in scenario";
+const char backend_argument_help[] =
+    "what the simulated host has and does, see xenresd-scenario(5);"
+    " without it, the built-in scenario";
 
 /* --- domains ----------------------------------------------------------------------------------- */
 
@@ -34,24 +35,33 @@ static void fill_domain(struct guest *g, struct backend_domain *out)
 {
     guest_advance(g, clock_monotonic_ns());
     *out = (struct backend_domain){
-        .domid = g->domid, .dying = g->dying, .type = g->spec->type, .state = g->state,
-        .online_vcpus = g->dying ? 0 : g->spec->vcpus, .max_vcpus = g->spec->max_vcpus,
-        .memory_kib = g->dying ? 0 : g->spec->memory_mib * 1024, .cpu_time_ns = g->cpu_time_ns,
+        .domid = g->domid,
+        .dying = g->dying,
+        .type = g->spec->type,
+        .state = g->state,
+        .online_vcpus = g->dying ? 0 : g->spec->vcpus,
+        .max_vcpus = g->spec->max_vcpus,
+        .memory_kib = g->dying ? 0 : g->spec->memory_mib * 1024,
+        .cpu_time_ns = g->cpu_time_ns,
     };
     memcpy(out->uuid, g->spec->uuid, sizeof(out->uuid));
 }
 
-static int sim_list(struct backend *b, uint16_t first_domid, struct backend_domain *out, uint32_t max,
-                    uint32_t *count, struct failure *f)
+static int sim_list(struct backend *b, uint16_t first_domid, struct backend_domain *out,
+                    uint32_t max, uint32_t *count, struct failure *f)
 {
-    const struct call c = { SCENARIO_OP_LIST, { .domid = EXPLAIN_NO_DOMAIN,
-                                                .type = EXPLAIN_NO_RESOURCE } };
+    const struct call c = { SCENARIO_OP_LIST,
+                            { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
     int result = call_enter(b, &c, &fault, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     uint32_t found = 0;
     for (uint32_t i = 0; i < b->world.guest_count && found < max; i++) {
-        if (b->world.guests[i]->domid >= first_domid) fill_domain(b->world.guests[i], &out[found++]);
+        if (b->world.guests[i]->domid >= first_domid) {
+            fill_domain(b->world.guests[i], &out[found++]);
+        }
     }
     *count = found;
     call_leave(b, &c, fault);
@@ -64,9 +74,13 @@ static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *ou
     const struct call c = { SCENARIO_OP_FIND, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
     int result = call_enter(b, &c, &fault, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     struct guest *g = world_find(&b->world, domid);
-    if (!g) return call_fail(&c, ESRCH, f);
+    if (!g) {
+        return call_fail(&c, ESRCH, f);
+    }
     fill_domain(g, out);
     call_leave(b, &c, fault);
     return 0;
@@ -78,10 +92,14 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
     const struct call c = { SCENARIO_OP_NAME, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
     int result = call_enter(b, &c, &fault, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     const struct guest *g = world_find(&b->world, domid);
     memset(out, 0, MESSAGE_NAME_BYTES);
-    if (g) memcpy(out, g->name, strlen(g->name));
+    if (g) {
+        memcpy(out, g->name, strlen(g->name));
+    }
     *cut = false;
     call_leave(b, &c, fault);
     return 0;
@@ -90,16 +108,22 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
 static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu *out, uint32_t max,
                          uint32_t *count, struct failure *f)
 {
-    const struct call c = { SCENARIO_OP_VCPU_INFO, { .domid = domid, .type = RESOURCE_VCPU_STATS } };
+    const struct call c = { SCENARIO_OP_VCPU_INFO,
+                            { .domid = domid, .type = RESOURCE_VCPU_STATS } };
     const struct scenario_fault *fault;
     int result = call_enter(b, &c, &fault, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     struct guest *g = world_find(&b->world, domid);
-    if (!g) return call_fail(&c, ESRCH, f);
+    if (!g) {
+        return call_fail(&c, ESRCH, f);
+    }
     guest_advance(g, clock_monotonic_ns());
     uint32_t vcpus = g->spec->max_vcpus < max ? g->spec->max_vcpus : max;
     for (uint32_t i = 0; i < vcpus; i++) {
-        out[i] = (struct message_vcpu){ .vcpu = i, .flags = i < g->spec->vcpus ? VCPU_ONLINE : 0,
+        out[i] = (struct message_vcpu){ .vcpu = i,
+                                        .flags = i < g->spec->vcpus ? VCPU_ONLINE : 0,
                                         .run_time_ns = guest_vcpu_time_ns(g, i) };
     }
     b->calls += vcpus;
@@ -120,7 +144,9 @@ static bool sim_next_event(struct backend *b, unsigned *events, uint16_t *domid)
     call_make_steps(b);
     call_tick(b);
     bool found = world_next_event(&b->world, events, domid);
-    if (!found) call_update_wake(b);
+    if (!found) {
+        call_update_wake(b);
+    }
     return found;
 }
 
@@ -144,7 +170,9 @@ static uint64_t sim_hypercalls(struct backend *b)
 struct sim_ledger sim_ledger(const struct backend *b)
 {
     struct sim_ledger ledger = b->ledger;
-    for (uint32_t i = 0; i < b->world.guest_count; i++) ledger.zombies += b->world.guests[i]->dying;
+    for (uint32_t i = 0; i < b->world.guest_count; i++) {
+        ledger.zombies += b->world.guests[i]->dying;
+    }
     return ledger;
 }
 
@@ -152,7 +180,9 @@ static void read_boot_id(char *out, size_t out_bytes)
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, out, out_bytes - 1) : -1;
-    if (fd >= 0) close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     out[n > 0 ? n : 0] = '\0';
     out[strcspn(out, "\n")] = '\0';
 }
@@ -173,7 +203,9 @@ static void sim_host(struct backend *b, struct message_host_answer *out)
     uint64_t used_mib = 0;
     for (uint32_t i = 0; i < b->world.guest_count; i++) {
         used_mib += b->world.guests[i]->spec->memory_mib;
-        if (b->world.guests[i]->vmtrace.memory) out->capabilities |= HOST_CAN_VMTRACE;
+        if (b->world.guests[i]->vmtrace.memory) {
+            out->capabilities |= HOST_CAN_VMTRACE;
+        }
     }
     out->cpu_count = host->cpus;
     out->total_memory_kib = host->memory_mib * 1024;
@@ -184,22 +216,27 @@ static void sim_host(struct backend *b, struct message_host_answer *out)
     struct message_check_row *row = &out->checks[out->check_count++];
     snprintf(row->name, sizeof(row->name), "sim_ledger");
     row->ok = l.grant_tables_grown == 0 && l.zombies == 0;
-    snprintf(row->detail, sizeof(row->detail),
-             "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
-             " %llu, live mappings %llu, zombies %llu, steps %u",
-             (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
-             (unsigned long long)l.maps, (unsigned long long)l.status_maps,
-             (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
+    snprintf(
+        row->detail, sizeof(row->detail),
+        "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
+        " %llu, live mappings %llu, zombies %llu, steps %u",
+        (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
+        (unsigned long long)l.maps, (unsigned long long)l.status_maps,
+        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
 }
 
 static void sim_close(struct backend *b)
 {
-    if (!b) return;
+    if (!b) {
+        return;
+    }
     world_done(&b->world);
     scenario_free(b->scenario);
     const int fds[] = { b->epoll_fd, b->signal_fd, b->timer_fd, b->wake_fd };
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        if (fds[i] >= 0) close(fds[i]);
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
     }
     free(b);
 }
@@ -222,7 +259,9 @@ static int open_events(struct backend *b, struct failure *f)
         struct epoll_event event = { .events = EPOLLIN };
         added = epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, fds[i], &event) == 0;
     }
-    if (added) return 0;
+    if (added) {
+        return 0;
+    }
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no descriptors for the simulation");
     return failure_call(f, result, "epoll_ctl", errno);
 }
@@ -230,11 +269,17 @@ static int open_events(struct backend *b, struct failure *f)
 int backend_open(const char *argument, struct backend **out, struct failure *f)
 {
     struct backend *b = calloc(1, sizeof(*b));
-    if (!b) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
+    if (!b) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
+    }
     b->epoll_fd = b->signal_fd = b->timer_fd = b->wake_fd = -1;
     int result = scenario_load(argument, &b->scenario, f);
-    if (result == 0) result = open_events(b, f);
-    if (result == 0) result = world_init(&b->world, b->scenario, clock_monotonic_ns(), f);
+    if (result == 0) {
+        result = open_events(b, f);
+    }
+    if (result == 0) {
+        result = world_init(&b->world, b->scenario, clock_monotonic_ns(), f);
+    }
     if (result < 0) {
         sim_close(b);
         return result;
@@ -246,11 +291,20 @@ int backend_open(const char *argument, struct backend **out, struct failure *f)
 }
 
 static const struct backend_ops ops = {
-    .name = "sim", .host = sim_host, .list = sim_list, .find = sim_find,
-    .domain_name = sim_domain_name, .size = resource_size, .map = resource_map,
+    .name = "sim",
+    .host = sim_host,
+    .list = sim_list,
+    .find = sim_find,
+    .domain_name = sim_domain_name,
+    .size = resource_size,
+    .map = resource_map,
     .unmap = resource_unmap,
-    .vcpu_info = sim_vcpu_info, .event_fd = sim_event_fd, .next_event = sim_next_event,
-    .watch_name = sim_watch_name, .unwatch_name = sim_unwatch_name, .hypercalls = sim_hypercalls,
+    .vcpu_info = sim_vcpu_info,
+    .event_fd = sim_event_fd,
+    .next_event = sim_next_event,
+    .watch_name = sim_watch_name,
+    .unwatch_name = sim_unwatch_name,
+    .hypercalls = sim_hypercalls,
     .close = sim_close,
 };
 const struct backend_ops *const backend_ops = &ops;

@@ -30,10 +30,12 @@ void call_update_wake(struct backend *b)
 {
     uint64_t count = 1;
     bool has_event = world_has_event(&b->world);
-    if (has_event == b->is_awake) return;
+    if (has_event == b->is_awake) {
+        return;
+    }
     ssize_t n = has_event ? write(b->wake_fd, &count, sizeof(count))
                           : read(b->wake_fd, &count, sizeof(count));
-    assert(n == sizeof(count));     /* the counter is 0 or 1, as is_awake says */
+    assert(n == sizeof(count)); /* the counter is 0 or 1, as is_awake says */
     b->is_awake = has_event;
 }
 
@@ -66,7 +68,7 @@ void call_tick(struct backend *b)
         world_tick(&b->world, now_ns);
         call_arm_timer(b);
     } else if (b->scenario->event_count > 0) {
-        world_tick(&b->world, now_ns);      /* a number may have become free */
+        world_tick(&b->world, now_ns); /* a number may have become free */
     }
 }
 
@@ -77,10 +79,16 @@ static const struct scenario_fault *due_fault(struct backend *b, const struct ca
     const struct guest *g = world_find(&b->world, c->subject.domid);
     for (uint32_t i = 0; i < b->scenario->fault_count; i++) {
         const struct scenario_fault *fault = &b->scenario->faults[i];
-        if (fault->operation != c->operation) continue;
-        if (fault->domain != SCENARIO_NO_DOMAIN && (!g || g->spec_index != fault->domain)) continue;
+        if (fault->operation != c->operation) {
+            continue;
+        }
+        if (fault->domain != SCENARIO_NO_DOMAIN && (!g || g->spec_index != fault->domain)) {
+            continue;
+        }
         uint64_t n = ++b->matches[i];
-        if (n >= fault->first_call && n - fault->first_call < fault->call_count && !due) due = fault;
+        if (n >= fault->first_call && n - fault->first_call < fault->call_count && !due) {
+            due = fault;
+        }
     }
     return due;
 }
@@ -92,15 +100,19 @@ int call_enter(struct backend *b, const struct call *c, const struct scenario_fa
     b->calls++;
     call_tick(b);
     *fault = due_fault(b, c);
-    if (*fault && (*fault)->effect == SCENARIO_FAIL) return call_fail(c, (*fault)->errnum, f);
+    if (*fault && (*fault)->effect == SCENARIO_FAIL) {
+        return call_fail(c, (*fault)->errnum, f);
+    }
     return 0;
 }
 
 /* Ends it: a fault that strikes afterwards. */
 void call_leave(struct backend *b, const struct call *c, const struct scenario_fault *fault)
 {
-    struct guest *g = fault && fault->effect == SCENARIO_DIES ? world_find(&b->world, c->subject.domid)
-                                                             : NULL;
-    if (g) world_destroy(&b->world, g);
+    struct guest *g =
+        fault && fault->effect == SCENARIO_DIES ? world_find(&b->world, c->subject.domid) : NULL;
+    if (g) {
+        world_destroy(&b->world, g);
+    }
     call_update_wake(b);
 }

@@ -18,9 +18,9 @@ struct backend {
     struct world world;
     struct sim_ledger ledger;
     uint64_t calls;
-    uint64_t matches[SCENARIO_FAULTS_MAX];  /* calls that each fault has counted */
+    uint64_t matches[SCENARIO_FAULTS_MAX]; /* calls that each fault has counted */
     int epoll_fd, signal_fd, timer_fd, wake_fd;
-    bool is_awake;                          /* wake_fd is readable */
+    bool is_awake; /* wake_fd is readable */
 };
 
 /* A call: what it is about, for faults and for words. */

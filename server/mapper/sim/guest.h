@@ -12,25 +12,25 @@
 #include "server/mapper/sim/pages.h"
 #include "server/mapper/sim/scenario.h"
 
-enum { GUEST_RESERVED_REFERENCES = 8 };     /* 0 console, 1 xenstore, up to 7 unused */
+enum { GUEST_RESERVED_REFERENCES = 8 }; /* 0 console, 1 xenstore, up to 7 unused */
 
 struct guest {
     const struct scenario_domain *spec;
     uint32_t spec_index;
     uint16_t domid;
-    uint32_t state;             /* enum domain_state */
-    bool dying;                 /* destroyed, and held as a zombie */
-    char name[MESSAGE_NAME_BYTES];  /* "": no name node */
+    uint32_t state;                /* enum domain_state */
+    bool dying;                    /* destroyed, and held as a zombie */
+    char name[MESSAGE_NAME_BYTES]; /* "": no name node */
     uint64_t created_ns, advanced_ns;
     uint64_t cpu_time_ns;
-    uint64_t random;            /* state of its own generator */
-    uint64_t changes_owed;      /* in billionths, of changes by rate */
-    uint32_t mappings;          /* live ones */
+    uint64_t random;       /* state of its own generator */
+    uint64_t changes_owed; /* in billionths, of changes by rate */
+    uint32_t mappings;     /* live ones */
 
     uint32_t grant_version, grant_frames;
     struct pages grants, status;
     struct pages ioreq[SCENARIO_IOREQ_SERVERS_MAX]; /* made by the first acquire */
-    struct pages vmtrace;       /* all vCPUs' buffers, one behind the other */
+    struct pages vmtrace;                           /* all vCPUs' buffers, one behind the other */
     struct pages stats;
 };
 

@@ -10,12 +10,12 @@
 struct backend;
 
 struct sim_ledger {
-    uint64_t maps;                  /* that succeeded */
-    uint64_t status_maps;           /* of them, of grant status frames */
-    uint64_t grant_tables_grown;    /* by a mapping beyond what was in use: must stay 0 */
-    uint64_t ioreq_allocations;     /* by a first acquire */
+    uint64_t maps;               /* that succeeded */
+    uint64_t status_maps;        /* of them, of grant status frames */
+    uint64_t grant_tables_grown; /* by a mapping beyond what was in use: must stay 0 */
+    uint64_t ioreq_allocations;  /* by a first acquire */
     uint64_t live_mappings;
-    uint64_t zombies;               /* dead domains that mappings keep */
+    uint64_t zombies; /* dead domains that mappings keep */
 };
 
 struct sim_ledger sim_ledger(const struct backend *b);

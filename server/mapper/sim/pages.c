@@ -22,7 +22,9 @@ int pages_new(uint32_t frame_count, struct pages *out, struct failure *f)
     }
     if (memory == MAP_FAILED) {
         int errnum = errno;
-        if (p.fd >= 0) close(p.fd);
+        if (p.fd >= 0) {
+            close(p.fd);
+        }
         int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %u simulated frames",
                                  frame_count);
         return failure_call(f, result, "mmap", errnum);
@@ -34,20 +36,26 @@ int pages_new(uint32_t frame_count, struct pages *out, struct failure *f)
 
 void pages_done(struct pages *p)
 {
-    if (p->memory) munmap(p->memory, (size_t)p->frame_count * LAYOUT_FRAME_BYTES);
-    if (p->fd >= 0) close(p->fd);
+    if (p->memory) {
+        munmap(p->memory, (size_t)p->frame_count * LAYOUT_FRAME_BYTES);
+    }
+    if (p->fd >= 0) {
+        close(p->fd);
+    }
     *p = PAGES_NONE;
 }
 
 void pages_lose(struct pages *p)
 {
     p->lost = true;
-    if (p->fd >= 0 && ftruncate(p->fd, 0) < 0) p->lost = false;
+    if (p->fd >= 0 && ftruncate(p->fd, 0) < 0) {
+        p->lost = false;
+    }
 }
 
 void *pages_map(const struct pages *p, uint32_t first_frame, uint32_t frame_count)
 {
-    void *memory = mmap(NULL, (size_t)frame_count * LAYOUT_FRAME_BYTES, PROT_READ, MAP_SHARED, p->fd,
-                        (off_t)first_frame * LAYOUT_FRAME_BYTES);
+    void *memory = mmap(NULL, (size_t)frame_count * LAYOUT_FRAME_BYTES, PROT_READ, MAP_SHARED,
+                        p->fd, (off_t)first_frame * LAYOUT_FRAME_BYTES);
     return memory == MAP_FAILED ? NULL : memory;
 }

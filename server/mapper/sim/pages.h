@@ -15,10 +15,10 @@
 #include "common/error.h"
 
 struct pages {
-    int fd;                 /* -1: none */
-    uint8_t *memory;        /* for the simulation; NULL: none */
+    int fd;          /* -1: none */
+    uint8_t *memory; /* for the simulation; NULL: none */
     uint32_t frame_count;
-    bool lost;              /* cut: touching them faults, the simulation's own memory too */
+    bool lost; /* cut: touching them faults, the simulation's own memory too */
 };
 
 #define PAGES_NONE ((struct pages){ .fd = -1 })

@@ -13,7 +13,7 @@
 #include "common/layout.h"
 #include "server/mapper/sim/call.h"
 
-enum { MAPPING_FRAMES_MAX = 1 << 20 };  /* Xen and Linux answer ENOMEM from about there on */
+enum { MAPPING_FRAMES_MAX = 1 << 20 }; /* Xen and Linux answer ENOMEM from about there on */
 
 struct mapping_handle {
     struct guest *guest;
@@ -23,9 +23,13 @@ struct mapping_handle {
 static int check_domain(struct backend *b, const struct call *c, struct guest **out,
                         struct failure *f)
 {
-    if (c->subject.domid == 0) return call_fail(c, EPERM, f);    /* our own */
+    if (c->subject.domid == 0) {
+        return call_fail(c, EPERM, f); /* our own */
+    }
     struct guest *g = world_find(&b->world, c->subject.domid);
-    if (!g) return call_fail(c, ESRCH, f);
+    if (!g) {
+        return call_fail(c, ESRCH, f);
+    }
     guest_advance(g, clock_monotonic_ns());
     *out = g;
     return 0;
@@ -41,42 +45,60 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
         size.grant_version = g->grant_version;
         size.frames_in_use = g->grant_frames;
         size.frames_max = g->spec->grant_frames_max;
-        if (c->subject.id > GRANT_TABLE_STATUS) return call_fail(c, EINVAL, f);
-        if (c->subject.id == GRANT_TABLE_SHARED) break;
-        if (g->grant_version != 2) return call_fail(c, EINVAL, f);
+        if (c->subject.id > GRANT_TABLE_STATUS) {
+            return call_fail(c, EINVAL, f);
+        }
+        if (c->subject.id == GRANT_TABLE_SHARED) {
+            break;
+        }
+        if (g->grant_version != 2) {
+            return call_fail(c, EINVAL, f);
+        }
         layout_status_range(0, g->grant_frames, &first, &size.frames_in_use);
         layout_status_range(0, g->spec->grant_frames_max, &first, &size.frames_max);
         break;
-    case RESOURCE_IOREQ_SERVER:     /* whether the server exists or not */
-        if (g->spec->type == DOMAIN_PV) return call_fail(c, EINVAL, f);
-        size.frames_in_use = size.frames_max = 1 + (g->spec->max_vcpus * LAYOUT_IOREQ_BYTES +
-                                                    LAYOUT_FRAME_BYTES - 1) / LAYOUT_FRAME_BYTES;
+    case RESOURCE_IOREQ_SERVER: /* whether the server exists or not */
+        if (g->spec->type == DOMAIN_PV) {
+            return call_fail(c, EINVAL, f);
+        }
+        size.frames_in_use = size.frames_max =
+            1 +
+            (g->spec->max_vcpus * LAYOUT_IOREQ_BYTES + LAYOUT_FRAME_BYTES - 1) / LAYOUT_FRAME_BYTES;
         break;
-    case RESOURCE_VMTRACE_BUF:      /* the vCPU is not looked at */
-        if (g->spec->vmtrace_kib == 0) return call_fail(c, EINVAL, f);
+    case RESOURCE_VMTRACE_BUF: /* the vCPU is not looked at */
+        if (g->spec->vmtrace_kib == 0) {
+            return call_fail(c, EINVAL, f);
+        }
         size.frames_in_use = size.frames_max = g->spec->vmtrace_kib / 4;
         break;
     case RESOURCE_VCPU_STATS:
-        if (!g->stats.memory) return call_fail(c, EOPNOTSUPP, f);
+        if (!g->stats.memory) {
+            return call_fail(c, EOPNOTSUPP, f);
+        }
         size.frames_in_use = size.frames_max = g->stats.frame_count;
         break;
-    default:
-        return call_fail(c, EOPNOTSUPP, f);
+    default: return call_fail(c, EOPNOTSUPP, f);
     }
     *out = size;
     return 0;
 }
 
 int resource_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
-                struct backend_size *out, struct failure *f)
+                  struct backend_size *out, struct failure *f)
 {
     const struct call c = { SCENARIO_OP_SIZE, { .domid = domid, .type = (int32_t)type, .id = id } };
     const struct scenario_fault *fault;
     struct guest *g;
     int result = call_enter(b, &c, &fault, f);
-    if (result == 0) result = check_domain(b, &c, &g, f);
-    if (result == 0) result = size_of(&c, g, out, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = check_domain(b, &c, &g, f);
+    }
+    if (result == 0) {
+        result = size_of(&c, g, out, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     if (fault && fault->effect == SCENARIO_WRONG_SIZE) {
         out->frames_in_use = out->frames_max = fault->value;
     }
@@ -88,15 +110,25 @@ int resource_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
 static int grant_pages(struct backend *b, const struct call *c, struct guest *g, uint64_t end,
                        const struct pages **out, struct failure *f)
 {
-    if (c->subject.id > GRANT_TABLE_STATUS) return call_fail(c, EINVAL, f);
+    if (c->subject.id > GRANT_TABLE_STATUS) {
+        return call_fail(c, EINVAL, f);
+    }
     bool status = c->subject.id == GRANT_TABLE_STATUS;
-    if (status && g->grant_version != 2) return call_fail(c, EINVAL, f);
+    if (status && g->grant_version != 2) {
+        return call_fail(c, EINVAL, f);
+    }
     const struct pages *p = status ? &g->status : &g->grants;
-    if (end > p->frame_count) return call_fail(c, EINVAL, f);
+    if (end > p->frame_count) {
+        return call_fail(c, EINVAL, f);
+    }
     uint64_t needed = status ? end * 8 : end;
-    if (needed > g->spec->grant_frames_max) needed = g->spec->grant_frames_max;
+    if (needed > g->spec->grant_frames_max) {
+        needed = g->spec->grant_frames_max;
+    }
     uint32_t first, in_use = g->grant_frames;
-    if (status) layout_status_range(0, g->grant_frames, &first, &in_use);
+    if (status) {
+        layout_status_range(0, g->grant_frames, &first, &in_use);
+    }
     if (end > in_use) {
         b->ledger.grant_tables_grown++;
         g->grant_frames = (uint32_t)needed;
@@ -109,17 +141,29 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
                        const struct pages **out, struct failure *f)
 {
     uint32_t id = c->subject.id;
-    if (g->spec->type == DOMAIN_PV) return call_fail(c, EINVAL, f);
+    if (g->spec->type == DOMAIN_PV) {
+        return call_fail(c, EINVAL, f);
+    }
     if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->spec->ioreq[id].exists) {
         return call_fail(c, ENOENT, f);
     }
-    if (g->spec->ioreq[id].in_stub_domain) return call_fail(c, EPERM, f);
-    if (end > 2) return call_fail(c, EINVAL, f);
+    if (g->spec->ioreq[id].in_stub_domain) {
+        return call_fail(c, EPERM, f);
+    }
+    if (end > 2) {
+        return call_fail(c, EINVAL, f);
+    }
     bool allocated;
-    int result = guest_ioreq_pages(g, id, &allocated, f);   /* both, whichever is asked for */
-    if (result < 0) return result;
-    if (allocated) b->ledger.ioreq_allocations++;
-    if (c->subject.first_frame == 0 && !g->spec->ioreq[id].buffered) return call_fail(c, ENOENT, f);
+    int result = guest_ioreq_pages(g, id, &allocated, f); /* both, whichever is asked for */
+    if (result < 0) {
+        return result;
+    }
+    if (allocated) {
+        b->ledger.ioreq_allocations++;
+    }
+    if (c->subject.first_frame == 0 && !g->spec->ioreq[id].buffered) {
+        return call_fail(c, ENOENT, f);
+    }
     *out = &g->ioreq[id];
     return 0;
 }
@@ -131,20 +175,32 @@ static int resource_pages(struct backend *b, const struct call *c, struct guest 
     const struct explain_subject *s = &c->subject;
     uint64_t end = (uint64_t)s->first_frame + s->frame_count;
     *skip = 0;
-    if (s->frame_count >= MAPPING_FRAMES_MAX) return call_fail(c, ENOMEM, f);
+    if (s->frame_count >= MAPPING_FRAMES_MAX) {
+        return call_fail(c, ENOMEM, f);
+    }
     switch (s->type) {
     case RESOURCE_GRANT_TABLE: return grant_pages(b, c, g, end, out, f);
     case RESOURCE_IOREQ_SERVER: return ioreq_pages(b, c, g, end, out, f);
     case RESOURCE_VMTRACE_BUF:
-        if (g->dying || g->spec->vmtrace_kib == 0) return call_fail(c, EINVAL, f);
-        if (s->id >= g->spec->max_vcpus) return call_fail(c, ENOENT, f);
-        if (end > g->spec->vmtrace_kib / 4) return call_fail(c, EINVAL, f);
+        if (g->dying || g->spec->vmtrace_kib == 0) {
+            return call_fail(c, EINVAL, f);
+        }
+        if (s->id >= g->spec->max_vcpus) {
+            return call_fail(c, ENOENT, f);
+        }
+        if (end > g->spec->vmtrace_kib / 4) {
+            return call_fail(c, EINVAL, f);
+        }
         *skip = s->id * (g->spec->vmtrace_kib / 4);
         *out = &g->vmtrace;
         return 0;
     case RESOURCE_VCPU_STATS:
-        if (!g->stats.memory) return call_fail(c, EOPNOTSUPP, f);
-        if (end > g->stats.frame_count) return call_fail(c, EINVAL, f);
+        if (!g->stats.memory) {
+            return call_fail(c, EOPNOTSUPP, f);
+        }
+        if (end > g->stats.frame_count) {
+            return call_fail(c, EINVAL, f);
+        }
         *out = &g->stats;
         return 0;
     default: return call_fail(c, EOPNOTSUPP, f);
@@ -157,42 +213,58 @@ static int map_pages(struct backend *b, const struct call *c, struct guest *g,
     const struct pages *p = NULL;
     uint32_t skip;
     int result = resource_pages(b, c, g, &p, &skip, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     struct mapping_handle *handle = malloc(sizeof(*handle));
-    void *memory = handle ? pages_map(p, skip + c->subject.first_frame, c->subject.frame_count) : NULL;
+    void *memory =
+        handle ? pages_map(p, skip + c->subject.first_frame, c->subject.frame_count) : NULL;
     if (!memory) {
         free(handle);
         return call_fail(c, ENOMEM, f);
     }
     *handle = (struct mapping_handle){
-        .guest = g, .len_bytes = (size_t)c->subject.frame_count * LAYOUT_FRAME_BYTES,
+        .guest = g,
+        .len_bytes = (size_t)c->subject.frame_count * LAYOUT_FRAME_BYTES,
     };
     g->mappings++;
     b->ledger.live_mappings++;
     if (c->subject.type == RESOURCE_GRANT_TABLE && c->subject.id == GRANT_TABLE_STATUS) {
         b->ledger.status_maps++;
     }
-    *out = (struct backend_mapping){ .address = memory, .frame_count = c->subject.frame_count,
+    *out = (struct backend_mapping){ .address = memory,
+                                     .frame_count = c->subject.frame_count,
                                      .handle = handle };
     return 0;
 }
 
 int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
-                   uint32_t first_frame, uint32_t frame_count, struct backend_mapping *out,
-                   struct failure *f)
+                 uint32_t first_frame, uint32_t frame_count, struct backend_mapping *out,
+                 struct failure *f)
 {
-    const struct call c = { SCENARIO_OP_MAP, { .domid = domid, .type = (int32_t)type, .id = id,
-                                               .first_frame = first_frame,
-                                               .frame_count = frame_count } };
+    const struct call c = { SCENARIO_OP_MAP,
+                            { .domid = domid,
+                              .type = (int32_t)type,
+                              .id = id,
+                              .first_frame = first_frame,
+                              .frame_count = frame_count } };
     const struct scenario_fault *fault;
     struct guest *g;
-    assert(frame_count > 0);    /* the core's promise */
+    assert(frame_count > 0); /* the core's promise */
     int result = call_enter(b, &c, &fault, f);
-    if (result == 0) result = check_domain(b, &c, &g, f);
-    if (result == 0) result = map_pages(b, &c, g, out, f);
-    if (result < 0) return result;
+    if (result == 0) {
+        result = check_domain(b, &c, &g, f);
+    }
+    if (result == 0) {
+        result = map_pages(b, &c, g, out, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     b->ledger.maps++;
-    if (fault && fault->effect == SCENARIO_PAGES_LOST) guest_lose_pages(g);
+    if (fault && fault->effect == SCENARIO_PAGES_LOST) {
+        guest_lose_pages(g);
+    }
     call_leave(b, &c, fault);
     return 0;
 }

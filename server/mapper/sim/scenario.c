@@ -22,40 +22,61 @@ enum { FAULTS_BYTES_MAX = 16384 };
 /* --- the schema -------------------------------------------------------------------------------- */
 
 #define NUMBER(name, preset) CFG_INT(name, preset, CFGF_NONE)
-#define WORD(name, preset) CFG_STR(name, preset, CFGF_NONE)
+#define WORD(name, preset)   CFG_STR(name, preset, CFGF_NONE)
 
 static cfg_opt_t host_options[] = {
-    WORD("xen_version", "4.17.0"), WORD("uuid", "00000000-0000-0000-0000-000000000000"),
-    NUMBER("cpus", 4), NUMBER("memory_mib", 16384), CFG_BOOL("stats_table", cfg_false, CFGF_NONE),
-    CFG_BOOL("stats_busy", cfg_false, CFGF_NONE), CFG_END(),
+    WORD("xen_version", "4.17.0"),
+    WORD("uuid", "00000000-0000-0000-0000-000000000000"),
+    NUMBER("cpus", 4),
+    NUMBER("memory_mib", 16384),
+    CFG_BOOL("stats_table", cfg_false, CFGF_NONE),
+    CFG_BOOL("stats_busy", cfg_false, CFGF_NONE),
+    CFG_END(),
 };
 static cfg_opt_t grants_options[] = {
-    NUMBER("version", 1), NUMBER("frames", 1), NUMBER("frames_max", 64), NUMBER("entries", 8),
-    NUMBER("changes_per_second", 0), CFG_END(),
+    NUMBER("version", 1),
+    NUMBER("frames", 1),
+    NUMBER("frames_max", 64),
+    NUMBER("entries", 8),
+    NUMBER("changes_per_second", 0),
+    CFG_END(),
 };
 static cfg_opt_t ioreq_options[] = {
-    CFG_BOOL("buffered", cfg_true, CFGF_NONE), WORD("emulator", "dom0"),
-    NUMBER("requests_per_second", 0), CFG_END(),
+    CFG_BOOL("buffered", cfg_true, CFGF_NONE),
+    WORD("emulator", "dom0"),
+    NUMBER("requests_per_second", 0),
+    CFG_END(),
 };
 static cfg_opt_t domain_options[] = {
-    NUMBER("domid", -1), WORD("uuid", ""), WORD("name", ""), WORD("type", "pv"),
-    WORD("state", "running"), CFG_BOOL("present", cfg_true, CFGF_NONE), NUMBER("vcpus", 1),
-    NUMBER("max_vcpus", 0), NUMBER("memory_mib", 256), NUMBER("cpu_percent", 10),
-    NUMBER("vmtrace_kib", 0), CFG_SEC("grants", grants_options, CFGF_NONE),
-    CFG_SEC("ioreq", ioreq_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES), CFG_END(),
+    NUMBER("domid", -1),
+    WORD("uuid", ""),
+    WORD("name", ""),
+    WORD("type", "pv"),
+    WORD("state", "running"),
+    CFG_BOOL("present", cfg_true, CFGF_NONE),
+    NUMBER("vcpus", 1),
+    NUMBER("max_vcpus", 0),
+    NUMBER("memory_mib", 256),
+    NUMBER("cpu_percent", 10),
+    NUMBER("vmtrace_kib", 0),
+    CFG_SEC("grants", grants_options, CFGF_NONE),
+    CFG_SEC("ioreq", ioreq_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_END(),
 };
 static cfg_opt_t event_options[] = {
-    NUMBER("at_ms", -1), NUMBER("step", 0), WORD("do", ""), WORD("domain", ""), NUMBER("value", 0),
-    WORD("text", ""), CFG_END(),
+    NUMBER("at_ms", -1), NUMBER("step", 0), WORD("do", ""), WORD("domain", ""),
+    NUMBER("value", 0),  WORD("text", ""),  CFG_END(),
 };
 static cfg_opt_t fault_options[] = {
     WORD("operation", ""), WORD("effect", "fail"), WORD("errno", "EIO"), NUMBER("value", 0),
-    WORD("domain", ""), NUMBER("call", 1), NUMBER("count", 1), CFG_END(),
+    WORD("domain", ""),    NUMBER("call", 1),      NUMBER("count", 1),   CFG_END(),
 };
 static cfg_opt_t options[] = {
-    NUMBER("seed", 1), CFG_SEC("host", host_options, CFGF_NONE),
+    NUMBER("seed", 1),
+    CFG_SEC("host", host_options, CFGF_NONE),
     CFG_SEC("domain", domain_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-    CFG_SEC("event", event_options, CFGF_MULTI), CFG_SEC("fault", fault_options, CFGF_MULTI),
+    CFG_SEC("event", event_options, CFGF_MULTI),
+    CFG_SEC("fault", fault_options, CFGF_MULTI),
     CFG_END(),
 };
 
@@ -87,50 +108,83 @@ static const struct bounds all_bounds[] = {
     { "fault|count", 1, 1000000000 },
 };
 
-struct word { const char *word; int value; };
+struct word {
+    const char *word;
+    int value;
+};
 static const struct word types[] = {
-    { "pv", DOMAIN_PV }, { "hvm", DOMAIN_HVM }, { "pvh", DOMAIN_PVH }, { NULL, 0 },
+    { "pv", DOMAIN_PV },
+    { "hvm", DOMAIN_HVM },
+    { "pvh", DOMAIN_PVH },
+    { NULL, 0 },
 };
 static const struct word states[] = {
-    { "running", DOMAIN_RUNNING }, { "blocked", DOMAIN_BLOCKED }, { "paused", DOMAIN_PAUSED },
+    { "running", DOMAIN_RUNNING },   { "blocked", DOMAIN_BLOCKED }, { "paused", DOMAIN_PAUSED },
     { "shutdown", DOMAIN_SHUTDOWN }, { "crashed", DOMAIN_CRASHED }, { NULL, 0 },
 };
 static const struct word emulators[] = { { "dom0", 0 }, { "stubdom", 1 }, { NULL, 0 } };
 static const struct word actions[] = {
-    { "create", SCENARIO_CREATE }, { "destroy", SCENARIO_DESTROY }, { "reboot", SCENARIO_REBOOT },
-    { "restore", SCENARIO_RESTORE }, { "shutdown", SCENARIO_SHUTDOWN }, { "pause", SCENARIO_PAUSE },
-    { "unpause", SCENARIO_UNPAUSE }, { "rename", SCENARIO_RENAME },
-    { "rewrite_name", SCENARIO_REWRITE_NAME }, { "remove_name", SCENARIO_REMOVE_NAME },
-    { "grow", SCENARIO_GROW }, { "set_version", SCENARIO_SET_VERSION },
-    { "change", SCENARIO_CHANGE }, { "lose_pages", SCENARIO_LOSE_PAGES }, { NULL, 0 },
+    { "create", SCENARIO_CREATE },
+    { "destroy", SCENARIO_DESTROY },
+    { "reboot", SCENARIO_REBOOT },
+    { "restore", SCENARIO_RESTORE },
+    { "shutdown", SCENARIO_SHUTDOWN },
+    { "pause", SCENARIO_PAUSE },
+    { "unpause", SCENARIO_UNPAUSE },
+    { "rename", SCENARIO_RENAME },
+    { "rewrite_name", SCENARIO_REWRITE_NAME },
+    { "remove_name", SCENARIO_REMOVE_NAME },
+    { "grow", SCENARIO_GROW },
+    { "set_version", SCENARIO_SET_VERSION },
+    { "change", SCENARIO_CHANGE },
+    { "lose_pages", SCENARIO_LOSE_PAGES },
+    { NULL, 0 },
 };
 static const struct word operations[] = {
-    { "list", SCENARIO_OP_LIST }, { "find", SCENARIO_OP_FIND }, { "name", SCENARIO_OP_NAME },
-    { "size", SCENARIO_OP_SIZE }, { "map", SCENARIO_OP_MAP },
-    { "vcpu_info", SCENARIO_OP_VCPU_INFO }, { NULL, 0 },
+    { "list", SCENARIO_OP_LIST },
+    { "find", SCENARIO_OP_FIND },
+    { "name", SCENARIO_OP_NAME },
+    { "size", SCENARIO_OP_SIZE },
+    { "map", SCENARIO_OP_MAP },
+    { "vcpu_info", SCENARIO_OP_VCPU_INFO },
+    { NULL, 0 },
 };
 static const struct word effects[] = {
-    { "fail", SCENARIO_FAIL }, { "wrong_size", SCENARIO_WRONG_SIZE }, { "dies", SCENARIO_DIES },
-    { "pages_lost", SCENARIO_PAGES_LOST }, { NULL, 0 },
+    { "fail", SCENARIO_FAIL },
+    { "wrong_size", SCENARIO_WRONG_SIZE },
+    { "dies", SCENARIO_DIES },
+    { "pages_lost", SCENARIO_PAGES_LOST },
+    { NULL, 0 },
 };
 static const struct word errnos[] = {
-    { "EACCES", EACCES }, { "EAGAIN", EAGAIN }, { "EBUSY", EBUSY }, { "E2BIG", E2BIG },
-    { "EFAULT", EFAULT }, { "EINTR", EINTR }, { "EINVAL", EINVAL }, { "EIO", EIO },
-    { "EMFILE", EMFILE }, { "ENODATA", ENODATA }, { "ENOENT", ENOENT }, { "ENOMEM", ENOMEM },
-    { "ENOSPC", ENOSPC }, { "ENOSYS", ENOSYS }, { "ENOTTY", ENOTTY }, { "EOPNOTSUPP", EOPNOTSUPP },
-    { "EPERM", EPERM }, { "EPIPE", EPIPE }, { "ESRCH", ESRCH }, { NULL, 0 },
+    { "EACCES", EACCES },         { "EAGAIN", EAGAIN }, { "EBUSY", EBUSY },
+    { "E2BIG", E2BIG },           { "EFAULT", EFAULT }, { "EINTR", EINTR },
+    { "EINVAL", EINVAL },         { "EIO", EIO },       { "EMFILE", EMFILE },
+    { "ENODATA", ENODATA },       { "ENOENT", ENOENT }, { "ENOMEM", ENOMEM },
+    { "ENOSPC", ENOSPC },         { "ENOSYS", ENOSYS }, { "ENOTTY", ENOTTY },
+    { "EOPNOTSUPP", EOPNOTSUPP }, { "EPERM", EPERM },   { "EPIPE", EPIPE },
+    { "ESRCH", ESRCH },           { NULL, 0 },
 };
 
-static const struct { const char *path; const struct word *words; } all_words[] = {
-    { "domain|type", types }, { "domain|state", states }, { "domain|ioreq|emulator", emulators },
-    { "event|do", actions }, { "fault|operation", operations }, { "fault|effect", effects },
+static const struct {
+    const char *path;
+    const struct word *words;
+} all_words[] = {
+    { "domain|type", types },
+    { "domain|state", states },
+    { "domain|ioreq|emulator", emulators },
+    { "event|do", actions },
+    { "fault|operation", operations },
+    { "fault|effect", effects },
     { "fault|errno", errnos },
 };
 
 static const struct word *find_word(const struct word *words, const char *word)
 {
     for (; words->word; words++) {
-        if (strcmp(words->word, word) == 0) return words;
+        if (strcmp(words->word, word) == 0) {
+            return words;
+        }
     }
     return NULL;
 }
@@ -139,11 +193,14 @@ static const struct word *find_word(const struct word *words, const char *word)
 static bool path_is(const char *path, const cfg_t *cfg, const cfg_opt_t *opt)
 {
     const char *last = strrchr(path, '|');
-    if (!last) return strcmp(path, opt->name) == 0 && strcmp(cfg->name, "root") == 0;
-    if (strcmp(last + 1, opt->name) != 0) return false;
+    if (!last) {
+        return strcmp(path, opt->name) == 0 && strcmp(cfg->name, "root") == 0;
+    }
+    if (strcmp(last + 1, opt->name) != 0) {
+        return false;
+    }
     size_t section = strlen(cfg->name);
-    return (size_t)(last - path) >= section &&
-           memcmp(last - section, cfg->name, section) == 0 &&
+    return (size_t)(last - path) >= section && memcmp(last - section, cfg->name, section) == 0 &&
            (last - section == path || last[-(ptrdiff_t)section - 1] == '|');
 }
 
@@ -164,7 +221,9 @@ static int validate_word(cfg_t *cfg, cfg_opt_t *opt)
 {
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
     for (size_t i = 0; i < sizeof(all_words) / sizeof(all_words[0]); i++) {
-        if (!path_is(all_words[i].path, cfg, opt) || find_word(all_words[i].words, value)) continue;
+        if (!path_is(all_words[i].path, cfg, opt) || find_word(all_words[i].words, value)) {
+            continue;
+        }
         char expected[256] = "";
         size_t used = 0;
         for (const struct word *w = all_words[i].words; w->word && used < sizeof(expected); w++) {
@@ -180,8 +239,10 @@ static int validate_uuid(cfg_t *cfg, cfg_opt_t *opt)
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
     uint8_t uuid[UUID_BYTES];
     if (!text_to_uuid(value, uuid)) {
-        settings_fault(cfg, "uuid = \"%s\": expected a UUID like"
-                       " 6c1f2ab4-0d5e-4a3b-9c7d-1e2f3a4b5c6d", value);
+        settings_fault(cfg,
+                       "uuid = \"%s\": expected a UUID like"
+                       " 6c1f2ab4-0d5e-4a3b-9c7d-1e2f3a4b5c6d",
+                       value);
     }
     return 0;
 }
@@ -206,7 +267,7 @@ struct reader {
     const char *name;
 };
 
-#define FAULT(r, section, ...) \
+#define FAULT(r, section, ...)                                                                     \
     settings_fault_at((r)->faults, (r)->name, (unsigned)(section)->line, __VA_ARGS__)
 
 static uint32_t number(cfg_t *section, const char *name)
@@ -222,8 +283,8 @@ static int word_value(const struct word *words, cfg_t *section, const char *name
     return w ? w->value : 0;
 }
 
-static void read_text(struct reader *r, cfg_t *section, const char *what, const char *text, char *out,
-                      size_t out_bytes)
+static void read_text(struct reader *r, cfg_t *section, const char *what, const char *text,
+                      char *out, size_t out_bytes)
 {
     if (strlen(text) >= out_bytes) {
         FAULT(r, section, "%s has more than %zu bytes", what, out_bytes - 1);
@@ -241,9 +302,12 @@ static void read_ioreqs(struct reader *r, cfg_t *section, struct scenario_domain
             FAULT(r, server, "ioreq \"%s\": expected an id from 0 to 7", cfg_title(server));
             continue;
         }
-        if (d->type == DOMAIN_PV) FAULT(r, server, "a pv domain has no ioreq servers");
+        if (d->type == DOMAIN_PV) {
+            FAULT(r, server, "a pv domain has no ioreq servers");
+        }
         d->ioreq[id] = (struct scenario_ioreq){
-            .exists = true, .buffered = cfg_getbool(server, "buffered"),
+            .exists = true,
+            .buffered = cfg_getbool(server, "buffered"),
             .in_stub_domain = word_value(emulators, server, "emulator") == 1,
             .requests_per_second = number(server, "requests_per_second"),
         };
@@ -274,7 +338,9 @@ static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain
     const char *name = cfg_getstr(section, "name");
     read_text(r, section, "the title", title, d->title, sizeof(d->title));
     read_text(r, section, "name", name[0] ? name : title, d->name, sizeof(d->name));
-    if (cfg_getint(section, "domid") < 0) FAULT(r, section, "domain \"%s\" has no domid", title);
+    if (cfg_getint(section, "domid") < 0) {
+        FAULT(r, section, "domain \"%s\" has no domid", title);
+    }
     d->domid = (uint16_t)cfg_getint(section, "domid");
     if (!text_to_uuid(cfg_getstr(section, "uuid"), d->uuid)) {
         FAULT(r, section, "domain \"%s\" has no uuid", title);
@@ -284,14 +350,18 @@ static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain
     d->state = (uint32_t)word_value(states, section, "state");
     d->vcpus = number(section, "vcpus");
     d->max_vcpus = number(section, "max_vcpus");
-    if (d->max_vcpus == 0) d->max_vcpus = d->vcpus;
+    if (d->max_vcpus == 0) {
+        d->max_vcpus = d->vcpus;
+    }
     if (d->max_vcpus < d->vcpus) {
         FAULT(r, section, "max_vcpus = %u is below vcpus = %u", d->max_vcpus, d->vcpus);
     }
     d->memory_mib = (uint64_t)cfg_getint(section, "memory_mib");
     d->cpu_percent = number(section, "cpu_percent");
     d->vmtrace_kib = number(section, "vmtrace_kib");
-    if (d->vmtrace_kib % 4 != 0) FAULT(r, section, "vmtrace_kib: expected a multiple of 4");
+    if (d->vmtrace_kib % 4 != 0) {
+        FAULT(r, section, "vmtrace_kib: expected a multiple of 4");
+    }
     if (d->vmtrace_kib > 0 && d->type == DOMAIN_PV) {
         FAULT(r, section, "a pv domain has no vmtrace buffer");
     }
@@ -302,7 +372,9 @@ static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain
 static uint32_t domain_titled(const struct scenario *s, const char *title)
 {
     for (uint32_t i = 0; i < s->domain_count; i++) {
-        if (strcmp(s->domains[i].title, title) == 0) return i;
+        if (strcmp(s->domains[i].title, title) == 0) {
+            return i;
+        }
     }
     return SCENARIO_NO_DOMAIN;
 }
@@ -310,10 +382,14 @@ static uint32_t domain_titled(const struct scenario *s, const char *title)
 static void read_event(struct reader *r, cfg_t *section, struct scenario_event *e)
 {
     const char *title = cfg_getstr(section, "domain");
-    if (!cfg_getstr(section, "do")[0]) FAULT(r, section, "an event without `do`");
+    if (!cfg_getstr(section, "do")[0]) {
+        FAULT(r, section, "an event without `do`");
+    }
     e->action = (enum scenario_action)word_value(actions, section, "do");
     e->domain = domain_titled(r->s, title);
-    if (e->domain == SCENARIO_NO_DOMAIN) FAULT(r, section, "domain = \"%s\": there is none", title);
+    if (e->domain == SCENARIO_NO_DOMAIN) {
+        FAULT(r, section, "domain = \"%s\": there is none", title);
+    }
     e->step = number(section, "step");
     if ((cfg_getint(section, "at_ms") >= 0) == (e->step > 0)) {
         FAULT(r, section, "expected exactly one of at_ms and step");
@@ -326,7 +402,9 @@ static void read_event(struct reader *r, cfg_t *section, struct scenario_event *
 static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *f)
 {
     const char *title = cfg_getstr(section, "domain");
-    if (!cfg_getstr(section, "operation")[0]) FAULT(r, section, "a fault without `operation`");
+    if (!cfg_getstr(section, "operation")[0]) {
+        FAULT(r, section, "a fault without `operation`");
+    }
     f->operation = (enum scenario_operation)word_value(operations, section, "operation");
     f->effect = (enum scenario_effect)word_value(effects, section, "effect");
     f->errnum = word_value(errnos, section, "errno");
@@ -336,7 +414,9 @@ static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *
     f->domain = SCENARIO_NO_DOMAIN;
     if (title[0]) {
         f->domain = domain_titled(r->s, title);
-        if (f->domain == SCENARIO_NO_DOMAIN) FAULT(r, section, "domain = \"%s\": there is none", title);
+        if (f->domain == SCENARIO_NO_DOMAIN) {
+            FAULT(r, section, "domain = \"%s\": there is none", title);
+        }
     }
     if ((f->effect == SCENARIO_WRONG_SIZE && f->operation != SCENARIO_OP_SIZE) ||
         (f->effect == SCENARIO_PAGES_LOST && f->operation != SCENARIO_OP_MAP)) {
@@ -348,8 +428,11 @@ static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *
 static uint32_t count_of(struct reader *r, cfg_t *cfg, const char *name, unsigned max)
 {
     unsigned count = cfg_size(cfg, name);
-    if (count <= max) return count;
-    settings_fault_at(r->faults, r->name, 0, "%u sections `%s`: expected at most %u", count, name, max);
+    if (count <= max) {
+        return count;
+    }
+    settings_fault_at(r->faults, r->name, 0, "%u sections `%s`: expected at most %u", count, name,
+                      max);
     return 0;
 }
 
@@ -360,9 +443,10 @@ static void check_domids(struct reader *r)
         for (uint32_t k = 0; k < i; k++) {
             if (s->domains[i].present && s->domains[k].present &&
                 s->domains[i].domid == s->domains[k].domid) {
-                settings_fault_at(r->faults, r->name, 0, "domains \"%s\" and \"%s\" are both there"
-                                  " from the start with domid %u", s->domains[k].title,
-                                  s->domains[i].title, s->domains[i].domid);
+                settings_fault_at(r->faults, r->name, 0,
+                                  "domains \"%s\" and \"%s\" are both there"
+                                  " from the start with domid %u",
+                                  s->domains[k].title, s->domains[i].title, s->domains[i].domid);
             }
         }
     }
@@ -375,7 +459,7 @@ static void read_all(struct reader *r, cfg_t *cfg)
     s->seed = (uint64_t)cfg_getint(cfg, "seed");
     read_text(r, host, "xen_version", cfg_getstr(host, "xen_version"), s->host.xen_version,
               sizeof(s->host.xen_version));
-    (void)text_to_uuid(cfg_getstr(host, "uuid"), s->host.uuid);     /* validated */
+    (void)text_to_uuid(cfg_getstr(host, "uuid"), s->host.uuid); /* validated */
     s->host.cpus = number(host, "cpus");
     s->host.memory_mib = (uint64_t)cfg_getint(host, "memory_mib");
     s->host.stats_table = cfg_getbool(host, "stats_table");
@@ -400,9 +484,12 @@ static void read_all(struct reader *r, cfg_t *cfg)
 static int faults_failure(const char *name, struct buffer *faults, struct failure *f)
 {
     const char *all = buffer_string(faults);
-    if (!all || !all[0]) return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
+    if (!all || !all[0]) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
+    }
     size_t first = strcspn(all, "\n");
-    for (const char *line = all; *line; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL)) {
+    for (const char *line = all; *line;
+         line += strcspn(line, "\n") + (strchr(line, '\n') != NULL)) {
         log_error("%.*s", (int)strcspn(line, "\n"), line);
     }
     int result = failure_set(f, ERROR_INVALID_ARGUMENT, "%.*s", (int)first, all);
@@ -426,24 +513,36 @@ int scenario_parse(const char *text, const char *name, struct scenario **out, st
         struct reader r = { .s = s, .faults = &faults, .name = name };
         read_all(&r, cfg);
     }
-    if (cfg) cfg_free(cfg);
-    if (faults.len_bytes > 0) return faults_failure(name, &faults, f);
-    if (result < 0) return result;
+    if (cfg) {
+        cfg_free(cfg);
+    }
+    if (faults.len_bytes > 0) {
+        return faults_failure(name, &faults, f);
+    }
+    if (result < 0) {
+        return result;
+    }
     *out = scope_take_pointer(s);
     return 0;
 }
 
 int scenario_load(const char *path, struct scenario **out, struct failure *f)
 {
-    if (!path) return scenario_parse(scenario_builtin, "built-in scenario", out, f);
+    if (!path) {
+        return scenario_parse(scenario_builtin, "built-in scenario", out, f);
+    }
     BUFFER_AUTO(content, SCENARIO_FILE_BYTES_MAX + 1);
     int result = settings_read_file(path, SCENARIO_FILE_BYTES_MAX, &content, f);
-    if (result < 0) return result;
+    if (result < 0) {
+        return result;
+    }
     if (memchr(content.data ? content.data : (const uint8_t *)"", '\0', content.len_bytes)) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has a NUL byte", path);
     }
     const char *text = buffer_string(&content);
-    if (!text) return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %s", path);
+    if (!text) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for %s", path);
+    }
     return scenario_parse(text, path, out, f);
 }
 

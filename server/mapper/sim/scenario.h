@@ -30,26 +30,26 @@ struct scenario_host {
     uint8_t uuid[UUID_BYTES];
     uint32_t cpus;
     uint64_t memory_mib;
-    bool stats_table;           /* the hypervisor shares run times */
-    bool stats_busy;            /* the entry of vCPU 0 is always being written */
+    bool stats_table; /* the hypervisor shares run times */
+    bool stats_busy;  /* the entry of vCPU 0 is always being written */
 };
 
 struct scenario_ioreq {
     bool exists, buffered;
-    bool in_stub_domain;        /* emulated elsewhere: EPERM for us */
+    bool in_stub_domain; /* emulated elsewhere: EPERM for us */
     uint32_t requests_per_second;
 };
 
 struct scenario_domain {
-    char title[64];             /* what events and faults call it */
+    char title[64]; /* what events and faults call it */
     char name[MESSAGE_NAME_BYTES];
     uint8_t uuid[UUID_BYTES];
     uint16_t domid;
-    bool present;               /* from the start */
-    uint32_t type, state;       /* enum domain_type, domain_state */
+    bool present;         /* from the start */
+    uint32_t type, state; /* enum domain_type, domain_state */
     uint32_t vcpus, max_vcpus;
     uint64_t memory_mib;
-    uint32_t cpu_percent;       /* of each vCPU */
+    uint32_t cpu_percent; /* of each vCPU */
     uint32_t grant_version, grant_frames, grant_frames_max, grant_entries;
     uint32_t grant_changes_per_second;
     uint32_t vmtrace_kib;
@@ -57,30 +57,46 @@ struct scenario_domain {
 };
 
 enum scenario_action {
-    SCENARIO_CREATE, SCENARIO_DESTROY, SCENARIO_REBOOT, SCENARIO_RESTORE, SCENARIO_SHUTDOWN,
-    SCENARIO_PAUSE, SCENARIO_UNPAUSE, SCENARIO_RENAME, SCENARIO_REWRITE_NAME, SCENARIO_REMOVE_NAME,
-    SCENARIO_GROW, SCENARIO_SET_VERSION, SCENARIO_CHANGE, SCENARIO_LOSE_PAGES,
+    SCENARIO_CREATE,
+    SCENARIO_DESTROY,
+    SCENARIO_REBOOT,
+    SCENARIO_RESTORE,
+    SCENARIO_SHUTDOWN,
+    SCENARIO_PAUSE,
+    SCENARIO_UNPAUSE,
+    SCENARIO_RENAME,
+    SCENARIO_REWRITE_NAME,
+    SCENARIO_REMOVE_NAME,
+    SCENARIO_GROW,
+    SCENARIO_SET_VERSION,
+    SCENARIO_CHANGE,
+    SCENARIO_LOSE_PAGES,
 };
 
 struct scenario_event {
-    uint64_t at_ms;             /* after the start; where `step` is 0 */
-    uint32_t step;              /* at the n-th SIGUSR1 */
+    uint64_t at_ms; /* after the start; where `step` is 0 */
+    uint32_t step;  /* at the n-th SIGUSR1 */
     enum scenario_action action;
-    uint32_t domain;            /* index */
+    uint32_t domain; /* index */
     uint32_t value;
     char text[MESSAGE_NAME_BYTES];
 };
 
 enum scenario_operation {
-    SCENARIO_OP_LIST, SCENARIO_OP_FIND, SCENARIO_OP_NAME, SCENARIO_OP_SIZE, SCENARIO_OP_MAP,
-    SCENARIO_OP_VCPU_INFO, SCENARIO_OP_COUNT
+    SCENARIO_OP_LIST,
+    SCENARIO_OP_FIND,
+    SCENARIO_OP_NAME,
+    SCENARIO_OP_SIZE,
+    SCENARIO_OP_MAP,
+    SCENARIO_OP_VCPU_INFO,
+    SCENARIO_OP_COUNT
 };
 
 enum scenario_effect {
-    SCENARIO_FAIL,              /* with `errnum` */
-    SCENARIO_WRONG_SIZE,        /* size: `value` frames in use, and as many at most */
-    SCENARIO_DIES,              /* the call succeeds, and the domain is destroyed right after */
-    SCENARIO_PAGES_LOST,        /* map succeeds, and touching the pages is a SIGBUS */
+    SCENARIO_FAIL,       /* with `errnum` */
+    SCENARIO_WRONG_SIZE, /* size: `value` frames in use, and as many at most */
+    SCENARIO_DIES,       /* the call succeeds, and the domain is destroyed right after */
+    SCENARIO_PAGES_LOST, /* map succeeds, and touching the pages is a SIGBUS */
 };
 
 struct scenario_fault {
@@ -88,8 +104,8 @@ struct scenario_fault {
     enum scenario_effect effect;
     int errnum;
     uint32_t value;
-    uint32_t domain;            /* index, or SCENARIO_NO_DOMAIN: calls about any */
-    uint64_t first_call, call_count;    /* of the calls that match, counted from 1 */
+    uint32_t domain;                 /* index, or SCENARIO_NO_DOMAIN: calls about any */
+    uint64_t first_call, call_count; /* of the calls that match, counted from 1 */
 };
 
 struct scenario {
@@ -97,7 +113,7 @@ struct scenario {
     struct scenario_host host;
     uint32_t domain_count, event_count, fault_count;
     struct scenario_domain domains[SCENARIO_DOMAINS_MAX];
-    struct scenario_event events[SCENARIO_EVENTS_MAX];  /* in the order of the file */
+    struct scenario_event events[SCENARIO_EVENTS_MAX]; /* in the order of the file */
     struct scenario_fault faults[SCENARIO_FAULTS_MAX];
 };
 

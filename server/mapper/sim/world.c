@@ -15,16 +15,20 @@ enum { DOMID_FIRST_GUEST = 1, DOMID_END = 0x7ff0 };
 struct guest *world_find(const struct world *w, uint16_t domid)
 {
     for (uint32_t i = 0; i < w->guest_count; i++) {
-        if (w->guests[i]->domid == domid) return w->guests[i];
+        if (w->guests[i]->domid == domid) {
+            return w->guests[i];
+        }
     }
     return NULL;
 }
 
 static void name_event(struct world *w, uint16_t domid)
 {
-    if (!w->name_watched[domid]) return;
+    if (!w->name_watched[domid]) {
+        return;
+    }
     if (w->renamed_count == WORLD_NAME_EVENTS_MAX) {
-        w->domains_changed = true;      /* cannot happen faster than it is read */
+        w->domains_changed = true; /* cannot happen faster than it is read */
         return;
     }
     w->renamed[(w->renamed_first + w->renamed_count++) % WORLD_NAME_EVENTS_MAX] = domid;
@@ -38,24 +42,33 @@ static uint16_t free_domid(const struct world *w)
         for (uint32_t i = 0; i < w->scenario->domain_count && !taken; i++) {
             taken = w->scenario->domains[i].domid == domid;
         }
-        if (!taken) return domid;
+        if (!taken) {
+            return domid;
+        }
     }
     return 0;
 }
 
 static void create(struct world *w, uint32_t spec, uint16_t domid, uint64_t now_ns)
 {
-    if (w->current[spec]) return;
-    w->waits_for_domid[spec] = world_find(w, domid) != NULL;    /* a zombie may have it */
-    if (w->waits_for_domid[spec]) return;
+    if (w->current[spec]) {
+        return;
+    }
+    w->waits_for_domid[spec] = world_find(w, domid) != NULL; /* a zombie may have it */
+    if (w->waits_for_domid[spec]) {
+        return;
+    }
     struct failure f;
     struct guest *g = NULL;
-    if (w->guest_count == WORLD_GUESTS_MAX || guest_new(w->scenario, spec, domid, now_ns, &g, &f) < 0) {
+    if (w->guest_count == WORLD_GUESTS_MAX ||
+        guest_new(w->scenario, spec, domid, now_ns, &g, &f) < 0) {
         log_error("the simulation cannot create domain %u", domid);
         return;
     }
     uint32_t at = w->guest_count++;
-    for (; at > 0 && w->guests[at - 1]->domid > domid; at--) w->guests[at] = w->guests[at - 1];
+    for (; at > 0 && w->guests[at - 1]->domid > domid; at--) {
+        w->guests[at] = w->guests[at - 1];
+    }
     w->guests[at] = g;
     w->current[spec] = g;
     w->domains_changed = true;
@@ -65,34 +78,44 @@ static void create(struct world *w, uint32_t spec, uint16_t domid, uint64_t now_
 static void remove_guest(struct world *w, struct guest *g)
 {
     uint32_t at = 0;
-    while (w->guests[at] != g) at++;
+    while (w->guests[at] != g) {
+        at++;
+    }
     w->guest_count--;
-    for (; at < w->guest_count; at++) w->guests[at] = w->guests[at + 1];
+    for (; at < w->guest_count; at++) {
+        w->guests[at] = w->guests[at + 1];
+    }
     guest_free(g);
     w->domains_changed = true;
 }
 
 void world_destroy(struct world *w, struct guest *g)
 {
-    if (g->dying) return;
+    if (g->dying) {
+        return;
+    }
     w->current[g->spec_index] = NULL;
     w->domains_changed = true;
     g->dying = true;
     g->state = DOMAIN_DYING;
-    g->name[0] = '\0';              /* the toolstack takes the node away */
+    g->name[0] = '\0'; /* the toolstack takes the node away */
     name_event(w, g->domid);
-    if (g->mappings == 0) remove_guest(w, g);
+    if (g->mappings == 0) {
+        remove_guest(w, g);
+    }
 }
 
 void world_unmapped(struct world *w, struct guest *g)
 {
     g->mappings--;
-    if (g->dying && g->mappings == 0) remove_guest(w, g);
+    if (g->dying && g->mappings == 0) {
+        remove_guest(w, g);
+    }
 }
 
 static void rename_guest(struct world *w, struct guest *g, const char *name)
 {
-    memcpy(g->name, name, strlen(name) + 1);    /* both arrays have the same size */
+    memcpy(g->name, name, strlen(name) + 1); /* both arrays have the same size */
     name_event(w, g->domid);
 }
 
@@ -104,11 +127,17 @@ static bool perform_birth(struct world *w, const struct scenario_event *e, uint6
     if (e->action == SCENARIO_CREATE) {
         create(w, e->domain, e->value ? (uint16_t)e->value : domid, now_ns);
     } else if (e->action == SCENARIO_REBOOT) {
-        if (g) world_destroy(w, g);
+        if (g) {
+            world_destroy(w, g);
+        }
         create(w, e->domain, e->value ? (uint16_t)e->value : free_domid(w), now_ns);
     } else if (e->action == SCENARIO_RESTORE) {
-        if (g) domid = g->domid;
-        if (g) world_destroy(w, g);
+        if (g) {
+            domid = g->domid;
+        }
+        if (g) {
+            world_destroy(w, g);
+        }
         create(w, e->domain, domid, now_ns);
     } else {
         return false;
@@ -119,10 +148,15 @@ static bool perform_birth(struct world *w, const struct scenario_event *e, uint6
 static void perform(struct world *w, const struct scenario_event *e, uint64_t now_ns)
 {
     struct guest *g = w->current[e->domain];
-    if (perform_birth(w, e, now_ns) || !g) return;
+    if (perform_birth(w, e, now_ns) || !g) {
+        return;
+    }
     switch (e->action) {
     case SCENARIO_DESTROY: world_destroy(w, g); break;
-    case SCENARIO_SHUTDOWN: g->state = DOMAIN_SHUTDOWN; w->domains_changed = true; break;
+    case SCENARIO_SHUTDOWN:
+        g->state = DOMAIN_SHUTDOWN;
+        w->domains_changed = true;
+        break;
     case SCENARIO_PAUSE: g->state = DOMAIN_PAUSED; break;
     case SCENARIO_UNPAUSE: g->state = DOMAIN_RUNNING; break;
     case SCENARIO_RENAME: rename_guest(w, g, e->text); break;
@@ -136,7 +170,9 @@ static void perform(struct world *w, const struct scenario_event *e, uint64_t no
     case SCENARIO_SET_VERSION: guest_set_version(g, e->value == 2 ? 2 : 1); break;
     case SCENARIO_CHANGE: guest_change(g, e->value); break;
     case SCENARIO_LOSE_PAGES: guest_lose_pages(g); break;
-    case SCENARIO_CREATE: case SCENARIO_REBOOT: case SCENARIO_RESTORE: break;
+    case SCENARIO_CREATE:
+    case SCENARIO_REBOOT:
+    case SCENARIO_RESTORE: break;
     }
 }
 
@@ -145,13 +181,19 @@ void world_tick(struct world *w, uint64_t now_ns)
     const struct scenario *s = w->scenario;
     for (uint32_t i = 0; i < s->event_count; i++) {
         const struct scenario_event *e = &s->events[i];
-        if (w->event_done[i] || e->step > 0) continue;
-        if (now_ns - w->started_ns < e->at_ms * CLOCK_NS_PER_MS) continue;
+        if (w->event_done[i] || e->step > 0) {
+            continue;
+        }
+        if (now_ns - w->started_ns < e->at_ms * CLOCK_NS_PER_MS) {
+            continue;
+        }
         w->event_done[i] = true;
         perform(w, e, now_ns);
     }
     for (uint32_t i = 0; i < s->domain_count; i++) {
-        if (w->waits_for_domid[i]) create(w, i, s->domains[i].domid, now_ns);
+        if (w->waits_for_domid[i]) {
+            create(w, i, s->domains[i].domid, now_ns);
+        }
     }
 }
 
@@ -159,7 +201,9 @@ void world_step(struct world *w, uint64_t now_ns)
 {
     w->steps++;
     for (uint32_t i = 0; i < w->scenario->event_count; i++) {
-        if (w->scenario->events[i].step == w->steps) perform(w, &w->scenario->events[i], now_ns);
+        if (w->scenario->events[i].step == w->steps) {
+            perform(w, &w->scenario->events[i], now_ns);
+        }
     }
 }
 
@@ -169,7 +213,9 @@ uint64_t world_next_ns(const struct world *w)
     for (uint32_t i = 0; i < w->scenario->event_count; i++) {
         const struct scenario_event *e = &w->scenario->events[i];
         uint64_t at_ns = w->started_ns + e->at_ms * CLOCK_NS_PER_MS;
-        if (e->step == 0 && !w->event_done[i] && at_ns < next) next = at_ns;
+        if (e->step == 0 && !w->event_done[i] && at_ns < next) {
+            next = at_ns;
+        }
     }
     return next;
 }
@@ -179,7 +225,9 @@ int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struc
     w->scenario = s;
     w->started_ns = now_ns;
     for (uint32_t i = 0; i < s->domain_count; i++) {
-        if (s->domains[i].present) create(w, i, s->domains[i].domid, now_ns);
+        if (s->domains[i].present) {
+            create(w, i, s->domains[i].domid, now_ns);
+        }
         if (s->domains[i].present && !w->current[i]) {
             return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the scenario's domains");
         }
@@ -189,7 +237,9 @@ int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struc
 
 void world_done(struct world *w)
 {
-    for (uint32_t i = 0; i < w->guest_count; i++) guest_free(w->guests[i]);
+    for (uint32_t i = 0; i < w->guest_count; i++) {
+        guest_free(w->guests[i]);
+    }
     w->guest_count = 0;
 }
 
@@ -207,7 +257,9 @@ bool world_next_event(struct world *w, unsigned *events, uint16_t *domid)
         w->renamed_count--;
         return true;
     }
-    if (!w->domains_changed) return false;
+    if (!w->domains_changed) {
+        return false;
+    }
     w->domains_changed = false;
     *events = BACKEND_EVENT_DOMAINS;
     *domid = 0;

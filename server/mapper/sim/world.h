@@ -12,19 +12,19 @@
 #include "server/mapper/sim/guest.h"
 
 enum {
-    WORLD_GUESTS_MAX = 2 * SCENARIO_DOMAINS_MAX,    /* zombies included */
+    WORLD_GUESTS_MAX = 2 * SCENARIO_DOMAINS_MAX, /* zombies included */
     WORLD_NAME_EVENTS_MAX = 1024,
 };
 
 struct world {
     const struct scenario *scenario;
     uint64_t started_ns;
-    struct guest *guests[WORLD_GUESTS_MAX];         /* ascending by domid */
+    struct guest *guests[WORLD_GUESTS_MAX]; /* ascending by domid */
     uint32_t guest_count;
-    struct guest *current[SCENARIO_DOMAINS_MAX];    /* of each domain of the scenario; NULL: absent */
-    bool waits_for_domid[SCENARIO_DOMAINS_MAX];     /* to be created once its number is free */
+    struct guest *current[SCENARIO_DOMAINS_MAX]; /* of each domain of the scenario; NULL: absent */
+    bool waits_for_domid[SCENARIO_DOMAINS_MAX];  /* to be created once its number is free */
     bool event_done[SCENARIO_EVENTS_MAX];
-    uint32_t steps;                                 /* SIGUSR1s so far */
+    uint32_t steps; /* SIGUSR1s so far */
     bool domains_changed;
     uint16_t renamed[WORLD_NAME_EVENTS_MAX];
     uint32_t renamed_first, renamed_count;

@@ -112,7 +112,8 @@ static void close_half_open(struct backend **b)
 int backend_open(const char *argument, struct backend **out, struct failure *f)
 {
     static const struct explain_subject about_host = {
-        .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE,
+        .domid = EXPLAIN_NO_DOMAIN,
+        .type = EXPLAIN_NO_RESOURCE,
     };
     __attribute__((cleanup(close_half_open))) struct backend *b = NULL;
     int result;

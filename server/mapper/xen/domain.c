@@ -9,7 +9,7 @@
 #include "server/mapper/explain.h"
 #include "server/mapper/xen/handle.h"
 
-enum { LIST_CHUNK = 32 };       /* domains a hypercall: 4 KiB of stack, and a short stay in Xen */
+enum { LIST_CHUNK = 32 }; /* domains a hypercall: 4 KiB of stack, and a short stay in Xen */
 
 _Static_assert(EXPLAIN_DOMID_RESERVED == DOMID_FIRST_RESERVED, "the first number of no domain");
 
@@ -92,8 +92,10 @@ static int ask(struct backend *b, uint32_t first, uint32_t max, xc_domaininfo_t 
     }
     for (int i = 0; i < answered; i++) {
         if (info[i].domain < first || info[i].domain >= DOMID_FIRST_RESERVED) {
-            return failure_set(f, ERROR_INTERNAL, "the hypervisor listed domain %u where domains"
-                               " from %u on were asked for", info[i].domain, first);
+            return failure_set(f, ERROR_INTERNAL,
+                               "the hypervisor listed domain %u where domains"
+                               " from %u on were asked for",
+                               info[i].domain, first);
         }
         first = (uint32_t)info[i].domain + 1;
     }

@@ -14,16 +14,18 @@
 
 /* What a type can have at most; a size above is no size. */
 enum {
-    GRANT_FRAMES_MAX = 1 << 20,     /* 4 GiB; by default a guest may have 64 frames */
+    GRANT_FRAMES_MAX = 1 << 20, /* 4 GiB; by default a guest may have 64 frames */
     IOREQ_FRAMES_MAX = 1 + MESSAGE_VCPUS_MAX / LAYOUT_IOREQS_PER_FRAME,
-    VMTRACE_FRAMES_MAX = 64 << 8,   /* 64 MiB */
+    VMTRACE_FRAMES_MAX = 64 << 8, /* 64 MiB */
     STATS_FRAMES_MAX = 1 + MESSAGE_VCPUS_MAX * 16 / LAYOUT_FRAME_BYTES,
 };
 
 static struct explain_subject subject_of(uint16_t domid, uint32_t type, uint32_t id)
 {
     return (struct explain_subject){
-        .domid = domid, .type = type <= INT32_MAX ? (int32_t)type : INT32_MAX, .id = id,
+        .domid = domid,
+        .type = type <= INT32_MAX ? (int32_t)type : INT32_MAX,
+        .id = id,
     };
 }
 
@@ -45,8 +47,10 @@ static int resource_frames(struct backend *b, const struct explain_subject *subj
         /* What a Xen from 4.18 on would have answered for a type that it does not know. */
         int result = failure_xen(f, call, EOPNOTSUPP, subject);
 
-        return failure_cause(f, result, "the hypervisor answered a size of %zu frames, which is no"
-                             " size of this type: it does not know the type", answered);
+        return failure_cause(f, result,
+                             "the hypervisor answered a size of %zu frames, which is no"
+                             " size of this type: it does not know the type",
+                             answered);
     }
     *frames = (uint32_t)answered;
     return 0;
@@ -56,14 +60,10 @@ static int resource_frames(struct backend *b, const struct explain_subject *subj
 static int errno_of_grant_status(int16_t status)
 {
     switch (status) {
-    case GNTST_okay:
-        return 0;
-    case GNTST_bad_domain:
-        return ESRCH;
-    case GNTST_permission_denied:
-        return EPERM;
-    default:
-        return EINVAL;
+    case GNTST_okay: return 0;
+    case GNTST_bad_domain: return ESRCH;
+    case GNTST_permission_denied: return EPERM;
+    default: return EINVAL;
     }
 }
 
@@ -126,7 +126,7 @@ static int grant_size(struct backend *b, const struct explain_subject *subject,
         return result;
     }
     if (subject->id == GRANT_TABLE_STATUS && size.grant_version != 2) {
-        return failure_xen(f, "", EINVAL, subject);     /* Xen tells a size, and maps none */
+        return failure_xen(f, "", EINVAL, subject); /* Xen tells a size, and maps none */
     }
     result = grant_query(b, subject, &query, f);
     if (result < 0) {
@@ -185,16 +185,11 @@ int frames_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     const struct explain_subject subject = subject_of(domid, type, id);
 
     switch (type) {
-    case RESOURCE_IOREQ_SERVER:
-        return plain_size(b, &subject, IOREQ_FRAMES_MAX, out, f);
-    case RESOURCE_GRANT_TABLE:
-        return grant_size(b, &subject, out, f);
-    case RESOURCE_VMTRACE_BUF:
-        return plain_size(b, &subject, VMTRACE_FRAMES_MAX, out, f);
-    case RESOURCE_VCPU_STATS:
-        return stats_size(b, &subject, out, f);
-    default:
-        return failure_xen(f, "", EOPNOTSUPP, &subject);
+    case RESOURCE_IOREQ_SERVER: return plain_size(b, &subject, IOREQ_FRAMES_MAX, out, f);
+    case RESOURCE_GRANT_TABLE: return grant_size(b, &subject, out, f);
+    case RESOURCE_VMTRACE_BUF: return plain_size(b, &subject, VMTRACE_FRAMES_MAX, out, f);
+    case RESOURCE_VCPU_STATS: return stats_size(b, &subject, out, f);
+    default: return failure_xen(f, "", EOPNOTSUPP, &subject);
     }
 }
 
@@ -204,7 +199,7 @@ int frames_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id, ui
     static const char call[] = "xenforeignmemory_map_resource";
     struct explain_subject subject = subject_of(domid, type, id);
     xenforeignmemory_resource_handle *handle;
-    void *address = NULL;           /* an input too: where to map, or the kernel's choice */
+    void *address = NULL; /* an input too: where to map, or the kernel's choice */
 
     /* 0 frames would be a question for the size, whose handle is no mapping. */
     assert(frame_count > 0 && frame_count <= UINT32_MAX - first_frame);
@@ -218,7 +213,9 @@ int frames_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id, ui
     }
     assert(address != NULL);
     *out = (struct backend_mapping){
-        .address = address, .frame_count = frame_count, .handle = handle,
+        .address = address,
+        .frame_count = frame_count,
+        .handle = handle,
     };
     return 0;
 }

@@ -27,7 +27,7 @@
 #include "server/mapper/xen/store.h"
 
 struct backend {
-    xentoollog_logger quiet;            /* for the libraries: what fails is told by our failures */
+    xentoollog_logger quiet; /* for the libraries: what fails is told by our failures */
     xenforeignmemory_handle *foreign;
     xc_interface *control;
     struct store *store;

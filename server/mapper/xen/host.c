@@ -15,7 +15,8 @@
 #include "server/mapper/xen/handle.h"
 
 static const struct explain_subject about_host = {
-    .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE,
+    .domid = EXPLAIN_NO_DOMAIN,
+    .type = EXPLAIN_NO_RESOURCE,
 };
 
 /* --- what it is ------------------------------------------------------------------------------- */
@@ -64,9 +65,13 @@ static bool describe_version(struct backend *b, struct message_host_answer *out)
 
 static void describe_machine(struct backend *b, struct message_host_answer *out)
 {
-    static const struct { uint32_t xens, ours; } capabilities[] = {
-        { XEN_SYSCTL_PHYSCAP_hvm, HOST_CAN_HVM }, { XEN_SYSCTL_PHYSCAP_pv, HOST_CAN_PV },
-        { XEN_SYSCTL_PHYSCAP_hap, HOST_CAN_HAP }, { XEN_SYSCTL_PHYSCAP_shadow, HOST_CAN_SHADOW },
+    static const struct {
+        uint32_t xens, ours;
+    } capabilities[] = {
+        { XEN_SYSCTL_PHYSCAP_hvm, HOST_CAN_HVM },
+        { XEN_SYSCTL_PHYSCAP_pv, HOST_CAN_PV },
+        { XEN_SYSCTL_PHYSCAP_hap, HOST_CAN_HAP },
+        { XEN_SYSCTL_PHYSCAP_shadow, HOST_CAN_SHADOW },
         { XEN_SYSCTL_PHYSCAP_directio, HOST_CAN_IOMMU },
         { XEN_SYSCTL_PHYSCAP_vmtrace, HOST_CAN_VMTRACE },
     };
@@ -75,7 +80,7 @@ static void describe_machine(struct backend *b, struct message_host_answer *out)
     memset(&info, 0, sizeof(info));
     b->hypercall_count++;
     if (xc_physinfo(b->control, &info) != 0) {
-        return;                 /* the checks say why */
+        return; /* the checks say why */
     }
     for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
         if ((info.capabilities & capabilities[i].xens) != 0) {
@@ -158,9 +163,11 @@ static void check_resource_size(struct backend *b, struct message_host_answer *o
         add_check(out, "resource_size", true, "kernel %.64s maps resources and tells their size",
                   kernel.release);
     } else {
-        add_check(out, "resource_size", false, "kernel %.64s cannot %s (%s): update dom0's kernel"
-                  " to one of 2021 or newer", kernel.release, errnum == EINVAL ?
-                  "tell a resource's size" : "map resources", error_errno_name(errnum));
+        add_check(out, "resource_size", false,
+                  "kernel %.64s cannot %s (%s): update dom0's kernel"
+                  " to one of 2021 or newer",
+                  kernel.release, errnum == EINVAL ? "tell a resource's size" : "map resources",
+                  error_errno_name(errnum));
     }
 }
 
@@ -169,7 +176,8 @@ static void check_identity(const struct backend *b, struct message_host_answer *
     if (b->identity.uuid_source[0] != '\0') {
         add_check(out, "host_uuid", true, "from %s", b->identity.uuid_source);
     } else {
-        add_check(out, "host_uuid", true, "not from the firmware: it has none, or the mapper was"
+        add_check(out, "host_uuid", true,
+                  "not from the firmware: it has none, or the mapper was"
                   " not started by root; made of the machine id instead");
     }
 }

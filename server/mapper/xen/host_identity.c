@@ -9,7 +9,7 @@
 
 #include "common/scope.h"
 
-enum { LINE_ROOM_BYTES = 64 };  /* a UUID, its end of line, and room to see what is longer */
+enum { LINE_ROOM_BYTES = 64 }; /* a UUID, its end of line, and room to see what is longer */
 
 const struct host_identity_files host_identity_of_linux = {
     .product_uuid = "/sys/class/dmi/id/product_uuid",
@@ -42,8 +42,10 @@ static bool read_line(const char *path, char line[LINE_ROOM_BYTES])
 static bool is_placeholder(const uint8_t uuid[UUID_BYTES])
 {
     static const char *const unset[] = {
-        "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
-        "03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "03000200-0400-0500-0006-000700080009",
+        "00020003-0004-0005-0006-000700080009",
     };
     uint8_t one[UUID_BYTES];
 

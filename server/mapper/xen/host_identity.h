@@ -14,9 +14,9 @@
 #include "common/text.h"
 
 struct host_identity {
-    uint8_t uuid[UUID_BYTES];           /* all zero where none was found */
-    char uuid_source[16];               /* "dmi", "" */
-    char boot_id[UUID_TEXT_BYTES];      /* "" where it cannot be read */
+    uint8_t uuid[UUID_BYTES];      /* all zero where none was found */
+    char uuid_source[16];          /* "dmi", "" */
+    char boot_id[UUID_TEXT_BYTES]; /* "" where it cannot be read */
 };
 
 /* Where to look. */

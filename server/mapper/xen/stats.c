@@ -23,7 +23,9 @@ int stats_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu *out,
     wanted = domain.max_vcpus < max ? domain.max_vcpus : max;
     for (uint32_t vcpu = 0; vcpu < wanted; vcpu++) {
         struct explain_subject subject = {
-            .domid = domid, .type = RESOURCE_VCPU_STATS, .id = vcpu,
+            .domid = domid,
+            .type = RESOURCE_VCPU_STATS,
+            .id = vcpu,
         };
         xc_vcpuinfo_t info;
 

@@ -24,25 +24,25 @@ enum { DOMIDS = EXPLAIN_DOMID_RESERVED };
 /* A registration in xenstored: its token has a serial of its own, so that what is left in the queue
  * of an earlier one under the same path is told apart. */
 struct watch {
-    uint32_t serial;        /* of the registration; 0: none */
+    uint32_t serial; /* of the registration; 0: none */
     bool wanted;
-    bool fired;             /* the event that the registration itself makes has come */
-    bool due;               /* a NAME event is to be reported without one from xenstored */
+    bool fired; /* the event that the registration itself makes has come */
+    bool due;   /* a NAME event is to be reported without one from xenstored */
 };
 
 struct store {
     struct store_thread *thread;
-    int epoll_fd;           /* holds the connection's descriptor, which changes */
+    int epoll_fd; /* holds the connection's descriptor, which changes */
     bool connected;
-    bool domains_due;       /* a DOMAINS event is to be reported */
-    bool draining;          /* between the first next_event() and the one that returns false */
-    int connect_errno;      /* why there is no connection */
+    bool domains_due;  /* a DOMAINS event is to be reported */
+    bool draining;     /* between the first next_event() and the one that returns false */
+    int connect_errno; /* why there is no connection */
     const char *connect_call;
-    uint64_t retry_ns;      /* not before this time */
-    uint32_t serial;        /* the last one given */
-    uint32_t unregistered;  /* wanted watches without a registration */
-    uint32_t due_cursor;    /* no `due` below */
-    struct watch domains[2];        /* @introduceDomain, @releaseDomain */
+    uint64_t retry_ns;       /* not before this time */
+    uint32_t serial;         /* the last one given */
+    uint32_t unregistered;   /* wanted watches without a registration */
+    uint32_t due_cursor;     /* no `due` below */
+    struct watch domains[2]; /* @introduceDomain, @releaseDomain */
     struct watch names[DOMIDS];
 };
 
@@ -167,8 +167,8 @@ int store_open(struct store **out, struct failure *f)
         free(s);
         return result;
     }
-    (void)connected(s);         /* without one the reason is kept */
-    s->domains_due = false;     /* nobody knows a domain yet */
+    (void)connected(s);     /* without one the reason is kept */
+    s->domains_due = false; /* nobody knows a domain yet */
     *out = s;
     return 0;
 }
@@ -218,7 +218,8 @@ int store_name(struct store *s, uint16_t domid, char out[MESSAGE_NAME_BYTES], bo
 int store_check(struct store *s, struct failure *f)
 {
     static const struct explain_subject about_host = {
-        .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE,
+        .domid = EXPLAIN_NO_DOMAIN,
+        .type = EXPLAIN_NO_RESOURCE,
     };
     char value[MESSAGE_NAME_BYTES];
     const char *call;
@@ -304,7 +305,7 @@ static void begin_draining(struct store *s)
         w->due = true;
         if (usable) {
             register_name(s, (uint16_t)domid);
-            usable = w->serial != 0;    /* one failure is enough: each may have to be waited for */
+            usable = w->serial != 0; /* one failure is enough: each may have to be waited for */
         }
     }
 }

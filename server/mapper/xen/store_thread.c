@@ -20,7 +20,7 @@ struct job {
     enum { JOB_CONNECT, JOB_READ, JOB_WATCH, JOB_UNWATCH } kind;
     char path[STORE_THREAD_PATH_BYTES];
     char token[STORE_THREAD_TOKEN_BYTES];
-    int errnum;                 /* from here on: the answer */
+    int errnum; /* from here on: the answer */
     int fd;
     bool cut;
     char value[STORE_THREAD_VALUE_BYTES];
@@ -29,16 +29,16 @@ struct job {
 /* Owned by the mapper's thread until it stops; then by whichever thread leaves last. */
 struct store_thread {
     pthread_t thread;
-    pthread_mutex_t lock;       /* of all below; held shortly, never across a call that may block */
+    pthread_mutex_t lock; /* of all below; held shortly, never across a call that may block */
     pthread_cond_t asked;
     pthread_cond_t answered;
     enum { STATE_FREE, STATE_ASKED, STATE_ANSWERED } state;
-    bool given_up;              /* nobody waits for the answer any more */
+    bool given_up; /* nobody waits for the answer any more */
     struct timespec refuse_until;
     bool stopping;
-    bool left_alone;            /* the thread frees */
+    bool left_alone; /* the thread frees */
     struct job job;
-    struct xs_handle *xs;       /* replaced by JOB_CONNECT alone; NULL: none */
+    struct xs_handle *xs; /* replaced by JOB_CONNECT alone; NULL: none */
 };
 
 static void thread_free(struct store_thread *t)
@@ -239,7 +239,7 @@ void store_thread_stop(struct store_thread *t)
     pthread_cond_signal(&t->asked);
     pthread_mutex_unlock(&t->lock);
     if (stuck) {
-        pthread_detach(thread);     /* t is no longer ours */
+        pthread_detach(thread); /* t is no longer ours */
         return;
     }
     pthread_join(thread, NULL);
@@ -302,7 +302,7 @@ static void copy_string(char *to, size_t size, const char *from)
 {
     size_t len = strlen(from);
 
-    assert(len < size);                 /* paths and tokens are of our own making */
+    assert(len < size); /* paths and tokens are of our own making */
     memcpy(to, from, len + 1);
 }
 

@@ -25,9 +25,9 @@ struct store_thread;
 enum {
     STORE_THREAD_WAIT_MS = 1000,
     STORE_THREAD_PAUSE_MS = 4000,
-    STORE_THREAD_PATH_BYTES = 48,       /* "/local/domain/32751/name" and the like */
+    STORE_THREAD_PATH_BYTES = 48, /* "/local/domain/32751/name" and the like */
     STORE_THREAD_TOKEN_BYTES = 32,
-    STORE_THREAD_VALUE_BYTES = 256,     /* of a value, with a NUL behind it */
+    STORE_THREAD_VALUE_BYTES = 256, /* of a value, with a NUL behind it */
 };
 
 int store_thread_start(struct store_thread **out);

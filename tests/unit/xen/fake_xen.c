@@ -19,8 +19,12 @@ void fake_xen_set_healthy(void)
     fake_xen.domain_count = 2;
     fake_xen.domains[0].flags = XEN_DOMINF_running;
     fake_xen.domains[1] = (xc_domaininfo_t){
-        .domain = 1, .flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_blocked, .nr_online_vcpus = 2,
-        .max_vcpu_id = 2, .tot_pages = 10, .arch_config.emulation_flags = XEN_X86_EMU_LAPIC,
+        .domain = 1,
+        .flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_blocked,
+        .nr_online_vcpus = 2,
+        .max_vcpu_id = 2,
+        .tot_pages = 10,
+        .arch_config.emulation_flags = XEN_X86_EMU_LAPIC,
     };
     fake_xen.query = (struct gnttab_query_size){ .nr_frames = 2, .max_nr_frames = 4 };
     fake_xen.grant_version = 1;

@@ -21,7 +21,7 @@ struct fake_xen {
     int list_errno, vcpu_errno, query_errno, version_errno, size_errno, map_errno;
     int xen_version_errno;
     xc_domaininfo_t domains[FAKE_XEN_DOMAINS_MAX];
-    uint32_t domain_count, excess;      /* excess: answers more than there is room for */
+    uint32_t domain_count, excess; /* excess: answers more than there is room for */
     bool ignores_first;
     struct gnttab_query_size query;
     int grant_version;
@@ -34,7 +34,7 @@ struct fake_xen {
 };
 
 extern struct fake_xen fake_xen;
-extern uint8_t fake_xen_page[XC_PAGE_SIZE];     /* what every mapping shows */
+extern uint8_t fake_xen_page[XC_PAGE_SIZE]; /* what every mapping shows */
 
 /* One PVH guest, domain 1, with 2 of 4 grant frames in use. */
 void fake_xen_set_healthy(void);

@@ -27,14 +27,18 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char path[108];
-    int listen_fd, fd;          /* fd: the one connection; -1 none */
-    bool silent;                /* answers nothing until it is false again */
+    int listen_fd, fd; /* fd: the one connection; -1 none */
+    bool silent;       /* answers nothing until it is false again */
     uint32_t connections;
     struct node nodes[FAKE_XENSTORED_NODES];
-    struct { char path[64], token[64]; } watches[FAKE_XENSTORED_WATCHES];
+    struct {
+        char path[64], token[64];
+    } watches[FAKE_XENSTORED_WATCHES];
     uint32_t watch_count;
-} server = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER,
-             .listen_fd = -1, .fd = -1 };
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER,
+             .changed = PTHREAD_COND_INITIALIZER,
+             .listen_fd = -1,
+             .fd = -1 };
 
 static void put_message(uint32_t type, uint32_t request, const void *body, uint32_t len)
 {

@@ -16,7 +16,7 @@
 enum {
     FAKE_XENSTORED_NODES = 8,
     FAKE_XENSTORED_WATCHES = 64,
-    FAKE_XENSTORED_VALUE_MAX = 4096,    /* XENSTORE_PAYLOAD_MAX */
+    FAKE_XENSTORED_VALUE_MAX = 4096, /* XENSTORE_PAYLOAD_MAX */
 };
 
 /* Listens, with no nodes, watches or connection. */

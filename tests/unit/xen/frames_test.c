@@ -37,8 +37,12 @@ static int size_of(uint32_t type, uint32_t id, struct backend_size *size, struct
 
 static void a_grant_query_fails_by_its_status_too(void **state)
 {
-    static const struct { int16_t status; enum error_code code; } cases[] = {
-        { GNTST_bad_domain, ERROR_NOT_FOUND }, { GNTST_permission_denied, ERROR_PERMISSION_DENIED },
+    static const struct {
+        int16_t status;
+        enum error_code code;
+    } cases[] = {
+        { GNTST_bad_domain, ERROR_NOT_FOUND },
+        { GNTST_permission_denied, ERROR_PERMISSION_DENIED },
         { GNTST_general_error, ERROR_INVALID_ARGUMENT },
     };
 
@@ -87,7 +91,9 @@ static void grant_tables_that_contradict_themselves_are_refused(void **state)
 
 static void status_frames_follow_the_shared_ones(void **state)
 {
-    static const struct { uint32_t shared, status; } cases[] = {
+    static const struct {
+        uint32_t shared, status;
+    } cases[] = {
         { 0, 0 }, { 1, 1 }, { 8, 1 }, { 9, 2 }, { 16, 2 }, { 64, 8 },
     };
 
@@ -107,9 +113,14 @@ static void status_frames_follow_the_shared_ones(void **state)
 
 static void a_size_that_cannot_be_is_no_size(void **state)
 {
-    static const struct { uint32_t type; size_t max_frames; } cases[] = {
-        { RESOURCE_IOREQ_SERVER, 65 }, { RESOURCE_GRANT_TABLE, 1 << 20 },
-        { RESOURCE_VMTRACE_BUF, 16384 }, { RESOURCE_VCPU_STATS, 33 },
+    static const struct {
+        uint32_t type;
+        size_t max_frames;
+    } cases[] = {
+        { RESOURCE_IOREQ_SERVER, 65 },
+        { RESOURCE_GRANT_TABLE, 1 << 20 },
+        { RESOURCE_VMTRACE_BUF, 16384 },
+        { RESOURCE_VCPU_STATS, 33 },
     };
 
     (void)state;
@@ -151,8 +162,8 @@ static void a_mapping_is_given_back_once(void **state)
     uint64_t before = backend_ops->hypercalls(b);
 
     (void)state;
-    assert_int_equal(backend_ops->map(b, 1, RESOURCE_GRANT_TABLE, 0, UINT32_MAX - 1, 1, &mapping,
-                                      NULL), 0);
+    assert_int_equal(
+        backend_ops->map(b, 1, RESOURCE_GRANT_TABLE, 0, UINT32_MAX - 1, 1, &mapping, NULL), 0);
     assert_ptr_equal(mapping.address, fake_xen_page);
     assert_int_equal(mapping.frame_count, 1);
     assert_int_equal(fake_xen.live_mappings, 1);

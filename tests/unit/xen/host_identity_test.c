@@ -10,7 +10,7 @@
 #include "tests/lib/unit.h"
 
 static char folder[256];
-static char paths[2][sizeof(folder) + 4];       /* product_uuid, boot_id */
+static char paths[2][sizeof(folder) + 4]; /* product_uuid, boot_id */
 
 static int make_folder(void **state)
 {
@@ -75,9 +75,8 @@ static void assert_uuid(const struct host_identity *identity, const char *source
 
 static void firmware_comes_first(void **state)
 {
-    struct host_identity identity =
-        read_with("4C4C4544-0051-3010-8052-B4C04F564231\n",
-                  "418654fb-94d0-4d49-b705-6fc3bb73cd10\n");
+    struct host_identity identity = read_with("4C4C4544-0051-3010-8052-B4C04F564231\n",
+                                              "418654fb-94d0-4d49-b705-6fc3bb73cd10\n");
 
     (void)state;
     assert_uuid(&identity, "dmi", "4c4c4544-0051-3010-8052-b4c04f564231");
@@ -87,9 +86,15 @@ static void firmware_comes_first(void **state)
 static void firmware_without_a_uuid_is_passed_over(void **state)
 {
     static const char *const none[] = {
-        NULL, "", "\n", "Not Settable\n", "00000000-0000-0000-0000-000000000000\n",
-        "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF\n", "03000200-0400-0500-0006-000700080009\n",
-        "00020003-0004-0005-0006-000700080009\n", "4C4C4544-0051-3010-8052-B4C04F56423\n",
+        NULL,
+        "",
+        "\n",
+        "Not Settable\n",
+        "00000000-0000-0000-0000-000000000000\n",
+        "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF\n",
+        "03000200-0400-0500-0006-000700080009\n",
+        "00020003-0004-0005-0006-000700080009\n",
+        "4C4C4544-0051-3010-8052-B4C04F56423\n",
         "4C4C4544-0051-3010-8052-B4C04F5642310\n",
         "4C4C4544-0051-3010-8052-B4C04F564231 and more that makes the line longer than any UUID\n",
     };

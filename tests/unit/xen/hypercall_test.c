@@ -118,8 +118,13 @@ static void want_of_privilege_is_explained(void **state)
 
 static void a_kernel_without_sizes_is_told_from_one_that_maps_nothing(void **state)
 {
-    static const struct { int errnum; bool ok; const char *detail; } cases[] = {
-        { ESRCH, true, "tells their size" }, { EPERM, true, "tells their size" },
+    static const struct {
+        int errnum;
+        bool ok;
+        const char *detail;
+    } cases[] = {
+        { ESRCH, true, "tells their size" },
+        { EPERM, true, "tells their size" },
         { EINVAL, false, "cannot tell a resource's size" },
         { EOPNOTSUPP, false, "cannot map resources" },
     };
@@ -140,8 +145,8 @@ static void xen_says_its_version_and_abis(void **state)
     assert_int_equal(host()->cpu_count, 4);
     assert_int_equal(host()->total_memory_kib, 4096);
     assert_int_equal(host()->free_memory_kib, 1024);
-    fake_xen.physical_capabilities = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_vmtrace |
-                                XEN_SYSCTL_PHYSCAP_vpmu;
+    fake_xen.physical_capabilities =
+        XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_vmtrace | XEN_SYSCTL_PHYSCAP_vpmu;
     assert_int_equal(host()->capabilities, HOST_CAN_HVM | HOST_CAN_VMTRACE);
 }
 
@@ -156,9 +161,9 @@ static void strings_without_an_end_are_cut_at_their_room(void **state)
     }
     assert_string_equal(host()->xen_version, "4.17xxxxxxxxxxxxxxxx");
     abis = host()->guest_abis;
-    assert_int_equal(strlen(abis), 249);            /* 25 words of 9 and the spaces between */
+    assert_int_equal(strlen(abis), 249); /* 25 words of 9 and the spaces between */
     memset(fake_xen.abis, 'a', sizeof(fake_xen.abis));
-    assert_string_equal(host()->guest_abis, "");    /* no whole word fits */
+    assert_string_equal(host()->guest_abis, ""); /* no whole word fits */
 }
 
 static void a_silent_hypervisor_is_told(void **state)
@@ -206,7 +211,7 @@ static void a_list_that_contradicts_the_question_is_refused(void **state)
     fake_xen.ignores_first = true;
     assert_int_equal(backend_ops->list(b, 1, domains, 4, &count, NULL), -ERROR_INTERNAL);
     fake_xen.ignores_first = false;
-    fake_xen.domains[0].domain = 5;                      /* not ascending */
+    fake_xen.domains[0].domain = 5; /* not ascending */
     assert_int_equal(backend_ops->list(b, 0, domains, 4, &count, NULL), -ERROR_INTERNAL);
     fake_xen.domains[0].domain = 0;
     fake_xen.domains[1].domain = DOMID_FIRST_RESERVED;
@@ -227,8 +232,12 @@ static void the_next_domain_is_not_the_one_asked_for(void **state)
 
 static void types_are_told_by_what_is_emulated(void **state)
 {
-    static const struct { uint32_t flags, emulated; enum domain_type type; } cases[] = {
-        { 0, 0, DOMAIN_PV }, { 0, XEN_X86_EMU_PIT, DOMAIN_PV },
+    static const struct {
+        uint32_t flags, emulated;
+        enum domain_type type;
+    } cases[] = {
+        { 0, 0, DOMAIN_PV },
+        { 0, XEN_X86_EMU_PIT, DOMAIN_PV },
         { XEN_DOMINF_hvm_guest, XEN_X86_EMU_LAPIC, DOMAIN_PVH },
         { XEN_DOMINF_hvm_guest, 0, DOMAIN_PVH },
         { XEN_DOMINF_hvm_guest, XEN_X86_EMU_LAPIC | XEN_X86_EMU_IOAPIC | XEN_X86_EMU_VPCI,
@@ -251,16 +260,23 @@ static void types_are_told_by_what_is_emulated(void **state)
 
 static void the_strongest_state_is_told(void **state)
 {
-    enum { CRASH = SHUTDOWN_crash << XEN_DOMINF_shutdownshift,
-           REBOOT = SHUTDOWN_reboot << XEN_DOMINF_shutdownshift };
-    static const struct { uint32_t flags; enum domain_state state; } cases[] = {
-        { 0, DOMAIN_RUNNING }, { XEN_DOMINF_running, DOMAIN_RUNNING },
+    enum {
+        CRASH = SHUTDOWN_crash << XEN_DOMINF_shutdownshift,
+        REBOOT = SHUTDOWN_reboot << XEN_DOMINF_shutdownshift
+    };
+    static const struct {
+        uint32_t flags;
+        enum domain_state state;
+    } cases[] = {
+        { 0, DOMAIN_RUNNING },
+        { XEN_DOMINF_running, DOMAIN_RUNNING },
         { XEN_DOMINF_blocked, DOMAIN_BLOCKED },
         { XEN_DOMINF_blocked | XEN_DOMINF_running, DOMAIN_RUNNING },
         { XEN_DOMINF_paused | XEN_DOMINF_blocked, DOMAIN_PAUSED },
         { XEN_DOMINF_paused | XEN_DOMINF_shutdown | REBOOT, DOMAIN_SHUTDOWN },
         { XEN_DOMINF_shutdown, DOMAIN_SHUTDOWN },
-        { XEN_DOMINF_shutdown | CRASH, DOMAIN_CRASHED }, { CRASH, DOMAIN_RUNNING },
+        { XEN_DOMINF_shutdown | CRASH, DOMAIN_CRASHED },
+        { CRASH, DOMAIN_RUNNING },
         { XEN_DOMINF_dying | XEN_DOMINF_shutdown | CRASH, DOMAIN_DYING },
     };
 

@@ -19,7 +19,7 @@ enum { LIMIT_MS = 20000 };
 /* --- helpers ---------------------------------------------------------------------------------- */
 
 static struct store *store;
-static uint64_t moved_ns;       /* added to the kernel's time */
+static uint64_t moved_ns; /* added to the kernel's time */
 
 static uint64_t moved_clock_ns(void *argument)
 {
@@ -129,7 +129,7 @@ static void a_name_may_fill_the_room_and_hold_any_byte_but_nul(void **state)
     memset(longest, 0x9b, sizeof(longest) - 1);
     fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest) - 1);
     assert_name(1, longest);
-    fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest));  /* with its NUL */
+    fake_xenstored_write(0, "/local/domain/1/name", longest, sizeof(longest)); /* with its NUL */
     assert_int_equal(store_name(store, 1, name, &cut, NULL), 0);
     assert_true(cut);
     assert_string_equal(name, "");
@@ -189,7 +189,7 @@ static void what_is_no_longer_watched_is_not_told(void **state)
     fake_xenstored_write(0, "/local/domain/1/name", "uno", 3);
     store_unwatch_name(store, 1);
     assert_int_equal(drain().events, 0);
-    assert_int_equal(fake_xenstored_watch_count(), 2);        /* those of all domains */
+    assert_int_equal(fake_xenstored_watch_count(), 2); /* those of all domains */
     store_watch_name(store, 1);
     assert_int_equal(drain().events, 0);
     store_unwatch_name(store, 1);
@@ -215,9 +215,19 @@ static void domains_coming_and_going_are_told(void **state)
 static void events_with_tokens_that_are_not_ours_are_dropped(void **state)
 {
     static const char *const tokens[] = {
-        "", "n", "n1", "n1.", "n1.0", "n1.99999", "n32752.1", "n4294967295.1", "d2.1", "x1.1",
+        "",
+        "n",
+        "n1",
+        "n1.",
+        "n1.0",
+        "n1.99999",
+        "n32752.1",
+        "n4294967295.1",
+        "d2.1",
+        "x1.1",
         "n1.3x",
-        "n99999999999999999999.1", "a token that is longer than any that was ever given",
+        "n99999999999999999999.1",
+        "a token that is longer than any that was ever given",
     };
 
     (void)state;
@@ -254,7 +264,7 @@ static void an_absent_xenstored_is_told_and_found_later(void **state)
     assert_non_null(strstr(f.next_step, "xenstored"));
     store_watch_name(store, 1);
     store_watch_name(store, 2);
-    for (int i = 0; i < 2; i++) {                   /* each time: nobody watches for us */
+    for (int i = 0; i < 2; i++) { /* each time: nobody watches for us */
         all = drain();
         assert_int_equal(all.name_count, 2);
     }
@@ -262,7 +272,7 @@ static void an_absent_xenstored_is_told_and_found_later(void **state)
 
     fake_xenstored_start();
     fake_xenstored_write(0, "/local/domain/1/name", "one", 3);
-    assert_no_name(1, ERROR_UNAVAILABLE, ENOENT);   /* not before its time */
+    assert_no_name(1, ERROR_UNAVAILABLE, ENOENT); /* not before its time */
     moved_ns += STORE_RETRY_MS * CLOCK_NS_PER_MS;
     assert_name(1, "one");
     all = drain();
@@ -289,7 +299,7 @@ static void a_lost_connection_is_told_and_made_again(void **state)
     assert_int_equal(all.events, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
     assert_int_equal(all.name_count, 2);
     assert_no_name(1, ERROR_UNAVAILABLE, ENOTCONN);
-    assert_int_equal(drain().name_count, 2);        /* still nobody watches */
+    assert_int_equal(drain().name_count, 2); /* still nobody watches */
 
     moved_ns += STORE_RETRY_MS * CLOCK_NS_PER_MS;
     all = drain();
@@ -332,7 +342,7 @@ static void a_silent_xenstored_takes_one_wait_and_no_more(void **state)
     }
     assert_string_equal(name, "two");
     assert_name(1, "one");
-    assert_int_equal(drain().name_count, 1);        /* watched from here on */
+    assert_int_equal(drain().name_count, 1); /* watched from here on */
     assert_int_equal(drain().name_count, 0);
 }
 
@@ -364,7 +374,7 @@ static void descriptors_are_given_back(void **state)
     }
     store_close(store);
     assert_int_equal(store_open(&store, NULL), 0);
-    assert_true(descriptors_open() <= before + 1);  /* the server may be a moment behind */
+    assert_true(descriptors_open() <= before + 1); /* the server may be a moment behind */
     assert_true(descriptor_is_cloexec(store_event_fd(store)));
 }
 
@@ -407,7 +417,7 @@ int main(void)
         WITH_SERVER(every_number_of_a_domain_can_be_watched),
     };
 
-    setenv("XENSTORED_PATH", "/nonexistent/xenstored", 1);  /* until there is one */
+    setenv("XENSTORED_PATH", "/nonexistent/xenstored", 1); /* until there is one */
     clock_set_source(&clock);
     return UNIT_RUN(tests);
 }
