@@ -95,6 +95,8 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
     struct holder *h = *place;
     uint32_t calls = h != NULL ? h->calls : 0;
     uint64_t held_bytes = h != NULL ? h->arena_bytes : 0;
+    uint64_t limit_bytes = q->limits.arena_bytes_per_identity;
+    uint64_t room_bytes = held_bytes < limit_bytes ? limit_bytes - held_bytes : 0;
     int result;
 
     if (calls >= q->limits.calls_per_identity) {
@@ -103,14 +105,14 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
                         calls, q->limits.calls_per_identity);
         return failure_next(f, result, "try again when one of them has ended");
     }
-    if (arena_bytes > q->limits.arena_bytes_per_identity - held_bytes) {
+    if (arena_bytes > room_bytes) {
         result = failure_set(
             f, ERROR_RESOURCE_EXHAUSTED,
             "%llu bytes more than the %llu that your calls in flight hold (at most %llu)",
             (unsigned long long)arena_bytes, (unsigned long long)held_bytes,
-            (unsigned long long)q->limits.arena_bytes_per_identity);
+            (unsigned long long)limit_bytes);
         return failure_next(f, result,
-                            arena_bytes > q->limits.arena_bytes_per_identity
+                            arena_bytes > limit_bytes
                                 ? "ask for fewer frames at a time"
                                 : "try again when one of your calls has ended");
     }
@@ -120,6 +122,13 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
     h->calls++;
     h->arena_bytes += arena_bytes;
     return 0;
+}
+
+void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    q->limits.arena_bytes_per_identity = bytes_per_identity;
+    (void)pthread_mutex_unlock(&q->lock);
 }
 
 int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes, struct failure *f)

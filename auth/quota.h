@@ -24,6 +24,9 @@ struct quota_limits {
 int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f);
 void quota_free(struct quota *q); /* everything must have been given back */
 
+/* Another limit from now on, as when the arena turns out to be larger or smaller; what is held stays. */
+void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity);
+
 /* Takes one call and `arena_bytes` (0 is fine), both or none; quota_give() gives both back, with
  * the same number. -ERROR_RESOURCE_EXHAUSTED names the limit. */
 int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes,

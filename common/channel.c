@@ -321,6 +321,17 @@ static ssize_t receive_failure(int errnum, struct failure *f)
     return failure_call(f, result, "recvmsg", errnum);
 }
 
+bool channel_brings_descriptors(const struct channel *c)
+{
+    char byte;
+    struct iovec part = { .iov_base = &byte, .iov_len = sizeof(byte) };
+    struct msghdr head = { .msg_iov = &part, .msg_iovlen = 1 };
+
+    /* Without room for any, the kernel only says that there were some. */
+    return recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_PEEK) >= 0 &&
+           (head.msg_flags & MSG_CTRUNC) != 0;
+}
+
 ssize_t channel_receive(const struct channel *c, void *message, size_t max_bytes,
                         int fds[CHANNEL_FDS_MAX], size_t *fd_count, struct failure *f)
 {

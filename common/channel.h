@@ -11,6 +11,7 @@
 #ifndef XENRES_COMMON_CHANNEL_H
 #define XENRES_COMMON_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,8 @@ void channel_close(struct channel *c);
  * read; -ERROR_UNAVAILABLE: the peer is gone. */
 int channel_send(const struct channel *c, const void *message, size_t len_bytes, const int *fds,
                  size_t fd_count, struct failure *f);
+/* Does the next message bring descriptors? Takes nothing, lets nothing in. */
+bool channel_brings_descriptors(const struct channel *c);
 /*
  * Receives one message of at most `max_bytes`. Returns its length (> 0); 0 when none is waiting;
  * -ERROR_UNAVAILABLE at the peer's end (an empty message counts as that); -ERROR_DATA_LOSS when it

@@ -65,6 +65,10 @@ static void report(cfg_t *cfg, const char *format, va_list ap)
         option_names(cfg, names, sizeof(names));
         settings_fault_at(current->faults, current->path, line, "%s; expected one of: %s", text,
                           names);
+    } else if (strstr(format, "invalid integer value") != NULL) {
+        vsnprintf(text, sizeof(text), format, ap);
+        settings_fault_at(current->faults, current->path, line,
+                          "%s; expected a whole number without quotes", text);
     } else {
         append_fault(current->faults, current->path, line, format, ap);
     }
@@ -162,22 +166,4 @@ int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_byt
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
     }
     return 0;
-}
-
-int settings_parse(cfg_t *cfg, const char *path, size_t max_bytes, struct buffer *faults,
-                   struct failure *f)
-{
-    BUFFER_AUTO(content, max_bytes + 1);
-    char none[] = "";
-    int result;
-
-    result = settings_read_file(path, max_bytes, &content, f);
-    if (result < 0) {
-        return result;
-    }
-    if (buffer_string(&content) == NULL) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot read %s: out of memory", path);
-    }
-    return settings_parse_text(cfg, path, content.data != NULL ? (char *)content.data : none,
-                               content.len_bytes, faults, f);
 }

@@ -17,21 +17,17 @@
 #include "common/error.h"
 
 /*
- * Parses the file at `path` into `cfg`, made by cfg_init() with the caller's schema. Faults of
- * syntax and those that validators report through settings_fault() are appended to `faults`, a line
- * each: `file:line: what`. -ERROR_INVALID_ARGUMENT when there was any; -ERROR_NOT_FOUND or
- * -ERROR_PERMISSION_DENIED where the file cannot be read. libconfuse stops at the first fault of
- * syntax; validators that return 0 after settings_fault() let it go on.
+ * Parses a text, NUL-ended behind its `len_bytes` (its comments are made spaces), into `cfg`, made
+ * by cfg_init() with the caller's schema; `path` is for the faults. Faults of syntax and those that
+ * validators report through settings_fault() are appended to `faults`, a line each:
+ * `file:line: what`. -ERROR_INVALID_ARGUMENT when there was any. libconfuse stops at the first
+ * fault of syntax; validators that return 0 after settings_fault() let it go on. Any thread: one
+ * parses at a time.
  */
-int settings_parse(cfg_t *cfg, const char *path, size_t max_bytes, struct buffer *faults,
-                   struct failure *f);
-
-/* The same for a text that was read already, NUL-ended behind its `len_bytes`; its comments are
- * made spaces. Any thread: one parses at a time. */
 int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_bytes,
                         struct buffer *faults, struct failure *f);
 
-/* Within settings_parse(), from a validator: a fault in the line that libconfuse has reached. */
+/* Within settings_parse_text(), from a validator: a fault in the line that libconfuse has reached. */
 void settings_fault(cfg_t *cfg, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* After it: a fault of a line that the caller remembered, or (line 0) of the whole file. */

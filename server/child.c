@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -18,8 +19,9 @@ enum {
     FIRST_FD = 3, /* SD_LISTEN_FDS_START */
 };
 
-/* In the child: descriptors `fds` become 3, 4, …; everything else is close-on-exec. They are first
- * moved out of the way, as one may stand where another belongs. */
+/* In the child: descriptors `fds` become 3, 4, …, and nothing stays open behind them: what a careless
+ * starter left to us (a service manager's sockets, a shell's files) is not for those who drop their
+ * rights. They are first moved out of the way, as one may stand where another belongs. */
 static bool place_descriptors(const int *fds, int count)
 {
     int high[2];
@@ -35,7 +37,16 @@ static bool place_descriptors(const int *fds, int count)
             return false;
         }
     }
+    closefrom(FIRST_FD + count);
     return true;
+}
+
+/* From the first moment: whoever is started ends with us, also before it can say so itself. */
+static void follow(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent) {
+        _exit(126);
+    }
 }
 
 _Noreturn static void become(const char *program, char **arguments)
@@ -58,6 +69,7 @@ static const char *number(char text[24], int64_t value)
 _Noreturn void child_become_mapper(const struct config *c, const struct child_sockets *sockets,
                                    uid_t worker_uid)
 {
+    follow(sockets->parent);
     char uid[24], arena[24], slot[24], fd[24];
     const char *arguments[ARGUMENTS_MAX] = {
         c->mapper_program,    "--listen-fd",
@@ -69,6 +81,10 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
     };
     size_t n = 12;
 
+    if (sockets->verbose) {
+        arguments[n++] = "--log-level";
+        arguments[n++] = "debug";
+    }
     if (c->mapper_user[0] != '\0' && geteuid() == 0) {
         arguments[n++] = "--user";
         arguments[n++] = c->mapper_user;
@@ -77,7 +93,8 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
         arguments[n++] = "--scenario";
         arguments[n++] = c->mapper_scenario;
     }
-    if (!place_descriptors(&sockets->mapper_fd, 1)) {
+    /* That the mapper is ready is not for the manager of the whole to hear. */
+    if (unsetenv("NOTIFY_SOCKET") != 0 || !place_descriptors(&sockets->mapper_fd, 1)) {
         _exit(126);
     }
     become(c->mapper_program, (char **)(uintptr_t)arguments);
@@ -85,11 +102,15 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
 
 _Noreturn void child_become_worker(const struct config *c, const struct child_sockets *sockets)
 {
+    follow(sockets->parent);
     const int fds[] = { sockets->public_fd, sockets->health_fd };
     const int count = sockets->health_fd >= 0 ? 2 : 1;
     char pid[24], fd_count[24];
-    const char *arguments[] = { "xenresd",  "--config",           c->path,
-                                "--worker", sockets->mapper_path, NULL };
+    const char *arguments[] = {
+        "xenresd",  "--config",           c->path,
+        "--worker", sockets->mapper_path, sockets->verbose ? "--verbose" : NULL,
+        NULL
+    };
 
     /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */
     if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||

@@ -9,12 +9,15 @@
 #ifndef XENRES_SERVER_CHILD_H
 #define XENRES_SERVER_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "server/config.h"
 
-/* What the supervisor has bound for its children. Borrowed. */
+/* Who starts them, and what it has bound for them. Borrowed. */
 struct child_sockets {
+    pid_t parent;            /* they end with it */
+    bool verbose;            /* they log as much as it does */
     int mapper_fd;           /* listening, for the mapper */
     int public_fd;           /* listening, for the worker */
     int health_fd;           /* likewise; -1: none */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "auth/guarded_file.h"
 #include "common/settings.h"
 
 /* A row of the table, as the code below walks it. */
@@ -191,6 +192,26 @@ static void check_together(const struct config *c, struct buffer *faults)
     }
 }
 
+/* The file names the program that is started as root: who can write it is root. */
+static int read_file(cfg_t *cfg, const char *path, struct buffer *faults, struct failure *f)
+{
+    BUFFER_AUTO(content, CONFIG_FILE_MAX_BYTES);
+    char none[] = "";
+    int result = guarded_file_read(path, GUARDED_PUBLIC, &content, f);
+
+    if (result == -ERROR_NOT_FOUND) {
+        return failure_next(f, result, "check the path; see xenresd.conf(5) for what to write");
+    }
+    if (result == 0 && buffer_string(&content) == NULL) {
+        result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot read %s: out of memory", path);
+    }
+    if (result != 0) {
+        return result;
+    }
+    return settings_parse_text(cfg, path, content.data != NULL ? (char *)content.data : none,
+                               content.len_bytes, faults, f);
+}
+
 int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f)
 {
     struct schema schema;
@@ -204,7 +225,7 @@ int config_load(const char *path, struct config *out, struct buffer *faults, str
     if (cfg == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot read %s: out of memory", path);
     }
-    result = settings_parse(cfg, path, CONFIG_FILE_MAX_BYTES, faults, f);
+    result = read_file(cfg, path, faults, f);
     if (result == 0) {
         config_defaults(&loaded);
         take_values(cfg, &loaded);

@@ -31,7 +31,8 @@ void config_defaults(struct config *out);
 /*
  * Reads `path`. Every fault (unknown option, wrong type, out of bounds, given twice, options that
  * contradict each other) is a line `file:line: what was expected` in `faults`;
- * -ERROR_INVALID_ARGUMENT then.
+ * -ERROR_INVALID_ARGUMENT then. A file that others than root and this user can change is refused:
+ * -ERROR_FAILED_PRECONDITION.
  */
 int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f);
 

@@ -160,7 +160,8 @@ static int write_config(const struct demo_options *o, const char *dir, struct fa
         return result;
     }
     if (o->scenario != NULL && realpath(o->scenario, scenario) == NULL) {
-        return failed(f, "read", o->scenario);
+        return failure_next(f, failed(f, "read", o->scenario),
+                            "name a scenario file that is there");
     }
     buffer_printf(&text,
                   "# A demonstration: see xenresd.conf(5).\n"
@@ -203,6 +204,25 @@ static int usable_name(const char *dir, struct failure *f)
     return 0;
 }
 
+/* Who can write the directory decides which program is started, as root perhaps, and what DIR/env
+ * says to the shell that reads it. */
+static int check_owner(const char *dir, struct failure *f)
+{
+    struct stat st;
+    int result;
+
+    if (stat(dir, &st) != 0) {
+        return failed(f, "look at", dir);
+    }
+    if (st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+        return 0;
+    }
+    result = failure_set(f, ERROR_FAILED_PRECONDITION,
+                         "others than this user can change what is in %s (owner %u, mode %04o)",
+                         dir, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777));
+    return failure_next(f, result, "choose a directory that is not there yet");
+}
+
 int demo_prepare(const struct demo_options *options, char config_path[CONFIG_TEXT_BYTES],
                  struct failure *f)
 {
@@ -216,6 +236,7 @@ int demo_prepare(const struct demo_options *options, char config_path[CONFIG_TEX
         return failed(f, "read", options->dir);
     }
     result = usable_name(dir, f);
+    result = result < 0 ? result : check_owner(dir, f);
     if (result < 0) {
         return result;
     }

@@ -18,7 +18,8 @@ struct demo_options {
     const char *scenario; /* NULL: the simulator's own */
 };
 
-/* Makes what is missing. DIR/xenresd.conf is written anew when options ask for another one. */
+/* Makes what is missing. DIR/xenresd.conf is written anew when options ask for another one. A DIR
+ * that others can write into is refused: -ERROR_FAILED_PRECONDITION. */
 int demo_prepare(const struct demo_options *options, char config_path[CONFIG_TEXT_BYTES],
                  struct failure *f);
 

@@ -7,8 +7,10 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "common/log.h"
+#include "server/check.h"
 #include "server/config.h"
 #include "server/demo.h"
 #include "server/service.h"
@@ -101,7 +103,7 @@ static int check(const char *path)
     if (status != 0) {
         return status;
     }
-    if (service_check(&config, &faults, &f) < 0) {
+    if (check_config(&config, &faults, &f) < 0) {
         fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
         return failed(&f);
     }
@@ -109,10 +111,11 @@ static int check(const char *path)
     return 0;
 }
 
-static int supervise(const struct config *config, const char *demo_dir)
+static int supervise(const struct config *config, const char *demo_dir, bool verbose)
 {
     const struct supervisor_options options = {
         .config = config,
+        .verbose = verbose,
         .on_ready = demo_dir != NULL ? demo_ready : NULL,
         .arg = (void *)(uintptr_t)demo_dir,
     };
@@ -121,7 +124,7 @@ static int supervise(const struct config *config, const char *demo_dir)
     return supervisor_run(&options, &f) < 0 ? failed(&f) : 0;
 }
 
-static int serve(const char *path, const char *worker_socket)
+static int serve(const char *path, const char *worker_socket, bool verbose)
 {
     struct config config;
     struct failure f = { 0 };
@@ -136,7 +139,7 @@ static int serve(const char *path, const char *worker_socket)
         return status;
     }
     if (worker_socket == NULL && config.mapper_program[0] != '\0') {
-        return supervise(&config, NULL);
+        return supervise(&config, NULL, verbose);
     }
     return service_run(&options, &f) < 0 ? failed(&f) : 0;
 }
@@ -160,7 +163,7 @@ static int demonstrate(const struct arguments *a)
     }
     memcpy(dir, path, sizeof(dir));
     *strrchr(dir, '/') = '\0';
-    return supervise(&config, dir);
+    return supervise(&config, dir, a->verbose);
 }
 
 /* Status to exit with, or -1 to go on. */
@@ -193,6 +196,7 @@ int main(int argc, char **argv)
             return status;
         }
     }
+    (void)prctl(PR_SET_NAME, "xenresd"); /* a worker was started as /proc/self/exe */
     log_open("xenresd", a.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     if (optind < argc) {
         return usage("there is an argument too many");
@@ -207,5 +211,5 @@ int main(int argc, char **argv)
         return a.check || a.worker != NULL ? usage("--demo goes with neither --check nor --worker")
                                            : demonstrate(&a);
     }
-    return a.check ? check(a.config) : serve(a.config, a.worker);
+    return a.check ? check(a.config) : serve(a.config, a.worker, a.verbose);
 }

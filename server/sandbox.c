@@ -83,19 +83,19 @@ static int limit(int resource, uint64_t value, const char *name, struct failure 
     return setrlimit(resource, &want) == 0 ? 0 : refused(f, name, errno);
 }
 
-/* A parent that died before the signal was asked for is noticed by its number. */
-static int follow_parent(struct failure *f)
+/* Asked for anew, since a change of user forgets it; a parent that died in between is noticed by its
+ * number. Before that the supervisor's own wish (child.c) was in force. */
+static int follow_parent(pid_t parent, struct failure *f)
 {
-    pid_t parent = getppid();
-
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
         return refused(f, "prctl(PR_SET_PDEATHSIG)", errno);
     }
-    return parent != 1 ? 0 : failure_set(f, ERROR_UNAVAILABLE, "the supervisor is gone");
+    return getppid() == parent ? 0 : failure_set(f, ERROR_UNAVAILABLE, "the supervisor is gone");
 }
 
 int sandbox_enter(const struct sandbox_options *options, struct failure *f)
 {
+    pid_t parent = getppid();
     int result = limit(RLIMIT_NOFILE, options->open_files, "RLIMIT_NOFILE", f);
 
     if (result == 0) {
@@ -113,9 +113,8 @@ int sandbox_enter(const struct sandbox_options *options, struct failure *f)
         result = refused(f, "prctl(PR_SET_DUMPABLE)", errno);
     }
 #endif
-    /* Last: a change of user forgets it. */
     if (result == 0 && options->end_with_parent) {
-        result = follow_parent(f);
+        result = follow_parent(parent, f);
     }
     return result;
 }

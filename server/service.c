@@ -111,14 +111,6 @@ static void take_inherited(struct service *s)
     free(names);
 }
 
-static int bind_health(const char *where, int *fd, struct failure *f)
-{
-    if (where[0] == '\0') {
-        return 0;
-    }
-    return where[0] == '/' ? health_bind_unix(where, fd, f) : listener_bind(where, fd, f);
-}
-
 /* What needs rights that the sandbox takes away. */
 static int prepare(struct service *s, struct buffer *faults, struct failure *f)
 {
@@ -137,7 +129,7 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         log_info("listening on port %u", listener_bound_port(s->public_fd));
     }
     if (result == 0 && s->health_fd < 0) {
-        result = bind_health(s->config->server_health, &s->health_fd, f);
+        result = health_bind(s->config->server_health, &s->health_fd, f);
     }
     return result;
 }
@@ -169,17 +161,11 @@ static void on_domains_changed(void *arg, uint64_t generation)
     }
 }
 
-static bool mapper_is_there(struct service *s)
-{
-    struct message_hello_answer hello;
-
-    return mapper_client_hello(s->mapper, &hello);
-}
-
 static bool ready(void *arg, struct buffer *reasons)
 {
     struct service *s = arg;
-    bool there = mapper_is_there(s);
+    struct message_hello_answer hello;
+    bool there = mapper_client_hello(s->mapper, &hello);
 
     if (!there) {
         buffer_append_string(reasons, "the mapper is not connected: see its log\n");
@@ -214,13 +200,20 @@ static void read_machine_uuid(uint8_t out[UUID_BYTES])
     }
 }
 
+/* What one identity may hold of an arena, without a product that overflows. */
+static uint64_t share_of(const struct config *c, uint64_t arena_bytes)
+{
+    return arena_bytes / 100 * (uint64_t)c->limits_arena_percent_per_identity +
+           arena_bytes % 100 * (uint64_t)c->limits_arena_percent_per_identity / 100;
+}
+
 static int start_rpc(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
     const struct quota_limits limits = {
         .calls_per_identity = (uint32_t)c->limits_calls_per_identity,
-        .arena_bytes_per_identity = (uint64_t)c->mapper_arena_mib * 1024 * 1024 *
-                                    (uint64_t)c->limits_arena_percent_per_identity / 100,
+        /* A guess until the mapper says how large its arena is. */
+        .arena_bytes_per_identity = share_of(c, (uint64_t)c->mapper_arena_mib << 20),
     };
     struct rpc *rpc = NULL;
     int result = quota_new(&limits, &s->quota, f);
@@ -297,6 +290,26 @@ static void reload(struct service *s)
     sd_notify(0, "READY=1");
 }
 
+/* The mapper came, went, or let us wait too long: its arena's size counts from now on, and the
+ * first time that something is known, readiness is told. */
+static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
+{
+    struct message_hello_answer hello;
+    bool there = mapper_client_hello(s->mapper, &hello);
+
+    if (there) {
+        quota_set_arena_limit(s->quota, share_of(s->config, hello.arena_bytes));
+    }
+    if (!*told && (there || clock_monotonic_ns() >= ready_by_ns)) {
+        *told = true;
+        if (!there) {
+            log_warning("no mapper yet: serving what needs none");
+        }
+        sd_notify(0, "READY=1");
+        log_info("ready");
+    }
+}
+
 /* Waits for signals, and until `ready_by_ns` for the mapper. False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
@@ -307,14 +320,7 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 
     (void)poll(fds, 2, *told ? -1 : clock_poll_timeout_ms(ready_by_ns, MAPPER_WAIT_MS));
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
-    if (!*told && (mapper_is_there(s) || clock_monotonic_ns() >= ready_by_ns)) {
-        *told = true;
-        if (!mapper_is_there(s)) {
-            log_warning("no mapper yet: serving what needs none");
-        }
-        sd_notify(0, "READY=1");
-        log_info("ready");
-    }
+    follow_mapper(s, ready_by_ns, told);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
@@ -398,21 +404,5 @@ int service_run(const struct service_options *options, struct failure *f)
         log_info("stopping");
     }
     stop(&s);
-    return result;
-}
-
-int service_check(const struct config *config, struct buffer *faults, struct failure *f)
-{
-    struct material m = { 0 };
-    int result = material_load(config, &m, faults, f);
-    struct failure fault = { 0 };
-    uid_t uid;
-    gid_t gid;
-
-    material_done(&m);
-    if (geteuid() == 0 && sandbox_find_user(config->server_user, &uid, &gid, &fault) < 0) {
-        buffer_printf(faults, "%s; %s\n", fault.message, fault.next_step);
-        result = result != 0 ? result : -fault.code;
-    }
     return result;
 }

@@ -28,7 +28,4 @@ struct service_options {
  * Sockets come from the service manager (names `public` and `health`) or are bound here. */
 int service_run(const struct service_options *options, struct failure *f);
 
-/* Reads everything that service_run() would, and says all that is wrong in it: lines in `faults`. */
-int service_check(const struct config *config, struct buffer *faults, struct failure *f);
-
 #endif

@@ -126,11 +126,7 @@ static int bind_sockets(struct supervisor *s, struct failure *f)
     }
     if (result == 0) {
         s->port = listener_bound_port(s->public_fd);
-        if (c->server_health[0] == '/') {
-            result = health_bind_unix(c->server_health, &s->health_fd, f);
-        } else if (c->server_health[0] != '\0') {
-            result = listener_bind(c->server_health, &s->health_fd, f);
-        }
+        result = health_bind(c->server_health, &s->health_fd, f);
     }
     return result;
 }
@@ -156,14 +152,22 @@ static int open_signals(struct supervisor *s, struct failure *f)
 static int start_child(struct supervisor *s, enum child_kind kind, struct failure *f)
 {
     struct child *c = &s->children[kind];
+    pid_t parent = getpid();
     pid_t pid = fork();
 
     if (pid < 0) {
         return failed(f, "start a process", "fork");
     }
     if (pid == 0) {
-        const struct child_sockets sockets = { s->mapper_fd, s->public_fd, s->health_fd,
-                                               s->mapper_socket, s->notify_socket };
+        const struct child_sockets sockets = {
+            .parent = parent,
+            .verbose = s->options->verbose,
+            .mapper_fd = s->mapper_fd,
+            .public_fd = s->public_fd,
+            .health_fd = s->health_fd,
+            .mapper_path = s->mapper_socket,
+            .notify_path = s->notify_socket,
+        };
 
         if (kind == CHILD_MAPPER) {
             child_become_mapper(s->options->config, &sockets, s->worker_uid);
@@ -262,7 +266,7 @@ static int on_signals(struct supervisor *s, struct failure *f)
 }
 
 /* The sender's process number, as the kernel vouches for it: nobody else says that the worker is
- * ready. 0 where there is none. */
+ * ready. 0 where there is none, and where it is of another PID namespace. */
 static pid_t sender_of(struct msghdr *message)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
@@ -290,7 +294,8 @@ static int on_notify(struct supervisor *s, struct failure *f)
                               .msg_controllen = sizeof(control) };
     ssize_t n = recvmsg(s->notify_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    if (n <= 0 || sender_of(&message) != s->children[CHILD_WORKER].pid) {
+    if (n <= 0 || s->children[CHILD_WORKER].pid == 0 ||
+        sender_of(&message) != s->children[CHILD_WORKER].pid) {
         return 0;
     }
     text[n] = '\0';

@@ -10,11 +10,14 @@
 #ifndef XENRES_SERVER_SUPERVISOR_H
 #define XENRES_SERVER_SUPERVISOR_H
 
+#include <stdbool.h>
+
 #include "common/error.h"
 #include "server/config.h"
 
 struct supervisor_options {
     const struct config *config; /* mapper.program is set */
+    bool verbose;                /* for all three */
     /* Called once, when the worker first says that it serves. A failure ends the supervisor. */
     int (*on_ready)(void *arg, const char *address, uint16_t port, struct failure *f);
     void *arg;

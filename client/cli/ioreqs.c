@@ -96,7 +96,8 @@ static int show_one(struct cli *cli, xenres *handle, const xenres_ioreq_query *q
     return output_print(&text);
 }
 
-/* Adds one server to the document; what is not there is left out. */
+/* Adds one server to the document; what is not there is left out. What is there and cannot be had (a
+ * stub domain's, for one) is told beside it, and is the exit status at the end. */
 static int add_server(const struct cli *cli, xenres *handle, const xenres_ioreq_query *query,
                       unsigned *found, struct buffer *text)
 {
@@ -136,22 +137,23 @@ static int show_all(const struct cli *cli, xenres *handle, const char *domain)
     if (cli->format == CLI_FORMAT_JSON) {
         buffer_append_string(&text, "[\n");
     }
-    for (uint32_t id = 0; status == 0 && id < SERVERS; id++) {
+    for (uint32_t id = 0; id < SERVERS; id++) {
         xenres_ioreq_query query = XENRES_IOREQ_QUERY_INIT(domain, id);
 
         query.incarnation = list->domain.incarnation;
-        status = add_server(cli, handle, &query, &found, &text);
+        int of_server = add_server(cli, handle, &query, &found, &text);
+
+        status = status != 0 ? status : of_server;
     }
-    if (status == 0 && cli->format == CLI_FORMAT_JSON) {
+    if (cli->format == CLI_FORMAT_JSON) {
         buffer_append_string(&text, found > 0 ? "\n]\n" : "]\n");
-    }
-    if (status == 0) {
-        status = output_print(&text);
     }
     if (status == 0 && found == 0) {
         report_note("the domain has no ioreq server");
     }
-    return status;
+    int of_output = output_print(&text);
+
+    return status != 0 ? status : of_output;
 }
 
 static int run(struct cli *cli, const struct arguments *arguments)

@@ -138,8 +138,7 @@ XENRES_API void xenres_options_from_environment(xenres_options *options);
  * Inputs:    `options` as above; copied.
  * Output:    *out, to be released with xenres_free().
  * Errors:    XENRES_INVALID_ARGUMENT: a URL that is not https://HOST[:PORT], a value out of range,
- * a
- *            `size` that is none: correct it. XENRES_RESOURCE_EXHAUSTED: no memory.
+ *            a `size` that is none: correct it. XENRES_RESOURCE_EXHAUSTED: no memory.
  * Threads:   any. libcurl's global initialisation happens in here and is thread-safe from libcurl
  *            7.84 on; with an older one, call curl_global_init() before there are threads.
  */
@@ -157,7 +156,8 @@ XENRES_API void xenres_reply_free(xenres_reply *reply);
 
 /*
  * The answer as the API's own protobuf message: for what the views leave out, to store, or to
- * print. Outputs:   *len_bytes and *type_name (may both be NULL), for instance
+ * print.
+ * Outputs:   *len_bytes and *type_name (may both be NULL), for instance
  *            "xenres.v1.GetHostResponse"; "" where xenres_call() asked for a method that is not
  *            known here. What is returned lives as long as the reply. An answer that came in
  *            pages is one message here.

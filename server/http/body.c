@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "server/http/tls.h"
 
 enum { METHOD_BYTES = 16 };
 
@@ -167,29 +168,76 @@ struct framing {
     const char *fault; /* what is wrong with it */
 };
 
-static struct framing look_at_framing(struct MHD_Connection *mhd)
-{
-    struct search length = find_header(mhd, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    struct search coding = find_header(mhd, MHD_HTTP_HEADER_TRANSFER_ENCODING);
-    struct framing f = { .expects_continue = find_header(mhd, MHD_HTTP_HEADER_EXPECT).count > 0 };
+/* What a look at all headers finds. */
+struct heading {
+    struct search length, coding, expect;
+    bool is_malformed;
+};
 
-    if (coding.count > 0) {
-        f.has_body = true;
-        if (length.count > 0) {
+/* RFC 9110, section 5.1. */
+static bool is_token(const char *name)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789!#$%&'*+-.^_`|~";
+
+    return name[0] != '\0' && name[strspn(name, characters)] == '\0';
+}
+
+static enum MHD_Result note_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct heading *h = arg;
+
+    h->is_malformed |= !is_token(name);
+    (void)match_header(&h->length, kind, name, value);
+    (void)match_header(&h->coding, kind, name, value);
+    return match_header(&h->expect, kind, name, value);
+}
+
+static struct framing look_at_framing(struct MHD_Connection *mhd, const char *version)
+{
+    struct heading h = { .length.name = MHD_HTTP_HEADER_CONTENT_LENGTH,
+                         .coding.name = MHD_HTTP_HEADER_TRANSFER_ENCODING,
+                         .expect.name = MHD_HTTP_HEADER_EXPECT };
+    struct framing f = { 0 };
+
+    (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, note_header, &h);
+    f.expects_continue = h.expect.count > 0;
+    if (h.is_malformed) { /* "Transfer-Encoding :" is framing to some, and nothing to others */
+        f.fault = "a header whose name is none";
+    } else if (h.coding.count > 0) {
+        if (h.length.count > 0) {
             f.fault = "both Content-Length and Transfer-Encoding";
-        } else if (coding.count > 1 || strcasecmp(coding.value, "chunked") != 0) {
+        } else if (h.coding.count > 1 || strcasecmp(h.coding.value, "chunked") != 0) {
             f.fault = "a Transfer-Encoding other than chunked";
+        } else if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0) {
+            f.fault = "a Transfer-Encoding, which HTTP/1.0 does not have"; /* 9112, 6.1 */
         }
-    } else if (length.count > 0) {
+        f.has_body = true;
+    } else if (h.length.count > 0) {
         f.has_length = true;
-        if (length.count > 1) {
+        if (h.length.count > 1) {
             f.fault = "more than one Content-Length";
-        } else if (!text_to_u64(length.value, UINT64_MAX, &f.length_bytes)) {
+        } else if (!text_to_u64(h.length.value, UINT64_MAX, &f.length_bytes)) {
             f.fault = "a Content-Length that is no plain number";
         }
-        f.has_body = f.fault != NULL || f.length_bytes > 0;
     }
+    f.has_body |= f.fault != NULL || f.length_bytes > 0;
     return f;
+}
+
+/* After a reload: whom the authorities of before let in, those of now may not know. */
+static void judge_again(struct request *r)
+{
+    struct connection *c = r->connection;
+
+    if (!credentials_are_current(r->body->credentials, c->judged)) {
+        credentials_unref(c->judged);
+        c->judged = credentials_current(r->body->credentials);
+        tls_verify_again(
+            c, r->body->tally,
+            MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+    }
 }
 
 /* Nobody, where the certificate has expired since the handshake. */
@@ -202,9 +250,10 @@ static const struct identity *who(const struct connection *c)
 
 static enum MHD_Result send_reply(struct request *r);
 
-static enum MHD_Result begin(struct request *r, const char *method)
+static enum MHD_Result begin(struct request *r, const char *method, const char *version)
 {
-    struct framing framing = look_at_framing(r->mhd);
+    judge_again(r);
+    struct framing framing = look_at_framing(r->mhd, version);
     const struct exchange_head head = {
         .method = r->method,
         .target = r->target,
@@ -226,9 +275,11 @@ static enum MHD_Result begin(struct request *r, const char *method)
     if (framing.fault != NULL) {
         (void)failure_set(&why, ERROR_INVALID_ARGUMENT, "the request has %s", framing.fault);
     } else if (max_bytes > 0 && framing.has_length && framing.length_bytes > max_bytes) {
-        (void)failure_set(&why, ERROR_RESOURCE_EXHAUSTED,
-                          "the request's body has %llu bytes, of %zu at most",
-                          (unsigned long long)framing.length_bytes, max_bytes);
+        int result = failure_set(&why, ERROR_RESOURCE_EXHAUSTED,
+                                 "the request's body has %llu bytes, of %zu at most",
+                                 (unsigned long long)framing.length_bytes, max_bytes);
+
+        (void)failure_next(&why, result, "send a smaller message");
     }
     if (why.code != ERROR_OK) {
         exchange_refuse(r->exchange, &why);
@@ -329,8 +380,10 @@ static enum MHD_Result send_reply(struct request *r)
     for (size_t i = 0; i < reply->header_count && result == MHD_YES; i++) {
         result = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     }
-    if (result == MHD_YES && (reply->close || atomic_load_explicit(&r->body->connections->stopping,
-                                                                   memory_order_relaxed))) {
+    /* Who is nobody now has to show a certificate again, and that takes a connection anew. */
+    if (result == MHD_YES &&
+        (reply->close || who(r->connection) == NULL ||
+         atomic_load_explicit(&r->body->connections->stopping, memory_order_relaxed))) {
         result = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
     if (result == MHD_YES) {
@@ -389,12 +442,12 @@ enum MHD_Result body_on_request(void *arg, struct MHD_Connection *mhd, const cha
 {
     struct request *r = *request;
 
-    (void)arg, (void)mhd, (void)url, (void)version;
+    (void)arg, (void)mhd, (void)url;
     if (r == NULL) {
         return MHD_NO; /* memory ran out when the request line came */
     }
     if (r->exchange == NULL) {
-        return begin(r, method);
+        return begin(r, method, version);
     }
     return *len_bytes > 0 ? take(r, bytes, len_bytes) : finish(r);
 }

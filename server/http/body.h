@@ -32,6 +32,7 @@ struct body {
     struct rpc *rpc;
     struct connections *connections;
     struct tally *tally;
+    struct credentials_place *credentials;
 };
 
 /* The daemon's callbacks: request line read; head, body and end; done or dropped. */

@@ -86,6 +86,7 @@ bool connections_admit(struct connections *t, const struct sockaddr *address,
 
 static void connection_free(struct connection *c)
 {
+    credentials_unref(c->judged);
     credentials_unref(c->credentials);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
@@ -122,6 +123,7 @@ struct connection *connection_add(struct connections *t, struct MHD_Connection *
     socket_peer_text(address, c->peer);
     socket_origin(address, &c->origin);
     c->credentials = credentials_ref(credentials);
+    c->judged = credentials_ref(credentials);
     atomic_init(&c->refs, 1);
     (void)pthread_mutex_init(&c->lock, NULL);
     connection_enter(c, CONNECTION_HANDSHAKE);

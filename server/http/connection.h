@@ -44,9 +44,10 @@ struct connection {
     atomic_uint refs;
 
     /* The connection's own thread. */
-    struct identity who; /* of the verified certificate */
-    bool known;          /* `who` is filled in */
-    bool refused;        /* the reason is told already */
+    struct identity who;        /* of the verified certificate */
+    bool known;                 /* `who` is filled in, and trusted by `judged` */
+    struct credentials *judged; /* counted */
+    bool refused;               /* the reason is told already */
     struct outflow outflow;
     bool linger; /* input may be unread when it closes: see watchdog_linger() */
 

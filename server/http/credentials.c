@@ -4,7 +4,6 @@
 #include "server/http/credentials.h"
 
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 struct credentials {
@@ -102,6 +101,43 @@ gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c)
 const struct trust *credentials_trust(const struct credentials *c)
 {
     return c->trust;
+}
+
+void credentials_place_init(struct credentials_place *p)
+{
+    (void)pthread_mutex_init(&p->lock, NULL);
+    atomic_init(&p->credentials, NULL);
+}
+
+void credentials_place_done(struct credentials_place *p)
+{
+    credentials_unref(atomic_load(&p->credentials));
+    (void)pthread_mutex_destroy(&p->lock);
+}
+
+void credentials_exchange(struct credentials_place *p, struct credentials *fresh)
+{
+    struct credentials *old;
+
+    (void)pthread_mutex_lock(&p->lock);
+    old = atomic_exchange(&p->credentials, fresh);
+    (void)pthread_mutex_unlock(&p->lock);
+    credentials_unref(old);
+}
+
+struct credentials *credentials_current(struct credentials_place *p)
+{
+    struct credentials *c;
+
+    (void)pthread_mutex_lock(&p->lock);
+    c = credentials_ref(atomic_load(&p->credentials));
+    (void)pthread_mutex_unlock(&p->lock);
+    return c;
+}
+
+bool credentials_are_current(const struct credentials_place *p, const struct credentials *c)
+{
+    return atomic_load(&p->credentials) == c;
 }
 
 int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f)

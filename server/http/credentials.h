@@ -3,12 +3,16 @@
 
 /*
  * What a connection begins with: the server's certificate and key, and whom it trusts. Immutable and
- * counted: a reload makes a new one, connections keep theirs. Any thread.
+ * counted: a reload makes a new one, which new connections begin with, and whose trust those that
+ * are open are judged by from then on. Any thread.
  */
 #ifndef XENRES_HTTP_CREDENTIALS_H
 #define XENRES_HTTP_CREDENTIALS_H
 
 #include <gnutls/gnutls.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "server/http/listener.h"
 
@@ -22,5 +26,19 @@ void credentials_unref(struct credentials *c); /* NULL is fine */
 
 gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c);
 const struct trust *credentials_trust(const struct credentials *c);
+
+/* Those in force. */
+struct credentials_place {
+    pthread_mutex_t lock;                      /* of the reference */
+    _Atomic(struct credentials *) credentials; /* counted; NULL before the first */
+};
+
+void credentials_place_init(struct credentials_place *p);
+void credentials_place_done(struct credentials_place *p);
+/* Takes the caller's reference to `fresh`. */
+void credentials_exchange(struct credentials_place *p, struct credentials *fresh);
+struct credentials *credentials_current(struct credentials_place *p); /* a reference */
+/* `c`, which the caller holds, is the one in force; without the lock. */
+bool credentials_are_current(const struct credentials_place *p, const struct credentials *c);
 
 #endif

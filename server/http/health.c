@@ -24,9 +24,20 @@ struct health {
     void *arg;
 };
 
-int health_bind_unix(const char *path, int *listen_fd, struct failure *f)
+int health_check(const char *where, struct failure *f)
 {
-    return socket_listen_unix(path, listen_fd, f);
+    return where[0] == '\0' || where[0] == '/' ? 0 : socket_check_address(where, true, f);
+}
+
+int health_bind(const char *where, int *listen_fd, struct failure *f)
+{
+    int result = health_check(where, f);
+
+    if (result < 0 || where[0] == '\0') {
+        return result;
+    }
+    return where[0] == '/' ? socket_listen_unix(where, listen_fd, f)
+                           : socket_listen_tcp(where, listen_fd, f);
 }
 
 static enum MHD_Result reply(struct MHD_Connection *mhd, unsigned status, struct buffer *text,

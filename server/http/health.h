@@ -17,13 +17,15 @@
 
 struct health;
 struct health_options {
-    int listen_fd; /* from listener_bind() or health_bind_unix(); closed by health_stop() */
+    int listen_fd; /* from health_bind(); closed by health_stop() */
     /* True when ready; else reasons, a line each. Any thread, must not wait. */
     bool (*ready)(void *arg, struct buffer *reasons);
     void *arg;
 };
-/* A unix socket at `path`, mode 0660; replaces a stale one. */
-int health_bind_unix(const char *path, int *listen_fd, struct failure *f);
+/* `where`: a numeric loopback address and port, or the absolute path of a unix socket (mode 0660; a
+ * stale one is replaced). "": none, and *listen_fd stays. health_check(): would it, without doing it. */
+int health_check(const char *where, struct failure *f);
+int health_bind(const char *where, int *listen_fd, struct failure *f);
 int health_start(const struct health_options *options, struct health **out, struct failure *f);
 void health_stop(struct health *h);
 

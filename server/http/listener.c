@@ -34,9 +34,13 @@ struct listener {
     struct listener_limits limits;
     int listen_fd;
 
-    pthread_mutex_t lock;            /* of `credentials`, the pointer */
-    struct credentials *credentials; /* what new connections begin with */
+    struct credentials_place credentials;
 };
+
+int listener_check_address(const char *address, struct failure *f)
+{
+    return socket_check_address(address, false, f);
+}
 
 int listener_bind(const char *address, int *listen_fd, struct failure *f)
 {
@@ -79,16 +83,6 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
     return MHD_NO;
 }
 
-static struct credentials *current_credentials(struct listener *l)
-{
-    struct credentials *c;
-
-    (void)pthread_mutex_lock(&l->lock);
-    c = credentials_ref(l->credentials);
-    (void)pthread_mutex_unlock(&l->lock);
-    return c;
-}
-
 /* NULL: refused; the socket is shut down, and the daemon closes it when it sees that. */
 static struct connection *open_connection(struct listener *l, struct MHD_Connection *mhd)
 {
@@ -97,7 +91,7 @@ static struct connection *open_connection(struct listener *l, struct MHD_Connect
     int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     gnutls_session_t session =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
-    struct credentials *credentials = current_credentials(l);
+    struct credentials *credentials = credentials_current(&l->credentials);
     enum listener_refusal why = LISTENER_REFUSED_MEMORY;
     struct connection *c = connection_add(&l->connections, mhd, fd, address, credentials, &why);
 
@@ -209,10 +203,9 @@ static int start_daemon(struct listener *l, struct failure *f)
 static void listener_free(struct listener *l)
 {
     watchdog_stop(l->watchdog);
-    credentials_unref(l->credentials);
+    credentials_place_done(&l->credentials);
     connections_done(&l->connections);
     tally_done(&l->tally);
-    (void)pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
@@ -231,14 +224,16 @@ int listener_start(const struct listener_options *options, struct listener **out
         return result;
     }
     tally_init(&l->tally);
-    (void)pthread_mutex_init(&l->lock, NULL);
+    credentials_place_init(&l->credentials);
     l->limits = options->limits;
     l->listen_fd = options->listen_fd;
-    l->body =
-        (struct body){ .rpc = options->rpc, .connections = &l->connections, .tally = &l->tally };
+    l->body = (struct body){ .rpc = options->rpc,
+                             .connections = &l->connections,
+                             .tally = &l->tally,
+                             .credentials = &l->credentials };
     result = socket_prepare(l->listen_fd, f);
     if (result == 0) {
-        result = credentials_new(&options->pem, options->trust, &l->credentials, f);
+        result = listener_reload(l, &options->pem, options->trust, f);
     }
     if (result == 0) {
         result = watchdog_start(&l->connections, &l->tally, &l->limits, &l->watchdog, f);
@@ -258,18 +253,12 @@ int listener_reload(struct listener *l, const struct listener_pem *pem, struct t
                     struct failure *f)
 {
     struct credentials *fresh = NULL;
-    struct credentials *old;
     int result = credentials_new(pem, trust, &fresh, f);
 
-    if (result != 0) {
-        return result;
+    if (result == 0) {
+        credentials_exchange(&l->credentials, fresh);
     }
-    (void)pthread_mutex_lock(&l->lock);
-    old = l->credentials;
-    l->credentials = fresh;
-    (void)pthread_mutex_unlock(&l->lock);
-    credentials_unref(old);
-    return 0;
+    return result;
 }
 
 void listener_counters(struct listener *l, struct listener_counters *out)

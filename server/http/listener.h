@@ -6,7 +6,8 @@
  *
  * Owns the daemon, its threads and every connection. Each connection belongs to one thread of the
  * daemon; a suspended one is resumed by whoever completes its exchange. Credentials are counted and
- * can be exchanged while it runs: connections keep what they began with.
+ * can be exchanged while it runs: connections keep the server's certificate that they began with,
+ * and their clients are verified by the authorities in force at each request.
  */
 #ifndef XENRES_HTTP_LISTENER_H
 #define XENRES_HTTP_LISTENER_H
@@ -75,6 +76,8 @@ struct listener_options {
 
 /* Binds and listens at a numeric address, "127.0.0.1:8443" or "[::]:8443"; port 0: the kernel's
  * choice. Close-on-exec. */
+/* listener_check_address(): would it, without doing it. */
+int listener_check_address(const char *address, struct failure *f);
 int listener_bind(const char *address, int *listen_fd, struct failure *f);
 uint16_t listener_bound_port(int listen_fd);
 

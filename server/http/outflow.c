@@ -8,56 +8,19 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { VECTOR_MAX = 16 }; /* pieces of a record that go at once */
-
-static bool hold(struct outflow *o, const giovec_t *pieces, int count, size_t len_bytes)
-{
-    if (!o->header_waits || len_bytes > sizeof(o->held) - o->held_bytes) {
-        o->header_waits = false;
-        return false;
-    }
-    for (int i = 0; i < count; i++) {
-        memcpy(o->held + o->held_bytes, pieces[i].iov_base, pieces[i].iov_len);
-        o->held_bytes = (uint16_t)(o->held_bytes + pieces[i].iov_len);
-    }
-    o->header_waits = false;
-    return true;
-}
-
-/* Takes what was held out of what was sent: the rest, or -1 where nothing of the record went. */
-static ssize_t without_held(struct outflow *o, size_t sent_bytes)
-{
-    if (sent_bytes <= o->held_bytes) {
-        o->held_bytes = (uint16_t)(o->held_bytes - sent_bytes);
-        memmove(o->held, o->held + sent_bytes, o->held_bytes);
-        errno = EAGAIN;
-        return -1;
-    }
-    sent_bytes -= o->held_bytes;
-    o->held_bytes = 0;
-    return (ssize_t)sent_bytes;
-}
+enum {
+    RECORD_BYTES = 16384, /* the most that TLS allows */
+    VECTOR_MAX = 16,      /* pieces of a record that go at once */
+};
 
 /* GnuTLS' push function: as writev(), with errno. */
 static ssize_t push(gnutls_transport_ptr_t arg, const giovec_t *pieces, int count)
 {
-    struct outflow *o = arg;
-    struct iovec vector[1 + VECTOR_MAX] = { { .iov_base = o->held, .iov_len = o->held_bytes } };
-    struct msghdr message = { .msg_iov = vector, .msg_iovlen = 1 };
-    size_t len_bytes = 0;
-    ssize_t sent;
+    const struct outflow *o = arg;
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, /* only read */
+                              .msg_iovlen = (size_t)(count < VECTOR_MAX ? count : VECTOR_MAX) };
 
-    for (int i = 0; i < count; i++) {
-        len_bytes += pieces[i].iov_len;
-    }
-    if (hold(o, pieces, count, len_bytes)) {
-        return (ssize_t)len_bytes;
-    }
-    for (int i = 0; i < count && i < VECTOR_MAX; i++) {
-        vector[message.msg_iovlen++] = (struct iovec){ pieces[i].iov_base, pieces[i].iov_len };
-    }
-    sent = sendmsg(o->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent > 0 && o->held_bytes > 0 ? without_held(o, (size_t)sent) : sent;
+    return sendmsg(o->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void outflow_begin(struct outflow *o, int fd, gnutls_session_t session)
@@ -72,6 +35,45 @@ void outflow_expect_header(struct outflow *o, bool with_body)
     o->header_waits = with_body;
 }
 
+/* Ours are the sessions with two pointers; all others have one for both directions. */
+static struct outflow *outflow_of(gnutls_session_t session)
+{
+    gnutls_transport_ptr_t in, out;
+
+    gnutls_transport_get_ptr2(session, &in, &out);
+    return in != out ? out : NULL;
+}
+
+/* A record that begins with what is held of a header. Returns the bytes of the body in it, which are
+ * at least one, or GnuTLS' error. The record that waits for the socket is made again by the next
+ * call: of the same bytes, as GnuTLS wants it. */
+static ssize_t send_with_header(gnutls_session_t session, struct outflow *o, const uint8_t *body,
+                                size_t len_bytes)
+{
+    uint8_t record[RECORD_BYTES] __attribute__((uninitialized));
+    size_t room = sizeof(record) - o->held_bytes;
+    size_t taken = len_bytes < room ? len_bytes : room;
+
+    memcpy(record + o->held_bytes, body, taken);
+    for (;;) {
+        memcpy(record, o->held, o->held_bytes);
+        ssize_t n = gnutls_record_send2(session, record, o->held_bytes + taken, 0, 0);
+
+        if (n <= 0) {
+            return n;
+        }
+        size_t of_header = (size_t)n < o->held_bytes ? (size_t)n : o->held_bytes;
+
+        o->held_bytes = (uint16_t)(o->held_bytes - of_header);
+        if (o->held_bytes == 0 && (size_t)n > of_header) {
+            return n - (ssize_t)of_header;
+        }
+        /* The peer takes only short records (RFC 8449). */
+        memmove(o->held, o->held + of_header, o->held_bytes);
+        memmove(record + o->held_bytes, record + o->held_bytes + of_header, taken);
+    }
+}
+
 /*
  * As GnuTLS defines it, but for how much one call may send. A record that waits for the socket
  * (GNUTLS_E_AGAIN) is taken up again by the next call, whose data begins where the bytes told here
@@ -82,10 +84,22 @@ __attribute__((visibility("default"))) ssize_t gnutls_record_send(gnutls_session
                                                                   size_t len_bytes)
 {
     const uint8_t *bytes = data;
+    struct outflow *o = outflow_of(session);
     size_t sent_bytes = 0;
 
+    if (o != NULL && o->header_waits) {
+        o->header_waits = false;
+        if (len_bytes <= sizeof(o->held)) {
+            memcpy(o->held, data, len_bytes);
+            o->held_bytes = (uint16_t)len_bytes;
+            return (ssize_t)len_bytes;
+        }
+    }
     do {
-        ssize_t n = gnutls_record_send2(session, bytes + sent_bytes, len_bytes - sent_bytes, 0, 0);
+        const uint8_t *at = bytes + sent_bytes;
+        size_t left = len_bytes - sent_bytes;
+        ssize_t n = o != NULL && o->held_bytes > 0 ? send_with_header(session, o, at, left)
+                                                   : gnutls_record_send2(session, at, left, 0, 0);
 
         if (n <= 0) {
             return sent_bytes > 0 ? (ssize_t)sent_bytes : n;

@@ -87,6 +87,13 @@ static int socket_failure(struct failure *f, const char *call, const char *where
     return r;
 }
 
+static int no_address(struct failure *f, const char *where)
+{
+    int result = failure_set(f, ERROR_INVALID_ARGUMENT, "\"%s\" is no address to listen on", where);
+
+    return failure_next(f, result, "write it like 127.0.0.1:8443 or [::1]:8443");
+}
+
 int socket_listen_tcp(const char *where, int *out, struct failure *f)
 {
     union address address;
@@ -94,9 +101,7 @@ int socket_listen_tcp(const char *where, int *out, struct failure *f)
     SCOPE_FD int fd = -1;
 
     if (!parse_where(where, &address, &len_bytes)) {
-        return failure_next(
-            f, failure_set(f, ERROR_INVALID_ARGUMENT, "\"%s\" is no address to listen on", where),
-            "write it like 127.0.0.1:8443 or [::1]:8443");
+        return no_address(f, where);
     }
     fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -165,19 +170,37 @@ uint16_t socket_port(int fd)
     }
 }
 
+static bool is_local(const union address *address)
+{
+    switch (address->any.sa_family) {
+    case AF_UNIX: return true;
+    case AF_INET: return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+    default: return false;
+    }
+}
+
 bool socket_is_local(int fd)
 {
     union address address;
 
-    if (!local_address(fd, &address)) {
-        return false;
+    return local_address(fd, &address) && is_local(&address);
+}
+
+int socket_check_address(const char *where, bool loopback, struct failure *f)
+{
+    union address address;
+    socklen_t len_bytes;
+
+    if (!parse_where(where, &address, &len_bytes)) {
+        return no_address(f, where);
     }
-    switch (address.any.sa_family) {
-    case AF_UNIX: return true;
-    case AF_INET: return ntohl(address.v4.sin_addr.s_addr) >> 24 == 127;
-    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
-    default: return false;
+    if (loopback && !is_local(&address)) {
+        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s is no loopback address", where);
+
+        return failure_next(f, result, "write 127.0.0.1:PORT, [::1]:PORT, or the path of a socket");
     }
+    return 0;
 }
 
 /* True if a process accepts connections at `where`. */

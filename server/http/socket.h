@@ -22,6 +22,8 @@ enum {
 
 /* Binds and listens at "127.0.0.1:8443" or "[::]:8443"; port 0: the kernel's choice. */
 int socket_listen_tcp(const char *where, int *out, struct failure *f);
+/* Would it take this address? `loopback`: only one that stays on this machine. */
+int socket_check_address(const char *where, bool loopback, struct failure *f);
 /* At `path`, mode 0660. A socket there that nobody serves is replaced, anything else refused. */
 int socket_listen_unix(const char *path, int *out, struct failure *f);
 /* A listening socket, bound here or handed over: non-blocking, close-on-exec, without Nagle's delay,

@@ -41,26 +41,40 @@ static void refuse(struct connection *c, gnutls_session_t session, enum listener
     (void)gnutls_alert_send(session, GNUTLS_AL_FATAL, alert);
 }
 
-static void refuse_fault(struct connection *c, gnutls_session_t session, enum identity_fault fault,
-                         const char *detail)
+/* A verification that fails must say why; if it does not (IDENTITY_OK), it is refused all the same. */
+static const struct {
+    enum listener_refusal why;
+    gnutls_alert_description_t alert;
+} faults[] = {
+    [IDENTITY_OK] = { LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE },
+    [IDENTITY_NO_CERTIFICATE] = { LISTENER_REFUSED_NO_CERTIFICATE, GNUTLS_A_CERTIFICATE_REQUIRED },
+    [IDENTITY_UNKNOWN_CA] = { LISTENER_REFUSED_UNKNOWN_CA, GNUTLS_A_UNKNOWN_CA },
+    [IDENTITY_EXPIRED] = { LISTENER_REFUSED_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED },
+    [IDENTITY_REVOKED] = { LISTENER_REFUSED_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED },
+    [IDENTITY_BAD_CERTIFICATE] = { LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE },
+};
+
+/* Who proved in the handshake to be there, by `trust`. */
+static int identify(gnutls_session_t session, const struct trust *trust, struct identity *who,
+                    enum identity_fault *fault, struct failure *f)
 {
-    switch (fault) {
-    case IDENTITY_NO_CERTIFICATE:
-        refuse(c, session, LISTENER_REFUSED_NO_CERTIFICATE, GNUTLS_A_CERTIFICATE_REQUIRED, detail);
-        return;
-    case IDENTITY_UNKNOWN_CA:
-        refuse(c, session, LISTENER_REFUSED_UNKNOWN_CA, GNUTLS_A_UNKNOWN_CA, detail);
-        return;
-    case IDENTITY_EXPIRED:
-        refuse(c, session, LISTENER_REFUSED_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED, detail);
-        return;
-    case IDENTITY_REVOKED:
-        refuse(c, session, LISTENER_REFUSED_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED, detail);
-        return;
-    case IDENTITY_OK: /* a verification that fails must say why; if it does not, refuse */
-    case IDENTITY_BAD_CERTIFICATE: break;
+    unsigned count = 0;
+    const gnutls_datum_t *certificates = gnutls_certificate_get_peers(session, &count);
+    struct identity_der chain[IDENTITY_CHAIN_MAX];
+
+    *fault = IDENTITY_NO_CERTIFICATE;
+    if (certificates == NULL || count == 0) {
+        return -ERROR_UNAUTHENTICATED;
     }
-    refuse(c, session, LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, detail);
+    *fault = IDENTITY_BAD_CERTIFICATE;
+    if (count > IDENTITY_CHAIN_MAX) {
+        return failure_set(f, ERROR_UNAUTHENTICATED, "too many certificates");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        chain[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
+    }
+    return trust_verify(trust, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), who,
+                        fault, f);
 }
 
 /*
@@ -70,33 +84,32 @@ static void refuse_fault(struct connection *c, gnutls_session_t session, enum id
 static int verify(gnutls_session_t session)
 {
     struct connection *c = connection_of(session);
-    unsigned count = 0;
-    const gnutls_datum_t *certificates = gnutls_certificate_get_peers(session, &count);
-    struct identity_der chain[IDENTITY_CHAIN_MAX];
-    enum identity_fault fault = IDENTITY_BAD_CERTIFICATE;
+    enum identity_fault fault;
     struct failure f = { 0 };
 
     if (c == NULL) {
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
-    if (certificates == NULL || count == 0) {
-        refuse_fault(c, session, IDENTITY_NO_CERTIFICATE, NULL);
-        return GNUTLS_E_CERTIFICATE_ERROR;
-    }
-    if (count > IDENTITY_CHAIN_MAX) {
-        refuse_fault(c, session, IDENTITY_BAD_CERTIFICATE, "too many certificates");
-        return GNUTLS_E_CERTIFICATE_ERROR;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        chain[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
-    }
-    if (trust_verify(credentials_trust(c->credentials), chain, count,
-                     (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), &c->who, &fault, &f) != 0) {
-        refuse_fault(c, session, fault, f.message);
+    if (identify(session, credentials_trust(c->credentials), &c->who, &fault, &f) != 0) {
+        refuse(c, session, faults[fault].why, faults[fault].alert,
+               f.message[0] != '\0' ? f.message : NULL);
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
     c->known = true;
     return 0;
+}
+
+/* `c->who` stays as it is, since exchanges that ended may still read it: the certificate is the same. */
+void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t session)
+{
+    struct identity again;
+    enum identity_fault fault;
+    struct failure f = { 0 };
+
+    c->known = identify(session, credentials_trust(c->judged), &again, &fault, &f) == 0;
+    if (!c->known) {
+        tally_refuse(t, faults[fault].why, c->peer, f.message[0] != '\0' ? f.message : NULL);
+    }
 }
 
 static int find_tls_1_3(void *arg, unsigned extension, const unsigned char *data, unsigned size)

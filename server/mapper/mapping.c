@@ -170,6 +170,14 @@ void mapping_put(struct mapping_cache *c, struct mapping_ref *ref)
     ref->generation = 0;
 }
 
+void mapping_discard(struct mapping_cache *c, struct mapping_ref *ref)
+{
+    if (refers(c, *ref)) {
+        drop(c, &c->rows[ref->index]);
+    }
+    ref->generation = 0;
+}
+
 void mapping_drop_incarnation(struct mapping_cache *c, const uint8_t incarnation[16])
 {
     for (uint32_t i = 0; i < c->count_max; i++) {

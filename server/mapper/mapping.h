@@ -48,6 +48,8 @@ int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct m
 const volatile uint8_t *mapping_resolve(const struct mapping_cache *c, struct mapping_ref ref,
                                         uint32_t first_frame);
 void mapping_put(struct mapping_cache *c, struct mapping_ref *ref);
+/* Unmaps it at once, whoever else has it pinned, and forgets the reference: its pages are gone. */
+void mapping_discard(struct mapping_cache *c, struct mapping_ref *ref);
 
 /* Unmap at once: all of an incarnation, pinned or not; all; all that nobody used for a while. */
 void mapping_drop_incarnation(struct mapping_cache *c, const uint8_t incarnation[16]);

@@ -17,6 +17,7 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/mapper/patience.h"
 
 enum { SEND_BUFFER_BYTES = 1 << 20, DRAIN_MAX = 64 };
 
@@ -52,8 +53,19 @@ int peer_new(int listen_fd, const uid_t *users, size_t user_count, struct peer *
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
         p->lobby[i].channel.fd = -1;
     }
+    patience_init();
     *out = p;
     return 0;
+}
+
+/* Discards what has come and was not read, too. */
+static void hang_up(struct channel *c)
+{
+    if (c->fd >= 0) {
+        patience_begin();
+        channel_close(c);
+        patience_end();
+    }
 }
 
 void peer_free(struct peer *p)
@@ -62,9 +74,9 @@ void peer_free(struct peer *p)
         return;
     }
     for (size_t i = 0; i < PEER_LOBBY_MAX; i++) {
-        channel_close(&p->lobby[i].channel);
+        hang_up(&p->lobby[i].channel);
     }
-    channel_close(&p->channel);
+    hang_up(&p->channel);
     close(p->listen_fd);
     free(p);
 }
@@ -102,13 +114,6 @@ uint64_t peer_deadline_ns(const struct peer *p)
     return first;
 }
 
-static void close_fds(const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        close(fds[i]);
-    }
-}
-
 /* Says why, and closes as described above. */
 static void refuse(struct waiting *w, uint64_t serial, const struct failure *failure)
 {
@@ -119,17 +124,16 @@ static void refuse(struct waiting *w, uint64_t serial, const struct failure *fai
     struct failure ignored; /* who was refused and is gone already needs no answer */
     channel_send(&w->channel, &m, m.head.len_bytes, NULL, 0, &ignored);
     shutdown(w->channel.fd, SHUT_RD);
+    patience_begin();
     for (int i = 0; i < DRAIN_MAX; i++) {
-        int fds[CHANNEL_FDS_MAX];
-        size_t fd_count = 0;
-        ssize_t len = channel_receive(&w->channel, &m, sizeof(m), fds, &fd_count, &ignored);
-        close_fds(fds, fd_count);
-        if (len <= 0) {
+        ssize_t len = channel_receive(&w->channel, &m, sizeof(m), NULL, NULL, &ignored);
+        if (len <= 0 && len != -ERROR_DATA_LOSS) {
             break;
         }
     }
+    patience_end();
     log_warning("refused process %d of uid %u: %s", (int)w->pid, w->uid, failure->message);
-    channel_close(&w->channel);
+    hang_up(&w->channel);
 }
 
 static bool user_is_allowed(const struct peer *p, uid_t uid)
@@ -154,7 +158,7 @@ static struct waiting *lobby_place(struct peer *p)
         }
     }
     /* A flood of silent connections must not keep the one out that has something to say. */
-    channel_close(&oldest->channel);
+    hang_up(&oldest->channel);
     return oldest;
 }
 
@@ -182,16 +186,13 @@ static void accept_all(struct peer *p)
 }
 
 static int check_hello(const struct peer *p, const struct waiting *w, const union message *m,
-                       ssize_t len, size_t fd_count, struct failure *f)
+                       ssize_t len, struct failure *f)
 {
     if (!user_is_allowed(p, w->uid)) {
         /* SO_PEERCRED is the kernel's word: no other local user gets to the parser of requests. */
         int result =
             failure_set(f, ERROR_PERMISSION_DENIED, "user %u is not served by this mapper", w->uid);
         return failure_next(f, result, "run xenresd as the user of --peer-user");
-    }
-    if (fd_count > 0) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "descriptors came with the hello");
     }
     int result = message_check(m, (size_t)len, f);
     if (result < 0) {
@@ -223,19 +224,21 @@ static bool hear(struct peer *p, struct waiting *w, union message *hello)
     if (has_hung_up(&p->channel)) {
         return false;
     }
-    int fds[CHANNEL_FDS_MAX];
-    size_t fd_count = 0;
     struct failure f;
-    ssize_t len = channel_receive(&w->channel, hello, sizeof(*hello), fds, &fd_count, &f);
-    close_fds(fds, fd_count);
+    if (channel_brings_descriptors(&w->channel)) {
+        failure_set(&f, ERROR_INVALID_ARGUMENT, "descriptors came with the hello");
+        refuse(w, 0, &f);
+        return false;
+    }
+    ssize_t len = channel_receive(&w->channel, hello, sizeof(*hello), NULL, NULL, &f);
     if (len == 0 && clock_monotonic_ns() < w->deadline_ns) {
         return false;
     }
     if (len <= 0 && len != -ERROR_DATA_LOSS) {
-        channel_close(&w->channel);
+        hang_up(&w->channel);
         return false;
     }
-    int result = len < 0 ? (int)len : check_hello(p, w, hello, len, fd_count, &f);
+    int result = len < 0 ? (int)len : check_hello(p, w, hello, len, &f);
     if (result < 0) {
         refuse(w, len >= (ssize_t)sizeof(hello->head) ? hello->head.serial : 0, &f);
         return false;
@@ -305,17 +308,14 @@ ssize_t peer_receive(struct peer *p, union message *out)
     if (p->channel.fd < 0) {
         return -1;
     }
-    int fds[CHANNEL_FDS_MAX];
-    size_t fd_count = 0;
-    struct failure f;
-    ssize_t len = channel_receive(&p->channel, out, sizeof(*out), fds, &fd_count, &f);
-    close_fds(fds, fd_count);
-    if (len < 0) {
-        peer_drop(p, len == -ERROR_UNAVAILABLE ? "it has closed the connection" : f.message);
+    if (channel_brings_descriptors(&p->channel)) { /* seen before they are ours to close */
+        peer_drop(p, "it sent descriptors, and no request takes any");
         return -1;
     }
-    if (fd_count > 0) {
-        peer_drop(p, "it sent descriptors, and no request takes any");
+    struct failure f;
+    ssize_t len = channel_receive(&p->channel, out, sizeof(*out), NULL, NULL, &f);
+    if (len < 0) {
+        peer_drop(p, len == -ERROR_UNAVAILABLE ? "it has closed the connection" : f.message);
         return -1;
     }
     return len;
@@ -350,6 +350,6 @@ void peer_drop(struct peer *p, const char *why)
         return;
     }
     log_info("process %d is no longer served: %s", (int)p->pid, why);
-    channel_close(&p->channel);
+    hang_up(&p->channel);
     p->stalled_since_ns = 0;
 }

@@ -107,14 +107,6 @@ int privilege_begin(struct failure *f)
     return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
 }
 
-int privilege_forbid_new(struct failure *f)
-{
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
-        return 0;
-    }
-    return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
-}
-
 int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f)
 {
     pid_t parent = getppid();

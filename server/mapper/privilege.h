@@ -35,9 +35,6 @@ int privilege_find_user(const char *name, struct privilege_user *out, struct fai
  * before backend_open(), whose libraries start some. */
 int privilege_begin(struct failure *f);
 
-/* Before any thread starts: each thread has its own no_new_privs, and inherits it. */
-int privilege_forbid_new(struct failure *f);
-
 /*
  * `user` NULL: stays who it is. `die_with_parent`: SIGTERM when the process that started this one
  * ends.

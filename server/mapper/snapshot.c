@@ -151,7 +151,11 @@ static int copy_mapped(struct mapper *m, struct job *j, uint32_t first, uint32_t
                                  j->request.domain.domid);
         return failure_next(f, result, "see the list of domains");
     }
-    return copy_step(to, from, (size_t)count * MESSAGE_FRAME_BYTES, j->digest, f);
+    int result = copy_step(to, from, (size_t)count * MESSAGE_FRAME_BYTES, j->digest, f);
+    if (result == -ERROR_ABORTED) {
+        mapping_discard(m->mappings, &j->mapping); /* else the next request would find it again */
+    }
+    return result;
 }
 
 /* Frames that no mapping may be kept of: mapped, copied, unmapped. */
@@ -240,7 +244,7 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
 
 static void answer(struct mapper *m, struct job *j)
 {
-    union message out;
+    union message out __attribute__((uninitialized)); /* 10 KiB, of which this is little */
     memset(&out.snapshot_answer, 0, sizeof(out.snapshot_answer));
     message_init(&out, MESSAGE_SNAPSHOT | MESSAGE_ANSWER, j->request.head.serial);
     out.snapshot_answer.slot = j->slot;

@@ -205,11 +205,6 @@ void domain_list_unref(struct domain_list *l)
     free(l);
 }
 
-size_t domain_list_count(const struct domain_list *l)
-{
-    return l->count;
-}
-
 /* What a spelling has found so far, that the caller may see. */
 struct found {
     const struct domain_filter *filter;

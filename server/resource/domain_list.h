@@ -52,7 +52,6 @@ int domain_list_add(struct domain_list *l, const struct message_domain *domains,
 int domain_list_index(struct domain_list *l, struct failure *f);
 struct domain_list *domain_list_ref(struct domain_list *l);
 void domain_list_unref(struct domain_list *l); /* NULL is fine */
-size_t domain_list_count(const struct domain_list *l);
 
 /* Domains for which it answers false are looked through as if they were not there. */
 struct domain_filter {

@@ -327,8 +327,15 @@ static bool ask(struct exchange *x)
     }
     memset(&m, 0, sizeof(struct message_snapshot)); /* the largest request */
     c->method->handler->ask(c, &m);
-    int result = mapper_client_call(x->rpc->options.mapper, &m, deadline_ns, on_answer, x, &f);
+    int result;
 
+    if (m.head.type == MESSAGE_SNAPSHOT) {
+        x->copying =
+            (struct copies_request){ .done = on_answer, .arg = x, .deadline_ns = deadline_ns };
+        result = copies_ask(x->rpc->copies, &m.snapshot, &x->copying, &f);
+    } else {
+        result = mapper_client_call(x->rpc->options.mapper, &m, deadline_ns, on_answer, x, &f);
+    }
     return result != 0 && failed(x, &f);
 }
 

@@ -38,7 +38,9 @@ static int refuse_nobody(struct failure *f)
 {
     int result = failure_set(f, ERROR_UNAUTHENTICATED, "nobody is known on this connection");
 
-    failure_cause(f, result, "no client certificate was shown, or it has expired");
+    failure_cause(f, result,
+                  "no client certificate was shown, or it has expired, or its authority is not "
+                  "trusted any more");
     return failure_next(f, result, "connect with a client certificate of this gateway's authority");
 }
 

@@ -120,7 +120,7 @@ static void add(struct call *c, const char *name, const char *value)
 
 static void add_number(struct call *c, const char *name, uint64_t value)
 {
-    add(c, name, pool_printf(&c->pool, "%llu", (unsigned long long)value));
+    add(c, name, pool_number(&c->pool, value));
 }
 
 /* The name in ASCII, escaped. Spaces at its ends too: they are no part of a header's value. */
@@ -233,13 +233,11 @@ static int respond(struct call *c, struct failure *f)
     add(c, "ETag", etag);
     add(c, "Cache-Control", "private, no-cache");
     if (is_match(c->head->header(c->head->arg, "If-None-Match", NULL), etag)) {
-        reply->status = 304;
-        mapper_slot_unref(c->slot); /* nothing of it is sent */
-        c->slot = NULL;
-        return 0;
+        reply->status = 304; /* whose length is that of the 200 (RFC 9110, 8.6); no body is sent */
+    } else {
+        reply->status = 200;
+        add(c, "Content-Type", FRAMES_CONTENT_TYPE);
     }
-    reply->status = 200;
-    add(c, "Content-Type", FRAMES_CONTENT_TYPE);
     reply->body = mapper_slot_bytes(c->slot, &reply->body_len_bytes);
     return 0;
 }

@@ -107,6 +107,19 @@ char *pool_string(struct pool *p, const char *text)
     return copy != NULL ? memcpy(copy, text, len + 1) : empty;
 }
 
+char *pool_number(struct pool *p, uint64_t number)
+{
+    char digits[sizeof("18446744073709551615")];
+    char *at = digits + sizeof(digits);
+
+    *--at = '\0';
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return pool_string(p, at);
+}
+
 char *pool_printf(struct pool *p, const char *format, ...)
 {
     va_list args;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct pool_chunk;
 struct pool {
@@ -30,6 +31,7 @@ void *pool_alloc(struct pool *p, size_t size_bytes);
 void *pool_array(struct pool *p, size_t count, size_t size_bytes);
 /* "" when it failed, so that a pointer to text is never NULL. */
 char *pool_string(struct pool *p, const char *text);
+char *pool_number(struct pool *p, uint64_t number); /* decimal */
 char *pool_printf(struct pool *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

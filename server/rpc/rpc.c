@@ -20,7 +20,11 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     }
     int result = resolver_new(options->mapper, &rpc->resolver, f);
 
+    if (result == 0) {
+        result = copies_new(options->mapper, &rpc->copies, f);
+    }
     if (result != 0) {
+        resolver_free(rpc->resolver);
         free(rpc);
         return result;
     }
@@ -50,6 +54,7 @@ void rpc_free(struct rpc *rpc)
         return;
     }
     assert(atomic_load(&rpc->exchanges) == 0);
+    copies_free(rpc->copies);
     resolver_free(rpc->resolver);
     policy_unref(rpc->policy);
     pthread_mutex_destroy(&rpc->lock);

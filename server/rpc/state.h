@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "common/buffer.h"
+#include "server/resource/copies.h"
 #include "server/resource/resolver.h"
 #include "server/rpc/call.h"
 #include "server/rpc/rpc.h"
@@ -31,6 +32,7 @@ enum {
 struct rpc {
     struct rpc_options options;
     struct resolver *resolver;
+    struct copies *copies;
     atomic_uint exchanges;
     pthread_mutex_t lock; /* of `policy`: held to count, no longer */
     struct policy *policy;
@@ -47,6 +49,7 @@ struct exchange {
     uint64_t deadline_ns;
 
     struct resolver_request resolving;
+    struct copies_request copying;
     bool retried;        /* resolved anew, because the mapper knew better */
     bool retry_if_other; /* … and asked again only where it is another domain now */
     bool quota_taken;

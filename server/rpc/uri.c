@@ -118,7 +118,7 @@ static int parse_query(char *query, struct uri *u, struct failure *f)
             return malformed(f, "a parameter that is not UTF-8, or with a NUL in it");
         }
         if (uri_parameter(u, name) != NULL) {
-            return malformed(f, "a parameter twice");
+            return failure_next(f, malformed(f, "a parameter twice"), "give each parameter once");
         }
         u->parameters[u->parameter_count++] =
             (struct uri_parameter){ .name = name, .value = value != NULL ? value : "" };

@@ -343,6 +343,7 @@ static void pages_that_go_away_fail_one_request(void **state)
 
     assert_false(table(&lost));
     assert_failed(ERROR_ABORTED);
+    assert_int_equal(rig_ledger(&peer, "live mappings"), 0); /* not to be found again */
     assert_true(table(&other));
     stop();
 }

@@ -6,7 +6,11 @@
  * the mapper lives, stays within its limits, lets nothing out that the export list does not name,
  * and serves the next peer that behaves.
  */
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
 
 #include "tests/lib/mapper_rig.h"
 
@@ -357,6 +361,62 @@ static void descriptors_end_the_connection_and_do_not_stay(void **state)
     }
 }
 
+/* Whoever closes it last waits a minute, unless something ends the wait. */
+static int lingering_socket(int *other_side)
+{
+    static const char bytes[65536];
+    const struct linger minute = { .l_onoff = 1, .l_linger = 60 };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(address);
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(listening, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &len), 0);
+    *other_side = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(*other_side, (struct sockaddr *)&address, len), 0);
+    int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    close(listening);
+    while (write(fd, bytes, sizeof(bytes)) > 0) {
+    }
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &minute, sizeof(minute)), 0);
+    return fd;
+}
+
+/* As a request, behind one that ends the connection, and before the hello. */
+static void descriptors_that_take_long_to_close_hold_up_nothing(void **state)
+{
+    (void)state;
+    uint64_t began_ns = clock_monotonic_ns();
+
+    for (int when = 0; when < 3; when++) {
+        struct rig_peer p;
+        union message m = rig_message(MESSAGE_HOST);
+        int other_side;
+        int fd = lingering_socket(&other_side);
+
+        if (when < 2) {
+            rig_join(&rig, &p);
+        } else {
+            m = rig_hello_message();
+            rig_connect(&rig, &p);
+        }
+        kill(rig.pid, SIGSTOP); /* so that all of it waits there, and the last reference with it */
+        if (when == 1) {
+            assert_true(send_raw(&p, "nonsense", 8, NULL, 0));
+        }
+        assert_true(send_raw(&p, &m, m.head.len_bytes, &fd, 1));
+        close(fd);
+        rig_leave(&p);
+        kill(rig.pid, SIGCONT);
+        rig_join(&rig, &p); /* it is there for others */
+        rig_leave(&p);
+        close(other_side);
+    }
+    assert_true(clock_monotonic_ns() - began_ns < 15 * CLOCK_NS_PER_S);
+}
+
 static void slots_of_others_and_of_nobody_are_not_freed(void **state)
 {
     struct rig_peer p;
@@ -522,6 +582,7 @@ int main(void)
         TEST(silent_connections_keep_nobody_out),
         TEST(a_stranger_is_refused),
         TEST(descriptors_end_the_connection_and_do_not_stay),
+        TEST(descriptors_that_take_long_to_close_hold_up_nothing),
         TEST(slots_of_others_and_of_nobody_are_not_freed),
         TEST(nothing_outside_the_export_list_comes_out),
         TEST(one_that_does_not_read_blocks_nobody_but_itself),

@@ -8,7 +8,7 @@
  *
  * Targets: /now/N, /sync/N, /later/N, /held/N answer with N bytes at once, through on_ready within
  * run(), through on_ready from another thread, and when rig_release() is called. /refused has its
- * reply before the body.
+ * reply before the body. /now/long/N has a header of more than 1000 bytes.
  */
 #ifndef XENRES_TESTS_LISTENER_RIG_H
 #define XENRES_TESTS_LISTENER_RIG_H
@@ -65,6 +65,12 @@ struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
         .headers = { { "Content-Type", "application/octet-stream" } },
         .header_count = 1,
     };
+    if (strncmp(x->target, "/now/long/", 10) == 0) {
+        static char value[1001];
+
+        memset(value, 'v', sizeof(value) - 1);
+        x->reply.headers[x->reply.header_count++] = (struct exchange_header){ "X-Long", value };
+    }
     if (head->who == NULL || strncmp(x->target, "/refused", 8) == 0) {
         x->stands = true;
         x->reply.status = head->who == NULL ? 401 : 403;

@@ -39,6 +39,7 @@ struct tls_peer_options {
     int max_version;          /* 0: any */
     const char *ciphersuites; /* NULL: any */
     int receive_buffer_bytes; /* 0: the kernel's choice */
+    bool short_records;       /* takes none of more than 512 bytes */
 };
 
 static inline int tls_peer_connect(uint16_t port, int receive_buffer_bytes)
@@ -96,6 +97,9 @@ static inline bool tls_peer_open(struct tls_peer *p, uint16_t port,
     }
     if (options->ciphersuites != NULL) {
         SSL_CTX_set_ciphersuites(p->context, options->ciphersuites);
+    }
+    if (options->short_records) {
+        SSL_CTX_set_tlsext_max_fragment_length(p->context, TLSEXT_max_fragment_length_512);
     }
     p->fd = tls_peer_connect(port, options->receive_buffer_bytes);
     p->ssl = SSL_new(p->context);

@@ -95,7 +95,34 @@ a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason() {
     contains "$(cat "$work/said")" "was never ready"
 }
 
-start_demo
+# Neither what the starter had open, nor where its service manager listens.
+children_get_nothing_that_they_need_not() {
+    local child
+    for child in "$(worker_pid)" "$(mapper_pid)"; do
+        [ -n "$child" ]
+        same "$(find "/proc/$child/fd" -lname "$work/not-for-them")" "" "descriptors of $child"
+    done
+    same "$(tr '\0' '\n' <"/proc/$(mapper_pid)/environ" | grep -c NOTIFY_SOCKET)" 0 "the mapper's environment"
+}
+
+# One that never asks to end with it, either.
+a_killed_supervisor_takes_any_child_along() {
+    local child
+    printf '#!/bin/sh\nexec sleep 600\n' >"$work/sleeper"
+    chmod 755 "$work/sleeper"
+    sed "s|program *=.*|program = \"$work/sleeper\"|; s|scenario *=.*||" "$work/demo/xenresd.conf" >"$work/sleeper.conf"
+    start sleeper "$BUILD/xenresd" --config "$work/sleeper.conf"
+    wait_until 10 pgrep -P "${pid[sleeper]}" -x sleep
+    child=$(pgrep -P "${pid[sleeper]}" -x sleep)
+    stop sleeper KILL 5 || true
+    gone "$child" 10
+}
+
+: >"$work/not-for-them"
+exec 9<"$work/not-for-them"
+NOTIFY_SOCKET=@xenresd-test-nobody start_demo
+exec 9<&-
+check "children get nothing that they need not" children_get_nothing_that_they_need_not
 check "a killed mapper fails what is in flight, and comes back" a_killed_mapper_fails_what_is_in_flight_and_comes_back
 check "a killed worker comes back at the same port" a_killed_worker_comes_back_at_the_same_port
 check "a stopped mapper delays only what needs it" a_stopped_mapper_delays_only_what_needs_it
@@ -103,5 +130,6 @@ check "the end leaves nothing" the_end_leaves_nothing
 unset "pid[demo]"
 start_demo
 check "a killed supervisor takes both along" a_killed_supervisor_takes_both_along
+check "a killed supervisor takes any child along" a_killed_supervisor_takes_any_child_along
 unset "pid[demo]"
 check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason

@@ -43,6 +43,17 @@ every_fault_is_told_with_its_line() {
     contains "$(cat "$work/said")" "$work/bad.conf:6: limits.threads is 99; expected 0 to 16 threads"
 }
 
+what_no_single_value_tells_is_a_fault() {
+    sed -e 's/^\( *listen *= *\).*/\1"host:80"/' -e 's/^\( *health *= *\).*/\1"192.0.2.1:80"/' \
+        -e 's/^\( *state_dir *= *\).*/\1"\/nonexistent"/' -e 's/^\( *program *= *\).*/\1"\/nonexistent"/' \
+        "$work/demo/xenresd.conf" >"$work/values.conf"
+    fails 13 "$xenresd" --check --config "$work/values.conf"
+    local option
+    for option in server.listen server.health server.state_dir mapper.program; do
+        contains "$(cat "$work/said")" "$option: "
+    done
+}
+
 missing_files_are_all_named() {
     cat >"$work/missing.conf" <<END
 server { policy = "$work/no-policy" }
@@ -68,12 +79,23 @@ keys_are_for_their_owner_only() {
     done
 }
 
+# Whoever made it first may have put a configuration there, whose programs root would start.
+a_demo_in_a_directory_of_others_is_refused() {
+    mkdir "$work/open"
+    chmod 777 "$work/open"
+    fails 19 timeout 20 "$xenresd" --demo "$work/open"
+    contains "$(cat "$work/said")" "others than this user can change what is in $work/open"
+    same "$(ls "$work/open")" ""
+}
+
 start_demo
 check "wrong usage is status 2" wrong_usage_is_status_2
 check "version and help are told" version_and_help_are_told
 check "the manual page has every option with its default" the_manual_page_has_every_option_with_its_default
 check "a demonstration's files have no faults" a_demo_s_files_have_no_faults
 check "every fault is told with its line" every_fault_is_told_with_its_line
+check "what no single value tells is a fault" what_no_single_value_tells_is_a_fault
 check "missing files are all named" missing_files_are_all_named
 check "a key that is another's is a fault" a_key_that_is_another_s_is_a_fault
 check "keys are for their owner only" keys_are_for_their_owner_only
+check "a demo in a directory of others is refused" a_demo_in_a_directory_of_others_is_refused

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/lib/unit.h"
@@ -80,7 +81,7 @@ static void faults_name_their_line_and_what_was_expected(void **state)
     expect_fault("limits {\n bogus = 1\n}\n", ":2: no such option 'bogus'");
     expect_fault("bogus {\n}\n", ":1: no such option 'bogus'");
     expect_fault("limits {\n threads = many\n}\n",
-                 ":2: invalid integer value for option 'threads'");
+                 ":2: invalid integer value for option 'threads'; expected a whole number");
     expect_fault("limits {\n threads = 1\n threads = 2\n}\n",
                  ":3: limits.threads is given twice, first in line 2");
     expect_fault("server {\n user = \"${HOME}\"\n}\n", ":2: ");
@@ -143,6 +144,29 @@ static void a_missing_file_is_not_found(void **state)
     assert_true(f.next_step[0] != '\0');
 }
 
+/* It names the program that root starts. */
+static void a_file_that_others_can_change_is_refused(void **state)
+{
+    char path[] = "/tmp/config_test.XXXXXX";
+    struct config config;
+    struct failure f = { 0 };
+    BUFFER_AUTO(faults, 1000);
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0622), 0);
+    assert_int_equal(config_load(path, &config, &faults, &f), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(fchmod(fd, 0600), 0);
+    assert_int_equal(config_load(path, &config, &faults, &f), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(fchown(fd, 65534, 65534), 0);
+        assert_int_equal(config_load(path, &config, &faults, &f), -ERROR_FAILED_PRECONDITION);
+    }
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +177,7 @@ int main(void)
         cmocka_unit_test(options_that_contradict_each_other_are_faults),
         cmocka_unit_test(a_text_of_the_greatest_length_passes_and_one_more_does_not),
         cmocka_unit_test(a_missing_file_is_not_found),
+        cmocka_unit_test(a_file_that_others_can_change_is_refused),
     };
 
     return UNIT_RUN(tests);

@@ -187,6 +187,8 @@ static void framing_that_can_be_read_two_ways_is_refused(void **state)
         "Transfer-Encoding: gzip, chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding : chunked\r\nContent-Length: 3\r\n",
+        "Content-Length : 3\r\n",
         "Content-Length: 3\r\nContent-Length: 3\r\n",
         "Content-Length: 3\r\nContent-Length: 30\r\n",
         "Content-Length: +3\r\n",
@@ -211,6 +213,25 @@ static void framing_that_can_be_read_two_ways_is_refused(void **state)
         tls_peer_close(&p);
         assert_true(rig.seen <= i + 1); /* what follows is not taken for a request */
     }
+    rig_stop();
+}
+
+/* A proxy of that version would not have read the chunks as one body. */
+static void a_chunked_body_of_http_1_0_is_refused(void **state)
+{
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    rig_open(&p);
+    assert_true(tls_peer_say(&p, "POST /now/1 HTTP/1.0\r\nHost: test\r\nConnection: keep-alive\r\n"
+                                 "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                                 "GET /now/1 HTTP/1.1\r\nHost: test\r\n\r\n"));
+    assert_int_equal(tls_peer_response(&p, NULL), 400);
+    while (!tls_peer_ended(&p)) {
+    }
+    tls_peer_close(&p);
+    assert_true(rig.seen <= 1);
     rig_stop();
 }
 
@@ -384,6 +405,7 @@ int main(void)
         cmocka_unit_test(an_endless_chunked_body_ends_the_connection),
         cmocka_unit_test(a_refused_request_with_a_short_body_keeps_its_connection),
         cmocka_unit_test(framing_that_can_be_read_two_ways_is_refused),
+        cmocka_unit_test(a_chunked_body_of_http_1_0_is_refused),
         cmocka_unit_test(garbage_behind_the_handshake_ends_that_connection_only),
         cmocka_unit_test(a_head_beyond_the_memory_of_a_connection_is_refused),
         cmocka_unit_test(a_client_that_goes_leaves_nothing_behind),

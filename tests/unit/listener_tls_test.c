@@ -319,7 +319,7 @@ static void expect_server(struct tls_peer *p, const char *name)
     assert_string_equal(common_name, name);
 }
 
-static void a_reload_counts_for_new_connections_only(void **state)
+static void a_reload_counts_for_open_connections_too(void **state)
 {
     struct rig_pem room;
     struct listener_pem fresh, mismatch;
@@ -346,9 +346,18 @@ static void a_reload_counts_for_new_connections_only(void **state)
     expect_server(&after, "server");
     tls_peer_close(&after);
 
+    /* The same authority: the connection goes on, with the certificate that it began with. */
+    assert_int_equal(listener_reload(rig.listener, &fresh, rig.trust, &f), 0);
+    rig_get(&before, "/now/1", 1);
+    rig_get(&before, "/now/1", 1);
+
+    /* Whose authority was taken away is nobody, also on a connection that is open. */
     assert_int_equal(listener_reload(rig.listener, &fresh, other, &f), 0);
     trust_unref(other);
-    rig_get(&before, "/now/1", 1);
+    assert_true(tls_peer_say(&before, "GET /now/1 HTTP/1.1\r\nHost: h\r\n\r\n"));
+    assert_int_equal(tls_peer_response(&before, NULL), 401);
+    assert_non_null(tls_peer_header(&before, "Connection"));
+    assert_true(tls_peer_ended(&before));
     assert_true(tls_peer_open(&after, rig.port, &stranger));
     rig_get(&after, "/now/1", 1);
     expect_server(&after, "server2");
@@ -371,7 +380,7 @@ int main(void)
         cmocka_unit_test(a_request_that_drips_is_ended_in_whatever_part),
         cmocka_unit_test(a_reader_that_is_too_slow_holds_no_reply),
         cmocka_unit_test(an_idle_connection_is_ended_with_a_good_bye),
-        cmocka_unit_test(a_reload_counts_for_new_connections_only),
+        cmocka_unit_test(a_reload_counts_for_open_connections_too),
     };
 
     signal(SIGPIPE, SIG_IGN);

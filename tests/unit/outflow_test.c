@@ -65,6 +65,26 @@ static void a_short_reply_is_one_segment(void **state)
     rig_stop();
 }
 
+/* RFC 8449 and RFC 6066, section 4: the header alone is several records then. */
+static void a_reply_is_cut_for_a_peer_that_takes_short_records(void **state)
+{
+    const struct tls_peer_options options = { .dir = rig.dir,
+                                              .name = "client",
+                                              .short_records = true };
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    assert_true(tls_peer_open(&p, rig.port, &options));
+    rig_get(&p, "/now/long/4096", 4096);
+    rig_get(&p, "/now/long/1", 1);
+    rig_get(&p, "/now/100000", 100000);
+    assert_int_equal(SSL_SESSION_get_max_fragment_length(SSL_get_session(p.ssl)),
+                     TLSEXT_max_fragment_length_512);
+    tls_peer_close(&p);
+    rig_stop();
+}
+
 static void the_daemon_sends_through_our_bursts(void **state)
 {
     Dl_info ours, found;
@@ -80,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_arrives_byte_for_byte_through_a_small_buffer),
         cmocka_unit_test(a_short_reply_is_one_segment),
+        cmocka_unit_test(a_reply_is_cut_for_a_peer_that_takes_short_records),
         cmocka_unit_test(the_daemon_sends_through_our_bursts),
     };
 

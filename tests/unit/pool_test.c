@@ -81,12 +81,26 @@ static void texts_of_any_length_are_whole(void **state)
     pool_done(&p);
 }
 
+static void numbers_are_decimal(void **state)
+{
+    alignas(max_align_t) unsigned char first[FIRST_BYTES];
+    struct pool p;
+
+    (void)state;
+    pool_init(&p, first, sizeof(first), MAX_BYTES);
+    assert_string_equal(pool_number(&p, 0), "0");
+    assert_string_equal(pool_number(&p, 1090), "1090");
+    assert_string_equal(pool_number(&p, UINT64_MAX), "18446744073709551615");
+    pool_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_zeroed_and_aligned_and_does_not_overlap),
         cmocka_unit_test(its_maximum_can_be_had_and_not_one_byte_more),
         cmocka_unit_test(texts_of_any_length_are_whole),
+        cmocka_unit_test(numbers_are_decimal),
     };
 
     return UNIT_RUN(tests);

@@ -164,6 +164,24 @@ static void its_accounts_agree_with_ours_at_each_of_100000_steps(void **state)
     quota_free(q); /* asserts that nothing is held */
 }
 
+static void a_smaller_limit_takes_nothing_away_and_gives_nothing_more(void **state)
+{
+    struct quota *q = quota_of(3, 100);
+    struct identity who = numbered(1);
+
+    (void)state;
+    assert_int_equal(quota_take(q, &who, 60, NULL), 0);
+    quota_set_arena_limit(q, 50);
+    assert_int_equal(quota_take(q, &who, 1, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(quota_take(q, &who, 0, NULL), 0);
+    quota_give(q, &who, 0);
+    quota_give(q, &who, 60);
+    assert_int_equal(quota_take(q, &who, 51, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(quota_take(q, &who, 50, NULL), 0);
+    quota_give(q, &who, 50);
+    quota_free(q);
+}
+
 static void *take_and_give(void *arg)
 {
     struct quota *q = arg;
@@ -207,6 +225,7 @@ int main(void)
         cmocka_unit_test(more_certificates_are_no_larger_share),
         cmocka_unit_test(identities_have_a_maximum),
         cmocka_unit_test(its_accounts_agree_with_ours_at_each_of_100000_steps),
+        cmocka_unit_test(a_smaller_limit_takes_nothing_away_and_gives_nothing_more),
         cmocka_unit_test(threads_share_a_quota),
     };
 

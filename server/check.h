@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * `xenresd --check`: everything that a start would stumble over, told at once. Reads what the service
+ * would read, binds nothing, changes nothing.
+ */
+#ifndef XENRES_SERVER_CHECK_H
+#define XENRES_SERVER_CHECK_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "server/config.h"
+
+/* Every fault is a line in `faults`; the first one's code is the result. */
+int check_config(const struct config *config, struct buffer *faults, struct failure *f);
+
+#endif
