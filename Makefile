@@ -160,7 +160,9 @@ testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(proto_o
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
                  tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
-test_scripts := $(wildcard tests/arch/*.sh tests/system/*.sh)
+# What is installed is the plain build.
+test_scripts := $(filter-out $(if $(SANITIZE),tests/system/install.sh),\
+                $(wildcard tests/arch/*.sh tests/system/*.sh))
 
 $(BUILD)/libtestable.a: $(testable_objs)
 	$(call quiet,AR)rm -f $@ && $(AR) qcs $@ $^

@@ -51,18 +51,15 @@ static void the_builtin_one_is_right(void **state)
 
 static void everything_is_read(void **state)
 {
-    struct scenario
-        *s =
-            parsed(
-                "seed = 9\nhost { stats_table = true cpus = 2 }\n" DOMAIN(
-                    "name = \"b\" type = \"pvh\" present = false vcpus = 2 max_vcpus = 4\n"
-                    "grants { version = 2 frames = 3 frames_max = 9 entries = 768 "
-                    "changes_per_second = 5 }\n"
-                    "ioreq \"3\" { emulator = \"stubdom\" requests_per_second = 7 buffered = false "
-                    "}\n") "event { at_ms = 250 do = \"create\" domain = \"a\" }\n"
-                           "event { step = 2 do = \"rename\" domain = \"a\" text = \"c\" }\n"
-                           "fault { operation = \"map\" errno = \"ENOMEM\" call = 3 count = 2 "
-                           "domain = \"a\" }\n");
+    struct scenario *s = parsed("seed = 9\nhost { stats_table = true cpus = 2 }\n" DOMAIN(
+        "name = \"b\" type = \"pvh\" present = false vcpus = 2 max_vcpus = 4\n"
+        "grants { version = 2 frames = 3 frames_max = 9 entries = 768 "
+        "changes_per_second = 5 }\n"
+        "ioreq \"3\" { emulator = \"stubdom\" requests_per_second = 7 buffered = false "
+        "}\n") "event { at_ms = 250 do = \"create\" domain = \"a\" }\n"
+               "event { step = 2 do = \"rename\" domain = \"a\" text = \"c\" }\n"
+               "fault { operation = \"map\" errno = \"ENOMEM\" call = 3 count = 2 "
+               "domain = \"a\" }\n");
 
     (void)state;
     assert_int_equal(s->seed, 9);
