@@ -39,7 +39,7 @@ CLIENT := fault handle transport diagnose refusal reply call target view pages h
 CLI := main cli arguments report render table output json progress names operands host domains \
        resources snapshot grants ioreqs stats
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
-          google/protobuf/timestamp
+          google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 
 common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)

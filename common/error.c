@@ -173,6 +173,18 @@ int failure_call(struct failure *f, int result, const char *call, int errnum)
     return result;
 }
 
+int failure_field(struct failure *f, int result, const char *field, ...)
+{
+    if (f != NULL) {
+        va_list args;
+
+        va_start(args, field);
+        set_text(f->field, sizeof(f->field), field, args);
+        va_end(args);
+    }
+    return result;
+}
+
 void failure_sanitize(struct failure *f)
 {
     if (!is_known(f->code)) {
@@ -185,4 +197,5 @@ void failure_sanitize(struct failure *f)
     make_harmless(f->message, sizeof(f->message));
     make_harmless(f->cause, sizeof(f->cause));
     make_harmless(f->next_step, sizeof(f->next_step));
+    make_harmless(f->field, sizeof(f->field));
 }

@@ -25,6 +25,7 @@ enum error_code {
 enum {
     FAILURE_CALL_MAX = 48,
     FAILURE_TEXT_MAX = 256,
+    FAILURE_FIELD_MAX = 60,
 };
 
 /* What failed, why, and what to do. Fixed in size: it travels in messages and lives on stacks.
@@ -37,6 +38,8 @@ struct failure {
     char message[FAILURE_TEXT_MAX];   /* what could not be done, with names and numbers */
     char cause[FAILURE_TEXT_MAX];     /* the likely cause */
     char next_step[FAILURE_TEXT_MAX]; /* what to do now */
+    char field[FAILURE_FIELD_MAX];    /* the request's field that is at fault, "" if none is */
+    uint32_t retry_after_ms;          /* trying again helps after so long; 0: the usual of `code` */
 };
 
 /* Row of the table, or the row of UNKNOWN for a number that is in none. */
@@ -62,6 +65,9 @@ int failure_cause(struct failure *f, int result, const char *cause, ...)
 int failure_next(struct failure *f, int result, const char *next_step, ...)
     __attribute__((format(printf, 3, 4)));
 int failure_call(struct failure *f, int result, const char *call, int errnum);
+/* The path to the field, "filter.states[3]". */
+int failure_field(struct failure *f, int result, const char *field, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Makes a failure from outside safe to use: strings as above, code known (else UNKNOWN). */
 void failure_sanitize(struct failure *f);

@@ -12,7 +12,9 @@
 /* No holes: padding would carry the sender's stack to the other side, and comparing would fail. */
 _Static_assert(sizeof(struct message_head) == 24, "head");
 _Static_assert(sizeof(struct domain_identity) == 40 + MESSAGE_NAME_BYTES, "identity");
-_Static_assert(sizeof(struct failure) == 8 + FAILURE_CALL_MAX + 3 * FAILURE_TEXT_MAX, "failure");
+_Static_assert(sizeof(struct failure) ==
+                   12 + FAILURE_CALL_MAX + 3 * FAILURE_TEXT_MAX + FAILURE_FIELD_MAX,
+               "failure");
 _Static_assert(sizeof(struct message_hello) == 24 + MESSAGE_VERSION_BYTES, "hello");
 _Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 56, "hello");
 _Static_assert(sizeof(struct message_check_row) == 40 + FAILURE_TEXT_MAX, "check row");

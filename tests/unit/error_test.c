@@ -194,6 +194,24 @@ static void a_failure_from_outside_becomes_safe(void **state)
     assert_memory_equal(&f, &before, sizeof(f));
 }
 
+static void a_field_is_named_by_its_path(void **state)
+{
+    struct failure f = { 0 };
+    char text[FAILURE_FIELD_MAX + 1];
+
+    (void)state;
+    int result = failure_set(&f, ERROR_INVALID_ARGUMENT, "no such state");
+
+    assert_int_equal(failure_field(&f, result, "filter.states[%d]", 3), -ERROR_INVALID_ARGUMENT);
+    assert_string_equal(f.field, "filter.states[3]");
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    (void)failure_field(&f, result, "%s", text);
+    assert_int_equal(strlen(f.field), FAILURE_FIELD_MAX - 1);
+    (void)failure_set(&f, ERROR_INVALID_ARGUMENT, "another");
+    assert_string_equal(f.field, "");
+}
+
 static void random_failures_become_safe(void **state)
 {
     struct failure f;
@@ -230,6 +248,7 @@ int main(void)
         cmocka_unit_test(text_is_cut_between_characters),
         cmocka_unit_test(a_guests_bytes_are_made_harmless),
         cmocka_unit_test(a_failure_from_outside_becomes_safe),
+        cmocka_unit_test(a_field_is_named_by_its_path),
         cmocka_unit_test(random_failures_become_safe),
     };
 
