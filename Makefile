@@ -21,8 +21,9 @@ endif
 
 COMMON := error buffer clock log text base64 channel message layout
 SETTINGS := settings settings_text
-PROTO_JSON := print scalar
-PROTO_WIRE := wire
+PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
+              print_wellknown scalar time_text wellknown
+PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request inventory describe snapshot range \
           stats claim export directory mapping arena copy ceiling explain
 MAPPER_SIM := backend call resource world guest pages scenario builtin
@@ -40,6 +41,8 @@ CLI := main cli arguments report render table output json progress names operand
        resources snapshot grants ioreqs stats
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
+TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
+               google/protobuf/struct google/protobuf/wrappers
 
 common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
@@ -115,6 +118,9 @@ $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: proto/%.proto
 	@mkdir -p $(BUILD)/gen
 	$(call quiet,PROTO)protoc-c -I proto -I /usr/include --c_out=$(BUILD)/gen $<
+$(BUILD)/gen/tests/%.pb-c.c $(BUILD)/gen/tests/%.pb-c.h &: tests/%.proto
+	@mkdir -p $(BUILD)/gen
+	$(call quiet,PROTO)protoc-c -I . -I /usr/include --c_out=$(BUILD)/gen $<
 $(BUILD)/gen/google/%.pb-c.c $(BUILD)/gen/google/%.pb-c.h &: /usr/include/google/%.proto
 	@mkdir -p $(BUILD)/gen
 	$(call quiet,PROTO)protoc-c -I /usr/include --c_out=$(BUILD)/gen $<
@@ -164,9 +170,11 @@ fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_f
 test_scripts := $(filter-out $(if $(SANITIZE),tests/system/install.sh),\
                 $(wildcard tests/arch/*.sh tests/system/*.sh))
 
-$(BUILD)/libtestable.a: $(testable_objs)
+test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)
+$(test_proto_objs): | $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
+$(BUILD)/libtestable.a: $(testable_objs) $(test_proto_objs)
 	$(call quiet,AR)rm -f $@ && $(AR) qcs $@ $^
-$(BUILD)/tests/%.o: tests/%.c | $(generated)
+$(BUILD)/tests/%.o: tests/%.c | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(test_programs): %: %.o $(BUILD)/libtestable.a

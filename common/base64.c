@@ -51,52 +51,84 @@ bool base64_encode(struct buffer *out, const void *bytes, size_t len_bytes, unsi
     return !out->failed;
 }
 
-/* 0..63, or -1. */
-static int digit_value(char c)
+/* One more than a digit's value, of either alphabet; 0: no digit. */
+static const uint8_t digit_numbers[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+    ['-'] = 63, ['_'] = 64,
+};
+
+/* 0..63; more where it is no digit. */
+static uint32_t digit_value(char c)
 {
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
+    return digit_numbers[(uint8_t)c] - 1U;
+}
+
+/* Without the padding, which only fills a group up. */
+static size_t unpadded_length(const char *text, size_t len)
+{
+    if (len > 0 && len % 4 == 0) {
+        len -= text[len - 1] == '=';
+        len -= len % 4 == 3 && text[len - 1] == '=';
     }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
+    return len;
+}
+
+size_t base64_decoded_bytes(const char *text, size_t len)
+{
+    len = unpadded_length(text, len);
+    return len / 4 * 3 + (len % 4 > 0 ? len % 4 - 1 : 0);
+}
+
+bool base64_decode_into(uint8_t *out, const char *text, size_t len)
+{
+    len = unpadded_length(text, len);
+    size_t whole = len / 4 * 4;
+    uint32_t bits = 0;
+    uint32_t wrong = 0;
+
+    for (size_t i = 0; i < whole; i += 4) {
+        uint32_t a = digit_value(text[i]);
+        uint32_t b = digit_value(text[i + 1]);
+        uint32_t c = digit_value(text[i + 2]);
+        uint32_t d = digit_value(text[i + 3]);
+
+        wrong |= a | b | c | d;
+        bits = a << 18 | b << 12 | c << 6 | d;
+        *out++ = (uint8_t)(bits >> 16);
+        *out++ = (uint8_t)(bits >> 8);
+        *out++ = (uint8_t)bits;
     }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
+    if (wrong > 63 || len % 4 == 1) {
+        return false;
     }
-    if (c == '+' || c == '-') {
-        return 62;
+    unsigned count = 0; /* of bits that are not yet written */
+
+    for (size_t i = whole; i < len; i++) {
+        uint32_t value = digit_value(text[i]);
+
+        if (value > 63) {
+            return false;
+        }
+        bits = bits << 6 | value;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            *out++ = (uint8_t)(bits >> count);
+        }
     }
-    return c == '/' || c == '_' ? 63 : -1;
+    return (bits & ((1U << count) - 1)) == 0;
 }
 
 bool base64_decode(struct buffer *out, const char *text, size_t len)
 {
-    if (len > 0 && len % 4 == 0) { /* padding only fills a group up */
-        len -= text[len - 1] == '=';
-        len -= len % 4 == 3 && text[len - 1] == '=';
-    }
-    if (len % 4 == 1) {
-        return false;
-    }
-    uint8_t *bytes = buffer_extend(out, len / 4 * 3 + (len % 4 > 0 ? len % 4 - 1 : 0));
-    uint32_t bits = 0;
-    unsigned count = 0; /* of bits that are not yet written */
+    uint8_t *bytes = buffer_extend(out, base64_decoded_bytes(text, len));
 
-    if (bytes == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        int value = digit_value(text[i]);
-
-        if (value < 0) {
-            return false;
-        }
-        bits = bits << 6 | (uint32_t)value;
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            *bytes++ = (uint8_t)(bits >> count);
-        }
-    }
-    return (bits & ((1U << count) - 1)) == 0;
+    return bytes != NULL && base64_decode_into(bytes, text, len);
 }

@@ -27,5 +27,9 @@ bool base64_encode(struct buffer *out, const void *bytes, size_t len_bytes, unsi
 /* Appends the bytes; false where the text is not base64 or the buffer failed: then `out` may hold
  * some of them. */
 bool base64_decode(struct buffer *out, const char *text, size_t len);
+/* The same into memory that has room for base64_decoded_bytes(). */
+bool base64_decode_into(uint8_t *out, const char *text, size_t len);
+/* Bytes that the text stands for if it is base64; never more than 3/4 of `len`. */
+size_t base64_decoded_bytes(const char *text, size_t len);
 
 #endif

@@ -8,20 +8,8 @@
 #include <string.h>
 
 #include "common/base64.h"
+#include "proto/json/printer.h"
 #include "proto/json/scalar.h"
-
-struct printer {
-    const struct json_print_options *options;
-    struct buffer *out;
-    struct failure *f;
-    unsigned depth;
-};
-
-/* A field's value, wherever it lies. */
-static const void *member(const ProtobufCMessage *message, unsigned offset)
-{
-    return (const uint8_t *)message + offset;
-}
 
 static void new_line(const struct printer *p)
 {
@@ -34,14 +22,41 @@ static void new_line(const struct printer *p)
     }
 }
 
-static int print_message(struct printer *p, const ProtobufCMessage *message);
+void printer_open(struct printer *p, char bracket)
+{
+    buffer_append_byte(p->out, (uint8_t)bracket);
+    p->depth++;
+}
 
-/* Fails with the field's name before what failed within it, so that the path grows outwards. */
-static int cannot_print(const struct printer *p, const char *what)
+void printer_next(const struct printer *p, bool *is_first)
+{
+    if (!*is_first) {
+        buffer_append_byte(p->out, ',');
+    }
+    *is_first = false;
+    new_line(p);
+}
+
+void printer_close(struct printer *p, char bracket, bool is_empty)
+{
+    p->depth--;
+    if (!is_empty) {
+        new_line(p);
+    }
+    buffer_append_byte(p->out, (uint8_t)bracket);
+}
+
+void printer_colon(const struct printer *p)
+{
+    buffer_append(p->out, ": ", p->options->pretty ? 2 : 1);
+}
+
+int printer_refuse(const struct printer *p, const char *what)
 {
     return failure_set(p->f, ERROR_INVALID_ARGUMENT, "%s", what);
 }
 
+/* Puts the field's name before what failed within it, so that the path grows outwards. */
 static void prefix_path(const struct printer *p, const char *field, long index)
 {
     if (p->f == NULL || p->f->code != ERROR_INVALID_ARGUMENT) {
@@ -57,23 +72,26 @@ static void prefix_path(const struct printer *p, const char *field, long index)
     }
 }
 
-static void print_enum(struct buffer *out, const ProtobufCEnumDescriptor *type, int32_t number)
+static void print_enum(struct buffer *out, const ProtobufCFieldDescriptor *field, int32_t number)
 {
-    const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(type, number);
+    const ProtobufCEnumValue *value =
+        protobuf_c_enum_descriptor_get_value(field->descriptor, number);
 
-    if (value != NULL) {
-        buffer_printf(out, "\"%s\"", value->name);
+    if (wellknown_is_null_value(field)) {
+        buffer_append(out, "null", 4);
+    } else if (value != NULL) {
+        buffer_append_byte(out, '"');
+        buffer_append_string(out, value->name);
+        buffer_append_byte(out, '"');
     } else {
-        buffer_printf(out, "%d", number);
+        scalar_print(out, PROTOBUF_C_TYPE_INT32, &number);
     }
 }
 
-static int print_string(struct printer *p, const char *text)
+int printer_string(struct printer *p, const char *text)
 {
-    if (text == NULL) {
-        text = "";
-    }
-    return scalar_print_string(p->out, text) ? 0 : cannot_print(p, "not UTF-8");
+    return scalar_print_string(p->out, text != NULL ? text : "") ? 0
+                                                                 : printer_refuse(p, "not UTF-8");
 }
 
 static void print_bytes(struct buffer *out, const ProtobufCBinaryData *bytes)
@@ -83,54 +101,89 @@ static void print_bytes(struct buffer *out, const ProtobufCBinaryData *bytes)
     buffer_append_byte(out, '"');
 }
 
-/* One value, of a singular field or of a list. */
-static int print_value(struct printer *p, const ProtobufCFieldDescriptor *field, const void *at)
+int printer_value(struct printer *p, const ProtobufCFieldDescriptor *field, const void *at)
 {
     switch (field->type) {
-    case PROTOBUF_C_TYPE_ENUM:
-        print_enum(p->out, field->descriptor, *(const int32_t *)at);
-        return 0;
-    case PROTOBUF_C_TYPE_STRING: return print_string(p, *(char *const *)at);
+    case PROTOBUF_C_TYPE_ENUM: print_enum(p->out, field, *(const int32_t *)at); return 0;
+    case PROTOBUF_C_TYPE_STRING: return printer_string(p, *(char *const *)at);
     case PROTOBUF_C_TYPE_BYTES: print_bytes(p->out, at); return 0;
-    case PROTOBUF_C_TYPE_MESSAGE: return print_message(p, *(ProtobufCMessage *const *)at);
+    case PROTOBUF_C_TYPE_MESSAGE: return printer_message(p, *(ProtobufCMessage *const *)at);
     default: scalar_print(p->out, field->type, at); return 0;
     }
 }
 
-static int print_list(struct printer *p, const ProtobufCMessage *message,
-                      const ProtobufCFieldDescriptor *field)
+int printer_list(struct printer *p, const ProtobufCMessage *message,
+                 const ProtobufCFieldDescriptor *field)
 {
-    size_t count = *(const size_t *)member(message, field->quantifier_offset);
-    const uint8_t *elements = *(uint8_t *const *)member(message, field->offset);
+    size_t count = *(const size_t *)printer_member(message, field->quantifier_offset);
+    const uint8_t *elements = *(uint8_t *const *)printer_member(message, field->offset);
     size_t step = scalar_size(field->type);
+    bool is_first = true;
 
-    buffer_append_byte(p->out, '[');
-    p->depth++;
+    printer_open(p, '[');
     for (size_t i = 0; i < count; i++) {
-        if (i > 0) {
-            buffer_append_byte(p->out, ',');
-        }
-        new_line(p);
-        int result = print_value(p, field, elements + i * step);
+        printer_next(p, &is_first);
+        int result = printer_value(p, field, elements + i * step);
 
         if (result != 0) {
             prefix_path(p, field->name, (long)i);
             return result;
         }
     }
-    p->depth--;
-    if (count > 0) {
-        new_line(p);
+    printer_close(p, ']', is_first);
+    return 0;
+}
+
+/* A key is a string, whatever its type. */
+static int print_key(struct printer *p, const ProtobufCFieldDescriptor *field, const void *at)
+{
+    bool is_quoted = field->type == PROTOBUF_C_TYPE_STRING || scalar_size(field->type) == 8;
+
+    if (!is_quoted) {
+        buffer_append_byte(p->out, '"');
     }
-    buffer_append_byte(p->out, ']');
+    int result = printer_value(p, field, at);
+
+    if (!is_quoted) {
+        buffer_append_byte(p->out, '"');
+    }
+    return result;
+}
+
+int printer_map(struct printer *p, const ProtobufCMessage *message,
+                const ProtobufCFieldDescriptor *field)
+{
+    size_t count = *(const size_t *)printer_member(message, field->quantifier_offset);
+    ProtobufCMessage *const *entries =
+        *(ProtobufCMessage * *const *)printer_member(message, field->offset);
+    const ProtobufCMessageDescriptor *type = field->descriptor;
+    const ProtobufCFieldDescriptor *key = &type->fields[0];
+    const ProtobufCFieldDescriptor *value = &type->fields[1];
+    bool is_first = true;
+
+    printer_open(p, '{');
+    for (size_t i = 0; i < count; i++) {
+        printer_next(p, &is_first);
+        int result = print_key(p, key, printer_member(entries[i], key->offset));
+
+        printer_colon(p);
+        if (result == 0) {
+            result = printer_value(p, value, printer_member(entries[i], value->offset));
+        }
+        if (result != 0) {
+            prefix_path(p, field->name, (long)i);
+            return result;
+        }
+    }
+    printer_close(p, '}', is_first);
     return 0;
 }
 
 static bool is_to_be_printed(const struct printer *p, const ProtobufCMessage *message,
                              const ProtobufCFieldDescriptor *field)
 {
-    const void *at = member(message, field->offset);
-    const void *quantifier = member(message, field->quantifier_offset);
+    const void *at = printer_member(message, field->offset);
+    const void *quantifier = printer_member(message, field->quantifier_offset);
 
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0) {
         return *(const uint32_t *)quantifier == field->id;
@@ -149,41 +202,18 @@ static bool is_to_be_printed(const struct printer *p, const ProtobufCMessage *me
            !scalar_is_default(field->type, at);
 }
 
-/* `sub_page` → "subPage": as protoc makes the JSON names. */
-static void print_name(struct buffer *out, const char *name)
-{
-    bool capital = false;
-
-    buffer_append_byte(out, '"');
-    for (; *name != '\0'; name++) {
-        char c = *name;
-
-        if (c == '_') {
-            capital = true;
-            continue;
-        }
-        if (capital && c >= 'a' && c <= 'z') {
-            c = (char)(c - 'a' + 'A');
-        }
-        capital = false;
-        buffer_append_byte(out, (uint8_t)c);
-    }
-    buffer_append_byte(out, '"');
-}
-
 static int print_field(struct printer *p, const ProtobufCMessage *message,
                        const ProtobufCFieldDescriptor *field)
 {
-    new_line(p);
-    print_name(p->out, field->name);
-    buffer_append_byte(p->out, ':');
-    if (p->options->pretty) {
-        buffer_append_byte(p->out, ' ');
-    }
+    buffer_append_byte(p->out, '"');
+    wellknown_append_name(p->out, field->name);
+    buffer_append_byte(p->out, '"');
+    printer_colon(p);
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        return print_list(p, message, field);
+        return wellknown_is_map(message->descriptor, field) ? printer_map(p, message, field)
+                                                            : printer_list(p, message, field);
     }
-    int result = print_value(p, field, member(message, field->offset));
+    int result = printer_value(p, field, printer_member(message, field->offset));
 
     if (result != 0) {
         prefix_path(p, field->name, -1);
@@ -191,59 +221,44 @@ static int print_field(struct printer *p, const ProtobufCMessage *message,
     return result;
 }
 
-static int print_object(struct printer *p, const ProtobufCMessage *message)
+int printer_object(struct printer *p, const ProtobufCMessage *message, const char *type_url)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
-    bool first = true;
+    bool is_first = true;
+    int result = 0;
 
-    buffer_append_byte(p->out, '{');
-    p->depth++;
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        if (!is_to_be_printed(p, message, &type->fields[i])) {
-            continue;
-        }
-        if (!first) {
-            buffer_append_byte(p->out, ',');
-        }
-        first = false;
-        int result = print_field(p, message, &type->fields[i]);
-
-        if (result != 0) {
-            return result;
+    printer_open(p, '{');
+    if (type_url != NULL) {
+        printer_next(p, &is_first);
+        buffer_append_string(p->out, "\"@type\"");
+        printer_colon(p);
+        result = printer_string(p, type_url);
+    }
+    for (unsigned i = 0; result == 0 && i < type->n_fields; i++) {
+        if (is_to_be_printed(p, message, &type->fields[i])) {
+            printer_next(p, &is_first);
+            result = print_field(p, message, &type->fields[i]);
         }
     }
-    p->depth--;
-    if (!first) {
-        new_line(p);
+    if (result == 0) {
+        printer_close(p, '}', is_first);
     }
-    buffer_append_byte(p->out, '}');
-    return 0;
+    return result;
 }
 
-/* Found by name and shape: this module is linked without the generated code of these types. */
-static bool is_timestamp(const ProtobufCMessageDescriptor *type)
+int printer_message(struct printer *p, const ProtobufCMessage *message)
 {
-    return strcmp(type->name, "google.protobuf.Timestamp") == 0 && type->n_fields == 2 &&
-           type->fields[0].type == PROTOBUF_C_TYPE_INT64 &&
-           type->fields[1].type == PROTOBUF_C_TYPE_INT32;
-}
+    enum wellknown kind = wellknown_of(message->descriptor);
 
-static int print_message(struct printer *p, const ProtobufCMessage *message)
-{
-    const ProtobufCMessageDescriptor *type = message->descriptor;
-
-    if (p->depth >= JSON_PRINT_DEPTH_MAX) {
-        return cannot_print(p, "nested too deeply");
+    if (p->messages >= JSON_PRINT_DEPTH_MAX) {
+        return printer_refuse(p, "nested too deeply");
     }
-    if (is_timestamp(type)) {
-        int64_t seconds = *(const int64_t *)member(message, type->fields[0].offset);
-        int32_t nanoseconds = *(const int32_t *)member(message, type->fields[1].offset);
+    p->messages++;
+    int result = wellknown_has_own_form(kind) ? printer_wellknown(p, kind, message)
+                                              : printer_object(p, message, NULL);
 
-        return scalar_print_timestamp(p->out, seconds, nanoseconds)
-                   ? 0
-                   : cannot_print(p, "a time outside the years 1 to 9999");
-    }
-    return print_object(p, message);
+    p->messages--;
+    return result;
 }
 
 int json_print(const ProtobufCMessage *message, const struct json_print_options *options,
@@ -251,7 +266,7 @@ int json_print(const ProtobufCMessage *message, const struct json_print_options 
 {
     struct failure ignored;
     struct printer p = { .options = options, .out = out, .f = f != NULL ? f : &ignored };
-    int result = print_message(&p, message);
+    int result = printer_message(&p, message);
 
     if (result != 0) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s%s%s", message->descriptor->name,

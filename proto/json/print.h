@@ -5,14 +5,16 @@
  * The printing half of the proto3 JSON mapping, generic over protobuf-c's descriptors.
  *
  * lowerCamelCase names; 64-bit integers as strings; bytes in padded standard base64; enums by name,
- * unknown numbers as numbers; google.protobuf.Timestamp as RFC 3339 with 0, 3, 6 or 9 digits;
- * floating point with the fewest digits that read back the same, NaN and infinities as strings.
- * Characters that steer a terminal or deceive a reader are written as \u escapes, so that a
- * document may be shown as it is.
+ * unknown numbers as numbers, NullValue as null; maps (proto/json/wellknown.h) as objects; Timestamp,
+ * Duration, FieldMask, Struct, Value, ListValue, Any and the wrapper types of google.protobuf in
+ * their own forms; floating point with the fewest digits that read back the same, NaN and infinities
+ * as strings. Characters that steer a terminal or deceive a reader are written as \u escapes, so that
+ * a document may be shown as it is.
  *
- * Refused: a string that is not UTF-8, a Timestamp outside the years 1 to 9999, messages nested
- * deeper than JSON_PRINT_DEPTH_MAX. protobuf-c's descriptors do not tell a map from a list of
- * entries: it is printed as a list of entries (the API has none). Pure, any thread.
+ * Refused: a string that is not UTF-8; a Timestamp outside the years 1 to 9999, a Duration beyond
+ * 10,000 years or with two signs, a FieldMask's path that lowerCamelCase cannot spell, a Value of no
+ * kind or that is not finite, an Any of a type that is not known or that does not hold it; messages
+ * nested deeper than JSON_PRINT_DEPTH_MAX (a map's entries are not counted). Pure, any thread.
  */
 #ifndef XENRES_PROTO_JSON_PRINT_H
 #define XENRES_PROTO_JSON_PRINT_H
@@ -22,6 +24,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "proto/json/wellknown.h"
 
 enum { JSON_PRINT_DEPTH_MAX = 64 };
 
@@ -30,6 +33,7 @@ struct json_print_options {
     /* Also the fields that hold their default value: scalars, and lists that are empty; not
      * messages that are not there, nor the alternatives of a oneof. */
     bool with_defaults;
+    const struct json_types *types; /* that Any may hold; NULL: none */
 };
 
 /*

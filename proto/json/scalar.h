@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* Single values of the proto3 JSON mapping: numbers, strings, times. Pure, any thread. */
+/* Single values of the proto3 JSON mapping: numbers and strings. Pure, any thread. */
 #ifndef XENRES_PROTO_JSON_SCALAR_H
 #define XENRES_PROTO_JSON_SCALAR_H
 
@@ -18,7 +18,5 @@ bool scalar_is_default(ProtobufCType type, const void *at);
 void scalar_print(struct buffer *out, ProtobufCType type, const void *at);
 /* Quoted and escaped; false where `text` is not UTF-8. */
 bool scalar_print_string(struct buffer *out, const char *text);
-/* Quoted RFC 3339, UTC; false outside the years 1 to 9999, or nanoseconds outside a second. */
-bool scalar_print_timestamp(struct buffer *out, int64_t seconds, int32_t nanoseconds);
 
 #endif

@@ -4,9 +4,8 @@
 /* The cursor remembers its first error, so that the parser reads as a list of what must come. */
 #include "proto/wire/wire.h"
 
-#include <stdlib.h>
-
 #include "common/text.h"
+#include "proto/wire/budget.h"
 
 enum { VARINT_MAX_BYTES = 10, FIELD_NUMBER_MAX = (1 << 29) - 1 };
 
@@ -225,31 +224,6 @@ int wire_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t 
     return scan_message(&s, type, (struct cursor){ .at = at, .end = at + len_bytes }, 1);
 }
 
-struct budget {
-    size_t left_bytes;
-    bool exceeded; /* or the machine's memory ran out */
-};
-
-/* What is freed is not given back to the budget: it bounds the work as well. */
-static void *budget_alloc(void *arg, size_t size)
-{
-    struct budget *budget = arg;
-    void *memory = size <= budget->left_bytes ? malloc(size) : NULL;
-
-    if (memory == NULL) {
-        budget->exceeded = true;
-        return NULL;
-    }
-    budget->left_bytes -= size;
-    return memory;
-}
-
-static void budget_free(void *arg, void *pointer)
-{
-    (void)arg;
-    free(pointer);
-}
-
 int wire_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_t len_bytes,
                 const struct wire_limits *limits, ProtobufCMessage **out, struct failure *f)
 {
@@ -259,12 +233,10 @@ int wire_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_
         return result;
     }
     struct budget budget = { .left_bytes = limits->memory_max_bytes };
-    ProtobufCAllocator allocator = { .alloc = budget_alloc,
-                                     .free = budget_free,
-                                     .allocator_data = &budget };
+    ProtobufCAllocator allocator = budget_allocator(&budget);
     ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, len_bytes, bytes);
 
-    if (message == NULL && budget.exceeded) {
+    if (message == NULL && budget.is_exceeded) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s: takes more than %zu bytes of memory",
                            type->name, limits->memory_max_bytes);
     }
@@ -279,6 +251,6 @@ int wire_unpack(const ProtobufCMessageDescriptor *type, const void *bytes, size_
 void wire_free(ProtobufCMessage *message)
 {
     if (message != NULL) {
-        protobuf_c_message_free_unpacked(message, NULL); /* budget_free() is free() */
+        protobuf_c_message_free_unpacked(message, NULL); /* the budget's memory is malloc()'s */
     }
 }

@@ -58,6 +58,23 @@ static void refuses_what_is_no_base64(void **state)
     }
 }
 
+static void refuses_each_other_byte_at_each_place(void **state)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";
+
+    (void)state;
+    for (int byte = 1; byte < 256; byte++) {
+        for (size_t at = 0; at < 6; at++) {
+            char text[] = "AAAAAAA";
+            BUFFER_AUTO(out, 64);
+
+            text[at] = (char)byte;
+            assert_int_equal(base64_decode(&out, text, strlen(text)), strchr(digits, byte) != NULL);
+        }
+    }
+}
+
 static void keeps_to_the_buffers_maximum(void **state)
 {
     BUFFER_AUTO(exact, 8);
@@ -92,8 +109,11 @@ static void every_byte_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encodes_the_rfcs_examples), cmocka_unit_test(decodes_all_four_forms),
-        cmocka_unit_test(refuses_what_is_no_base64), cmocka_unit_test(keeps_to_the_buffers_maximum),
+        cmocka_unit_test(encodes_the_rfcs_examples),
+        cmocka_unit_test(decodes_all_four_forms),
+        cmocka_unit_test(refuses_what_is_no_base64),
+        cmocka_unit_test(refuses_each_other_byte_at_each_place),
+        cmocka_unit_test(keeps_to_the_buffers_maximum),
         cmocka_unit_test(every_byte_comes_back),
     };
 
