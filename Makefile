@@ -31,8 +31,9 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver \
             copies
-RPC := exchange dispatch rpc method connect uri pool page present snapshot frames host_service \
-       resource_service inspect_grants inspect_ioreqs inspect_stats
+RPC := exchange request dispatch reply stream call wait timer rpc method services connect connect_error \
+       query codec compress envelope metadata cors uri pool page present snapshot frames schema \
+       host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats
 HTTP := socket tally credentials connection outflow tls body watchdog listener health
 SERVER := main config material sandbox service check supervisor child demo
 CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
@@ -53,7 +54,7 @@ sim_objs := $(MAPPER_SIM:%=$(BUILD)/server/mapper/sim/%.o)
 xen_objs := $(MAPPER_XEN:%=$(BUILD)/server/mapper/xen/%.o)
 auth_objs := $(AUTH:%=$(BUILD)/auth/%.o)
 server_objs := $(RESOURCE:%=$(BUILD)/server/resource/%.o) $(RPC:%=$(BUILD)/server/rpc/%.o) \
-               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o)
+               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o) $(BUILD)/gen/schema.o
 client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
 cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 
@@ -61,7 +62,8 @@ cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 mapper_libs := -lxxhash
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd \
+                -ljansson -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson
 cli_libs := -lprotobuf-c
 
@@ -95,7 +97,7 @@ endif
 # --- build -----------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh bench \
+.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh conformance bench \
         install dist clean tests
 .SECONDARY:
 
@@ -124,6 +126,17 @@ $(BUILD)/gen/tests/%.pb-c.c $(BUILD)/gen/tests/%.pb-c.h &: tests/%.proto
 $(BUILD)/gen/google/%.pb-c.c $(BUILD)/gen/google/%.pb-c.h &: /usr/include/google/%.proto
 	@mkdir -p $(BUILD)/gen
 	$(call quiet,PROTO)protoc-c -I /usr/include --c_out=$(BUILD)/gen $<
+
+# The API as it describes itself, for GET /schema/…
+$(BUILD)/gen/xenres.v1.binpb: $(wildcard proto/xenres/v1/*.proto proto/google/rpc/*.proto)
+	@mkdir -p $(@D)
+	$(call quiet,PROTO)protoc -I proto --include_imports --include_source_info --descriptor_set_out=$@ $^
+$(BUILD)/gen/schema.c: $(BUILD)/gen/xenres.v1.binpb
+	$(call quiet,GEN){ echo '#include "server/rpc/schema.h"'; \
+	    echo 'const unsigned char schema_bytes[] = {'; od -An -v -tu1 $< | sed 's/ *\([0-9]\+\)/\1,/g'; \
+	    echo '};'; echo 'const size_t schema_len_bytes = sizeof(schema_bytes);'; } >$@
+$(BUILD)/gen/schema.o: $(BUILD)/gen/schema.c
+	$(call quiet,CC)$(CC) $(cflags) $(CFLAGS) -c -o $@ $<
 
 generated := $(PROTOS:%=$(BUILD)/gen/%.pb-c.h)
 $(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(generated)
@@ -207,6 +220,42 @@ demo: ensure-deps ## build, serve a simulated host, and show the main job
 check: ensure-deps ## build and run all tests that need no hypervisor
 	@$(MAKE) --no-print-directory DEVELOPER=1 tests
 	@tests/lib/run.sh $(BUILD) $(test_programs) $(fuzz_programs) $(xen_test_programs) $(test_scripts)
+
+# Connect's own conformance suite, against a server of ours made for it. The suite's description of
+# its service comes with it, from the Go module proxy; protobuf-c knows proto3's `optional` as the
+# oneof that it is on the wire.
+CONFORMANCE := connectrpc.com/conformance
+CONFORMANCE_VERSION := v1.0.7
+conformance_dir := $(BUILD)/tests/conformance
+conformance_gen := $(conformance_dir)/gen
+conformance_protos := config service server_compat
+conformance_objs := $(addprefix $(conformance_dir)/,server.o service.o request_info.o) \
+                    $(conformance_protos:%=$(conformance_gen)/connectrpc/conformance/v1/%.pb-c.o) \
+                    $(conformance_gen)/google/protobuf/any.pb-c.o
+$(conformance_dir)/connectconformance:
+	@mkdir -p $(@D)
+	$(call quiet,GO)GOBIN=$(abspath $(@D)) go install $(CONFORMANCE)/cmd/connectconformance@$(CONFORMANCE_VERSION)
+$(conformance_gen)/.made: $(conformance_dir)/connectconformance
+	@mkdir -p $(conformance_gen)/proto/connectrpc/conformance/v1
+	$(call quiet,PROTO)dir=$$(go mod download -json $(CONFORMANCE)@$(CONFORMANCE_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && \
+	    for name in $(conformance_protos); do \
+	        sed -E 's/^( *)optional (\w+) (\w+) = ([0-9]+);/\1oneof \3_choice { \2 \3 = \4; }/' \
+	            "$$dir/proto/connectrpc/conformance/v1/$$name.proto" \
+	            >$(conformance_gen)/proto/connectrpc/conformance/v1/$$name.proto || exit 1; done && \
+	    protoc-c -I $(conformance_gen)/proto -I /usr/include --c_out=$(conformance_gen) \
+	        $(conformance_protos:%=$(conformance_gen)/proto/connectrpc/conformance/v1/%.proto) \
+	        /usr/include/google/protobuf/any.proto
+	@touch $@
+$(conformance_gen)/%.pb-c.o: $(conformance_gen)/.made
+	$(call quiet,CC)$(CC) -I$(conformance_gen) $(filter-out $(warnings) -Werror -Wall -Wextra,$(cflags)) $(CFLAGS) -w -c -o $@ $(@:.o=.c)
+$(conformance_dir)/%.o: tests/conformance/%.c $(conformance_gen)/.made | $(generated)
+	$(call quiet,CC)$(CC) -I$(conformance_gen) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(conformance_dir)/server: $(conformance_objs) $(BUILD)/libtestable.a
+	$(link) $(xenresd_libs)
+conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
+	@if command -v go >/dev/null; then \
+	    $(MAKE) --no-print-directory DEVELOPER=1 $(conformance_dir)/server; fi
+	@tests/lib/run.sh $(BUILD) tests/conformance/suite.sh
 
 check-sanitize: ensure-deps ## the same, instrumented for addresses and undefined behaviour
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check

@@ -103,6 +103,7 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
         result =
             failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u calls of yours are in flight (at most %u)",
                         calls, q->limits.calls_per_identity);
+        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
         return failure_next(f, result, "try again when one of them has ended");
     }
     if (arena_bytes > room_bytes) {
@@ -111,6 +112,9 @@ static int take(struct quota *q, const struct identity *who, uint64_t arena_byte
             "%llu bytes more than the %llu that your calls in flight hold (at most %llu)",
             (unsigned long long)arena_bytes, (unsigned long long)held_bytes,
             (unsigned long long)limit_bytes);
+        if (arena_bytes <= limit_bytes) {
+            failure_retry(f, result, FAILURE_RETRY_SOON_MS);
+        }
         return failure_next(f, result,
                             arena_bytes > limit_bytes
                                 ? "ask for fewer frames at a time"

@@ -185,6 +185,14 @@ int failure_field(struct failure *f, int result, const char *field, ...)
     return result;
 }
 
+int failure_retry(struct failure *f, int result, uint32_t after_ms)
+{
+    if (f != NULL) {
+        f->retry_after_ms = after_ms;
+    }
+    return result;
+}
+
 void failure_sanitize(struct failure *f)
 {
     if (!is_known(f->code)) {

@@ -26,6 +26,7 @@ enum {
     FAILURE_CALL_MAX = 48,
     FAILURE_TEXT_MAX = 256,
     FAILURE_FIELD_MAX = 60,
+    FAILURE_RETRY_SOON_MS = 100, /* as long as what others hold for a moment is held, as a rule */
 };
 
 /* What failed, why, and what to do. Fixed in size: it travels in messages and lives on stacks.
@@ -39,7 +40,7 @@ struct failure {
     char cause[FAILURE_TEXT_MAX];     /* the likely cause */
     char next_step[FAILURE_TEXT_MAX]; /* what to do now */
     char field[FAILURE_FIELD_MAX];    /* the request's field that is at fault, "" if none is */
-    uint32_t retry_after_ms;          /* trying again helps after so long; 0: the usual of `code` */
+    uint32_t retry_after_ms;          /* trying again helps after so long; 0: nobody knows */
 };
 
 /* Row of the table, or the row of UNKNOWN for a number that is in none. */
@@ -65,6 +66,8 @@ int failure_cause(struct failure *f, int result, const char *cause, ...)
 int failure_next(struct failure *f, int result, const char *next_step, ...)
     __attribute__((format(printf, 3, 4)));
 int failure_call(struct failure *f, int result, const char *call, int errnum);
+/* When to try again, where what is short now will not be by then. */
+int failure_retry(struct failure *f, int result, uint32_t after_ms);
 /* The path to the field, "filter.states[3]". */
 int failure_field(struct failure *f, int result, const char *field, ...)
     __attribute__((format(printf, 3, 4)));

@@ -11,6 +11,7 @@
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/material.h"
+#include "server/rpc/cors.h"
 #include "server/sandbox.h"
 
 /* The faults so far; the first decides the result. */
@@ -33,6 +34,22 @@ static void find(struct findings *all, int result, const struct failure *fault, 
             *all->first = *fault;
         }
     }
+}
+
+static void check_cors(struct findings *all, const struct config *c)
+{
+    struct cors *cors = NULL;
+    struct failure fault = { 0 };
+    int result = cors_parse(c->server_cors_origins, &cors, &fault);
+
+    find(all, result, &fault, "server.cors_origins");
+    if (result == 0 && cors != NULL) {
+        buffer_append_string(
+            all->faults, "server.cors_origins: note: browsers ask beforehand without a client "
+                         "certificate, which this listener requires: pages reach it only through "
+                         "what terminates TLS for them\n");
+    }
+    cors_free(cors);
 }
 
 /* A file or directory that is there, of the right kind, and that this user may use in this way. */
@@ -98,6 +115,7 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
         check_user(&all, "server.user", config->server_user, false);
     }
     check_mapper(&all, config);
+    check_cors(&all, config);
     result = material_load(config, &m, faults, all.result == 0 ? f : NULL);
     material_done(&m);
     return all.result != 0 ? all.result : result;

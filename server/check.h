@@ -12,7 +12,8 @@
 #include "common/error.h"
 #include "server/config.h"
 
-/* Every fault is a line in `faults`; the first one's code is the result. */
+/* Every fault is a line in `faults`; the first one's code is the result. So is what is no fault, but
+ * will surprise: then the result may be 0. */
 int check_config(const struct config *config, struct buffer *faults, struct failure *f);
 
 #endif

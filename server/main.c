@@ -103,8 +103,10 @@ static int check(const char *path)
     if (status != 0) {
         return status;
     }
-    if (check_config(&config, &faults, &f) < 0) {
-        fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
+    int result = check_config(&config, &faults, &f);
+
+    fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
+    if (result < 0) {
         return failed(&f);
     }
     printf("%s: no faults\n", path);

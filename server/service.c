@@ -24,6 +24,8 @@
 #include "server/http/listener.h"
 #include "server/material.h"
 #include "server/resource/mapper_client.h"
+#include "server/rpc/cors.h"
+#include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
 #include "server/sandbox.h"
 
@@ -44,6 +46,7 @@ struct service {
     int signal_fd, wake_fd;
     struct mapper_client *mapper;
     struct quota *quota;
+    struct cors *cors;
     _Atomic(struct rpc *) rpc;
     struct listener *listener;
     struct health *health;
@@ -217,7 +220,13 @@ static int start_rpc(struct service *s, struct failure *f)
     };
     struct rpc *rpc = NULL;
     int result = quota_new(&limits, &s->quota, f);
+
+    if (result == 0) {
+        result = cors_parse(c->server_cors_origins, &s->cors, f);
+    }
     struct rpc_options options = {
+        .methods = &services_table,
+        .cors = s->cors,
         .mapper = s->mapper,
         .policy = s->material.policy,
         .quota = s->quota,
@@ -371,6 +380,7 @@ static void stop(struct service *s)
     if (rpc != NULL) {
         rpc_free(rpc);
     }
+    cors_free(s->cors);
     quota_free(s->quota);
     if (s->health != NULL) {
         health_stop(s->health);

@@ -13,7 +13,7 @@
 #include "common/text.h"
 #include "server/http/tls.h"
 
-enum { METHOD_BYTES = 16 };
+enum { METHOD_BYTES = 16, STREAM_PIECE_BYTES = 16384 };
 
 /* A header that rpc asked for. Copied, because the daemon's memory goes with the connection. */
 struct header {
@@ -25,7 +25,8 @@ struct header {
 
 /*
  * One request. The connection's thread owns it; references: the daemon's (until completed), the
- * reply's (until sent), the running exchange's (until on_ready()).
+ * reply's (until sent), the running exchange's (until on_ready()). A stream's on_ready() has none:
+ * freeing the exchange waits for it.
  */
 struct request {
     atomic_uint refs;
@@ -38,6 +39,7 @@ struct request {
     size_t discard_bytes; /* how much more may be thrown away */
     bool discarding;
     bool running;              /* exchange_run() was called */
+    bool streaming;            /* under the connection's lock: the reply is read by read_stream() */
     char method[METHOD_BYTES]; /* longer ones are cut, and so none that rpc knows */
     char target[];
 };
@@ -131,6 +133,36 @@ static const char *header(void *arg, const char *name, unsigned *count)
         *count = h != NULL ? h->count : 0;
     }
     return h != NULL ? h->value : NULL;
+}
+
+struct each_header {
+    void (*each)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
+static enum MHD_Result pass_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    const struct each_header *e = arg;
+
+    (void)kind;
+    e->each(e->arg, name, value != NULL ? value : "");
+    return MHD_YES;
+}
+
+/* exchange_head's `each_header`. */
+static void each_header(void *arg,
+                        void (*each)(void *each_arg, const char *name, const char *value),
+                        void *each_arg)
+{
+    struct request *r = arg;
+    struct each_header e = { .each = each, .arg = each_arg };
+
+    (void)pthread_mutex_lock(&r->connection->lock);
+    if (r->mhd != NULL) {
+        (void)MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, pass_header, &e);
+    }
+    (void)pthread_mutex_unlock(&r->connection->lock);
 }
 
 void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
@@ -231,7 +263,7 @@ static void judge_again(struct request *r)
 {
     struct connection *c = r->connection;
 
-    if (!credentials_are_current(r->body->credentials, c->judged)) {
+    if (r->body->everyone == NULL && !credentials_are_current(r->body->credentials, c->judged)) {
         credentials_unref(c->judged);
         c->judged = credentials_current(r->body->credentials);
         tls_verify_again(
@@ -258,6 +290,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .method = r->method,
         .target = r->target,
         .header = header,
+        .each_header = each_header,
         .arg = r,
         .who = who(r->connection),
         .peer_address = r->connection->peer,
@@ -327,6 +360,8 @@ static void on_ready(void *arg)
     struct connection *c = r->connection;
 
     (void)pthread_mutex_lock(&c->lock);
+    bool streaming = r->streaming;
+
     if (r->mhd != NULL) {
         c->answered = true;
         if (c->suspended) {
@@ -335,7 +370,9 @@ static void on_ready(void *arg)
         }
     }
     (void)pthread_mutex_unlock(&c->lock);
-    request_unref(r);
+    if (!streaming) {
+        request_unref(r);
+    }
 }
 
 void body_abandon(struct connection *c, void *arg)
@@ -361,18 +398,77 @@ static bool body_follows(const struct request *r, const struct exchange_reply *r
            reply->status != MHD_HTTP_NOT_MODIFIED && reply->status != MHD_HTTP_NO_CONTENT;
 }
 
-static enum MHD_Result send_reply(struct request *r)
+/* Nothing to send now. False: there is, by now. */
+static bool suspend_stream(struct request *r)
 {
-    const struct exchange_reply *reply = exchange_reply(r->exchange);
+    struct connection *c = r->connection;
+    bool waits;
+
+    (void)pthread_mutex_lock(&c->lock);
+    waits = !c->answered && !atomic_load(&c->table->abandoning);
+    if (waits) {
+        connection_enter(c, CONNECTION_WAITING);
+        c->suspended = true;
+        MHD_suspend_connection(c->mhd);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return waits;
+}
+
+/* The daemon's: as long as this returns bytes, it is called again when they are with the kernel. */
+static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t max_bytes)
+{
+    struct request *r = arg;
+    struct connection *c = r->connection;
+    uint64_t since_ns;
+
+    (void)position;
+    if (connection_phase(c, &since_ns) != CONNECTION_SENDING) {
+        connection_enter(c, CONNECTION_SENDING);
+    }
+    while (!atomic_load(&c->table->abandoning)) {
+        (void)pthread_mutex_lock(&c->lock);
+        c->answered = false;
+        (void)pthread_mutex_unlock(&c->lock);
+        ssize_t n = exchange_read(r->exchange, out, max_bytes);
+
+        if (n > 0) {
+            return n;
+        }
+        if (n == 0) {
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        }
+        if (suspend_stream(r)) {
+            return 0;
+        }
+    }
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *make_response(struct request *r, const struct exchange_reply *reply)
+{
     union {
         const void *constant;
         void *plain;
     } bytes = { .constant = reply->body };
-    struct MHD_Response *response;
+
+    if (!reply->streamed) {
+        return MHD_create_response_from_buffer_with_free_callback_cls(
+            reply->body_len_bytes, reply->body_len_bytes > 0 ? bytes.plain : r->method, on_sent, r);
+    }
+    (void)pthread_mutex_lock(&r->connection->lock);
+    r->streaming = true;
+    (void)pthread_mutex_unlock(&r->connection->lock);
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE_BYTES, read_stream, r,
+                                             on_sent);
+}
+
+static enum MHD_Result send_reply(struct request *r)
+{
+    const struct exchange_reply *reply = exchange_reply(r->exchange);
+    struct MHD_Response *response = make_response(r, reply);
     enum MHD_Result result = MHD_YES;
 
-    response = MHD_create_response_from_buffer_with_free_callback_cls(
-        reply->body_len_bytes, reply->body_len_bytes > 0 ? bytes.plain : r->method, on_sent, r);
     if (response == NULL) {
         return MHD_NO;
     }

@@ -6,8 +6,9 @@
  *
  * No thread of the daemon ever waits for an exchange: the connection is suspended, and resumed by
  * whoever completes it. Replies are sent from where rpc holds them, without a copy, and rpc's
- * exchange goes when the last byte is with the kernel. A request outlives its connection where its
- * exchange still runs: it is counted.
+ * exchange goes when the last byte is with the kernel. A reply that is streamed is read from rpc
+ * piece by piece, and its connection suspended while there is none. A request outlives its
+ * connection where its exchange still runs: it is counted.
  *
  * Framing that two readers could take differently is refused (RFC 9112, 6.3): that is what request
  * smuggling through a proxy is made of.
@@ -33,6 +34,7 @@ struct body {
     struct connections *connections;
     struct tally *tally;
     struct credentials_place *credentials;
+    const struct identity *everyone; /* see struct listener_options */
 };
 
 /* The daemon's callbacks: request line read; head, body and end; done or dropped. */

@@ -33,6 +33,8 @@ struct listener {
     struct body body;
     struct listener_limits limits;
     int listen_fd;
+    const struct identity *everyone;
+    bool plaintext;
 
     struct credentials_place credentials;
 };
@@ -83,20 +85,33 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
     return MHD_NO;
 }
 
+static bool begin_connection(struct listener *l, struct connection *c)
+{
+    if (l->everyone != NULL) {
+        c->who = *l->everyone;
+        c->known = true;
+    }
+    if (l->plaintext) {
+        connection_enter(c, CONNECTION_IDLE);
+        return true;
+    }
+    return tls_begin(
+        c, &l->tally, l->everyone == NULL,
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+}
+
 /* NULL: refused; the socket is shut down, and the daemon closes it when it sees that. */
 static struct connection *open_connection(struct listener *l, struct MHD_Connection *mhd)
 {
     const struct sockaddr *address =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    gnutls_session_t session =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
     struct credentials *credentials = credentials_current(&l->credentials);
     enum listener_refusal why = LISTENER_REFUSED_MEMORY;
     struct connection *c = connection_add(&l->connections, mhd, fd, address, credentials, &why);
 
     credentials_unref(credentials);
-    if (c != NULL && !tls_begin(c, &l->tally, session)) {
+    if (c != NULL && !begin_connection(l, c)) {
         connection_remove(c);
         c = NULL;
     }
@@ -172,6 +187,11 @@ static int start_daemon(struct listener *l, struct failure *f)
         { MHD_OPTION_END, 0, NULL },
         { MHD_OPTION_END, 0, NULL },
     };
+    struct MHD_OptionItem tls[] = {
+        { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
+        { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)tls_no_certificate },
+        { MHD_OPTION_END, 0, NULL },
+    };
     struct MHD_OptionItem with_pool[sizeof(options) / sizeof(options[0])];
     size_t count = 0;
 
@@ -186,13 +206,13 @@ static int start_daemon(struct listener *l, struct failure *f)
 
     /* Never MHD_USE_EPOLL: with TLS it spins while any handshake is unfinished. */
     l->daemon = MHD_start_daemon(
-        MHD_USE_TLS | MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ERROR_LOG,
+        (l->plaintext ? 0U : MHD_USE_TLS) | MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD |
+            MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, on_accept, l, body_on_request, &l->body, MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,
-        MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES, MHD_OPTION_HTTPS_CERT_CALLBACK,
-        tls_no_certificate, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-        MHD_OPTION_NOTIFY_COMPLETED, body_on_completed, &l->body, MHD_OPTION_URI_LOG_CALLBACK,
-        body_on_target, &l->body, MHD_OPTION_ARRAY, with_pool, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_NOTIFY_COMPLETED,
+        body_on_completed, &l->body, MHD_OPTION_URI_LOG_CALLBACK, body_on_target, &l->body,
+        MHD_OPTION_ARRAY, with_pool, MHD_OPTION_ARRAY, l->plaintext ? &tls[2] : tls,
+        MHD_OPTION_END);
     if (l->daemon == NULL) {
         return failure_set(f, ERROR_INTERNAL, "cannot start the HTTP server (with %u threads)",
                            threads);
@@ -226,11 +246,14 @@ int listener_start(const struct listener_options *options, struct listener **out
     tally_init(&l->tally);
     credentials_place_init(&l->credentials);
     l->limits = options->limits;
+    l->everyone = options->everyone;
+    l->plaintext = options->plaintext;
     l->listen_fd = options->listen_fd;
     l->body = (struct body){ .rpc = options->rpc,
                              .connections = &l->connections,
                              .tally = &l->tally,
-                             .credentials = &l->credentials };
+                             .credentials = &l->credentials,
+                             .everyone = l->everyone };
     result = socket_prepare(l->listen_fd, f);
     if (result == 0) {
         result = listener_reload(l, &options->pem, options->trust, f);

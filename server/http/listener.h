@@ -12,6 +12,7 @@
 #ifndef XENRES_HTTP_LISTENER_H
 #define XENRES_HTTP_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,6 +73,11 @@ struct listener_options {
     struct trust *trust; /* a reference is taken */
     struct rpc *rpc;
     struct listener_limits limits;
+
+    /* For servers that test a protocol, and nothing else: whoever connects is this one, and no
+     * certificate is asked for. NULL: a client certificate is required. Outlives the listener. */
+    const struct identity *everyone;
+    bool plaintext; /* with `everyone`: without TLS */
 };
 
 /* Binds and listens at a numeric address, "127.0.0.1:8443" or "[::]:8443"; port 0: the kernel's

@@ -160,7 +160,8 @@ static int on_message(gnutls_session_t session, unsigned type, unsigned when, un
     return 0;
 }
 
-bool tls_begin(struct connection *c, struct tally *t, gnutls_session_t session)
+bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
+               gnutls_session_t session)
 {
     if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
                                credentials_gnutls(c->credentials)) != 0) {
@@ -169,9 +170,11 @@ bool tls_begin(struct connection *c, struct tally *t, gnutls_session_t session)
     outflow_begin(&c->outflow, c->fd, session);
     gnutls_db_set_ptr(session, t);
     gnutls_handshake_set_max_packet_length(session, HANDSHAKE_MAX_BYTES);
-    /* Requested and not required in GnuTLS' sense, which would refuse without calling verify(). */
-    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
-    gnutls_session_set_verify_function(session, verify);
+    if (with_client_certificate) {
+        /* Requested and not required in GnuTLS' sense, which would refuse without calling verify(). */
+        gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+        gnutls_session_set_verify_function(session, verify);
+    }
     gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
     return true;
 }

@@ -24,8 +24,9 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:%SERVER_PRECEDENCE"
 
 /* Prepares a session that has not begun. `c` is the session's until it closes; `t` outlives it.
- * False: no memory. */
-bool tls_begin(struct connection *c, struct tally *t, gnutls_session_t session);
+ * `with_client_certificate`: required, and verified; else not asked for. False: no memory. */
+bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
+               gnutls_session_t session);
 
 /* Verifies the certificate of the handshake anew, by the trust of `c->judged`: sets `c->known`. */
 void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t session);

@@ -106,7 +106,8 @@ static void look_at(struct connection *c, void *arg)
             end(w, c, LISTENER_ENDED_SLOW_REQUEST);
         }
         break;
-    case CONNECTION_RUNNING: break;
+    case CONNECTION_RUNNING:
+    case CONNECTION_WAITING: break;
     case CONNECTION_SENDING: look_at_reader(w, c, now_ns); break;
     }
 }

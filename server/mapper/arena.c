@@ -136,6 +136,7 @@ static int full(const struct arena *a, uint64_t len_bytes, struct failure *f)
                              " are in use",
                              (unsigned long long)len_bytes, (unsigned long long)a->used_bytes,
                              (unsigned long long)a->bytes, a->slot_count);
+    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
     failure_cause(f, result, "many snapshots are being sent at the same time");
     return failure_next(f, result,
                         "ask again in a moment; a larger --arena-mib of the mapper holds"

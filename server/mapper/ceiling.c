@@ -48,6 +48,7 @@ int ceiling_admit(struct ceiling *c, uint64_t now_ns, uint64_t hypercalls, struc
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                              "the mapper is at its ceiling of %llu hypercalls per second",
                              (unsigned long long)c->per_second);
+    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
     failure_cause(f, result, "more is asked for than this host is to be disturbed by");
     return failure_next(f, result,
                         "ask again in a moment and less often, or raise the mapper's"

@@ -308,6 +308,7 @@ int snapshot_begin(struct mapper *m, const struct message_snapshot *request, str
     if (!j) {
         int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%d snapshots are in flight already",
                                  SNAPSHOT_JOBS_MAX);
+        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
         return failure_next(f, result, "ask again in a moment");
     }
     *j = (struct job){ .request = *request, .digest = j->digest };

@@ -81,6 +81,7 @@ static int cannot_add(const struct mapper_calls *t, bool wait, unsigned max, str
     }
     result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u requests wait for the mapper already",
                          wait ? (unsigned)MAPPER_CALLS_MAX : bound);
+    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
     failure_cause(f, result, "more is asked at once than the gateway takes, or the mapper stalls");
     return failure_next(f, result, "try again in a moment");
 }

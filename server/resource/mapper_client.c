@@ -411,6 +411,7 @@ static int send_call(struct mapper_client *c, struct mapper_link *link, const un
     }
     if (result == -ERROR_RESOURCE_EXHAUSTED) {
         failure_set(f, ERROR_RESOURCE_EXHAUSTED, "the mapper does not take more requests now");
+        failure_retry(f, 0, FAILURE_RETRY_SOON_MS);
         failure_cause(f, 0, "it stalls, or more is asked at once than it can do");
         return failure_next(f, result, "try again in a moment");
     }

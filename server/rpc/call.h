@@ -14,15 +14,20 @@
 #include "auth/policy.h"
 #include "auth/seal.h"
 #include "server/resource/mapper_client.h"
+#include "server/rpc/connect_error.h"
 #include "server/rpc/exchange.h"
+#include "server/rpc/metadata.h"
 #include "server/rpc/pool.h"
+#include "server/rpc/timer.h"
 #include "server/rpc/uri.h"
+#include "server/rpc/wait.h"
 
 struct method;
 
 struct call {
     /* Given. */
     const struct method *method;
+    struct timers *timers;
     struct mapper_client *mapper; /* for its hello only: calls are dispatch's */
     const struct seal *seal;
     const uint8_t *machine_uuid; /* of UUID_BYTES; zeros: none */
@@ -50,24 +55,44 @@ struct call {
     struct failure answer_failure;
     struct mapper_slot *slot; /* counted */
 
-    /* What respond() says. */
+    /* What respond() or next() says. */
     const ProtobufCMessage *response; /* of method->response, in the pool */
     struct exchange_reply *reply;     /* of methods that are no messages: all of it */
+    struct metadata headers;          /* beside the protocol's own; of streams: before the first */
+    struct metadata trailers;
+    const struct connect_details *details; /* of a failure, instead of the usual ones */
+
+    struct wait wait; /* call_wake()'s */
 };
 
-enum handler_next { HANDLER_DONE, HANDLER_ASK_AGAIN };
+/* What a handler's function says where it has not failed. */
+enum handler_next {
+    HANDLER_DONE,
+    HANDLER_ASK_AGAIN, /* take(): ask() is called once more */
+    HANDLER_WAIT,      /* start(), next(): nothing yet; call_wake() will be called */
+    HANDLER_MESSAGE,   /* next(): c->response is the next message */
+};
 
 struct handler {
     /* Reads the request. */
     int (*prepare)(struct call *c, struct failure *f);
-    /* Fills a zeroed message, type included, for the domain in c->identity. */
+    /* Fills a zeroed message, type included, for the domain in c->identity. NULL: nothing is asked
+     * of the mapper. */
     void (*ask)(struct call *c, union message *m);
     /* Takes from an answer what it needs, on the mapper's thread: quick. An enum handler_next or a
      * failure. NULL: call_keep(). */
     int (*take)(struct call *c, const union message *answer, struct mapper_slot *slot,
                 struct failure *f);
+    /* Begins what takes time beside the mapper: DONE, or WAIT until call_wake(). NULL: nothing. */
+    int (*start)(struct call *c, struct failure *f);
     /* Makes the answer, on the thread that sends it. */
     int (*respond)(struct call *c, struct failure *f);
+    /* Instead of respond(), of streams: MESSAGE, made in `p`, which lasts until the next call of it;
+     * WAIT; or DONE at the end. Never waits itself. On the thread that sends it. */
+    int (*next)(struct call *c, struct pool *p, struct failure *f);
+    /* Ends what start() and next() began: when it returns, nobody calls call_wake() any more. Once,
+     * where start() was called, on any thread, at any time after that. NULL: nothing to end. */
+    void (*stop)(struct call *c);
 };
 
 /* Keeps an answer and its slot for respond(). */
@@ -76,6 +101,9 @@ int call_keep(struct call *c, const union message *answer, struct mapper_slot *s
 /* True where the policy lets the caller do it; `domain` and `type` as in struct policy_question. */
 bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
                  enum action action);
+/* There is more to say than start() or next() found: respond() or next() is called then. Any thread;
+ * not with a lock that stop() takes. */
+void call_wake(struct call *c);
 /* -ERROR_RESOURCE_EXHAUSTED: the pool, or the machine, has no more. */
 int call_no_memory(struct failure *f);
 

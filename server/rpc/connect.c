@@ -3,16 +3,17 @@
 
 #include "server/rpc/connect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-#include "common/base64.h"
-#include "proto/json/print.h"
-#include "proto/json/scalar.h"
-#include "xenres/v1/failure.pb-c.h"
 
 enum { TIMEOUT_DIGITS_MAX = 10 }; /* the protocol's */
+
+const char *connect_accept_post(bool is_stream)
+{
+    return is_stream ? "application/connect+proto, application/connect+json"
+                     : "application/proto, application/json";
+}
 
 /* A header that may come once at most: two values are two readings of one request. */
 static int single_header(const struct exchange_head *head, const char *name, const char **value,
@@ -30,42 +31,66 @@ static int single_header(const struct exchange_head *head, const char *name, con
     return 0;
 }
 
-/* True where `value` is this media type, parameters aside. */
-static bool is_media_type(const char *value, const char *type)
+static int no_such_codec(const char *said, const char *supported, int *http_status,
+                         struct failure *f)
 {
-    size_t len = strcspn(value, ";");
+    *http_status = CONNECT_STATUS_UNSUPPORTED_TYPE;
+    int result =
+        failure_set(f, ERROR_UNKNOWN, "%s is not supported", said); /* the protocol's code */
 
-    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
-        len--;
-    }
-    return len == strlen(type) && strncasecmp(value, type, len) == 0;
+    return failure_next(f, result, "send one of: %s", supported);
 }
 
-static int check_content_type(const struct exchange_head *head, int *http_status, struct failure *f)
+static int parse_content_type(const struct exchange_head *head, struct connect_request *r,
+                              int *http_status, struct failure *f)
 {
     const char *value;
+    char said[128] = "a request without a content type";
     int result = single_header(head, "Content-Type", &value, f);
 
-    if (result != 0 || (value != NULL && is_media_type(value, CONNECT_CONTENT_TYPE_PROTO))) {
+    if (result != 0) {
         return result;
     }
-    *http_status = CONNECT_STATUS_UNSUPPORTED_TYPE;
-    result = failure_set(f, ERROR_UNIMPLEMENTED, "content type %s is not supported",
-                         value != NULL ? value : "(none)");
-    return failure_next(f, result, "send %s", CONNECT_CONTENT_TYPE_PROTO);
+    if (value != NULL) {
+        r->codec_known = codec_find(value, r->is_stream, &r->codec);
+        (void)snprintf(said, sizeof(said), "content type %s", value);
+    }
+    return r->codec_known ? 0
+                          : no_such_codec(said, connect_accept_post(r->is_stream), http_status, f);
 }
 
-static int check_encoding(const struct exchange_head *head, struct failure *f)
+static int no_such_encoding(const char *value, struct failure *f)
+{
+    int result = failure_set(
+        f, ERROR_UNIMPLEMENTED,
+        "encoding %s is not supported; supported: identity, " COMPRESS_SUPPORTED, value);
+
+    return failure_next(f, result, "send the message in one of these, or as it is");
+}
+
+static int parse_encodings(const struct exchange_head *head, struct connect_request *r,
+                           struct failure *f)
 {
     const char *value;
-    int result = single_header(head, "Content-Encoding", &value, f);
+    int result = single_header(head, r->is_stream ? "Connect-Content-Encoding" : "Content-Encoding",
+                               &value, f);
 
-    if (result != 0 || value == NULL || strcasecmp(value, "identity") == 0) {
-        return result;
+    if (result == 0 && value != NULL && !compress_find(value, &r->encoding)) {
+        result = no_such_encoding(value, f);
     }
-    result = failure_set(f, ERROR_UNIMPLEMENTED,
-                         "content encoding %s is not supported; supported: identity", value);
-    return failure_next(f, result, "send the message as it is");
+    /* Where the list comes in several headers, the first counts: the answer may always be sent as
+     * it is. */
+    r->answer_encoding = compress_choose(head->header(
+        head->arg, r->is_stream ? "Connect-Accept-Encoding" : "Accept-Encoding", NULL));
+    return result;
+}
+
+static int wrong_version(const char *value, const char *right, struct failure *f)
+{
+    int result =
+        failure_set(f, ERROR_INVALID_ARGUMENT, "version %s of Connect is not supported", value);
+
+    return failure_next(f, result, "send %s, or leave it out", right);
 }
 
 static int check_version(const struct exchange_head *head, struct failure *f)
@@ -73,21 +98,17 @@ static int check_version(const struct exchange_head *head, struct failure *f)
     const char *value;
     int result = single_header(head, "Connect-Protocol-Version", &value, f);
 
-    if (result != 0 || value == NULL || strcmp(value, "1") == 0) {
-        return result;
-    }
-    result = failure_set(f, ERROR_INVALID_ARGUMENT, "Connect-Protocol-Version %s is not supported",
-                         value);
-    return failure_next(f, result, "send 1, or leave it out");
+    return result == 0 && value != NULL && strcmp(value, "1") != 0 ? wrong_version(value, "1", f)
+                                                                   : result;
 }
 
-static int check_timeout(const struct exchange_head *head, uint64_t *timeout_ms, struct failure *f)
+static int parse_timeout(const struct exchange_head *head, struct connect_request *r,
+                         struct failure *f)
 {
     const char *value;
     int result = single_header(head, "Connect-Timeout-Ms", &value, f);
 
     if (result != 0 || value == NULL) {
-        *timeout_ms = 0;
         return result;
     }
     size_t len = strspn(value, "0123456789");
@@ -101,86 +122,86 @@ static int check_timeout(const struct exchange_head *head, uint64_t *timeout_ms,
         return failure_next(f, result, "send a positive number of at most %d digits",
                             (int)TIMEOUT_DIGITS_MAX);
     }
-    *timeout_ms = number;
+    r->timeout_ms = number;
     return 0;
 }
 
-int connect_check_head(const struct exchange_head *head, uint64_t *timeout_ms, int *http_status,
-                       struct failure *f)
+/* --- GET ---------------------------------------------------------------------------------------- */
+
+static int parse_query_codec(struct connect_request *r, int *http_status, struct failure *f)
 {
-    int result = check_content_type(head, http_status, f);
+    const struct query_parameter *p = query_find(&r->query, "encoding");
+    char said[128] = "a query without an encoding";
+
+    if (p != NULL) {
+        r->codec_known = codec_find_name(p->value, &r->codec);
+        (void)snprintf(said, sizeof(said), "encoding=%s", p->value);
+    }
+    return r->codec_known ? 0
+                          : no_such_codec(said, "encoding=proto, encoding=json", http_status, f);
+}
+
+static int parse_query_rest(struct connect_request *r, struct failure *f)
+{
+    const struct query_parameter *version = query_find(&r->query, "connect");
+    const struct query_parameter *compression = query_find(&r->query, "compression");
+    const struct query_parameter *base64 = query_find(&r->query, "base64");
+
+    if (version != NULL && strcmp(version->value, "v1") != 0) {
+        return wrong_version(version->value, "connect=v1", f);
+    }
+    if (compression != NULL && !compress_find(compression->value, &r->encoding)) {
+        return no_such_encoding(compression->value, f);
+    }
+    r->is_base64 = base64 != NULL && strcmp(base64->value, "1") == 0;
+    r->message = query_find(&r->query, "message");
+    if (r->message == NULL) {
+        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the query has no message");
+
+        return failure_next(f, result, "send message= even where the message is empty");
+    }
+    return 0;
+}
+
+static int parse_get(const struct exchange_head *head, struct connect_request *r, int *http_status,
+                     struct failure *f)
+{
+    const char *mark = strchr(head->target, '?');
+    int result = query_parse(mark != NULL ? mark + 1 : "", &r->query, f);
+
+    if (result == 0) {
+        result = parse_query_codec(r, http_status, f);
+    }
+    if (result == 0) {
+        result = parse_query_rest(r, f);
+    }
+    r->answer_encoding = compress_choose(head->header(head->arg, "Accept-Encoding", NULL));
+    return result == 0 ? parse_timeout(head, r, f) : result;
+}
+
+int connect_parse_head(const struct exchange_head *head, bool is_stream,
+                       struct connect_request *out, int *http_status, struct failure *f)
+{
+    struct connect_request *r = out;
+
+    *r = (struct connect_request){ .is_stream = is_stream,
+                                   .is_get = strcmp(head->method, "POST") != 0 };
+    if (r->is_get) {
+        return parse_get(head, r, http_status, f);
+    }
+    int result = parse_content_type(head, r, http_status, f);
 
     if (result == 0) {
         result = check_version(head, f);
     }
     if (result == 0) {
-        result = check_encoding(head, f);
+        result = parse_encodings(head, r, f);
     }
-    if (result == 0) {
-        result = check_timeout(head, timeout_ms, f);
-    }
-    return result;
+    return result == 0 ? parse_timeout(head, r, f) : result;
 }
 
-/* What to do where nobody could say it better. */
-static const char *usual_next_step(int code)
+void connect_request_done(struct connect_request *r)
 {
-    switch (code) {
-    case ERROR_UNAVAILABLE:
-    case ERROR_RESOURCE_EXHAUSTED:
-    case ERROR_ABORTED: return "try again in a moment";
-    case ERROR_DEADLINE_EXCEEDED: return "try again, or allow more time";
-    case ERROR_PERMISSION_DENIED:
-    case ERROR_UNAUTHENTICATED: return "ask the operator of the gateway for access";
-    case ERROR_INTERNAL:
-    case ERROR_UNKNOWN:
-    case ERROR_DATA_LOSS: return "report it, with the gateway's log";
-    default: return "correct the request";
-    }
-}
-
-static const char *or_usual(const char *text, const char *usual)
-{
-    return text[0] != '\0' ? text : usual;
-}
-
-/* Generated code has fields of plain `char *`; nothing writes through them. */
-static char *text_field(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
-static bool append_detail(const Xenres__V1__XenFailure *detail, struct buffer *out)
-{
-    const struct json_print_options options = { .with_defaults = false };
-    uint8_t packed[4 * FAILURE_TEXT_MAX]; /* three texts, a call, a name, and their heads */
-
-    if (xenres__v1__xen_failure__get_packed_size(detail) > sizeof(packed)) {
-        return false;
-    }
-    size_t len = xenres__v1__xen_failure__pack(detail, packed);
-
-    buffer_append_string(out, "{\"type\":\"xenres.v1.XenFailure\",\"value\":\"");
-    base64_encode(out, packed, len, BASE64_UNPADDED);
-    buffer_append_string(out, "\",\"debug\":");
-    return json_print(&detail->base, &options, out, NULL) == 0 && buffer_append_byte(out, '}');
-}
-
-bool connect_error(const struct failure *f, struct buffer *out)
-{
-    Xenres__V1__XenFailure detail;
-
-    xenres__v1__xen_failure__init(&detail);
-    detail.call = text_field(f->call);
-    detail.errno_name = text_field(error_errno_name(f->xen_errno));
-    detail.cause = text_field(or_usual(f->cause, error_text(f->code)));
-    detail.next_step = text_field(or_usual(f->next_step, usual_next_step(f->code)));
-    buffer_append_string(out, "{\"code\":\"");
-    buffer_append_string(out, error_connect_code(f->code));
-    buffer_append_string(out, "\",\"message\":");
-    if (!scalar_print_string(out, or_usual(f->message, error_text(f->code)))) {
-        return false;
-    }
-    buffer_append_string(out, ",\"details\":[");
-    return append_detail(&detail, out) && buffer_append_string(out, "]}") && !out->failed;
+    query_done(&r->query);
+    r->message = NULL;
 }

@@ -3,7 +3,7 @@
 
 /*
  * Everything that is common to all methods, in this order: decode, prepare, quota, resolve, decide,
- * ask, take. The handler of the method is called by it, and decides nothing of this.
+ * ask, take, start. The handler of the method is called by it, and decides nothing of this.
  *
  * Functions that return true have answered the exchange; after false it is not theirs any more.
  */
@@ -13,33 +13,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "proto/wire/wire.h"
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
 
 static bool ask(struct exchange *x);
-
-static int decode(struct exchange *x)
-{
-    const struct method *m = x->call.method;
-    size_t max_bytes = x->rpc->options.request_max_bytes;
-    const struct wire_limits limits = {
-        .len_max_bytes = max_bytes,
-        .elements_max = EXCHANGE_ELEMENTS_MAX,
-        .memory_max_bytes = max_bytes * EXCHANGE_UNPACKED_FACTOR + 65536,
-    };
-
-    if (m->kind != METHOD_CONNECT) {
-        return 0;
-    }
-    int result =
-        wire_unpack(m->request, x->body.data, x->body.len_bytes, &limits, &x->message, &x->failure);
-
-    if (result == 0) {
-        x->call.request = x->message;
-    }
-    return result;
-}
 
 static struct policy *current_policy(struct rpc *rpc)
 {
@@ -48,16 +25,6 @@ static struct policy *current_policy(struct rpc *rpc)
 
     pthread_mutex_unlock(&rpc->lock);
     return policy;
-}
-
-bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
-                 enum action action)
-{
-    const struct policy_question q = {
-        .who = c->who, .domain = domain, .type = type, .action = action
-    };
-
-    return policy_decide(c->policy, &q).allowed;
 }
 
 /* A domain of which the caller may do nothing at all does not exist for it. */
@@ -89,7 +56,7 @@ static int authorise(struct exchange *x)
     struct policy_verdict verdict = policy_decide(c->policy, &q);
     struct failure *f = &x->failure;
 
-    if (verdict.allowed) {
+    if (verdict.allowed || c->method->open) {
         return 0;
     }
     log_debug("denied %s to %s from %s: rule %s", action_name(q.action), c->who->text,
@@ -115,6 +82,7 @@ static int check_incarnation(struct exchange *x)
     if (!text_to_hex(c->incarnation, wanted, sizeof(wanted))) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hex digits");
 
+        failure_field(f, result, "incarnation");
         return failure_next(f, result, "copy it from an answer, or leave it out");
     }
     if (memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
@@ -177,6 +145,10 @@ static void drop_slot(struct exchange *x)
 
 void dispatch_done(struct exchange *x)
 {
+    if (x->started) {
+        x->started = false;
+        x->call.method->handler->stop(&x->call);
+    }
     drop_slot(x);
     give_quota(x);
 }
@@ -258,26 +230,37 @@ static bool failed(struct exchange *x, const struct failure *f)
     return resolve(x, true);
 }
 
-int call_no_memory(struct failure *f)
+static void on_deadline(void *arg)
 {
-    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the answer");
+    struct exchange *x = arg;
 
-    failure_cause(f, result, "it is larger than one call may take, or memory is short");
-    return failure_next(f, result, "ask for less at a time, or try again in a moment");
+    atomic_store(&x->late, true);
+    call_wake(&x->call);
 }
 
-int call_keep(struct call *c, const union message *answer, struct mapper_slot *slot,
-              struct failure *f)
+/* What the mapper has to say is said. A stream lasts as long as its client allows. */
+static bool start(struct exchange *x)
 {
-    size_t len_bytes = message_size(answer->head.type);
-    void *copy = pool_alloc(&c->pool, len_bytes);
+    struct call *c = &x->call;
+    const struct handler *handler = c->method->handler;
+    bool is_stream = c->method->kind == METHOD_STREAM;
+    int next = HANDLER_DONE;
 
-    if (copy == NULL) {
-        return call_no_memory(f);
+    wait_look(&c->wait);
+    if (handler->start != NULL) {
+        next = handler->start(c, &x->failure);
+        x->started = next >= 0 && handler->stop != NULL;
     }
-    c->answer = memcpy(copy, answer, len_bytes);
-    c->slot = slot != NULL ? mapper_slot_ref(slot) : NULL;
-    return HANDLER_DONE;
+    if (next < 0) {
+        return true;
+    }
+    if (is_stream ? x->connect.timeout_ms > 0 : next == HANDLER_WAIT) {
+        timer_arm(x->rpc->timers, &x->timer,
+                  is_stream ? x->head.received_ns + x->connect.timeout_ms * CLOCK_NS_PER_MS
+                            : x->deadline_ns,
+                  on_deadline, x);
+    }
+    return next != HANDLER_WAIT || !wait_begin(&c->wait);
 }
 
 static bool answered(struct exchange *x, const struct mapper_result *result)
@@ -300,8 +283,7 @@ static bool answered(struct exchange *x, const struct mapper_result *result)
 
         return failed(x, &f);
     }
-    (void)charge_slot(x); /* a refusal is in x->failure then */
-    return true;
+    return charge_slot(x) != 0 || start(x);
 }
 
 static void on_answer(void *arg, const struct mapper_result *result)
@@ -318,6 +300,10 @@ static bool ask(struct exchange *x)
     struct call *c = &x->call;
     uint64_t deadline_ns = x->deadline_ns;
     struct failure f = { 0 };
+
+    if (c->method->handler->ask == NULL) {
+        return start(x);
+    }
     union message m __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
 
     if (c->answer_within_ms > 0) {
@@ -358,7 +344,8 @@ bool dispatch_run(struct exchange *x)
     c->mapper = x->rpc->options.mapper;
     c->seal = x->rpc->options.seal;
     c->machine_uuid = x->rpc->options.machine_uuid;
-    if (decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
+    c->timers = x->rpc->timers;
+    if (request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;
     }

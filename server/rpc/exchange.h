@@ -10,6 +10,7 @@
  *      exchange_body()     for each piece of the body
  *      exchange_run()      when it is whole: decides, asks the mapper, answers
  *      exchange_reply()    when run() said so, or `on_ready` was called
+ *      exchange_read()     for each piece of a reply that is streamed
  *      exchange_free()     when the reply is sent, or the connection gone
  *
  * No call waits. Between exchange_run() returning false and `on_ready`, the exchange must not be
@@ -22,12 +23,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "auth/identity.h"
 #include "common/error.h"
 
 enum {
-    EXCHANGE_HEADERS_MAX = 24,        /* in a reply */
+    EXCHANGE_HEADERS_MAX = 48,        /* in a reply: ours, and a handler's metadata */
     EXCHANGE_TARGET_MAX_BYTES = 8192, /* of a request's target */
 };
 
@@ -40,6 +42,10 @@ struct exchange_head {
     const char *target; /* as in the request line, path and query, not decoded */
     /* Value of a header by name (any case), or NULL. *count, where not NULL: how often it came. */
     const char *(*header)(void *arg, const char *name, unsigned *count);
+    /* Calls `each` for every header, in the order in which they came. Until the request has run. */
+    void (*each_header)(void *arg,
+                        void (*each)(void *each_arg, const char *name, const char *value),
+                        void *each_arg);
     void *arg;
     const struct identity *who; /* of the connection; NULL: nobody, which is refused */
     const char *peer_address;   /* for the log */
@@ -72,11 +78,19 @@ struct exchange_reply {
     size_t header_count;
     const void *body; /* lives until exchange_free(): may be a slot of the arena */
     size_t body_len_bytes;
-    bool close; /* do not use the connection again */
+    bool streamed; /* instead of `body`: it comes by exchange_read() */
+    bool close;    /* do not use the connection again */
 };
 /* For HEAD as for GET: the caller leaves the body out. The first call builds the reply, which takes
  * some milliseconds for a large one: on the thread that sends it, not on that of `on_ready`. */
 const struct exchange_reply *exchange_reply(struct exchange *x);
+
+enum { EXCHANGE_READ_LATER = -1 };
+/* What comes next of a streamed reply, at most `max_bytes` (not 0): how many bytes; 0 at its end;
+ * EXCHANGE_READ_LATER where there are none now: `on_ready` is called, once, when there are, perhaps
+ * before this has returned. Never fails: what goes wrong is told in the stream. On the thread that
+ * sends it. The exchange may be freed at any time between two reads. */
+ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes);
 
 void exchange_free(struct exchange *x); /* NULL is fine; any thread */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* HostService: the host as the mapper and this process see it, and its domains. */
+/* HostService, first half: the host as the mapper and this process see it. */
 #include "xenres/v1/host.pb-c.h"
 
 #include <fcntl.h>
@@ -12,7 +12,6 @@
 
 #include "common/clock.h"
 #include "common/scope.h"
-#include "server/rpc/page.h"
 #include "server/rpc/present.h"
 #include "server/rpc/services.h"
 
@@ -20,8 +19,6 @@ enum {
     HOST_ANSWER_WITHIN_MS = 500, /* else GetHost answers without what only the mapper knows */
     HOST_ABIS_MAX = 16,
 };
-
-/* --- GetHost ---------------------------------------------------------------------------------- */
 
 static char boot_id[UUID_TEXT_BYTES]; /* "" where the kernel does not say */
 static pthread_once_t boot_id_once = PTHREAD_ONCE_INIT;
@@ -200,153 +197,3 @@ static int host_respond(struct call *c, struct failure *f)
 const struct handler host_service_get_host = { .prepare = host_prepare,
                                                .ask = host_ask,
                                                .respond = host_respond };
-
-/* --- ListDomains ------------------------------------------------------------------------------ */
-
-#define PAGE_DOMAINS "page.domains"
-
-struct domains {
-    uint32_t page_size;
-    uint32_t next_domid; /* where the mapper's next page begins */
-    struct message_domain *rows;
-    uint32_t count;
-    bool more; /* there is another visible one, from next_domid on */
-};
-
-static int domains_prepare(struct call *c, struct failure *f)
-{
-    const Xenres__V1__ListDomainsRequest *r = (const void *)c->request;
-    struct domains *d = pool_alloc(&c->pool, sizeof(*d));
-
-    if (d == NULL) {
-        return call_no_memory(f);
-    }
-    c->state = d;
-    int result = page_size(r->page_size, &d->page_size, f);
-
-    if (result == 0) {
-        result = page_token_open(c, PAGE_DOMAINS, r->page_token, &d->next_domid,
-                                 sizeof(d->next_domid), f);
-    }
-    if (result == 0) {
-        d->rows = pool_array(&c->pool, d->page_size, sizeof(*d->rows));
-        result = d->rows != NULL ? 0 : call_no_memory(f);
-    }
-    return result;
-}
-
-static void domains_ask(struct call *c, union message *m)
-{
-    const struct domains *d = c->state;
-
-    m->domains.head.type = MESSAGE_DOMAINS;
-    m->domains.first_domid = d->next_domid;
-}
-
-static int domains_take(struct call *c, const union message *answer, struct mapper_slot *slot,
-                        struct failure *f)
-{
-    struct domains *d = c->state;
-    const struct message_domains_answer *a = &answer->domains_answer;
-
-    (void)slot;
-    (void)f;
-    for (uint32_t i = 0; i < a->domain_count; i++) {
-        const struct message_domain *row = &a->domains[i];
-
-        d->next_domid = row->identity.domid;
-        if (!call_allows(c, &row->identity, -1, ACTION_LIST)) {
-            continue;
-        }
-        if (d->count == d->page_size) {
-            d->more = true;
-            return HANDLER_DONE;
-        }
-        d->rows[d->count++] = *row;
-    }
-    d->next_domid++;
-    return a->more != 0 ? HANDLER_ASK_AGAIN : HANDLER_DONE;
-}
-
-static const struct {
-    uint32_t type;
-    Xenres__V1__DomainType presented;
-} domain_types[] = {
-    { DOMAIN_PV, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PV },
-    { DOMAIN_HVM, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_HVM },
-    { DOMAIN_PVH, XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_PVH },
-};
-
-static const struct {
-    uint32_t state;
-    Xenres__V1__DomainState presented;
-} domain_states[] = {
-    { DOMAIN_RUNNING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_RUNNING },
-    { DOMAIN_BLOCKED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_BLOCKED },
-    { DOMAIN_PAUSED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_PAUSED },
-    { DOMAIN_SHUTDOWN, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_SHUTDOWN },
-    { DOMAIN_CRASHED, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_CRASHED },
-    { DOMAIN_DYING, XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_DYING },
-};
-
-static Xenres__V1__DomainType present_domain_type(uint32_t type)
-{
-    for (size_t i = 0; i < sizeof(domain_types) / sizeof(domain_types[0]); i++) {
-        if (domain_types[i].type == type) {
-            return domain_types[i].presented;
-        }
-    }
-    return XENRES__V1__DOMAIN_TYPE__DOMAIN_TYPE_UNSPECIFIED;
-}
-
-static Xenres__V1__DomainState present_domain_state(uint32_t state)
-{
-    for (size_t i = 0; i < sizeof(domain_states) / sizeof(domain_states[0]); i++) {
-        if (domain_states[i].state == state) {
-            return domain_states[i].presented;
-        }
-    }
-    return XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_UNSPECIFIED;
-}
-
-static Xenres__V1__Domain *present_domain(struct pool *p, const struct message_domain *row)
-{
-    Xenres__V1__Domain *m = PRESENT_NEW(p, Xenres__V1__Domain, xenres__v1__domain);
-
-    if (m != NULL) {
-        m->identity = present_identity(p, &row->identity);
-        m->type = present_domain_type(row->type);
-        m->state = present_domain_state(row->state);
-        m->online_vcpus = row->online_vcpus;
-        m->max_vcpus = row->max_vcpus;
-        m->memory_kib = row->memory_kib;
-        m->cpu_time_ns = row->cpu_time_ns;
-    }
-    return m;
-}
-
-static int domains_respond(struct call *c, struct failure *f)
-{
-    const struct domains *d = c->state;
-    struct pool *p = &c->pool;
-    Xenres__V1__ListDomainsResponse *m =
-        PRESENT_NEW(p, Xenres__V1__ListDomainsResponse, xenres__v1__list_domains_response);
-    Xenres__V1__Domain **rows = pool_array(p, d->count, sizeof(*rows));
-
-    if (m == NULL || rows == NULL) {
-        return call_no_memory(f);
-    }
-    for (uint32_t i = 0; i < d->count; i++) {
-        rows[i] = present_domain(p, &d->rows[i]);
-    }
-    m->domains = rows;
-    m->n_domains = d->count;
-    c->response = &m->base;
-    return d->more ? page_token_make(c, PAGE_DOMAINS, &d->next_domid, sizeof(d->next_domid),
-                                     &m->next_page_token, f)
-                   : 0;
-}
-
-const struct handler host_service_list_domains = {
-    .prepare = domains_prepare, .ask = domains_ask, .take = domains_take, .respond = domains_respond
-};

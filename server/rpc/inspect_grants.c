@@ -52,6 +52,7 @@ static int grants_prepare(struct call *c, struct failure *f)
     if (g->has_count && g->reference_count == 0) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "no references are asked for");
 
+        failure_field(f, result, "reference_count");
         failure_call(f, result, "", EINVAL);
         failure_cause(f, result, "reference_count is 0");
         return failure_next(f, result, "ask for at least one, or leave it out for all");

@@ -11,8 +11,9 @@
 #include "server/rpc/call.h"
 
 enum method_kind {
-    METHOD_CONNECT, /* a Connect unary method: POST, messages */
-    METHOD_RAW,     /* plain HTTP: GET and HEAD, bytes */
+    METHOD_UNARY, /* of Connect: a message, a message; POST, and GET where it has no side effects */
+    METHOD_STREAM, /* of Connect: a message, then any number of them; POST */
+    METHOD_RAW,    /* plain HTTP: GET and HEAD, bytes */
 };
 
 /* What a call costs the host. */
@@ -24,22 +25,30 @@ enum method_cost {
 struct method {
     const char *path; /* of RAW: a pattern, see uri_matches() */
     enum method_kind kind;
-    const ProtobufCMessageDescriptor *request, *response; /* of CONNECT */
+    const ProtobufCMessageDescriptor *request, *response; /* of UNARY and STREAM */
     bool no_side_effects;                                 /* as the .proto says */
-    enum action action;                                   /* that the policy has to allow */
+    bool open;                                            /* to whoever is known, of no policy */
+    enum action action;                                   /* that the policy has to allow, else */
     enum method_cost cost;
     const struct handler *handler;
 };
 
+struct method_table {
+    const struct method *methods;
+    size_t count;
+    const struct json_types *types; /* that may stand in a google.protobuf.Any; NULL: none */
+    bool plain_errors;              /* without the details that describe a failure */
+};
+/* Of the API itself: services.c. */
+extern const struct method_table services_table;
+
 /* NULL: there is none, and `f` says why (NOT_FOUND, or INVALID_ARGUMENT for a malformed target).
  * `uri`, zeroed by the caller, is filled for RAW methods; uri_done() is the caller's. */
-const struct method *method_find(const char *target, struct uri *uri, struct failure *f);
+const struct method *method_find(const struct method_table *t, const char *target, struct uri *uri,
+                                 struct failure *f);
 
 /* "POST", "GET, HEAD": for the Allow header. */
 const char *method_allow(const struct method *m);
 bool method_allows(const struct method *m, const char *http_method);
-
-/* The table, for tests and documentation. */
-const struct method *method_table(size_t *count);
 
 #endif

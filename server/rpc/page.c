@@ -30,6 +30,7 @@ int page_size(int32_t asked, uint32_t *out, struct failure *f)
     if (asked < 0) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "page_size is %d", asked);
 
+        failure_field(f, result, "page_size");
         failure_cause(f, result, "a page has 1 to %d rows", PAGE_MAX);
         return failure_next(f, result, "leave it out for %d", PAGE_DEFAULT);
     }
@@ -58,8 +59,17 @@ static int not_ours(struct failure *f)
 {
     int result = failure_set(f, ERROR_INVALID_ARGUMENT, "page_token is none of this list");
 
+    failure_field(f, result, "page_token");
     failure_cause(f, result, "it was changed, or made for another list, caller or arguments");
     return failure_next(f, result, "begin again without one, and send each as it came");
+}
+
+int page_token_of_another(struct failure *f)
+{
+    int result = failure_set(f, ERROR_INVALID_ARGUMENT, "page_token is of another question");
+
+    failure_field(f, result, "page_token");
+    return failure_next(f, result, "ask for each page with the same arguments");
 }
 
 int page_token_open(struct call *c, const char *list, const char *token, void *place,

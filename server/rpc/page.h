@@ -19,6 +19,8 @@ int page_size(int32_t asked, uint32_t *out, struct failure *f);
 /* `list`: "page.domains". `place`: the list's own, of one fixed size. In the pool. */
 int page_token_make(struct call *c, const char *list, const void *place, size_t place_bytes,
                     char **token, struct failure *f);
+/* What to say where a token is the caller's, but its place is of other arguments. */
+int page_token_of_another(struct failure *f);
 /* `place` is not touched for an empty token: the beginning. */
 int page_token_open(struct call *c, const char *list, const char *token, void *place,
                     size_t place_bytes, struct failure *f);

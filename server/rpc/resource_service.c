@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* ResourceService: what a domain has, and its frames in a message. */
+/* ResourceService, first half: what a domain has. */
 #include "xenres/v1/resource.pb-c.h"
 
 #include <string.h>
@@ -10,8 +10,6 @@
 #include "server/rpc/present.h"
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
-
-/* --- ListResources ---------------------------------------------------------------------------- */
 
 /* Where a page begins, and for what: a token is good for the same question only. */
 struct place {
@@ -42,11 +40,12 @@ static int list_prepare(struct call *c, struct failure *f)
     c->incarnation = r->incarnation;
     c->type = has_type ? present_to_resource_type(r->type) : -1;
     if (has_type && c->type < 0) {
-        return snapshot_no_such_type("the number asked for", f);
+        return failure_field(f, snapshot_no_such_type("the number asked for", f), "type");
     }
     if (has_id && !has_type) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "an id is asked for without a type");
 
+        failure_field(f, result, "id");
         return failure_next(f, result, "set the type as well");
     }
     l->asked.only_type = c->type;
@@ -175,8 +174,7 @@ static int open_place(struct call *c, struct place *from, struct failure *f)
     asked.type = from->type;
     asked.id = from->id;
     if (memcmp(from, &asked, sizeof(asked)) != 0) {
-        result = failure_set(f, ERROR_INVALID_ARGUMENT, "page_token is of another question");
-        return failure_next(f, result, "ask for each page with the same type and id");
+        return page_token_of_another(f);
     }
     return 0;
 }
@@ -212,60 +210,3 @@ static int list_respond(struct call *c, struct failure *f)
 const struct handler resource_service_list_resources = { .prepare = list_prepare,
                                                          .ask = list_ask,
                                                          .respond = list_respond };
-
-/* --- GetSnapshot ------------------------------------------------------------------------------ */
-
-static int snapshot_prepare_message(struct call *c, struct failure *f)
-{
-    const Xenres__V1__GetSnapshotRequest *r = (const void *)c->request;
-    struct snapshot_frames *frames = pool_alloc(&c->pool, sizeof(*frames));
-
-    if (frames == NULL) {
-        return call_no_memory(f);
-    }
-    c->state = frames;
-    c->domain = r->domain;
-    c->incarnation = r->incarnation;
-    *frames = (struct snapshot_frames){
-        .type = present_to_resource_type(r->type),
-        .id = r->id,
-        .first_frame = r->first_frame,
-        .has_count = r->frame_count_choice_case ==
-                     XENRES__V1__GET_SNAPSHOT_REQUEST__FRAME_COUNT_CHOICE_FRAME_COUNT,
-    };
-    frames->frame_count = frames->has_count ? r->frame_count : 0;
-    if (frames->type < 0) {
-        return snapshot_no_such_type("the number asked for", f);
-    }
-    return snapshot_prepare(c, frames, f);
-}
-
-static void get_snapshot_ask(struct call *c, union message *m)
-{
-    snapshot_ask(c, c->state, m);
-}
-
-static int snapshot_respond(struct call *c, struct failure *f)
-{
-    const struct snapshot_frames *frames = c->state;
-    const struct message_snapshot_answer *a = &c->answer->snapshot_answer;
-    struct pool *p = &c->pool;
-    Xenres__V1__GetSnapshotResponse *m =
-        PRESENT_NEW(p, Xenres__V1__GetSnapshotResponse, xenres__v1__get_snapshot_response);
-
-    if (m == NULL) {
-        return call_no_memory(f);
-    }
-    m->domain = present_identity(p, &c->identity);
-    m->type = present_resource_type((uint32_t)frames->type);
-    m->id = frames->id;
-    m->observation = present_observation(p, &a->observation);
-    /* Packed straight from the arena: the one copy is the message. */
-    m->frames.data = (uint8_t *)(uintptr_t)mapper_slot_bytes(c->slot, &m->frames.len);
-    c->response = &m->base;
-    return 0;
-}
-
-const struct handler resource_service_get_snapshot = { .prepare = snapshot_prepare_message,
-                                                       .ask = get_snapshot_ask,
-                                                       .respond = snapshot_respond };

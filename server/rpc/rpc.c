@@ -10,8 +10,8 @@
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f)
 {
-    assert(options->mapper != NULL && options->policy != NULL && options->quota != NULL &&
-           options->seal != NULL && options->request_timeout_ms > 0 &&
+    assert(options->methods != NULL && options->mapper != NULL && options->policy != NULL &&
+           options->quota != NULL && options->seal != NULL && options->request_timeout_ms > 0 &&
            options->request_max_bytes > 0 && options->response_max_bytes > 0);
     struct rpc *rpc = calloc(1, sizeof(*rpc));
 
@@ -23,7 +23,11 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     if (result == 0) {
         result = copies_new(options->mapper, &rpc->copies, f);
     }
+    if (result == 0) {
+        result = timers_new(&rpc->timers, f);
+    }
     if (result != 0) {
+        copies_free(rpc->copies);
         resolver_free(rpc->resolver);
         free(rpc);
         return result;
@@ -54,6 +58,7 @@ void rpc_free(struct rpc *rpc)
         return;
     }
     assert(atomic_load(&rpc->exchanges) == 0);
+    timers_free(rpc->timers);
     copies_free(rpc->copies);
     resolver_free(rpc->resolver);
     policy_unref(rpc->policy);

@@ -12,10 +12,14 @@
 #include "auth/quota.h"
 #include "auth/seal.h"
 #include "server/resource/mapper_client.h"
+#include "server/rpc/cors.h"
 
 struct rpc;
+struct method_table;
 
 struct rpc_options {
+    const struct method_table *methods; /* outlives it; services_table, as a rule */
+    const struct cors *cors;            /* outlives it; NULL: no page of another origin */
     struct mapper_client *mapper;
     struct policy *policy; /* a reference is taken */
     struct quota *quota;

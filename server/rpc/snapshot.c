@@ -19,6 +19,7 @@ static int no_frames(struct failure *f)
 {
     int result = failure_set(f, ERROR_INVALID_ARGUMENT, "no frames are asked for");
 
+    failure_field(f, result, "frame_count");
     failure_call(f, result, "", EINVAL);
     failure_cause(f, result, "the number of frames is 0");
     return failure_next(f, result, "ask for at least one, or leave the number out for all in use");

@@ -7,7 +7,9 @@
  *
  * An exchange belongs to one thread at a time: to its connection's until exchange_run() has handed
  * it to the resolver or the mapper client, to the mapper's thread until `on_ready`, then to its
- * connection's again. Those hand it over under locks of their own.
+ * connection's again. Those hand it over under locks of their own. While a handler waits, it belongs
+ * to nobody but for `late` and what call_wake() touches; whoever sets those first has on_ready
+ * called.
  */
 #ifndef XENRES_RPC_STATE_H
 #define XENRES_RPC_STATE_H
@@ -20,7 +22,9 @@
 #include "server/resource/copies.h"
 #include "server/resource/resolver.h"
 #include "server/rpc/call.h"
+#include "server/rpc/connect.h"
 #include "server/rpc/rpc.h"
+#include "server/rpc/timer.h"
 
 enum {
     EXCHANGE_FIRST_BYTES = 2048,        /* of the pool, within the exchange */
@@ -33,6 +37,7 @@ struct rpc {
     struct rpc_options options;
     struct resolver *resolver;
     struct copies *copies;
+    struct timers *timers;
     atomic_uint exchanges;
     pthread_mutex_t lock; /* of `policy`: held to count, no longer */
     struct policy *policy;
@@ -43,10 +48,16 @@ struct exchange {
     struct exchange_head head;
     struct call call;
     struct uri uri;
+    struct connect_request connect; /* of UNARY and STREAM */
+    const char *origin;             /* of another site's page that may read the reply; or NULL */
     struct buffer body;
     size_t body_max_bytes;     /* 0: the reply stands */
+    bool is_options;           /* only asks what may be asked */
     ProtobufCMessage *message; /* the request, unpacked */
     uint64_t deadline_ns;
+    struct timer timer; /* at the deadline, while a handler waits, and for all of a stream */
+    atomic_bool late;
+    bool started; /* the handler's start() was called, and stop() was not */
 
     struct resolver_request resolving;
     struct copies_request copying;
@@ -61,7 +72,10 @@ struct exchange {
     int http_status;        /* 0: that of the failure */
     bool built;             /* `reply` is */
     struct exchange_reply reply;
-    struct buffer reply_body;
+    struct buffer reply_body; /* of a stream: the message that is sent now */
+    size_t sent_bytes;        /* of it */
+    bool ended;               /* it is the last */
+    struct pool message_pool; /* of a stream: of the one message */
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
 };
 
@@ -69,7 +83,19 @@ struct exchange {
  * what is in `call`. False: it goes on by itself, and calls on_ready. */
 bool dispatch_run(struct exchange *x);
 
-/* Gives back what is held for the mapper's answer. */
+/* Decodes the request's message, where the method has one: request.c. */
+int request_decode(struct exchange *x);
+
+/* Gives back what is held for the answer: the mapper's, the quota, what the handler began. */
 void dispatch_done(struct exchange *x);
+
+/* Builds the reply: reply.c. */
+void reply_build(struct exchange *x);
+void reply_add_header(struct exchange *x, const char *name, const char *value);
+
+/* Makes the reply that of a stream, which exchange_read() then reads: stream.c. */
+void stream_begin(struct exchange *x);
+/* The message that ends a stream, with `x->failure` where it has one. */
+void stream_end(struct exchange *x);
 
 #endif

@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check(result == -ERROR_INVALID_ARGUMENT && f.message[0] != '\0');
     }
-    const struct method *m = method_find(target, &found, &f);
+    const struct method *m = method_find(&services_table, target, &found, &f);
 
     check(m != NULL || (f.code != 0 && found.storage == NULL));
     check(m == NULL || (m->kind == METHOD_RAW) == (found.storage != NULL));

@@ -7,7 +7,8 @@
  * exchange_*() functions; included by one file of a test program.
  *
  * Targets: /now/N, /sync/N, /later/N, /held/N answer with N bytes at once, through on_ready within
- * run(), through on_ready from another thread, and when rig_release() is called. /refused has its
+ * run(), through on_ready from another thread, and when rig_release() is called. /stream/N streams
+ * them. /refused has its
  * reply before the body. /now/long/N has a header of more than 1000 bytes.
  */
 #ifndef XENRES_TESTS_LISTENER_RIG_H
@@ -33,6 +34,9 @@ struct exchange {
     char message[512];
     size_t got_bytes;
     bool stands;
+    size_t streamed_bytes, reads; /* of /stream */
+    bool read_later, waker_runs;
+    pthread_t waker;
     void (*on_ready)(void *arg);
     void *arg;
 };
@@ -132,6 +136,7 @@ bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg)
     x->reply.body_len_bytes = slash != NULL ? strtoul(slash + 1, NULL, 10) : 0;
     x->on_ready = on_ready;
     x->arg = arg;
+    x->reply.streamed = strncmp(x->target, "/stream", 7) == 0;
     if (strncmp(x->target, "/sync", 5) == 0) {
         on_ready(arg);
         return false;
@@ -156,10 +161,42 @@ const struct exchange_reply *exchange_reply(struct exchange *x)
     return &x->reply;
 }
 
+/* Every other read finds nothing, and is woken by another thread, or before it has returned. */
+ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
+{
+    if (x->streamed_bytes == x->reply.body_len_bytes) {
+        return 0;
+    }
+    x->read_later = !x->read_later;
+    if (x->read_later) {
+        if (x->reads++ % 4 < 2) {
+            x->on_ready(x->arg);
+        } else {
+            assert_int_equal(pthread_create(&x->waker, NULL, rig_later, x), 0);
+            x->waker_runs = true;
+        }
+        return EXCHANGE_READ_LATER;
+    }
+    if (x->waker_runs) {
+        pthread_join(x->waker, NULL);
+        x->waker_runs = false;
+    }
+    size_t left = x->reply.body_len_bytes - x->streamed_bytes;
+    size_t taken = left < 1000 ? left : 1000;
+
+    taken = taken < max_bytes ? taken : max_bytes;
+    memcpy(out, rig.reply, taken);
+    x->streamed_bytes += taken;
+    return (ssize_t)taken;
+}
+
 void exchange_free(struct exchange *x)
 {
     if (x == NULL) {
         return;
+    }
+    if (x->waker_runs) {
+        pthread_join(x->waker, NULL);
     }
     pthread_mutex_lock(&rig.lock);
     (void)snprintf(rig.last_body_len, sizeof(rig.last_body_len), "%zu", x->got_bytes);

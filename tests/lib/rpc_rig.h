@@ -20,6 +20,7 @@
 #include "auth/seal.h"
 #include "common/base64.h"
 #include "server/rpc/exchange.h"
+#include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
 #include "xenres/v1/failure.pb-c.h"
 
@@ -99,6 +100,7 @@ static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
     assert_int_equal(seal_load(folder_path(&r->mapper.folder, "key"), &r->seal, NULL), 0);
     struct policy *policy = rpc_rig_parse_policy(rpc_rig_policy);
     const struct rpc_options options = {
+        .methods = &services_table,
         .mapper = r->client,
         .policy = policy,
         .quota = r->quota,

@@ -184,6 +184,60 @@ static inline int tls_peer_head(struct tls_peer *p)
     return status;
 }
 
+/* The next line of the body, without its end. False: the connection ended, or it is too long. */
+static inline bool tls_peer_line(struct tls_peer *p, char *line, size_t max)
+{
+    size_t len = 0;
+
+    while (len < max && tls_peer_read(p, line + len, 1) == 1) {
+        if (line[len] == '\n') {
+            line[len > 0 && line[len - 1] == '\r' ? len - 1 : len] = '\0';
+            return true;
+        }
+        len++;
+    }
+    return false;
+}
+
+/* Reads a chunked body, up to `max` bytes of which go to `out`. Its length; SIZE_MAX where it is cut,
+ * or no proper one. */
+static inline size_t tls_peer_chunks(struct tls_peer *p, void *out, size_t max)
+{
+    size_t total = 0;
+    char line[32];
+
+    while (tls_peer_line(p, line, sizeof(line))) {
+        char *end;
+        size_t left = strtoul(line, &end, 16);
+
+        if (end == line) {
+            return SIZE_MAX;
+        }
+        while (left > 0) {
+            char bytes[4096];
+            size_t n = tls_peer_read(p, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
+
+            if (n == 0) {
+                return SIZE_MAX;
+            }
+            if (total + n <= max) {
+                memcpy((char *)out + total, bytes, n);
+            }
+            total += n;
+            left -= n;
+        }
+        bool was_last = line[0] == '0' && line[1] == '\0';
+
+        if (!tls_peer_line(p, line, sizeof(line)) || line[0] != '\0') {
+            return SIZE_MAX;
+        }
+        if (was_last) {
+            return total;
+        }
+    }
+    return SIZE_MAX;
+}
+
 /* Reads a response with its body, which is thrown away; its length is in `*len` (may be NULL). */
 static inline int tls_peer_response(struct tls_peer *p, size_t *len)
 {

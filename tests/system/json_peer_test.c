@@ -50,6 +50,11 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__resource__descriptor,
     &xenres__v1__get_snapshot_request__descriptor,
     &xenres__v1__get_snapshot_response__descriptor,
+    &xenres__v1__domain_filter__descriptor,
+    &xenres__v1__read_snapshot_request__descriptor,
+    &xenres__v1__read_snapshot_response__descriptor,
+    &xenres__v1__snapshot_head__descriptor,
+    &xenres__v1__snapshot_chunk__descriptor,
 };
 
 static const ProtobufCMessageDescriptor *type_of(const struct buffer *name)

@@ -25,6 +25,58 @@ static void each_way_to_answer_delivers_its_body(void **state)
     rig_stop();
 }
 
+static void begin_stream(struct tls_peer *p, const char *target)
+{
+    char request[256];
+
+    (void)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target);
+    rig_open(p);
+    assert_true(tls_peer_say(p, request));
+    assert_int_equal(tls_peer_head(p), 200);
+    assert_null(tls_peer_header(p, "Content-Length"));
+    assert_non_null(tls_peer_header(p, "Transfer-Encoding"));
+}
+
+static void a_streamed_reply_comes_whole_however_it_is_woken(void **state)
+{
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    begin_stream(&p, "/stream/123456");
+    assert_int_equal(tls_peer_chunks(&p, NULL, 0), 123456);
+    rig_get(&p, "/now/5", 5); /* the connection goes on */
+    tls_peer_close(&p);
+    rig_stop();
+}
+
+static void a_client_that_leaves_a_stream_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    rig_start(&rig_limits);
+    for (int i = 0; i < 20; i++) {
+        struct tls_peer p;
+
+        begin_stream(&p, "/stream/67108864");
+        tls_peer_close(&p);
+    }
+    rig_wait(&rig.live, 0);
+    rig_stop();
+}
+
+static void stopping_ends_a_stream(void **state)
+{
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    begin_stream(&p, "/stream/67108864");
+    listener_stop(rig.listener, 1);
+    rig_wait(&rig.live, 0);
+    assert_int_equal(tls_peer_chunks(&p, NULL, 0), SIZE_MAX); /* and is not taken for its end */
+    tls_peer_close(&p);
+}
+
 static void a_held_request_holds_up_nobody_else(void **state)
 {
     struct tls_peer held, other;
@@ -397,6 +449,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_way_to_answer_delivers_its_body),
+        cmocka_unit_test(a_streamed_reply_comes_whole_however_it_is_woken),
+        cmocka_unit_test(a_client_that_leaves_a_stream_leaves_nothing_behind),
+        cmocka_unit_test(stopping_ends_a_stream),
         cmocka_unit_test(a_held_request_holds_up_nobody_else),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(head_has_a_length_and_no_body),

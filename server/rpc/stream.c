@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * A reply that is a stream of messages: one is made when the one before is with the kernel, so that
+ * a slow reader holds one at a time, and nobody else's thread. Whatever goes wrong behind the first
+ * byte is told by the message that ends it.
+ */
+#include <string.h>
+
+#include "server/rpc/envelope.h"
+#include "server/rpc/method.h"
+#include "server/rpc/state.h"
+
+void stream_begin(struct exchange *x)
+{
+    x->reply.streamed = true;
+    pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
+}
+
+static void end(struct exchange *x)
+{
+    dispatch_done(x);
+    pool_done(&x->message_pool);
+    stream_end(x);
+}
+
+/* Encodes c->response behind the head of its envelope. */
+static int encode(struct exchange *x, struct buffer *out)
+{
+    const struct rpc_options *options = &x->rpc->options;
+
+    buffer_done(out);
+    buffer_init(out, (size_t)options->response_max_bytes + ENVELOPE_HEAD_BYTES);
+    if (buffer_extend(out, ENVELOPE_HEAD_BYTES) == NULL) {
+        return call_no_memory(&x->failure);
+    }
+    int result =
+        codec_encode(x->connect.codec, x->call.response, options->methods->types, out, &x->failure);
+
+    if (result != 0) {
+        return result;
+    }
+    envelope_write_head(out->data, 0, (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
+    return 0;
+}
+
+static void shrink(struct exchange *x)
+{
+    struct buffer *out = &x->reply_body;
+    struct buffer small;
+
+    buffer_init(&small, out->max_bytes);
+    if (buffer_extend(&small, ENVELOPE_HEAD_BYTES) != NULL &&
+        compress_shrink(x->connect.answer_encoding, out->data + ENVELOPE_HEAD_BYTES,
+                        out->len_bytes - ENVELOPE_HEAD_BYTES, &small)) {
+        envelope_write_head(small.data, ENVELOPE_COMPRESSED,
+                            (uint32_t)(small.len_bytes - ENVELOPE_HEAD_BYTES));
+        buffer_done(out);
+        *out = small;
+    } else {
+        buffer_done(&small);
+    }
+}
+
+static bool is_late(struct exchange *x)
+{
+    if (!atomic_load(&x->late)) {
+        return false;
+    }
+    failure_set(&x->failure, ERROR_DEADLINE_EXCEEDED, "the stream's time is over");
+    failure_next(&x->failure, 0, "allow more time, or ask for what is missing");
+    return true;
+}
+
+/* The next message, into `reply_body`. False: there is none yet, and on_ready will be called. */
+static bool make_next(struct exchange *x)
+{
+    struct call *c = &x->call;
+
+    for (;;) {
+        wait_look(&c->wait);
+        if (is_late(x)) {
+            end(x);
+            return true;
+        }
+        pool_done(&x->message_pool);
+        pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
+        int next = c->method->handler->next(c, &x->message_pool, &x->failure);
+
+        if (next == HANDLER_WAIT) {
+            if (wait_begin(&c->wait)) {
+                return false;
+            }
+            continue;
+        }
+        if (next == HANDLER_MESSAGE && x->message_pool.failed) {
+            next = call_no_memory(&x->failure);
+        }
+        x->sent_bytes = 0;
+        if (next == HANDLER_MESSAGE && encode(x, &x->reply_body) == 0) {
+            shrink(x);
+        } else {
+            end(x);
+        }
+        return true;
+    }
+}
+
+ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
+{
+    if (x->sent_bytes == x->reply_body.len_bytes) {
+        if (x->ended) {
+            return 0;
+        }
+        if (!make_next(x)) {
+            return EXCHANGE_READ_LATER;
+        }
+    }
+    size_t left = x->reply_body.len_bytes - x->sent_bytes;
+    size_t taken = left < max_bytes ? left : max_bytes;
+
+    memcpy(out, x->reply_body.data + x->sent_bytes, taken);
+    x->sent_bytes += taken;
+    return (ssize_t)taken;
+}
