@@ -9,6 +9,7 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 CC ?= cc
+CXX ?= c++
 OBJCOPY ?= objcopy
 comma := ,
 BUILD := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
@@ -98,7 +99,7 @@ endif
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh conformance bench \
-        install dist clean tests
+        bench-json install dist clean tests
 .SECONDARY:
 
 all: $(addprefix $(BUILD)/,$(programs) $(libraries)) ## build the programs and the library
@@ -275,6 +276,26 @@ $(bench_programs): %: %.o
 bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
 	@$(MAKE) --no-print-directory all $(bench_programs)
 	@tests/bench/run $(BUILD)
+
+# The same messages by protobuf's own C++.
+cxx_gen := $(BUILD)/gen/cxx
+cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource)
+$(cxx_gen)/%.pb.cc $(cxx_gen)/%.pb.h &: proto/%.proto
+	@mkdir -p $(cxx_gen)
+	$(call quiet,PROTO)protoc -I proto -I /usr/include --cpp_out=$(cxx_gen) $<
+$(cxx_gen)/%.pb.o: $(cxx_gen)/%.pb.cc | $(cxx_peer_objs:.o=.h)
+	$(call quiet,CXX)$(CXX) -std=c++17 -O2 -g -I$(cxx_gen) -c -o $@ $<
+$(BUILD)/tests/bench/json_peer.o: tests/bench/json_peer.cc $(cxx_peer_objs:.o=.h)
+	@mkdir -p $(@D)
+	$(call quiet,CXX)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -I$(cxx_gen) -c -o $@ $<
+$(BUILD)/tests/bench/json_peer: $(BUILD)/tests/bench/json_peer.o $(cxx_peer_objs)
+	$(call quiet,LINK)$(CXX) -o $@ $^ -lprotobuf
+$(BUILD)/tests/bench/json_codec: $(BUILD)/tests/bench/json_codec.o $(proto_objs) $(common_objs)
+	$(link) -lprotobuf-c
+
+bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/tests/bench/,json_codec json_peer)
+	@tests/bench/json $(BUILD)
 
 # --- install ---------------------------------------------------------------------------------
 

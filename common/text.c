@@ -263,7 +263,8 @@ bool text_is_utf8(const char *text, size_t len)
     uint32_t point;
 
     for (size_t i = 0; i < len;) {
-        size_t taken = decode_utf8(text + i, len - i, &point);
+        bool is_ascii = (unsigned char)text[i] - 1U < 0x7f;
+        size_t taken = is_ascii ? 1 : decode_utf8(text + i, len - i, &point);
 
         if (taken == 0) {
             return false;

@@ -3,7 +3,6 @@
 
 #include "proto/json/scalar.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +73,35 @@ static void print_float(struct buffer *out, double value, bool is_single)
     buffer_append_string(out, text);
 }
 
+enum { DECIMAL_MAX = 20 }; /* digits of 2^64-1 */
+
+/* Quoted where `is_wide`. Not by printf: numbers are most of what is printed. */
+static void print_integer(struct buffer *out, bool is_negative, uint64_t magnitude, bool is_wide)
+{
+    char text[DECIMAL_MAX + 3]; /* filled from its end: quotes and a sign */
+    char *p = text + sizeof(text);
+
+    if (is_wide) {
+        *--p = '"';
+    }
+    do {
+        *--p = (char)('0' + magnitude % 10);
+        magnitude /= 10;
+    } while (magnitude != 0);
+    if (is_negative) {
+        *--p = '-';
+    }
+    if (is_wide) {
+        *--p = '"';
+    }
+    buffer_append(out, p, (size_t)(text + sizeof(text) - p));
+}
+
+static void print_signed(struct buffer *out, int64_t value, bool is_wide)
+{
+    print_integer(out, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, is_wide);
+}
+
 void scalar_print(struct buffer *out, ProtobufCType type, const void *at)
 {
     switch (type) {
@@ -81,19 +109,15 @@ void scalar_print(struct buffer *out, ProtobufCType type, const void *at)
         buffer_append_string(out, *(const protobuf_c_boolean *)at != 0 ? "true" : "false");
         break;
     case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32: buffer_printf(out, "%" PRIu32, *(const uint32_t *)at); break;
+    case PROTOBUF_C_TYPE_FIXED32: print_integer(out, false, *(const uint32_t *)at, false); break;
     case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-        buffer_printf(out, "\"%" PRIu64 "\"", *(const uint64_t *)at);
-        break;
+    case PROTOBUF_C_TYPE_FIXED64: print_integer(out, false, *(const uint64_t *)at, true); break;
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-        buffer_printf(out, "\"%" PRId64 "\"", *(const int64_t *)at);
-        break;
+    case PROTOBUF_C_TYPE_SFIXED64: print_signed(out, *(const int64_t *)at, true); break;
     case PROTOBUF_C_TYPE_FLOAT: print_float(out, (double)*(const float *)at, true); break;
     case PROTOBUF_C_TYPE_DOUBLE: print_float(out, *(const double *)at, false); break;
-    default: buffer_printf(out, "%" PRId32, *(const int32_t *)at); break;
+    default: print_signed(out, *(const int32_t *)at, false); break;
     }
 }
 
@@ -134,6 +158,34 @@ static size_t character_length(const char *text)
     return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
+/* The character at `text`, escaped where it has to be; its bytes. */
+static size_t print_character(struct buffer *out, const char *text, size_t len)
+{
+    size_t taken = text_harmless_length(text, len, TEXT_UTF8);
+
+    if (taken == 0) {
+        taken = character_length(text);
+        print_escape(out, code_point((const unsigned char *)text, taken));
+        return taken;
+    }
+    if (text[0] == '"' || text[0] == '\\') {
+        buffer_append_byte(out, '\\');
+    }
+    buffer_append(out, text, taken);
+    return taken;
+}
+
+/* Bytes from `text` on that are printed as they are, without a look at what they mean. */
+static size_t plain_length(const char *text)
+{
+    size_t len = 0;
+
+    while (text[len] >= 0x20 && text[len] < 0x7f && text[len] != '"' && text[len] != '\\') {
+        len++; /* not beyond the NUL */
+    }
+    return len;
+}
+
 bool scalar_print_string(struct buffer *out, const char *text)
 {
     size_t len = strlen(text);
@@ -143,15 +195,11 @@ bool scalar_print_string(struct buffer *out, const char *text)
     }
     buffer_append_byte(out, '"');
     for (size_t i = 0; i < len;) {
-        size_t taken = text_harmless_length(text + i, len - i, TEXT_UTF8);
+        size_t taken = plain_length(text + i);
 
         if (taken == 0) {
-            taken = character_length(text + i);
-            print_escape(out, code_point((const unsigned char *)text + i, taken));
+            taken = print_character(out, text + i, len - i);
         } else {
-            if (text[i] == '"' || text[i] == '\\') {
-                buffer_append_byte(out, '\\');
-            }
             buffer_append(out, text + i, taken);
         }
         i += taken;
