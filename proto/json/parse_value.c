@@ -221,10 +221,6 @@ static int parse_enum(struct parser *p, const ProtobufCFieldDescriptor *field, i
     const ProtobufCEnumDescriptor *type = field->descriptor;
     struct lexer_span name;
 
-    if (lexer_peek(&p->lexer) == 'n' && wellknown_is_null_value(field)) {
-        *out = 0;
-        return lexer_literal(&p->lexer, "null") ? 0 : parser_refuse_text(p);
-    }
     if (lexer_peek(&p->lexer) != '"') {
         return parse_integer(p, PROTOBUF_C_TYPE_INT32, out);
     }
@@ -241,13 +237,32 @@ static int parse_enum(struct parser *p, const ProtobufCFieldDescriptor *field, i
     return 0;
 }
 
+/* Its only value is 0, and prints as null, whatever number a peer may have sent. */
+static int parse_null(struct parser *p, const ProtobufCFieldDescriptor *field, int32_t *out)
+{
+    int32_t value = 0;
+    int result = 0;
+
+    if (lexer_peek(&p->lexer) != 'n') {
+        result = parse_enum(p, field, &value);
+    } else if (!lexer_literal(&p->lexer, "null")) {
+        result = parser_refuse_text(p);
+    }
+    if (result == 0 && value != 0) {
+        result = parser_refuse(p, ERROR_INVALID_ARGUMENT, "null is its only value");
+    }
+    *out = result == 0 ? 0 : *out;
+    return result;
+}
+
 int parser_value(struct parser *p, const ProtobufCFieldDescriptor *field, void *at)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_MESSAGE: return parser_message(p, field->descriptor, at);
     case PROTOBUF_C_TYPE_STRING: return parse_string(p, at);
     case PROTOBUF_C_TYPE_BYTES: return parse_bytes(p, at);
-    case PROTOBUF_C_TYPE_ENUM: return parse_enum(p, field, at);
+    case PROTOBUF_C_TYPE_ENUM:
+        return wellknown_is_null_value(field) ? parse_null(p, field, at) : parse_enum(p, field, at);
     case PROTOBUF_C_TYPE_BOOL: return parse_bool(p, at);
     case PROTOBUF_C_TYPE_FLOAT:
     case PROTOBUF_C_TYPE_DOUBLE: return parse_real(p, field->type, at);

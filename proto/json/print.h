@@ -13,7 +13,8 @@
  *
  * Refused: a string that is not UTF-8; a Timestamp outside the years 1 to 9999, a Duration beyond
  * 10,000 years or with two signs, a FieldMask's path that lowerCamelCase cannot spell, a Value of no
- * kind or that is not finite, an Any of a type that is not known or that does not hold it; messages
+ * kind or that is not finite, an Any of a type that is not known, that does not hold what its type
+ * says or takes more than JSON_PRINT_ANY_MAX_BYTES unpacked (a peer may have made it); messages
  * nested deeper than JSON_PRINT_DEPTH_MAX (a map's entries are not counted). Pure, any thread.
  */
 #ifndef XENRES_PROTO_JSON_PRINT_H
@@ -26,7 +27,7 @@
 #include "common/error.h"
 #include "proto/json/wellknown.h"
 
-enum { JSON_PRINT_DEPTH_MAX = 64 };
+enum { JSON_PRINT_DEPTH_MAX = 64, JSON_PRINT_ANY_MAX_BYTES = 64 << 20 };
 
 struct json_print_options {
     bool pretty; /* a line a value, two spaces a level; else no white space at all */

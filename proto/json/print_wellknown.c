@@ -8,10 +8,6 @@
 #include "proto/json/time_text.h"
 #include "proto/wire/wire.h"
 
-/* What Any holds comes from a peer, maybe. Of its size: no field has less than one byte, and none
- * takes more than a message of its own, which has two. */
-enum { ANY_MEMORY_FACTOR = 512, ANY_MEMORY_LEAST_BYTES = 4096 };
-
 static const void *member_of(const ProtobufCMessage *message, unsigned index)
 {
     return printer_member(message, message->descriptor->fields[index].offset);
@@ -90,10 +86,8 @@ static ProtobufCMessage *unpack_any(struct printer *p, const char *type_url,
     const ProtobufCMessageDescriptor *type = wellknown_find(p->options->types, type_url);
     const struct wire_limits limits = {
         .len_max_bytes = bytes->len,
-        .elements_max = bytes->len < UINT32_MAX ? (uint32_t)bytes->len : UINT32_MAX,
-        .memory_max_bytes = bytes->len < SIZE_MAX / ANY_MEMORY_FACTOR / 2
-                                ? bytes->len * ANY_MEMORY_FACTOR + ANY_MEMORY_LEAST_BYTES
-                                : bytes->len,
+        .elements_max = UINT32_MAX, /* each has a byte at least */
+        .memory_max_bytes = JSON_PRINT_ANY_MAX_BYTES,
     };
     ProtobufCMessage *message = NULL;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* Our JSON and that of protobuf's own implementation, for random messages of every type of the API:
- * the same value, whatever the spelling. Run from the source tree. */
+/* Our JSON and that of protobuf's own implementation, for random messages of every type of the API
+ * and of tests/proto/zoo.proto: the same value, whatever the spelling; and each takes what the other
+ * has printed, for the same message. Run from the source tree. */
 #include "tests/lib/unit.h"
 
 #include <arpa/inet.h>
@@ -11,13 +12,15 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
+#include "proto/json/parse.h"
 #include "proto/json/print.h"
 #include "proto/wire/wire.h"
+#include "tests/proto/zoo.pb-c.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
 
-enum { RECORD_MAX_BYTES = 1 << 20, MESSAGES_A_TYPE = 60 };
+enum { RECORD_MAX_BYTES = 1 << 20, MESSAGES_A_TYPE = 60, SEED = 1 };
 
 static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__domain_identity__descriptor,
@@ -30,6 +33,7 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__gateway__descriptor,
     &xenres__v1__check__descriptor,
     &xenres__v1__list_domains_request__descriptor,
+    &xenres__v1__domain_filter__descriptor,
     &xenres__v1__list_domains_response__descriptor,
     &xenres__v1__domain__descriptor,
     &xenres__v1__get_grant_table_request__descriptor,
@@ -50,23 +54,48 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__resource__descriptor,
     &xenres__v1__get_snapshot_request__descriptor,
     &xenres__v1__get_snapshot_response__descriptor,
-    &xenres__v1__domain_filter__descriptor,
     &xenres__v1__read_snapshot_request__descriptor,
     &xenres__v1__read_snapshot_response__descriptor,
     &xenres__v1__snapshot_head__descriptor,
     &xenres__v1__snapshot_chunk__descriptor,
+    &zoo__zoo__descriptor,
+    &zoo__leaf__descriptor,
+    &zoo__pairs__descriptor,
 };
 
-static const ProtobufCMessageDescriptor *type_of(const struct buffer *name)
+/* That random messages have in an Any, beside some of these. */
+static const ProtobufCMessageDescriptor *const more_types[] = {
+    &google__protobuf__any__descriptor,         &google__protobuf__duration__descriptor,
+    &google__protobuf__empty__descriptor,       &google__protobuf__struct__descriptor,
+    &google__protobuf__int32_value__descriptor, &google__protobuf__value__descriptor,
+};
+
+static const ProtobufCMessageDescriptor *find_among(const ProtobufCMessageDescriptor *const *among,
+                                                    size_t count, const char *name)
 {
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (strlen(types[i]->name) == name->len_bytes &&
-            memcmp(types[i]->name, name->data, name->len_bytes) == 0) {
-            return types[i];
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(among[i]->name, name) == 0) {
+            return among[i];
         }
     }
     return NULL;
 }
+
+static const ProtobufCMessageDescriptor *find_type(void *context, const char *name)
+{
+    const ProtobufCMessageDescriptor *type =
+        find_among(types, sizeof(types) / sizeof(types[0]), name);
+
+    (void)context;
+    return type != NULL ? type
+                        : find_among(more_types, sizeof(more_types) / sizeof(more_types[0]), name);
+}
+
+static const struct json_types known = { .find = find_type };
+
+static const struct wire_limits limits = { .len_max_bytes = RECORD_MAX_BYTES,
+                                           .elements_max = 100000,
+                                           .memory_max_bytes = 16 * (size_t)RECORD_MAX_BYTES };
 
 /* False at the end. */
 static bool read_record(FILE *peer, struct buffer *out)
@@ -85,38 +114,116 @@ static bool read_record(FILE *peer, struct buffer *out)
     return true;
 }
 
-static void expect_same(const ProtobufCMessage *message, bool with_defaults, bool pretty,
-                        struct buffer *theirs)
+static void write_record(FILE *out, const struct buffer *content)
 {
-    const struct json_print_options options = { .with_defaults = with_defaults, .pretty = pretty };
-    BUFFER_AUTO(ours, RECORD_MAX_BYTES);
+    uint32_t len = htonl((uint32_t)content->len_bytes);
+
+    assert_int_equal(fwrite(&len, sizeof(len), 1, out), 1);
+    assert_int_equal(fwrite(content->data, 1, content->len_bytes, out), content->len_bytes);
+}
+
+/* Numbers as reals: theirs may be written as integers of any length. */
+static json_t *load(struct buffer *text)
+{
+    json_t *value =
+        json_loads(buffer_string(text),
+                   JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+
+    assert_non_null(value);
+    return value;
+}
+
+/* Prints into `ours`. */
+static void expect_same(const ProtobufCMessage *message, bool with_defaults, struct buffer *theirs,
+                        struct buffer *ours)
+{
+    const struct json_print_options options = { .with_defaults = with_defaults,
+                                                .pretty = with_defaults,
+                                                .types = &known };
     struct failure f = { 0 };
 
-    if (json_print(message, &options, &ours, &f) != 0) {
+    if (json_print(message, &options, ours, &f) != 0) {
         fail_msg("%s", f.message);
     }
-    json_t *a = json_loadb((const char *)ours.data, ours.len_bytes, JSON_REJECT_DUPLICATES, NULL);
-    json_t *b = json_loadb((const char *)theirs->data, theirs->len_bytes, 0, NULL);
+    json_t *a = load(ours);
+    json_t *b = load(theirs);
 
-    assert_non_null(a);
-    assert_non_null(b);
     if (!json_equal(a, b)) {
-        fail_msg("%s:\n%s\n%s", message->descriptor->name, buffer_string(&ours),
+        fail_msg("%s:\n%s\n%s", message->descriptor->name, buffer_string(ours),
                  buffer_string(theirs));
     }
     json_decref(a);
     json_decref(b);
 }
 
-static void values_are_those_of_the_reference_implementation(void **state)
+/* Their text as a message's bytes. */
+static void parse_theirs(const ProtobufCMessageDescriptor *type, struct buffer *text,
+                         struct buffer *out)
 {
-    static const struct wire_limits limits = { .len_max_bytes = RECORD_MAX_BYTES,
-                                               .elements_max = 100000,
-                                               .memory_max_bytes = 16 * (size_t)RECORD_MAX_BYTES };
-    BUFFER_AUTO(name, RECORD_MAX_BYTES);
+    const struct json_parse_options options = { .refuse_unknown = true, .types = &known };
+    ProtobufCMessage *message = NULL;
+    struct failure f = { 0 };
+
+    if (json_parse(type, text->data, text->len_bytes, &limits, &options, &message, &f) != 0) {
+        fail_msg("%s: %s", f.message, buffer_string(text));
+    }
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *room = buffer_extend(out, len);
+
+    assert_non_null(room);
+    assert_int_equal(protobuf_c_message_pack(message, room), len);
+    wire_free(message);
+}
+
+/* One of the peer's messages; what `check` wants of it goes to `answers`. */
+static void exchange(const struct buffer *name, FILE *peer, FILE *answers)
+{
     BUFFER_AUTO(bytes, RECORD_MAX_BYTES);
-    BUFFER_AUTO(json, RECORD_MAX_BYTES);
-    char command[128];
+    BUFFER_AUTO(plain, RECORD_MAX_BYTES);
+    BUFFER_AUTO(with_defaults, RECORD_MAX_BYTES);
+    BUFFER_AUTO(ours, RECORD_MAX_BYTES);
+    BUFFER_AUTO(ours_with_defaults, RECORD_MAX_BYTES);
+    BUFFER_AUTO(parsed, RECORD_MAX_BYTES);
+    const ProtobufCMessageDescriptor *type = find_type(NULL, (const char *)name->data);
+    ProtobufCMessage *message = NULL;
+
+    if (type == NULL) {
+        fail_msg("add %s to the test's list", (const char *)name->data);
+    }
+    assert_true(read_record(peer, &bytes) && read_record(peer, &plain) &&
+                read_record(peer, &with_defaults));
+    int result = wire_unpack(type, bytes.data, bytes.len_bytes, &limits, &message, NULL);
+
+    assert_int_equal(result, 0);
+    expect_same(message, false, &plain, &ours);
+    expect_same(message, true, &with_defaults, &ours_with_defaults);
+    wire_free(message);
+    parse_theirs(type, &plain, &parsed);
+    write_record(answers, &parsed);
+    buffer_reset(&parsed);
+    parse_theirs(type, &with_defaults, &parsed);
+    write_record(answers, &parsed);
+    write_record(answers, &ours);
+    write_record(answers, &ours_with_defaults);
+}
+
+static FILE *start_peer(const char *what, const char *input)
+{
+    char command[256];
+
+    (void)snprintf(command, sizeof(command),
+                   "exec /usr/bin/python3 tests/lib/json_messages.py %s %d %d <%s", what,
+                   MESSAGES_A_TYPE, SEED, input);
+    FILE *peer = popen(command, "r");
+
+    assert_non_null(peer);
+    return peer;
+}
+
+static void messages_are_those_of_the_reference_implementation(void **state)
+{
+    char path[] = "/tmp/xr-json.XXXXXX";
+    BUFFER_AUTO(name, RECORD_MAX_BYTES);
     unsigned count = 0;
 
     (void)state;
@@ -125,37 +232,26 @@ static void values_are_those_of_the_reference_implementation(void **state)
         print_message("needs protoc and python3-protobuf\n");
         skip();
     }
-    (void)snprintf(command, sizeof(command),
-                   "exec /usr/bin/python3 tests/lib/json_messages.py proto %d 1", MESSAGES_A_TYPE);
-    FILE *peer = popen(command, "r");
+    FILE *answers = fdopen(mkstemp(path), "wb");
+    FILE *peer = start_peer("make", "/dev/null");
 
-    assert_non_null(peer);
+    assert_non_null(answers);
     while (read_record(peer, &name)) {
-        const ProtobufCMessageDescriptor *type = type_of(&name);
-        ProtobufCMessage *message = NULL;
-
-        if (type == NULL) {
-            fail_msg("add %s to the test's list", buffer_string(&name));
-        }
-        assert_true(read_record(peer, &bytes));
-        int result = wire_unpack(type, bytes.data, bytes.len_bytes, &limits, &message, NULL);
-
-        assert_int_equal(result, 0);
-        assert_true(read_record(peer, &json));
-        expect_same(message, false, false, &json);
-        assert_true(read_record(peer, &json));
-        expect_same(message, true, true, &json);
-        wire_free(message);
+        (void)buffer_string(&name);
+        exchange(&name, peer, answers);
         count++;
     }
     assert_int_equal(pclose(peer), 0);
     assert_int_equal(count, MESSAGES_A_TYPE * sizeof(types) / sizeof(types[0]));
+    assert_int_equal(fclose(answers), 0);
+    assert_int_equal(pclose(start_peer("check", path)), 0);
+    assert_int_equal(remove(path), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_those_of_the_reference_implementation),
+        cmocka_unit_test(messages_are_those_of_the_reference_implementation),
     };
 
     return UNIT_RUN(tests);

@@ -85,6 +85,7 @@ static void alternatives_of_a_oneof_exclude_each_other(void **state)
     expect("{\"chosenLeaf\":{\"size\":3}}", NULL);
     expect("{\"chosenNull\":null}", NULL);
     expect("{\"chosenNull\":\"NULL_VALUE\"}", "{\"chosenNull\":null}");
+    expect("{\"chosenNull\":0}", "{\"chosenNull\":null}");
     expect("{\"chosenDuration\":\"1s\"}", NULL);
     /* null is none of them. */
     expect("{\"chosenNumber\":null,\"chosenString\":\"a\"}", "{\"chosenString\":\"a\"}");
@@ -96,6 +97,7 @@ static void alternatives_of_a_oneof_exclude_each_other(void **state)
     expect_refusal("{\"chosenBytes\":\"AA==\",\"chosenLeaf\":{}}", "chosen_leaf",
                    "another alternative");
     expect_refusal("{\"chosenLeaf\":{},\"chosenNull\":null}", "chosen_null", "another alternative");
+    expect_refusal("{\"chosenNull\":5}", "chosen_null", "null is its only value");
     expect_refusal("{\"chosenString\":5}", "chosen_string", "a string is expected");
     expect_refusal("{\"chosenLeaf\":{\"size\":-1}}", "chosen_leaf.size", "not in the range");
 }
