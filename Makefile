@@ -185,7 +185,7 @@ test_scripts := $(filter-out $(if $(SANITIZE),tests/system/install.sh),\
                 $(wildcard tests/arch/*.sh tests/system/*.sh))
 
 test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)
-$(test_proto_objs): | $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
+$(test_proto_objs): | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
 $(BUILD)/libtestable.a: $(testable_objs) $(test_proto_objs)
 	$(call quiet,AR)rm -f $@ && $(AR) qcs $@ $^
 $(BUILD)/tests/%.o: tests/%.c | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)

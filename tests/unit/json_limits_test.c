@@ -24,6 +24,60 @@ static int parse_levels(const char *open, const char *innermost, const char *clo
     return result;
 }
 
+struct wide {
+    ProtobufCMessage base;
+    protobuf_c_boolean flags[JSON_PARSE_FIELDS_MAX];
+};
+
+static void init_wide(struct wide *message);
+
+static char wide_names[JSON_PARSE_FIELDS_MAX][8];
+static ProtobufCFieldDescriptor wide_fields[JSON_PARSE_FIELDS_MAX];
+static const ProtobufCMessageDescriptor wide_type = {
+    .magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+    .name = "test.Wide",
+    .sizeof_message = sizeof(struct wide),
+    .n_fields = JSON_PARSE_FIELDS_MAX,
+    .fields = wide_fields,
+    .message_init = (ProtobufCMessageInit)init_wide,
+};
+
+static void init_wide(struct wide *message)
+{
+    *message = (struct wide){ .base.descriptor = &wide_type };
+}
+
+/* A type with more is not parsed, which an assertion holds. */
+static void type_has_as_many_fields_as_the_maximum(void **state)
+{
+    static const char twice[] = "{\"f511\":true,\"f511\":true}";
+    BUFFER_AUTO(text, 1 << 16);
+    ProtobufCMessage *message = NULL;
+    struct failure f = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < JSON_PARSE_FIELDS_MAX; i++) {
+        (void)snprintf(wide_names[i], sizeof(wide_names[i]), "f%u", i);
+        wide_fields[i] = (ProtobufCFieldDescriptor){
+            .name = wide_names[i],
+            .id = i + 1,
+            .label = PROTOBUF_C_LABEL_NONE,
+            .type = PROTOBUF_C_TYPE_BOOL,
+            .offset = (unsigned)(offsetof(struct wide, flags) + i * sizeof(protobuf_c_boolean))
+        };
+        buffer_printf(&text, "%s\"f%u\":true", i == 0 ? "{" : ",", i);
+    }
+    buffer_append_byte(&text, '}');
+    assert_int_equal(parse_as(&wide_type, buffer_string(&text), &message, NULL), 0);
+    for (unsigned i = 0; i < JSON_PARSE_FIELDS_MAX; i++) {
+        assert_true(((struct wide *)message)->flags[i]);
+    }
+    wire_free(message);
+    message = NULL;
+    assert_int_equal(parse_as(&wide_type, twice, &message, &f), -ERROR_INVALID_ARGUMENT);
+    assert_string_equal(f.field, "f511");
+}
+
 static int parse_with(const char *text, struct wire_limits limits)
 {
     ProtobufCMessage *message = NULL;
@@ -213,6 +267,7 @@ int main(void)
         cmocka_unit_test(nesting_of_values_counts_messages),
         cmocka_unit_test(nesting_of_ignored_values_has_an_exact_limit),
         cmocka_unit_test(nesting_of_ten_thousand_is_refused),
+        cmocka_unit_test(type_has_as_many_fields_as_the_maximum),
         cmocka_unit_test(length_has_an_exact_limit),
         cmocka_unit_test(elements_have_an_exact_limit),
         cmocka_unit_test(million_elements_are_refused),
