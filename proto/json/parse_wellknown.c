@@ -35,7 +35,7 @@ static int parse_time(struct parser *p, ProtobufCMessage *message,
     return 0;
 }
 
-/* One of google.protobuf.Value's alternatives, by how its text begins. */
+/* Which of the alternatives of google.protobuf.Value, by how its text begins. */
 static enum value_kind kind_of(char first)
 {
     switch (first) {
@@ -49,7 +49,7 @@ static enum value_kind kind_of(char first)
     }
 }
 
-static int parse_any_value(struct parser *p, ProtobufCMessage *message)
+static int parse_json_value(struct parser *p, ProtobufCMessage *message)
 {
     enum value_kind kind = kind_of(lexer_peek(&p->lexer));
     const ProtobufCFieldDescriptor *field = field_of(message, kind);
@@ -153,7 +153,7 @@ int parser_wellknown(struct parser *p, enum wellknown kind, ProtobufCMessage *me
     case WELLKNOWN_FIELD_MASK: return parse_field_mask(p, message);
     case WELLKNOWN_STRUCT: return parser_map(p, message, field_of(message, 0));
     case WELLKNOWN_LIST_VALUE: return parser_list(p, message, field_of(message, 0));
-    case WELLKNOWN_VALUE: return parse_any_value(p, message);
+    case WELLKNOWN_VALUE: return parse_json_value(p, message);
     case WELLKNOWN_ANY: return parser_any(p, message);
     case WELLKNOWN_WRAPPER: return parser_value(p, field_of(message, 0), member_of(message, 0));
     default: return parser_members(p, message, NULL);

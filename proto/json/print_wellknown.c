@@ -60,7 +60,7 @@ static int print_field_mask(struct printer *p, const ProtobufCMessage *message)
     return 0;
 }
 
-static int print_any_value(struct printer *p, const ProtobufCMessage *message)
+static int print_json_value(struct printer *p, const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *fields = message->descriptor->fields;
     uint32_t chosen = *(const uint32_t *)printer_member(message, fields[0].quantifier_offset);
@@ -147,7 +147,7 @@ int printer_wellknown(struct printer *p, enum wellknown kind, const ProtobufCMes
     case WELLKNOWN_FIELD_MASK: return print_field_mask(p, message);
     case WELLKNOWN_STRUCT: return printer_map(p, message, &fields[0]);
     case WELLKNOWN_LIST_VALUE: return printer_list(p, message, &fields[0]);
-    case WELLKNOWN_VALUE: return print_any_value(p, message);
+    case WELLKNOWN_VALUE: return print_json_value(p, message);
     case WELLKNOWN_ANY: return print_any(p, message);
     case WELLKNOWN_WRAPPER: return printer_value(p, &fields[0], member_of(message, 0));
     default: return printer_object(p, message, NULL);
