@@ -26,8 +26,8 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request inventory describe snapshot range \
-          stats claim export directory mapping arena copy ceiling explain
-MAPPER_SIM := backend call resource world guest pages scenario builtin
+          stats claim export directory mapping arena copy ceiling explain backend
+MAPPER_SIM := backend call event resource world guest pages scenario scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver \

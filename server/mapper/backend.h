@@ -73,6 +73,7 @@ struct backend_ops {
     /* Maps read-only. The core has checked that count > 0 and that the range is in use. */
     int (*map)(struct backend *, uint16_t domid, uint32_t type, uint32_t id, uint32_t first_frame,
                uint32_t frame_count, struct backend_mapping *out, struct failure *f);
+    /* Succeeds, or ends the process by backend_give_up(). */
     void (*unmap)(struct backend *, struct backend_mapping *);
 
     /* Run times of vCPUs, at most `max`; where the hypervisor shares no stats table. */
@@ -93,6 +94,12 @@ struct backend_ops {
 
     void (*close)(struct backend *);
 };
+
+/*
+ * An unmap failed: says so, and ends the process. Frames that stay mapped keep a dead domain, and
+ * only the process's end gives them back; whoever started it starts it again.
+ */
+_Noreturn void backend_give_up(int errnum);
 
 /* What each mapper executable defines exactly once. `argument`: the sim's scenario file, or NULL. */
 extern const struct backend_ops *const backend_ops;

@@ -73,4 +73,15 @@ static inline const char *folder_path(const struct folder *f, const char *name)
     return path;
 }
 
+/* A file of these bytes, in place of what was there. */
+static inline void folder_write(const char *path, const void *bytes, size_t len_bytes)
+{
+    FILE *file = fopen(path, "we");
+
+    if (file == NULL || fwrite(bytes, 1, len_bytes, file) != len_bytes || fclose(file) != 0) {
+        perror(path);
+        abort();
+    }
+}
+
 #endif

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/buffer.h"
 #include "common/log.h"
+#include "tests/lib/folder.h"
 #include "tests/lib/unit.h"
 
 #define UUID         "0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01"
@@ -104,8 +106,142 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused(DOMAIN("") "event { step = 1 do = \"explode\" domain = \"a\" }", "explode");
     refused(DOMAIN("") "event { step = 1 do = \"destroy\" domain = \"z\" }", "there is none");
     refused("fault { operation = \"find\" effect = \"wrong_size\" }", "does not go with");
+    refused("fault { operation = \"map\" effect = \"lost\" }", "does not go with");
+    refused("fault { operation = \"events\" effect = \"dies\" }", "does not go with");
     refused("fault { operation = \"map\" errno = \"EWHAT\" }", "EWHAT");
+    refused("fault { operation = \"map\" errno = \"E?\" }", "the name of an errno");
+    refused(DOMAIN("") "fault { operation = \"host\" domain = \"a\" }", "is about none");
     refused("seed = ${HOME}\n", "file:1");
+}
+
+static void every_operation_can_fail_with_any_errno(void **state)
+{
+    static const struct {
+        const char *word;
+        enum scenario_operation operation;
+    } rows[SCENARIO_OP_COUNT] = {
+        { "host", SCENARIO_OP_HOST },
+        { "list", SCENARIO_OP_LIST },
+        { "find", SCENARIO_OP_FIND },
+        { "name", SCENARIO_OP_NAME },
+        { "size", SCENARIO_OP_SIZE },
+        { "grant_version", SCENARIO_OP_GRANT_VERSION },
+        { "map", SCENARIO_OP_MAP },
+        { "unmap", SCENARIO_OP_UNMAP },
+        { "vcpu_info", SCENARIO_OP_VCPU_INFO },
+        { "events", SCENARIO_OP_EVENTS },
+        { "watch", SCENARIO_OP_WATCH },
+        { "unwatch", SCENARIO_OP_UNWATCH },
+    };
+
+    (void)state;
+    for (int i = 0; i < SCENARIO_OP_COUNT; i++) {
+        for (int errnum = 1; errnum <= EHWPOISON; errnum++) {
+            char text[128];
+
+            if (strcmp(error_errno_name(errnum), "E?") == 0) {
+                continue; /* 41 and 58 are none */
+            }
+            snprintf(text, sizeof(text), "fault { operation = \"%s\" errno = \"%s\" }\n",
+                     rows[i].word, error_errno_name(errnum));
+            struct scenario *s = parsed(text);
+
+            assert_int_equal(s->faults[0].operation, rows[i].operation);
+            assert_int_equal(s->faults[0].errnum, errnum);
+            assert_int_equal(s->faults[0].domain, SCENARIO_NO_DOMAIN);
+            scenario_free(s);
+        }
+    }
+}
+
+/* --- as much as a file may have, and one more -------------------------------------------------- */
+
+static void domains(struct buffer *text, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        buffer_printf(text, "domain \"d%u\" { domid = %u uuid = \"" UUID "\" present = false }\n",
+                      i, i);
+    }
+}
+
+static void events(struct buffer *text, unsigned count)
+{
+    domains(text, 1);
+    for (unsigned i = 0; i < count; i++) {
+        buffer_append_string(text, "event { step = 1 do = \"pause\" domain = \"d0\" }\n");
+    }
+}
+
+static void faults(struct buffer *text, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        buffer_append_string(text, "fault { operation = \"map\" }\n");
+    }
+}
+
+static void so_many_sections_and_not_one_more(void **state)
+{
+    static const struct {
+        void (*put)(struct buffer *text, unsigned count);
+        unsigned max;
+        const char *said;
+    } rows[] = {
+        { domains, SCENARIO_DOMAINS_MAX, "513 sections `domain`: expected at most 512" },
+        { events, SCENARIO_EVENTS_MAX, "1025 sections `event`: expected at most 1024" },
+        { faults, SCENARIO_FAULTS_MAX, "257 sections `fault`: expected at most 256" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        BUFFER_AUTO(most, SCENARIO_FILE_BYTES_MAX);
+        BUFFER_AUTO(more, SCENARIO_FILE_BYTES_MAX);
+
+        rows[i].put(&most, rows[i].max);
+        struct scenario *s = parsed(buffer_string(&most));
+
+        assert_true(s->domain_count == rows[i].max || s->event_count == rows[i].max ||
+                    s->fault_count == rows[i].max);
+        scenario_free(s);
+        rows[i].put(&more, rows[i].max + 1);
+        refused(buffer_string(&more), rows[i].said);
+    }
+}
+
+static void so_many_frames_and_ioreq_servers_and_not_one_more(void **state)
+{
+    (void)state;
+    struct scenario *s = parsed(DOMAIN("grants { frames = 16384 frames_max = 16384 }"));
+
+    assert_int_equal(s->domains[0].grant_frames, SCENARIO_GRANT_FRAMES_MAX);
+    scenario_free(s);
+    refused(DOMAIN("grants { frames_max = 16385 }"), "from 1 to 16384");
+    s = parsed(DOMAIN("type = \"hvm\" ioreq \"7\" { }"));
+    assert_true(s->domains[0].ioreq[SCENARIO_IOREQ_SERVERS_MAX - 1].exists);
+    scenario_free(s);
+    refused(DOMAIN("type = \"hvm\" ioreq \"8\" { }"), "an id from 0 to 7");
+}
+
+static void a_file_of_a_mebibyte_and_not_a_byte_more(void **state)
+{
+    FOLDER_AUTO folder = folder_make();
+    BUFFER_AUTO(text, SCENARIO_FILE_BYTES_MAX + 1);
+    const char *path = folder_path(&folder, "scenario");
+    struct scenario *s = NULL;
+    struct failure f;
+
+    (void)state;
+    buffer_append_string(&text, "seed = 5\n");
+    while (text.len_bytes < SCENARIO_FILE_BYTES_MAX) {
+        buffer_append_string(&text, "\n");
+    }
+    folder_write(path, text.data, text.len_bytes);
+    assert_int_equal(scenario_load(path, &s, &f), 0);
+    assert_int_equal(s->seed, 5);
+    scenario_free(s);
+    buffer_append_string(&text, "\n");
+    folder_write(path, text.data, text.len_bytes);
+    assert_true(scenario_load(path, &s, &f) < 0);
+    assert_non_null(strstr(f.message, "1048576"));
 }
 
 static void a_number_has_one_owner_from_the_start(void **state)
@@ -122,6 +258,10 @@ int main(void)
         cmocka_unit_test(the_builtin_one_is_right),
         cmocka_unit_test(everything_is_read),
         cmocka_unit_test(what_is_wrong_is_said_with_its_line),
+        cmocka_unit_test(every_operation_can_fail_with_any_errno),
+        cmocka_unit_test(so_many_sections_and_not_one_more),
+        cmocka_unit_test(so_many_frames_and_ioreq_servers_and_not_one_more),
+        cmocka_unit_test(a_file_of_a_mebibyte_and_not_a_byte_more),
         cmocka_unit_test(a_number_has_one_owner_from_the_start),
     };
 

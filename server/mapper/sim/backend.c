@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 
 #include "common/clock.h"
 #include "server/mapper/sim/call.h"
+#include "server/mapper/sim/event.h"
 #include "server/mapper/sim/resource.h"
 
 const char backend_argument_help[] =
@@ -132,32 +134,9 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
     return 0;
 }
 
-/* --- events ------------------------------------------------------------------------------------ */
-
 static int sim_event_fd(struct backend *b)
 {
     return b->epoll_fd;
-}
-
-static bool sim_next_event(struct backend *b, unsigned *events, uint16_t *domid)
-{
-    call_make_steps(b);
-    call_tick(b);
-    bool found = world_next_event(&b->world, events, domid);
-    if (!found) {
-        call_update_wake(b);
-    }
-    return found;
-}
-
-static void sim_watch_name(struct backend *b, uint16_t domid)
-{
-    b->world.name_watched[domid] = true;
-}
-
-static void sim_unwatch_name(struct backend *b, uint16_t domid)
-{
-    b->world.name_watched[domid] = false;
 }
 
 static uint64_t sim_hypercalls(struct backend *b)
@@ -187,15 +166,37 @@ static void read_boot_id(char *out, size_t out_bytes)
     out[strcspn(out, "\n")] = '\0';
 }
 
-static void sim_host(struct backend *b, struct message_host_answer *out)
+static void add_check(struct message_host_answer *out, const char *name, bool ok,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void add_check(struct message_host_answer *out, const char *name, bool ok,
+                      const char *format, ...)
+{
+    struct message_check_row *row = &out->checks[out->check_count++];
+    va_list arguments;
+    snprintf(row->name, sizeof(row->name), "%s", name);
+    row->ok = ok;
+    va_start(arguments, format);
+    vsnprintf(row->detail, sizeof(row->detail), format, arguments);
+    va_end(arguments);
+}
+
+static void tell_ledger(struct backend *b, struct message_host_answer *out)
+{
+    struct sim_ledger l = sim_ledger(b);
+    add_check(
+        out, "sim_ledger", l.grant_tables_grown == 0 && l.zombies == 0,
+        "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
+        " %llu, live mappings %llu, zombies %llu, steps %u",
+        (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
+        (unsigned long long)l.maps, (unsigned long long)l.status_maps,
+        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
+}
+
+/* What the hypervisor itself has to be asked for. */
+static void tell_machine(struct backend *b, struct message_host_answer *out)
 {
     const struct scenario_host *host = &b->scenario->host;
-    call_make_steps(b);
-    call_tick(b);
-    memset(out, 0, sizeof(*out));
-    memcpy(out->uuid, host->uuid, sizeof(out->uuid));
-    snprintf(out->uuid_source, sizeof(out->uuid_source), "scenario");
-    read_boot_id(out->boot_id, UUID_TEXT_BYTES);
     snprintf(out->xen_version, sizeof(out->xen_version), "%s", host->xen_version);
     snprintf(out->guest_abis, sizeof(out->guest_abis),
              "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64");
@@ -210,19 +211,29 @@ static void sim_host(struct backend *b, struct message_host_answer *out)
     out->cpu_count = host->cpus;
     out->total_memory_kib = host->memory_mib * 1024;
     out->free_memory_kib = used_mib < host->memory_mib ? (host->memory_mib - used_mib) * 1024 : 0;
+}
+
+static void sim_host(struct backend *b, struct message_host_answer *out)
+{
+    const struct call c = { SCENARIO_OP_HOST,
+                            { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
+    const struct scenario_fault *fault;
+    struct failure f;
+    call_make_steps(b);
+    memset(out, 0, sizeof(*out));
+    memcpy(out->uuid, b->scenario->host.uuid, sizeof(out->uuid));
+    snprintf(out->uuid_source, sizeof(out->uuid_source), "scenario");
+    read_boot_id(out->boot_id, UUID_TEXT_BYTES);
     out->monotonic_ns = clock_monotonic_ns();
     out->wall_ns = clock_wall_ns();
-    struct sim_ledger l = sim_ledger(b);
-    struct message_check_row *row = &out->checks[out->check_count++];
-    snprintf(row->name, sizeof(row->name), "sim_ledger");
-    row->ok = l.grant_tables_grown == 0 && l.zombies == 0;
-    snprintf(
-        row->detail, sizeof(row->detail),
-        "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
-        " %llu, live mappings %llu, zombies %llu, steps %u",
-        (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
-        (unsigned long long)l.maps, (unsigned long long)l.status_maps,
-        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
+    if (call_enter(b, &c, &fault, &f) == 0) {
+        tell_machine(b, out);
+        call_leave(b, &c, fault);
+    } else { /* as the xen backend tells it */
+        add_check(out, "hypercall", false, "%s (%s): %s", f.cause, error_errno_name(f.xen_errno),
+                  f.next_step);
+    }
+    tell_ledger(b, out);
 }
 
 static void sim_close(struct backend *b)
@@ -301,9 +312,9 @@ static const struct backend_ops ops = {
     .unmap = resource_unmap,
     .vcpu_info = sim_vcpu_info,
     .event_fd = sim_event_fd,
-    .next_event = sim_next_event,
-    .watch_name = sim_watch_name,
-    .unwatch_name = sim_unwatch_name,
+    .next_event = event_next,
+    .watch_name = event_watch_name,
+    .unwatch_name = event_unwatch_name,
     .hypercalls = sim_hypercalls,
     .close = sim_close,
 };

@@ -11,18 +11,27 @@
 
 #include "common/clock.h"
 
-static const char *const call_names[SCENARIO_OP_COUNT] = {
-    [SCENARIO_OP_LIST] = "xc_domain_getinfolist",
-    [SCENARIO_OP_FIND] = "xc_domain_getinfolist",
-    [SCENARIO_OP_NAME] = "xs_read",
-    [SCENARIO_OP_SIZE] = "xenforeignmemory_resource_size",
-    [SCENARIO_OP_MAP] = "xenforeignmemory_map_resource",
-    [SCENARIO_OP_VCPU_INFO] = "xc_vcpu_getinfo",
+static const struct {
+    const char *name;
+    bool is_hypercall; /* else it goes to xenstored, or to the kernel alone */
+} calls[SCENARIO_OP_COUNT] = {
+    [SCENARIO_OP_HOST] = { "xc_version", true },
+    [SCENARIO_OP_LIST] = { "xc_domain_getinfolist", true },
+    [SCENARIO_OP_FIND] = { "xc_domain_getinfolist", true },
+    [SCENARIO_OP_NAME] = { "xs_read", false },
+    [SCENARIO_OP_SIZE] = { "xenforeignmemory_resource_size", true },
+    [SCENARIO_OP_GRANT_VERSION] = { "xc_gnttab_get_version", true },
+    [SCENARIO_OP_MAP] = { "xenforeignmemory_map_resource", true },
+    [SCENARIO_OP_UNMAP] = { "xenforeignmemory_unmap_resource", false },
+    [SCENARIO_OP_VCPU_INFO] = { "xc_vcpu_getinfo", true },
+    [SCENARIO_OP_EVENTS] = { "xs_check_watch", false },
+    [SCENARIO_OP_WATCH] = { "xs_watch", false },
+    [SCENARIO_OP_UNWATCH] = { "xs_unwatch", false },
 };
 
 int call_fail(const struct call *c, int errnum, struct failure *f)
 {
-    return failure_xen(f, call_names[c->operation], errnum, &c->subject);
+    return failure_xen(f, calls[c->operation].name, errnum, &c->subject);
 }
 
 /* Wakes whoever polls, for as long as there is an event to fetch. */
@@ -97,7 +106,7 @@ static const struct scenario_fault *due_fault(struct backend *b, const struct ca
 int call_enter(struct backend *b, const struct call *c, const struct scenario_fault **fault,
                struct failure *f)
 {
-    b->calls++;
+    b->calls += calls[c->operation].is_hypercall;
     call_tick(b);
     *fault = due_fault(b, c);
     if (*fault && (*fault)->effect == SCENARIO_FAIL) {

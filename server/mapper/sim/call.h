@@ -20,7 +20,10 @@ struct backend {
     uint64_t calls;
     uint64_t matches[SCENARIO_FAULTS_MAX]; /* calls that each fault has counted */
     int epoll_fd, signal_fd, timer_fd, wake_fd;
-    bool is_awake; /* wake_fd is readable */
+    bool is_awake;                /* wake_fd is readable */
+    bool is_looking;              /* between a look's first event and its end */
+    bool unwatched[WORLD_DOMIDS]; /* names that are to be watched, and watching them failed */
+    uint32_t unwatched_count;
 };
 
 /* A call: what it is about, for faults and for words. */

@@ -83,6 +83,18 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
     return 0;
 }
 
+/* Xen tells the version by a call of its own. */
+static int ask_version(struct backend *b, const struct call *size, struct failure *f)
+{
+    const struct call c = { SCENARIO_OP_GRANT_VERSION, size->subject };
+    const struct scenario_fault *fault;
+    int result = call_enter(b, &c, &fault, f);
+    if (result == 0) {
+        call_leave(b, &c, fault);
+    }
+    return result;
+}
+
 int resource_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
                   struct backend_size *out, struct failure *f)
 {
@@ -92,6 +104,12 @@ int resource_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     int result = call_enter(b, &c, &fault, f);
     if (result == 0) {
         result = check_domain(b, &c, &g, f);
+    }
+    if (result == 0 && type == RESOURCE_GRANT_TABLE) {
+        result = ask_version(b, &c, f);
+        if (result == 0) {
+            result = check_domain(b, &c, &g, f); /* it may be gone since */
+        }
     }
     if (result == 0) {
         result = size_of(&c, g, out, f);
@@ -272,11 +290,17 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
 void resource_unmap(struct backend *b, struct backend_mapping *mapping)
 {
     struct mapping_handle *handle = mapping->handle;
-    b->calls++;
+    const struct call c = { SCENARIO_OP_UNMAP,
+                            { .domid = handle->guest->domid, .type = EXPLAIN_NO_RESOURCE } };
+    const struct scenario_fault *fault;
+    struct failure f;
+    if (call_enter(b, &c, &fault, &f) < 0) {
+        backend_give_up(f.xen_errno);
+    }
     b->ledger.live_mappings--;
     munmap((void *)(uintptr_t)mapping->address, handle->len_bytes);
     world_unmapped(&b->world, handle->guest);
     free(handle);
     *mapping = (struct backend_mapping){ 0 };
-    call_update_wake(b);
+    call_leave(b, &c, fault);
 }

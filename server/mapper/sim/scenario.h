@@ -82,21 +82,29 @@ struct scenario_event {
     char text[MESSAGE_NAME_BYTES];
 };
 
+/* The operations of backend.h, but for those that ask no hypervisor. */
 enum scenario_operation {
+    SCENARIO_OP_HOST,
     SCENARIO_OP_LIST,
     SCENARIO_OP_FIND,
     SCENARIO_OP_NAME,
     SCENARIO_OP_SIZE,
+    SCENARIO_OP_GRANT_VERSION, /* the second call that the size of a grant table takes */
     SCENARIO_OP_MAP,
+    SCENARIO_OP_UNMAP,
     SCENARIO_OP_VCPU_INFO,
+    SCENARIO_OP_EVENTS, /* a look: from the first next_event() to the one that returns false */
+    SCENARIO_OP_WATCH,
+    SCENARIO_OP_UNWATCH,
     SCENARIO_OP_COUNT
 };
 
 enum scenario_effect {
-    SCENARIO_FAIL,       /* with `errnum` */
-    SCENARIO_WRONG_SIZE, /* size: `value` frames in use, and as many at most */
-    SCENARIO_DIES,       /* the call succeeds, and the domain is destroyed right after */
-    SCENARIO_PAGES_LOST, /* map succeeds, and touching the pages is a SIGBUS */
+    SCENARIO_FAIL,        /* with `errnum` */
+    SCENARIO_WRONG_SIZE,  /* size: `value` frames in use, and as many at most */
+    SCENARIO_DIES,        /* the call succeeds, and the domain is destroyed right after */
+    SCENARIO_PAGES_LOST,  /* map succeeds, and touching the pages is a SIGBUS */
+    SCENARIO_EVENTS_LOST, /* events: nobody is ever told of what has happened by then */
 };
 
 struct scenario_fault {
@@ -121,6 +129,9 @@ struct scenario {
 int scenario_load(const char *path, struct scenario **out, struct failure *f);
 int scenario_parse(const char *text, const char *name, struct scenario **out, struct failure *f);
 void scenario_free(struct scenario *s);
+
+/* Is a call of it about one domain, and not about the host? */
+bool scenario_operation_is_of_a_domain(enum scenario_operation operation);
 
 /* The built-in one, as text. */
 extern const char scenario_builtin[];

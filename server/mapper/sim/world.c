@@ -22,16 +22,35 @@ struct guest *world_find(const struct world *w, uint16_t domid)
     return NULL;
 }
 
-static void name_event(struct world *w, uint16_t domid)
+void world_report_name(struct world *w, uint16_t domid)
 {
-    if (!w->name_watched[domid]) {
-        return;
-    }
     if (w->renamed_count == WORLD_NAME_EVENTS_MAX) {
         w->domains_changed = true; /* cannot happen faster than it is read */
         return;
     }
     w->renamed[(w->renamed_first + w->renamed_count++) % WORLD_NAME_EVENTS_MAX] = domid;
+}
+
+static void name_event(struct world *w, uint16_t domid)
+{
+    if (w->name_watched[domid]) {
+        world_report_name(w, domid);
+    }
+}
+
+void world_forget_events(struct world *w)
+{
+    w->domains_changed = false;
+    w->renamed_count = 0;
+}
+
+void world_report_all(struct world *w)
+{
+    world_forget_events(w); /* what is told now comes to all of it */
+    w->domains_changed = true;
+    for (uint32_t domid = 0; domid < DOMID_END; domid++) {
+        name_event(w, (uint16_t)domid);
+    }
 }
 
 /* The lowest number that is free and that the scenario gives to nobody. */

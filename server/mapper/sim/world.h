@@ -14,6 +14,7 @@
 enum {
     WORLD_GUESTS_MAX = 2 * SCENARIO_DOMAINS_MAX, /* zombies included */
     WORLD_NAME_EVENTS_MAX = 1024,
+    WORLD_DOMIDS = 65536,
 };
 
 struct world {
@@ -28,7 +29,7 @@ struct world {
     bool domains_changed;
     uint16_t renamed[WORLD_NAME_EVENTS_MAX];
     uint32_t renamed_first, renamed_count;
-    bool name_watched[65536];
+    bool name_watched[WORLD_DOMIDS];
 };
 
 int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struct failure *f);
@@ -44,6 +45,10 @@ struct guest *world_find(const struct world *w, uint16_t domid);
 void world_destroy(struct world *w, struct guest *g);
 void world_unmapped(struct world *w, struct guest *g);
 
+/* Tells of the name of `domid`, watched or not; of all domains and all watched names; of nothing. */
+void world_report_name(struct world *w, uint16_t domid);
+void world_report_all(struct world *w);
+void world_forget_events(struct world *w);
 bool world_has_event(const struct world *w);
 bool world_next_event(struct world *w, unsigned *events, uint16_t *domid);
 

@@ -220,14 +220,11 @@ int frames_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id, ui
     return 0;
 }
 
-/* Unmapping what was mapped cannot fail. If it does, the frames stay and with them a dead domain:
- * only the process's end gives them back. */
 void frames_unmap(struct backend *b, struct backend_mapping *mapping)
 {
-    int result;
-
     assert(mapping->handle != NULL);
-    result = xenforeignmemory_unmap_resource(b->foreign, mapping->handle);
-    assert(result == 0);
+    if (xenforeignmemory_unmap_resource(b->foreign, mapping->handle) != 0) {
+        backend_give_up(errno);
+    }
     *mapping = (struct backend_mapping){ 0 };
 }

@@ -164,6 +164,9 @@ int xenforeignmemory_unmap_resource(xenforeignmemory_handle *handle,
 {
     (void)handle;
     assert_ptr_equal(mapping, fake_xen_page);
+    if (answer(fake_xen.unmap_errno) != 0) {
+        return -1;
+    }
     fake_xen.live_mappings--;
     return 0;
 }

@@ -18,7 +18,7 @@ enum { FAKE_XEN_DOMAINS_MAX = 100 };
 /* What the libraries answer. An errno of 0 is success. */
 struct fake_xen {
     int open_foreign_errno, open_control_errno;
-    int list_errno, vcpu_errno, query_errno, version_errno, size_errno, map_errno;
+    int list_errno, vcpu_errno, query_errno, version_errno, size_errno, map_errno, unmap_errno;
     int xen_version_errno;
     xc_domaininfo_t domains[FAKE_XEN_DOMAINS_MAX];
     uint32_t domain_count, excess; /* excess: answers more than there is room for */

@@ -3,7 +3,10 @@
 
 /* Sizes, mappings and run times, with Xen's libraries replaced (fake_xen.h). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/layout.h"
 #include "server/mapper/backend.h"
@@ -173,6 +176,28 @@ static void a_mapping_is_given_back_once(void **state)
     assert_int_equal(backend_ops->hypercalls(b), before + 1);
 }
 
+static void who_cannot_unmap_ends(void **state)
+{
+    struct backend_mapping mapping;
+    int status = -1;
+
+    (void)state;
+    assert_int_equal(backend_ops->map(b, 1, RESOURCE_GRANT_TABLE, 0, 0, 1, &mapping, NULL), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        fake_xen.unmap_errno = ENOMEM;
+        backend_ops->unmap(b, &mapping);
+        _exit(EXIT_SUCCESS);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
+    backend_ops->unmap(b, &mapping);
+}
+
 /* --- run times -------------------------------------------------------------------------------- */
 
 static void run_times_lose_the_mark_of_what_is_unknown(void **state)
@@ -221,6 +246,7 @@ int main(void)
         OPENED(a_size_that_cannot_be_is_no_size),
         OPENED(a_stats_table_needs_a_frame_beside_its_size),
         OPENED(a_mapping_is_given_back_once),
+        OPENED(who_cannot_unmap_ends),
         OPENED(run_times_lose_the_mark_of_what_is_unknown),
         OPENED(a_hole_in_the_vcpus_is_told_from_a_domain_that_went),
     };
