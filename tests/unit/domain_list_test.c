@@ -119,6 +119,29 @@ static void what_cannot_be_a_domain_is_refused(void **state)
     domain_list_unref(l);
 }
 
+/* Eight may be named; of more, the first eight, and that there are more. */
+static void an_ambiguous_name_names_so_many_and_not_one_more(void **state)
+{
+    struct message_domain d[DOMAIN_LIST_NAMED_MAX + 1];
+    struct failure f;
+
+    (void)state;
+    for (uint16_t i = 0; i <= DOMAIN_LIST_NAMED_MAX; i++) {
+        d[i] = fake_domain((uint16_t)(32700 + i), "twin", (uint8_t)(i + 1), (uint8_t)(i + 1));
+    }
+    struct domain_list *most = list_of(d, DOMAIN_LIST_NAMED_MAX);
+    struct domain_list *more = list_of(d, DOMAIN_LIST_NAMED_MAX + 1);
+
+    assert_int_equal(find(most, "twin", &everything, &f), -ERROR_FAILED_PRECONDITION);
+    assert_string_equal(f.message, "8 domains are called twin: domids 32700, 32701, 32702, 32703,"
+                                   " 32704, 32705, 32706, 32707");
+    assert_int_equal(find(more, "twin", &everything, &f), -ERROR_FAILED_PRECONDITION);
+    assert_string_equal(f.message, "9 domains are called twin: domids 32700, 32701, 32702, 32703,"
+                                   " 32704, 32705, 32706, 32707, …");
+    domain_list_unref(most);
+    domain_list_unref(more);
+}
+
 static void reserved_numbers_are_no_domains_and_esrch(void **state)
 {
     struct domain_list *l = sample();
@@ -239,6 +262,7 @@ int main(void)
         cmocka_unit_test(domids_uuids_and_names_are_told_apart),
         cmocka_unit_test(a_name_is_found_as_it_is_and_as_it_is_shown),
         cmocka_unit_test(what_cannot_be_a_domain_is_refused),
+        cmocka_unit_test(an_ambiguous_name_names_so_many_and_not_one_more),
         cmocka_unit_test(reserved_numbers_are_no_domains_and_esrch),
         cmocka_unit_test(a_hidden_domain_is_answered_like_none),
         cmocka_unit_test(an_ambiguous_name_names_the_domids_that_may_be_seen),
