@@ -21,7 +21,7 @@ enum {
     REQUESTS_A_TURN = 16, /* taken before copies and events get their turn again */
     CHECK_MS = 500,       /* how often domains with live mappings are looked at */
     WAIT_MAX_MS = 60000,
-    MAPPED_DOMAINS_MAX = 256,
+    MAPPED_DOMAINS_MAX = 4096, /* --mappings-max is no more */
 };
 
 struct loop {

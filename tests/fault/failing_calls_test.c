@@ -9,7 +9,7 @@
 #include "common/buffer.h"
 #include "tests/lib/host_rig.h"
 
-enum { TRIES_MAX = 50 };
+enum { TRIES_MAX = 50, MANY_DOMAINS = 300 };
 
 /* The log of the rig's mapper has `text`. */
 static bool log_says(const char *text)
@@ -264,6 +264,36 @@ static void a_death_that_nobody_tells_of_is_found_within_a_second(void **state)
     host_stop();
 }
 
+/* However many domains are mapped before it. */
+static void the_last_of_many_dies_no_more_secretly_than_the_first(void **state)
+{
+    static const char *const many[] = { "--mappings-max", "300", "--arena-mib", "4", NULL };
+    static struct message_domain all[MANY_DOMAINS];
+    BUFFER_AUTO(text, 1 << 20);
+
+    (void)state;
+    buffer_append_string(&text,
+                         "fault { operation = \"events\" effect = \"lost\" count = 1000000000 }\n");
+    for (unsigned i = 0; i < MANY_DOMAINS; i++) {
+        buffer_printf(&text,
+                      "domain \"d%u\" { domid = %u uuid = \"%08x-1111-1111-1111-111111111111\" }\n",
+                      i, i + 1, i);
+    }
+    buffer_printf(&text, "event { step = 1 do = \"destroy\" domain = \"d%u\" }\n",
+                  MANY_DOMAINS - 1);
+    host_start(buffer_string(&text), many);
+    assert_int_equal(rig_domains(&peer, all, MANY_DOMAINS), MANY_DOMAINS);
+    for (unsigned i = 0; i < MANY_DOMAINS; i++) {
+        assert_true(host_table(&all[i].identity));
+        rig_release(&peer, &answered.snapshot_answer.slot);
+    }
+    assert_int_equal(rig_ledger(&peer, "live mappings"), MANY_DOMAINS);
+    rig_step(&rig);
+    host_wait_for_ledger("live mappings", MANY_DOMAINS - 1, 1000);
+    assert_int_equal(rig_ledger(&peer, "zombies"), 0);
+    host_stop();
+}
+
 static void a_name_that_cannot_be_watched_is_never_believed(void **state)
 {
     int others = 0;
@@ -354,6 +384,7 @@ int main(void)
         cmocka_unit_test(who_cannot_unmap_a_dead_domain_ends),
         cmocka_unit_test(after_a_look_that_failed_everybody_is_somebody_else),
         cmocka_unit_test(a_death_that_nobody_tells_of_is_found_within_a_second),
+        cmocka_unit_test(the_last_of_many_dies_no_more_secretly_than_the_first),
         cmocka_unit_test(a_name_that_cannot_be_watched_is_never_believed),
         cmocka_unit_test(a_watch_that_cannot_be_taken_back_does_no_harm),
         cmocka_unit_test(a_domain_may_die_behind_any_call_about_it),
