@@ -40,7 +40,7 @@ static void make_grants(struct grants *g)
 static int ask_grants(const struct grants *g, const char *domain, const char *incarnation,
                       uint32_t first_reference)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     xenres_grant_query query = XENRES_GRANT_QUERY_INIT(domain);
     const xenres_grant_table *table;
@@ -124,7 +124,7 @@ static struct tls_server_step domains_page(struct buffer *bytes, uint32_t domid,
 
 static void pages_become_one_list(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(a, 0);
     BUFFER_AUTO(b, 0);
     BUFFER_AUTO(c, 0);
@@ -153,7 +153,7 @@ static void tokens_in_a_circle_come_to_an_end(void **state)
 {
     enum { STEPS = 4200 };
     static struct tls_server_step steps[STEPS];
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     const xenres_domain_list *list;
 
@@ -191,7 +191,7 @@ static struct tls_server_step resources_page(struct buffer *bytes, const char *l
 
 static void pages_of_two_lives_are_no_list(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(a, 0);
     BUFFER_AUTO(b, 0);
     const xenres_resource_query query = XENRES_RESOURCE_QUERY_INIT("guest");
@@ -238,7 +238,7 @@ static void make_snapshot(struct snapshot *s)
 
 static int ask_snapshot(const struct snapshot *s, uint32_t count)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     xenres_frames_query query = XENRES_FRAMES_QUERY_INIT("5", XENRES_GRANT_TABLE, 0);
     const xenres_snapshot *snapshot;

@@ -18,7 +18,7 @@ static uint32_t get_host_code(struct fixture *f)
 
 static void expect_host_error(struct tls_server_step step, uint32_t code)
 {
-    struct fixture f;
+    static struct fixture f;
 
     fixture_start(&f, &step, 1);
     assert_int_equal(get_host_code(&f), code);
@@ -31,7 +31,7 @@ static void expect_host_error(struct tls_server_step step, uint32_t code)
 
 static void good_answer_is_taken(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     Xenres__V1__GetHostResponse answer;
     Xenres__V1__Host host;
@@ -66,7 +66,7 @@ static void empty_answer_is_an_empty_message(void **state)
     const struct tls_server_step step = FIXTURE_TEXT(
         "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n",
         TLS_SERVER_KEEP);
-    struct fixture f;
+    static struct fixture f;
     size_t len_bytes;
 
     (void)state;
@@ -138,7 +138,7 @@ static void huge_length_is_refused_before_any_byte(void **state)
 static uint32_t code_for_body_of(size_t len_bytes, bool chunked)
 {
     const xenres_options options = { .size = sizeof(options), .message_max_bytes = 5000 };
-    struct fixture f = { 0 };
+    static struct fixture f;
     BUFFER_AUTO(bytes, 65536);
 
     buffer_append_string(&bytes, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n");
@@ -157,6 +157,7 @@ static uint32_t code_for_body_of(size_t len_bytes, bool chunked)
     buffer_append_string(&bytes, chunked ? "\r\n0\r\n\r\n" : "");
     const struct tls_server_step step = { bytes.data, bytes.len_bytes, TLS_SERVER_KEEP };
 
+    f = (struct fixture){ 0 };
     tls_server_start(&f.server, "IP:127.0.0.1", TLS1_3_VERSION, &step, 1);
     fixture_connect(&f, options);
     uint32_t code = get_host_code(&f);
@@ -207,7 +208,7 @@ static void endless_head_is_ended(void **state)
 static void silence_ends_at_the_timeout(void **state)
 {
     const struct tls_server_step step = FIXTURE_TEXT("", TLS_SERVER_HANG);
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start_impatient(&f, &step, 1);
@@ -220,7 +221,7 @@ static void slow_drip_ends_at_the_timeout(void **state)
     const struct tls_server_step step = FIXTURE_TEXT(
         "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 100000\r\n\r\n",
         TLS_SERVER_DRIP);
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start_impatient(&f, &step, 1);
@@ -235,7 +236,7 @@ static void redirect_is_not_followed(void **state)
                      TLS_SERVER_KEEP),
         FIXTURE_TEXT("", TLS_SERVER_CLOSE),
     };
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start(&f, steps, 2);
@@ -253,7 +254,7 @@ static void error_comes_with_its_detail(void **state)
         "{\"code\":\"not_found\",\"message\":\"no domain 7\",\"details\":[{\"type\":\"a.B\"},"
         "{\"type\":\"xenres.v1.XenFailure\",\"value\":\"CgFjEgZFSU5WQUwaA3doeSICZG8\"}]}",
         TLS_SERVER_KEEP);
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start(&f, &step, 1);
@@ -273,7 +274,7 @@ static void error_texts_steer_no_terminal(void **state)
         "HTTP/1.1 500 Oops\r\nContent-Type: application/json\r\nContent-Length: 63\r\n\r\n"
         "{\"code\":\"internal\",\"message\":\"a\\u001b[2Jb\\u202ec\",\"details\":17}   ",
         TLS_SERVER_KEEP);
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start(&f, &step, 1);

@@ -30,7 +30,7 @@ static void start(struct fixture *f, const char *name, int max_version, const xe
 
 static void older_tls_is_refused(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     start(&f, "IP:127.0.0.1", TLS1_2_VERSION, NULL);
@@ -40,7 +40,7 @@ static void older_tls_is_refused(void **state)
 
 static void certificate_for_another_name_is_refused(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     start(&f, "IP:127.0.0.2", TLS1_3_VERSION, NULL);
@@ -52,7 +52,7 @@ static void certificate_for_another_name_is_refused(void **state)
 
 static void only_the_given_ca_is_trusted(void **state)
 {
-    struct fixture f, other;
+    static struct fixture f, other;
     xenres_options options = XENRES_OPTIONS_INIT;
 
     (void)state;
@@ -66,7 +66,7 @@ static void only_the_given_ca_is_trusted(void **state)
 
 static void files_that_are_not_there_are_told(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     xenres_options options = XENRES_OPTIONS_INIT;
 
     (void)state;
@@ -88,7 +88,7 @@ static void encrypted_key_is_told(void **state)
     int fd = mkstemp(path);
     FILE *file = fdopen(fd, "w");
     char password[] = "secret";
-    struct fixture f;
+    static struct fixture f;
     xenres_options options = XENRES_OPTIONS_INIT;
     int kept = dup(STDIN_FILENO);
     int fds[2];
@@ -118,7 +118,7 @@ static void encrypted_key_is_told(void **state)
 
 static void nobody_there_is_unavailable(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     start(&f, "IP:127.0.0.1", TLS1_3_VERSION, NULL);
@@ -133,9 +133,10 @@ static void nobody_there_is_unavailable(void **state)
 static void plaintext_is_no_tls(void **state)
 {
     static const struct tls_server_step hello = FIXTURE_TEXT(EMPTY_ANSWER, TLS_SERVER_CLOSE);
-    struct fixture f = { .server.only_tcp = true };
+    static struct fixture f;
 
     (void)state;
+    f = (struct fixture){ .server.only_tcp = true };
     tls_server_start(&f.server, "IP:127.0.0.1", TLS1_3_VERSION, &hello, 1);
     fixture_connect(&f, (xenres_options)XENRES_OPTIONS_INIT);
     assert_int_equal(get_host(&f), -XENRES_UNAVAILABLE);
@@ -145,9 +146,10 @@ static void plaintext_is_no_tls(void **state)
 static void silence_instead_of_tls_ends(void **state)
 {
     const xenres_options options = { .size = sizeof(options), .connect_timeout_ms = 300 };
-    struct fixture f = { .server.only_tcp = true };
+    static struct fixture f;
 
     (void)state;
+    f = (struct fixture){ .server.only_tcp = true };
     tls_server_start(&f.server, "IP:127.0.0.1", TLS1_3_VERSION, NULL, 0);
     fixture_connect(&f, options);
     assert_int_equal(get_host(&f), -XENRES_UNAVAILABLE);
@@ -157,7 +159,7 @@ static void silence_instead_of_tls_ends(void **state)
 static void connection_is_used_again(void **state)
 {
     const struct tls_server_step steps[] = { answer, answer, answer };
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start(&f, steps, 3);
@@ -174,7 +176,7 @@ static void connection_that_was_closed_is_made_again(void **state)
 {
     const struct tls_server_step closing = FIXTURE_TEXT(EMPTY_ANSWER, TLS_SERVER_CLOSE);
     const struct tls_server_step steps[] = { closing, closing, answer };
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     fixture_start(&f, steps, 3);

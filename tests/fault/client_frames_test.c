@@ -96,7 +96,7 @@ static int read_frames(struct fixture *f, const char *domain, const char *if_not
 
 static void frames_come_with_their_observation(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     struct taken t = { 0 };
     const xenres_frames *frames;
@@ -130,7 +130,7 @@ static void unchanged_content_sends_no_bytes(void **state)
 {
     const struct tls_server_step step =
         FIXTURE_TEXT("HTTP/1.1 304 Not Modified\r\n" IDENTITY OBSERVATION "\r\n", TLS_SERVER_KEEP);
-    struct fixture f;
+    static struct fixture f;
     struct taken t = { 0 };
     const xenres_frames *frames;
 
@@ -146,7 +146,7 @@ static void unchanged_content_sends_no_bytes(void **state)
 
 static void expect(const char *head, const char *tag, uint32_t code)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     struct taken t = { 0 };
     const xenres_frames *frames;
@@ -205,7 +205,7 @@ static void error_object_is_no_frame(void **state)
 
 static void cut_frames_are_an_error(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     struct taken t = { 0 };
     const xenres_frames *frames;
@@ -220,7 +220,7 @@ static void cut_frames_are_an_error(void **state)
 
 static void standstill_ends(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     struct taken t = { 0 };
     const xenres_frames *frames;
@@ -234,7 +234,7 @@ static void standstill_ends(void **state)
 
 static void drip_ends_at_the_transfers_limit(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     struct taken t = { 0 };
     const xenres_frames *frames;
@@ -256,7 +256,7 @@ static void callbacks_end_the_call(void **state)
     struct taken t[4] = {
         { .begin_result = 1 }, { .data_result = -1 }, { .progress_result = 7 }, { 0 }
     };
-    struct fixture f;
+    static struct fixture f;
     const xenres_frames *frames;
 
     (void)state;
@@ -272,7 +272,7 @@ static void callbacks_end_the_call(void **state)
 
 static void call_within_a_callback_is_refused(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     struct taken t = { .call_again = true };
     const xenres_frames *frames;
@@ -297,7 +297,7 @@ static int read_to_fd(struct fixture *f, int fd)
 
 static void descriptor_gets_the_bytes(void **state)
 {
-    struct fixture f;
+    static struct fixture f;
     BUFFER_AUTO(bytes, 0);
     int fds[2];
     char got[8192];
@@ -321,7 +321,7 @@ static void full_disk_and_closed_pipe_are_told(void **state)
     const struct tls_server_step steps[] = { step, step };
     int full = open("/dev/full", O_WRONLY);
     int fds[2];
-    struct fixture f;
+    static struct fixture f;
 
     (void)state;
     assert_int_equal(pipe(fds), 0);
@@ -343,7 +343,7 @@ static void descriptor_that_takes_nothing_is_given_up(void **state)
     BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = frames_step(&bytes, GOOD_HEAD, 4096, TLS_SERVER_KEEP);
     static char filling[1 << 20];
-    struct fixture f;
+    static struct fixture f;
     int fds[2];
 
     (void)state;

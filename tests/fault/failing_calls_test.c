@@ -11,24 +11,6 @@
 
 enum { TRIES_MAX = 50, MANY_DOMAINS = 300 };
 
-/* The log of the rig's mapper has `text`. */
-static bool log_says(const char *text)
-{
-    char path[128], line[1100];
-    bool found = false;
-
-    snprintf(path, sizeof(path), "%s/log", rig.dir);
-    FILE *file = fopen(path, "re");
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        found = found || strstr(line, text) != NULL;
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return found;
-}
-
 static void assert_explained(const char *call)
 {
     const struct failure *f = &answered.failed.failure;
@@ -173,8 +155,8 @@ static void assert_it_gives_up(void)
 
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
-    assert_true(log_says("a guest's frames could not be unmapped"));
-    assert_true(log_says("ENOMEM"));
+    assert_true(rig_log_says(&rig, "a guest's frames could not be unmapped"));
+    assert_true(rig_log_says(&rig, "ENOMEM"));
     rig_leave(&peer);
     rig_remove(&rig);
 }

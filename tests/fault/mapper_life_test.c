@@ -36,23 +36,6 @@ static void status_line(const char *field, char out[256])
     assert_int_equal(strncmp(out, field, strlen(field)), 0);
 }
 
-static bool log_says(const char *text)
-{
-    char path[128], line[1100];
-    bool found = false;
-
-    snprintf(path, sizeof(path), "%s/log", rig.dir);
-    FILE *file = fopen(path, "re");
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        found = found || strstr(line, text) != NULL;
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return found;
-}
-
 static void assert_does_not_start(const char *scenario, const char *export, const char *const *more,
                                   int exit_status, const char *said)
 {
@@ -61,7 +44,7 @@ static void assert_does_not_start(const char *scenario, const char *export, cons
 
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), exit_status);
-    if (!log_says(said)) {
+    if (!rig_log_says(&rig, said)) {
         fail_msg("the log does not say `%s`", said);
     }
     rig_remove(&rig);

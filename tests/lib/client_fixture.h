@@ -19,6 +19,7 @@
 #define LIFE_A "0123456789abcdef0123456789abcdef"
 #define LIFE_B "fedcba9876543210fedcba9876543210"
 
+/* Static in a test: the server's thread goes on, and has it, when an assertion leaves the test. */
 struct fixture {
     struct tls_server server;
     xenres *handle;

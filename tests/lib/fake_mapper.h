@@ -330,6 +330,32 @@ static inline void outcome_wait(struct outcome *o, unsigned count)
     pthread_mutex_unlock(&o->lock);
 }
 
+/* --- a client ---------------------------------------------------------------------------------- */
+
+static inline void fake_on_connected(void *arg, bool connected)
+{
+    if (connected) {
+        outcome_tick(arg);
+    }
+}
+
+/* One that tries again soon; `connected` counts its connections. */
+static inline struct mapper_client *fake_mapper_client(struct fake_mapper *m,
+                                                       struct outcome *connected)
+{
+    const struct mapper_client_options options = {
+        .socket_path = m->path,
+        .backoff_min_ms = 1,
+        .backoff_max_ms = 5,
+        .on_connected = fake_on_connected,
+        .arg = connected,
+    };
+    struct mapper_client *client = NULL;
+
+    assert_int_equal(mapper_client_new(&options, &client, NULL), 0);
+    return client;
+}
+
 static inline uint64_t fake_deadline(uint32_t ms)
 {
     return clock_monotonic_ns() + ms * CLOCK_NS_PER_MS;

@@ -179,6 +179,24 @@ static inline void rig_stop(struct rig *r)
     rig_remove(r);
 }
 
+/* The log has `text`. */
+static inline bool rig_log_says(const struct rig *r, const char *text)
+{
+    char path[128], line[1100];
+    bool found = false;
+
+    snprintf(path, sizeof(path), "%s/log", r->dir);
+    FILE *file = fopen(path, "re");
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        found = found || strstr(line, text) != NULL;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return found;
+}
+
 /* --- a peer ----------------------------------------------------------------------------------- */
 
 static inline bool rig_readable(const struct rig_peer *p, int limit_ms)

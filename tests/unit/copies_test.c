@@ -24,27 +24,12 @@ struct asker {
         .outcome = OUTCOME_INIT                                                                    \
     }
 
-static void on_connected(void *arg, bool connected)
-{
-    if (connected) {
-        outcome_tick(arg);
-    }
-}
-
 static void rig_init(struct rig *r)
 {
     *r = (struct rig){ .connected = OUTCOME_INIT };
     fake_mapper_init(&r->mapper);
     fake_mapper_listen(&r->mapper);
-    const struct mapper_client_options options = {
-        .socket_path = r->mapper.path,
-        .backoff_min_ms = 1,
-        .backoff_max_ms = 5,
-        .on_connected = on_connected,
-        .arg = &r->connected,
-    };
-
-    assert_int_equal(mapper_client_new(&options, &r->client, NULL), 0);
+    r->client = fake_mapper_client(&r->mapper, &r->connected);
     assert_int_equal(copies_new(r->client, &r->copies, NULL), 0);
     fake_mapper_join(&r->mapper);
     outcome_wait(&r->connected, 1);

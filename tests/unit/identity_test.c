@@ -6,30 +6,8 @@
 #include <openssl/sha.h>
 #include <pthread.h>
 
-#include "tests/lib/certificates.h"
+#include "tests/lib/certificate_root.h"
 #include "tests/lib/unit.h"
-
-static const struct certificate_spec root_spec = CERTIFICATES_ROOT;
-static struct certificate root;
-static struct trust *root_trust;
-
-static int make_root(void **state)
-{
-    const struct certificate *anchors[] = { &root };
-
-    (void)state;
-    root = certificates_make(&root_spec, NULL);
-    root_trust = certificates_trust(anchors, 1);
-    return root_trust == NULL;
-}
-
-static int free_root(void **state)
-{
-    (void)state;
-    trust_unref(root_trust);
-    certificates_free(&root);
-    return 0;
-}
 
 static enum identity_fault verify_one(const struct certificate_spec *spec)
 {
@@ -284,5 +262,5 @@ int main(void)
         cmocka_unit_test(threads_share_a_trust),
     };
 
-    return cmocka_run_group_tests(tests, make_root, free_root);
+    return cmocka_run_group_tests(tests, certificate_root_make, certificate_root_free);
 }

@@ -16,13 +16,6 @@ struct rig {
     struct resolver *resolver;
 };
 
-static void on_connected(void *arg, bool connected)
-{
-    if (connected) {
-        outcome_tick(arg);
-    }
-}
-
 static void rig_init(struct rig *r, bool with_mapper)
 {
     *r = (struct rig){ .connected = OUTCOME_INIT };
@@ -30,15 +23,7 @@ static void rig_init(struct rig *r, bool with_mapper)
     if (with_mapper) { /* before the client: with a clock that stands it would not try again */
         fake_mapper_listen(&r->mapper);
     }
-    const struct mapper_client_options options = {
-        .socket_path = r->mapper.path,
-        .backoff_min_ms = 1,
-        .backoff_max_ms = 5,
-        .on_connected = on_connected,
-        .arg = &r->connected,
-    };
-
-    assert_int_equal(mapper_client_new(&options, &r->client, NULL), 0);
+    r->client = fake_mapper_client(&r->mapper, &r->connected);
     assert_int_equal(resolver_new(r->client, &r->resolver, NULL), 0);
     if (with_mapper) {
         fake_mapper_join(&r->mapper);

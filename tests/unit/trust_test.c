@@ -4,30 +4,8 @@
 /* Anchors, and chains below them: auth/identity.c's other half. */
 #include "auth/identity.h"
 
-#include "tests/lib/certificates.h"
+#include "tests/lib/certificate_root.h"
 #include "tests/lib/unit.h"
-
-static const struct certificate_spec root_spec = CERTIFICATES_ROOT;
-static struct certificate root;
-static struct trust *root_trust;
-
-static int make_root(void **state)
-{
-    const struct certificate *anchors[] = { &root };
-
-    (void)state;
-    root = certificates_make(&root_spec, NULL);
-    root_trust = certificates_trust(anchors, 1);
-    return root_trust == NULL;
-}
-
-static int free_root(void **state)
-{
-    (void)state;
-    trust_unref(root_trust);
-    certificates_free(&root);
-    return 0;
-}
 
 /* A client below one authority below the root. */
 static enum identity_fault verify_below(const struct certificate_spec *subordinate)
@@ -252,5 +230,5 @@ int main(void)
         cmocka_unit_test(anchors_have_a_maximum),
     };
 
-    return cmocka_run_group_tests(tests, make_root, free_root);
+    return cmocka_run_group_tests(tests, certificate_root_make, certificate_root_free);
 }
