@@ -268,6 +268,46 @@ static void framing_that_can_be_read_two_ways_is_refused(void **state)
     rig_stop();
 }
 
+/* The daemon answers these itself, before a request is there; whatever it says, it is a refusal, and
+ * what follows is no request. */
+static void a_length_that_is_no_number_ends_the_connection(void **state)
+{
+    static const struct {
+        const char *length;
+        int status;
+    } rows[] = {
+        { "-1", 400 },
+        { "+3", 400 },
+        { "0x3", 400 },
+        { "3, 3", 400 },
+        { "three", 400 },
+        { "", 400 },
+        { "99999999999999999999999", 413 },
+    };
+
+    (void)state;
+    rig_start(&rig_limits);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[2048] = "";
+        size_t len = 0, n;
+        struct tls_peer p;
+
+        rig_open(&p);
+        assert_true(tls_peer_say(&p, "POST /now/1 HTTP/1.1\r\nHost: test\r\nContent-Length: "));
+        assert_true(tls_peer_say(&p, rows[i].length));
+        (void)tls_peer_say(&p, "\r\n\r\nabcGET /now/1 HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_int_equal(tls_peer_head(&p), rows[i].status);
+        while ((n = tls_peer_read(&p, text + len, sizeof(text) - 1 - len)) > 0) {
+            len += n;
+        }
+        assert_true(len < sizeof(text) - 1);
+        assert_null(strstr(text, "HTTP/1.1 2"));
+        assert_int_equal(rig.seen, 0);
+        tls_peer_close(&p);
+    }
+    rig_stop();
+}
+
 /* A proxy of that version would not have read the chunks as one body. */
 static void a_chunked_body_of_http_1_0_is_refused(void **state)
 {
@@ -460,6 +500,7 @@ int main(void)
         cmocka_unit_test(an_endless_chunked_body_ends_the_connection),
         cmocka_unit_test(a_refused_request_with_a_short_body_keeps_its_connection),
         cmocka_unit_test(framing_that_can_be_read_two_ways_is_refused),
+        cmocka_unit_test(a_length_that_is_no_number_ends_the_connection),
         cmocka_unit_test(a_chunked_body_of_http_1_0_is_refused),
         cmocka_unit_test(garbage_behind_the_handshake_ends_that_connection_only),
         cmocka_unit_test(a_head_beyond_the_memory_of_a_connection_is_refused),

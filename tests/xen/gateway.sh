@@ -13,7 +13,7 @@ set -euo pipefail
 
 # shellcheck source=tests/xen/suite.sh
 . "$(dirname "$0")/suite.sh"
-for part in deploy client frames ioreqs lives odd privilege; do
+for part in rig deploy client frames ioreqs lives odd privilege; do
   # shellcheck source=/dev/null
   . "$suite_source/gateway/$part.sh"
 done
@@ -65,7 +65,8 @@ $tiny pvh tiny
 $tiny_v2 pvh tiny-v2
 $hvm hvm hvm
 $linux_pv1 pv linux-pv1
-$linux_pv2 pv linux-pv2" "types and names"
+$linux_pv2 pv linux-pv2
+$linux_pvh pvh linux-pvh" "types and names"
 }
 
 states_are_told() {
@@ -111,11 +112,19 @@ start_guests() {
   hvm=$(create hvm 2>/dev/null)
   linux_pv1=$(create linux-pv1)
   linux_pv2=$(create linux-pv2)
-  dom0 wait-for 60 grep -q GUEST-UP /var/log/xen/guest-linux-pv1.log
-  dom0 wait-for 60 grep -q GUEST-UP /var/log/xen/guest-linux-pv2.log
+  linux_pvh=$(create linux-pvh)
+  for name in linux-pv1 linux-pv2 linux-pvh; do
+    dom0 wait-for 60 grep -q GUEST-UP "/var/log/xen/guest-$name.log"
+  done
   dom0 wait-for 10 sh -c "resmap grants $tiny | grep frames=2"
   dom0 wait-for 10 sh -c "resmap grants $tiny_v2 | grep version=2"
   dom0_sh "wait-for 20 sh -c 'resmap copy $hvm 0 0 1 1 | hexdump -n 16 -v -e \"/1 \\\"%02x\\\"\" | grep -q [1-9a-f]'"
+}
+
+# Its memory is wanted by guests that come later.
+linux_pvh_equal() {
+  grant_table_equal linux-pvh
+  dom0_sh "xl destroy linux-pvh; resmap gone $linux_pvh 1000"
 }
 
 all_is_well() {
@@ -161,8 +170,12 @@ for program in mapper_test backend_xen_test; do
   [ ! -x "$BUILD/tests/contract/$program" ] || suite_stage usr/local/bin "$BUILD/tests/contract/$program"
 done
 deploy_stage
+rig_stage
 said=$work
 suite_boot
+check "rig: commands carry arguments, output, status and binary data, and are bounded" commands_carry_everything
+check "rig: commands from several processes take turns" commands_take_turns
+check "rig: the overlay is owned by root whoever made it" overlay_is_owned_by_root
 start_guests
 check "two services: both start, and xenresd finds its mapper" deploy_start
 gateway=$(deploy_url)
@@ -183,6 +196,7 @@ check "frames equal those mapped in dom0: PV, grant version 1" grant_table_equal
 check "frames equal those mapped in dom0: PV, grant version 2" grant_table_equal linux-pv2
 check "frames equal those mapped in dom0: PV, status frames" frames_equal linux-pv2 grant_table 1 0 1
 check "frames equal those mapped in dom0: PVH" grant_table_equal tiny
+check "frames equal those mapped in dom0: PVH, Linux" linux_pvh_equal
 check "frames equal those mapped in dom0: PVH, grant version 2" grant_table_equal tiny-v2
 check "frames equal those mapped in dom0: PVH, status frames" frames_equal tiny-v2 grant_table 1 0 1
 check "frames equal those mapped in dom0: HVM" grant_table_equal hvm
