@@ -78,8 +78,9 @@ libraries := $(if $(CLIENT),libxenres.so.1 libxenres.a)
 CFLAGS ?= -O2 -g
 cflags := -std=gnu17 -I. -Iclient/include -I$(BUILD)/gen -DXENRES_VERSION='"$(VERSION)"' -D_GNU_SOURCE \
           -fPIE -fvisibility=hidden -fno-strict-aliasing -pthread -Wall -Wextra
-hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
-             -ftrivial-auto-var-init=zero
+# Control flow protection is the processor's to offer: not every compiler has it.
+cet := $(shell $(CC) -fcf-protection=full -E -x c /dev/null >/dev/null 2>&1 && echo -fcf-protection=full)
+hardening := -fstack-protector-strong -fstack-clash-protection $(cet) -ftrivial-auto-var-init=zero
 ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -pthread
 ifdef SANITIZE
 cflags += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -DXENRES_SANITIZED

@@ -7,7 +7,7 @@
 # the network has no way to Xen. Also what must not have been compiled in.
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
-requires readelf nm
+requires readelf nm make
 
 base='libc.so.6 libm.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 libgcc_s.so.1'
 base+=' libasan.so.* libubsan.so.* libtsan.so.*' # of the sanitized build
@@ -61,6 +61,15 @@ loads_nothing_later() { # NAME
     same "$(nm -D --undefined-only "$BUILD/$1" | grep -oE '\bdl(m?open|sym)\b' || true)" "" dlopen
 }
 
+# What make would do; that no other folder needs the headers is includes.sh's.
+all_but_the_mapper_is_built_without_xens_headers() {
+    local commands
+    commands=$(MAKEFLAGS= make -C "$top" -n -s have_xen= BUILD="$work/nothing" all)
+    same "$(grep -oP '^printf .* LINK \S*/\K[^; ]+' <<<"$commands" | sort | tr '\n' ' ')" \
+        "libxenres.so.1 xenres xenresd xenresd-mapper-sim " "what is linked"
+    same "$(grep -c server/mapper/xen <<<"$commands" || true)" 0 "commands about the xen backend"
+}
+
 set -f # patterns are ours to match
 # shellcheck disable=SC2086  # lists
 {
@@ -82,6 +91,7 @@ check "xenresd-mapper-sim makes no call to Xen" \
     has_no_symbol xenresd-mapper-sim '^(xc_|xs_|xenforeignmemory_|xencall_|xengnttab_)'
 check "xenresd makes no call to Xen" \
     has_no_symbol xenresd '^(xc_|xs_open|xenforeignmemory_|backend_ops|arena_new)'
+check "without Xen's headers all but xenresd-mapper is built" all_but_the_mapper_is_built_without_xens_headers
 for program in xenresd-mapper xenresd-mapper-sim xenresd xenres; do
     check "$program loads nothing later" loads_nothing_later "$program"
 done

@@ -167,6 +167,23 @@ static void a_file_that_others_can_change_is_refused(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static void a_file_of_the_greatest_size_passes_and_one_byte_more_does_not(void **state)
+{
+    static char text[CONFIG_FILE_MAX_BYTES + 2];
+    struct attempt a;
+
+    (void)state;
+    memset(text, '\n', CONFIG_FILE_MAX_BYTES + 1);
+    text[CONFIG_FILE_MAX_BYTES + 1] = '\0';
+    load(&a, text);
+    assert_int_equal(a.result, -ERROR_RESOURCE_EXHAUSTED);
+    buffer_done(&a.faults);
+    text[CONFIG_FILE_MAX_BYTES] = '\0';
+    load(&a, text);
+    assert_int_equal(a.result, 0);
+    buffer_done(&a.faults);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +193,7 @@ int main(void)
         cmocka_unit_test(all_faults_are_told_at_once),
         cmocka_unit_test(options_that_contradict_each_other_are_faults),
         cmocka_unit_test(a_text_of_the_greatest_length_passes_and_one_more_does_not),
+        cmocka_unit_test(a_file_of_the_greatest_size_passes_and_one_byte_more_does_not),
         cmocka_unit_test(a_missing_file_is_not_found),
         cmocka_unit_test(a_file_that_others_can_change_is_refused),
     };
