@@ -105,6 +105,28 @@ children_get_nothing_that_they_need_not() {
     same "$(tr '\0' '\n' <"/proc/$(mapper_pid)/environ" | grep -c NOTIFY_SOCKET)" 0 "the mapper's environment"
 }
 
+# Its third unmap fails: then it ends with its reason, and the next one serves.
+a_mapper_that_gives_up_is_started_again() {
+    local mapper
+    cat >"$work/scenario" <<'END'
+domain "two" {
+  domid = 1  uuid = "22222222-2222-2222-2222-222222222222"
+  grants { version = 2  frames = 2  entries = 300 }
+}
+fault { operation = "unmap"  errno = "ENOMEM"  call = 3 }
+END
+    start_demo --scenario "$work/scenario"
+    mapper=$(mapper_pid)
+    xenres snapshot 1 grant_table 1 >"$work/status-frames"
+    xenres snapshot 1 grant_table 1 >"$work/status-frames"
+    fails 24 "$BUILD/xenres" --timeout 20 snapshot 1 grant_table 1
+    wait_until 10 answers
+    differs mapper_pid "$mapper"
+    xenres snapshot 1 grant_table 1 | cmp - "$work/status-frames"
+    contains "$(cat "$work/demo.log")" "a guest's frames could not be unmapped"
+    stop demo TERM 10
+}
+
 # One that never asks to end with it, either.
 a_killed_supervisor_takes_any_child_along() {
     local child
@@ -132,4 +154,5 @@ start_demo
 check "a killed supervisor takes both along" a_killed_supervisor_takes_both_along
 check "a killed supervisor takes any child along" a_killed_supervisor_takes_any_child_along
 unset "pid[demo]"
+check "a mapper that gives up is started again" a_mapper_that_gives_up_is_started_again
 check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason
