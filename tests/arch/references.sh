@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (C) 2026 The xenresd authors
 #
-# docs/acquire-resource.md and docs/threat-model.md name code and tests, as `file:name`: each file is there, and has
-# the name.
+# The documents name code and tests, as `file:name`: each file is there, and has the name.
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
 
@@ -26,3 +25,4 @@ references_lead_somewhere() { # DOCUMENT LEAST
 
 check "each name in acquire-resource.md is in the file that it names" references_lead_somewhere acquire-resource.md 80
 check "each name in threat-model.md is in the file that it names" references_lead_somewhere threat-model.md 50
+check "each name in protocol.md is in the file that it names" references_lead_somewhere protocol.md 15
