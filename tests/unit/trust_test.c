@@ -214,6 +214,28 @@ static void anchors_have_a_maximum(void **state)
     assert_null(certificates_trust(anchors, TRUST_ANCHORS_MAX + 1));
 }
 
+static void a_file_of_anchors_has_a_maximum(void **state)
+{
+    static char pem[TRUST_FILE_MAX_BYTES + 1];
+    BIO *bio = BIO_new(BIO_s_mem());
+    struct trust *trust = NULL;
+    struct failure f = { 0 };
+    char *bytes;
+
+    (void)state;
+    assert_int_equal(PEM_write_bio_X509(bio, root.x509), 1);
+    size_t len = (size_t)BIO_get_mem_data(bio, &bytes);
+
+    memset(pem, '\n', sizeof(pem));
+    memcpy(pem + TRUST_FILE_MAX_BYTES - len, bytes, len);
+    BIO_free(bio);
+    assert_int_equal(trust_parse("ca.pem", pem, TRUST_FILE_MAX_BYTES, &trust, &f), 0);
+    trust_unref(trust);
+    assert_int_equal(trust_parse("ca.pem", pem, TRUST_FILE_MAX_BYTES + 1, &trust, &f),
+                     -ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(f.message, "1048576"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +250,7 @@ int main(void)
         cmocka_unit_test(anchors_are_authorities),
         cmocka_unit_test(a_file_with_anything_else_is_no_file_of_anchors),
         cmocka_unit_test(anchors_have_a_maximum),
+        cmocka_unit_test(a_file_of_anchors_has_a_maximum),
     };
 
     return cmocka_run_group_tests(tests, certificate_root_make, certificate_root_free);
