@@ -105,6 +105,25 @@ children_get_nothing_that_they_need_not() {
     same "$(tr '\0' '\n' <"/proc/$(mapper_pid)/environ" | grep -c NOTIFY_SOCKET)" 0 "the mapper's environment"
 }
 
+# Every thread of it: a sandbox that one has missed is none.
+the_serving_process_has_no_privilege() {
+    local worker threads line user
+    worker=$(worker_pid)
+    user=$(id -u)
+    [ "$user" != 0 ] || user=$(id -u nobody) # the demonstration's server.user
+    cat "/proc/$worker"/task/*/status | tr '\t' ' ' >"$work/status"
+    threads=$(grep -c '^Pid:' "$work/status")
+    [ "$threads" -gt 1 ]
+    for line in "Uid: $user $user $user $user" 'NoNewPrivs: 1' \
+        'CapPrm: 0000000000000000' 'CapEff: 0000000000000000' 'CapAmb: 0000000000000000'; do
+        same "$(grep -cxF "$line" "$work/status")" "$threads" "threads with $line"
+    done
+    grep -Eq '^Max core file size +0 +0 ' "/proc/$worker/limits"
+    grep -Eq '^Max open files +4096 +4096 ' "/proc/$worker/limits" # limits.open_files
+    # The kernel keeps what may not be dumped from debuggers of the same user. A sanitizer needs one.
+    [[ $BUILD == */sanitize-* ]] || same "$(stat -c %u "/proc/$worker/mem")" 0 "owner of its memory"
+}
+
 # Its third unmap fails: then it ends with its reason, and the next one serves.
 a_mapper_that_gives_up_is_started_again() {
     local mapper
@@ -145,6 +164,7 @@ exec 9<"$work/not-for-them"
 NOTIFY_SOCKET=@xenresd-test-nobody start_demo
 exec 9<&-
 check "children get nothing that they need not" children_get_nothing_that_they_need_not
+check "the serving process has no privilege" the_serving_process_has_no_privilege
 check "a killed mapper fails what is in flight, and comes back" a_killed_mapper_fails_what_is_in_flight_and_comes_back
 check "a killed worker comes back at the same port" a_killed_worker_comes_back_at_the_same_port
 check "a stopped mapper delays only what needs it" a_stopped_mapper_delays_only_what_needs_it
