@@ -5,6 +5,7 @@
 
 #include <signal.h>
 
+#include "server/http/body.h"
 #include "tests/lib/listener_rig.h"
 
 static void each_way_to_answer_delivers_its_body(void **state)
@@ -222,11 +223,15 @@ static void a_refused_request_with_a_short_body_keeps_its_connection(void **stat
     (void)state;
     rig_start(&rig_limits);
     rig_open(&p);
-    post(&p, "/refused", 60000, false);
+    post(&p, "/refused", BODY_DISCARD_MAX_BYTES, false);
     assert_int_equal(tls_peer_response(&p, NULL), 403);
-    post(&p, "/refused", 60000, true);
+    post(&p, "/refused", BODY_DISCARD_MAX_BYTES, true);
     assert_int_equal(tls_peer_response(&p, NULL), 403);
     rig_get(&p, "/now/1", 1);
+    post(&p, "/refused", BODY_DISCARD_MAX_BYTES + 1, false); /* too much to read for nothing */
+    assert_int_equal(tls_peer_response(&p, NULL), 403);
+    while (!tls_peer_ended(&p)) {
+    }
     tls_peer_close(&p);
     rig_stop();
 }
