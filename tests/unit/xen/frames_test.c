@@ -9,26 +9,7 @@
 #include <unistd.h>
 
 #include "common/layout.h"
-#include "server/mapper/backend.h"
-#include "tests/lib/unit.h"
-#include "tests/unit/xen/fake_xen.h"
-
-static struct backend *b;
-
-static int open_backend(void **state)
-{
-    (void)state;
-    fake_xen_set_healthy();
-    return backend_open(NULL, &b, NULL);
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    backend_ops->close(b);
-    b = NULL;
-    return fake_xen.open_handles == 0 && fake_xen.live_mappings == 0 ? 0 : -1;
-}
+#include "tests/unit/xen/opened.h"
 
 static int size_of(uint32_t type, uint32_t id, struct backend_size *size, struct failure *f)
 {
@@ -233,8 +214,6 @@ static void a_hole_in_the_vcpus_is_told_from_a_domain_that_went(void **state)
     fake_xen.domain_count = 1;
     assert_int_equal(backend_ops->vcpu_info(b, 1, vcpus, 4, &count, &f), -ERROR_NOT_FOUND);
 }
-
-#define OPENED(test) cmocka_unit_test_setup_teardown(test, open_backend, close_backend)
 
 int main(void)
 {

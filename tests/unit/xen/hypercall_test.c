@@ -9,26 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "server/mapper/backend.h"
-#include "tests/lib/unit.h"
-#include "tests/unit/xen/fake_xen.h"
-
-static struct backend *b;
-
-static int open_backend(void **state)
-{
-    (void)state;
-    fake_xen_set_healthy();
-    return backend_open(NULL, &b, NULL);
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    backend_ops->close(b);
-    b = NULL;
-    return fake_xen.open_handles == 0 && fake_xen.live_mappings == 0 ? 0 : -1;
-}
+#include "tests/unit/xen/opened.h"
 
 static const struct message_check_row *check_of(const struct message_host_answer *host,
                                                 const char *name)
@@ -300,8 +281,6 @@ static void a_domain_without_vcpus_has_none(void **state)
     assert_int_equal(backend_ops->find(b, 1, &domain, NULL), 0);
     assert_int_equal(domain.max_vcpus, 0);
 }
-
-#define OPENED(test) cmocka_unit_test_setup_teardown(test, open_backend, close_backend)
 
 int main(void)
 {
