@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (C) 2026 The xenresd authors
-# time-limit: 420
+# time-limit: 600
 #
 # usage: gateway.sh
 # The main job on a real Xen: the gateway runs in dom0 as two services, and is asked from outside, by xenres, curl and
@@ -114,7 +114,7 @@ start_guests() {
   linux_pv2=$(create linux-pv2)
   linux_pvh=$(create linux-pvh)
   for name in linux-pv1 linux-pv2 linux-pvh; do
-    dom0 wait-for 60 grep -q GUEST-UP "/var/log/xen/guest-$name.log"
+    DOM0_LIMIT=130 dom0 wait-for 120 grep -q GUEST-UP "/var/log/xen/guest-$name.log"
   done
   dom0 wait-for 10 sh -c "resmap grants $tiny | grep frames=2"
   dom0 wait-for 10 sh -c "resmap grants $tiny_v2 | grep version=2"
@@ -176,7 +176,11 @@ suite_boot
 check "rig: commands carry arguments, output, status and binary data, and are bounded" commands_carry_everything
 check "rig: commands from several processes take turns" commands_take_turns
 check "rig: the overlay is owned by root whoever made it" overlay_is_owned_by_root
+set -E
+trap 'echo "Bail out! The guests did not start: $BASH_COMMAND"' ERR
 start_guests
+trap - ERR
+set +E
 check "two services: both start, and xenresd finds its mapper" deploy_start
 gateway=$(deploy_url)
 echo "# guests and gateway are up $SECONDS s after the start"
