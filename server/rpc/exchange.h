@@ -30,7 +30,6 @@
 
 enum {
     EXCHANGE_HEADERS_MAX = 48,        /* in a reply: ours, and a handler's metadata */
-    EXCHANGE_TARGET_MAX_BYTES = 8192, /* of a request's target */
 };
 
 struct rpc; /* all services, with what they need: rpc.h */

@@ -17,6 +17,7 @@ static void take_long_requests(struct rpc_rig *r)
 {
     struct policy *policy = rpc_rig_parse_policy(rpc_rig_policy);
     const struct rpc_options options = {
+        .methods = &services_table,
         .mapper = r->client,
         .policy = policy,
         .quota = r->quota,
