@@ -37,8 +37,9 @@ RPC := exchange request dispatch reply stream call wait timer rpc method service
        host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats
 HTTP := socket tally credentials connection outflow tls body watchdog listener health
 SERVER := main config material sandbox service check supervisor child demo
-CLIENT := fault handle transport diagnose refusal reply call target view pages host resource \
-          inspect frames timestamp
+CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
+          procedure reply call envelope stream_answer stream target view pages host resource snapshot \
+          sink inspect frames timestamp
 CLI := main cli arguments report render table output json progress names operands host domains \
        resources snapshot grants ioreqs stats
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
@@ -63,9 +64,8 @@ cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 mapper_libs := -lxxhash
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd \
-                -ljansson -lz -lzstd
-client_libs := -lcurl -lprotobuf-c -ljansson
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
+client_libs := -lcurl -lprotobuf-c -ljansson -lz
 cli_libs := -lprotobuf-c
 
 have_xen := $(wildcard /usr/include/xenforeignmemory.h)

@@ -10,11 +10,10 @@
 #include "client/handle.h"
 #include "client/reply.h"
 
-/* `method`: "xenres.v1.HostService/GetHost". The reply has its message unpacked as `answer`. The
- * handle must be entered. */
+/* `method`: one of client/procedure.c's that is no stream. The reply has its message unpacked. Sent
+ * again, as retry.h says, where that may be. The handle must be entered. */
 int call_method(xenres *handle, const char *method, const ProtobufCMessage *request,
-                const ProtobufCMessageDescriptor *answer, xenres_reply **reply,
-                struct fault *fault);
+                xenres_reply **reply, struct fault *fault);
 
 /* A string for a request's field: packing only reads it, but protobuf-c has no const. NULL is "".
  * */
@@ -23,7 +22,7 @@ static inline char *call_string(const char *text)
     return (char *)(uintptr_t)(text != NULL ? text : "");
 }
 
-/* A header's value is `type`, or `type` with parameters behind. Any case. */
-bool call_is_content_type(const char *value, const char *type);
+/* Packs into an empty buffer; false where memory ran out. */
+bool call_pack(const ProtobufCMessage *message, struct buffer *out);
 
 #endif

@@ -59,6 +59,12 @@ static const struct finding bad_ca_file = { ERROR_INVALID_ARGUMENT,
                                             NULL, "XENRES_CACERT has to be a readable PEM file" };
 static const struct finding cut = { ERROR_UNAVAILABLE, "the connection to ",
                                     " ended before its answer did", NULL, ask_again };
+static const struct finding proxy_refuses = {
+    ERROR_UNAVAILABLE, "the proxy makes no connection to ", "", NULL,
+    "ask who runs the proxy, or put the host in no_proxy"
+};
+static const struct finding proxy_fails = { ERROR_UNAVAILABLE, "the proxy does not reach ", "",
+                                            NULL, is_it_running };
 static const struct finding no_http = { ERROR_INTERNAL, "what answers at ",
                                         " speaks no proper HTTP", NULL, "is the port xenresd's?" };
 static const struct finding no_memory = { ERROR_RESOURCE_EXHAUSTED, "no memory for the request to ",
@@ -85,6 +91,29 @@ static const struct finding *alert_in(const char *text)
         }
     }
     return NULL;
+}
+
+/* What a proxy said to our CONNECT, other than that it did so. */
+static const struct finding *proxy_in(xenres *handle)
+{
+    long status = 0;
+
+    (void)curl_easy_getinfo(handle->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    if (status < 300) {
+        return NULL;
+    }
+    return status == 502 || status == 503 || status == 504 ? &proxy_fails : &proxy_refuses;
+}
+
+/* Of the moment: another try makes sense. A handshake that was cut is of a gateway that starts, stops
+ * or has too many; whatever else is wrong with one stays wrong. */
+static bool may_pass(const struct finding *finding, const char *words)
+{
+    if (finding == &no_tls) {
+        return strstr(words, "unexpected eof") != NULL ||
+               strstr(words, "SSL_ERROR_SYSCALL") != NULL || strstr(words, "reset by peer") != NULL;
+    }
+    return finding == &no_connection || finding == &cut || finding == &proxy_fails;
 }
 
 static const struct finding *timed_out(xenres *handle)
@@ -135,8 +164,12 @@ int diagnose(xenres *handle, CURLcode code, struct fault *fault)
     long os_errno = 0;
 
     if (finding == NULL) {
+        finding = proxy_in(handle);
+    }
+    if (finding == NULL) {
         finding = find(handle, code);
     }
+    fault->may_pass = may_pass(finding, words);
     int result =
         failure_set(f, finding->code, "%s%s%s", finding->before, handle->server, finding->after);
 

@@ -15,6 +15,7 @@
 
 static_assert(sizeof(((xenres_error *)0)->call) == FAILURE_CALL_MAX, "a call's name fits");
 static_assert(sizeof(((xenres_error *)0)->message) == FAILURE_TEXT_MAX, "a text fits");
+static_assert(sizeof(((xenres_error *)0)->field) == FAILURE_FIELD_MAX, "a field's path fits");
 
 int fault_export(int result, const struct fault *fault, xenres_error *error)
 {
@@ -31,6 +32,9 @@ int fault_export(int result, const struct fault *fault, xenres_error *error)
     memcpy(error->message, f.message, sizeof(error->message));
     memcpy(error->cause, f.cause, sizeof(error->cause));
     memcpy(error->next_step, f.next_step, sizeof(error->next_step));
+    memcpy(error->field, f.field, sizeof(error->field));
+    error->retry_after_ms = f.retry_after_ms;
+    error->tries = fault->tries;
     const char *errno_name =
         fault->errno_name[0] != '\0' ? fault->errno_name : error_errno_name(f.xen_errno);
 

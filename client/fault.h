@@ -15,6 +15,8 @@ struct fault {
     struct failure failure;
     int http_status;     /* 0: no answer came */
     char errno_name[24]; /* as the gateway wrote it; else "" and failure.xen_errno counts */
+    bool may_pass;       /* it is of the moment: the same request may succeed when sent again */
+    uint32_t tries;      /* how often it was sent, or was tried to be */
 };
 
 /* Returns `result`; where that is a failure, fills the caller's value (may be NULL). */

@@ -5,18 +5,17 @@
  * before the head of the answer was found to be about what was asked for. */
 #include "proto/frames.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "client/call.h"
+#include "client/head.h"
 #include "client/refusal.h"
+#include "client/reply.h"
 #include "client/resource.h"
+#include "client/retry.h"
+#include "client/sink.h"
 #include "client/timestamp.h"
 #include "client/transport.h"
-#include "common/clock.h"
 #include "common/text.h"
 
 enum {
@@ -29,10 +28,8 @@ struct reading {
     xenres *handle;
     xenres_reply *reply;
     const xenres_frames_query *query;
-    const xenres_frames_sink *sink;
+    struct sink *sink;
     xenres_frames *frames;
-    uint64_t done_bytes;
-    uint64_t deadline_ns; /* monotonic */
 };
 
 /* --- the request --- */
@@ -231,11 +228,6 @@ static int read_head(const struct reading *r, struct fault *fault)
 
 /* --- the bytes --- */
 
-static int ended_by_caller(struct fault *fault)
-{
-    return failure_set(&fault->failure, ERROR_CANCELED, "ended by a callback");
-}
-
 static int take_head(void *arg, struct fault *fault)
 {
     struct reading *r = arg;
@@ -243,7 +235,7 @@ static int take_head(void *arg, struct fault *fault)
     const char *encoding = transport_header(r->handle, "Content-Encoding");
     uint64_t len_bytes;
 
-    if (!call_is_content_type(type, FRAMES_CONTENT_TYPE) ||
+    if (!head_is_type(type, FRAMES_CONTENT_TYPE) ||
         (encoding != NULL && strcasecmp(encoding, "identity") != 0)) {
         return bad_head("Content-Type", fault);
     }
@@ -260,58 +252,14 @@ static int take_head(void *arg, struct fault *fault)
     if (len_bytes != r->frames->len_bytes) {
         return bad_head("Content-Length", fault);
     }
-    if (r->sink->begin != NULL && r->sink->begin(r->sink->arg, r->frames) != 0) {
-        return ended_by_caller(fault);
-    }
-    return 0;
-}
-
-/* libcurl's own timeout does not run while we are in its callback: a descriptor that takes nothing
- * must not hold the call beyond it. */
-static int write_all(int fd, uint64_t deadline_ns, const void *bytes, size_t len_bytes,
-                     struct fault *fault)
-{
-    const uint8_t *at = bytes;
-
-    while (len_bytes > 0) {
-        ssize_t written = write(fd, at, len_bytes);
-
-        if (written > 0) {
-            at += written;
-            len_bytes -= (size_t)written;
-        } else if (written < 0 && errno == EAGAIN && clock_monotonic_ns() < deadline_ns) {
-            struct pollfd writable = { .fd = fd, .events = POLLOUT };
-
-            (void)poll(&writable, 1, clock_poll_timeout_ms(deadline_ns, 60 * 1000));
-        } else if (written == 0 || errno != EINTR) {
-            int failed = written == 0 ? EIO : errno;
-            int result = failure_set(&fault->failure, ERROR_UNKNOWN,
-                                     "cannot write the frames to descriptor %d", fd);
-
-            failure_cause(&fault->failure, result, "%s", strerror(failed));
-            return failure_call(&fault->failure, result, "write", failed);
-        }
-    }
-    return 0;
+    return sink_begin(r->sink, r->frames, fault);
 }
 
 static int take_data(void *arg, const void *bytes, size_t len_bytes, struct fault *fault)
 {
-    struct reading *r = arg;
-    const xenres_frames_sink *sink = r->sink;
-    int result = 0;
+    const struct reading *r = arg;
 
-    if (sink->data == NULL) {
-        result = write_all(sink->fd, r->deadline_ns, bytes, len_bytes, fault);
-    } else if (sink->data(sink->arg, bytes, len_bytes) != 0) {
-        result = ended_by_caller(fault);
-    }
-    r->done_bytes += len_bytes;
-    if (result == 0 && sink->progress != NULL &&
-        sink->progress(sink->arg, r->done_bytes, r->frames->len_bytes) != 0) {
-        result = ended_by_caller(fault);
-    }
-    return result;
+    return sink_deliver(r->sink, bytes, len_bytes, fault);
 }
 
 static int not_modified(struct reading *r, struct fault *fault)
@@ -324,13 +272,10 @@ static int not_modified(struct reading *r, struct fault *fault)
                              "answered \"not modified\" of a content that was not asked about");
     }
     r->frames->not_modified = true;
-    if (result == 0 && r->sink->begin != NULL && r->sink->begin(r->sink->arg, r->frames) != 0) {
-        result = ended_by_caller(fault);
-    }
-    return result;
+    return result == 0 ? sink_begin(r->sink, r->frames, fault) : result;
 }
 
-static int perform(struct reading *r, struct fault *fault)
+static int try_once(struct reading *r, uint32_t timeout_ms, struct fault *fault)
 {
     BUFFER_AUTO(target, TARGET_MAX);
     BUFFER_AUTO(condition, TAG_MAX + 32);
@@ -343,7 +288,7 @@ static int perform(struct reading *r, struct fault *fault)
     const struct transport_request request = {
         .target = make_target(&target, r->query),
         .headers = { r->query->if_not_tag != NULL ? buffer_string(&condition) : NULL },
-        .timeout_ms = r->handle->transfer_timeout_ms,
+        .timeout_ms = timeout_ms,
         .stall_ms = r->handle->timeout_ms,
         .on_head = take_head,
         .on_data = take_data,
@@ -358,12 +303,26 @@ static int perform(struct reading *r, struct fault *fault)
         return not_modified(r, fault);
     }
     if (result == 0 && status != 200) {
-        return refusal_read(r->handle->server, status, refusal.data, refusal.len_bytes, fault);
+        return refusal_read(r->handle, status, refusal.data, refusal.len_bytes, fault);
     }
-    if (result == 0 && r->done_bytes != r->frames->len_bytes) {
+    if (result == 0 && r->sink->done_bytes != r->frames->len_bytes) {
         result = failure_set(&fault->failure, ERROR_UNAVAILABLE,
                              "the connection to %s ended within the frames", r->handle->server);
     }
+    return result;
+}
+
+/* What the caller has not been told of may be asked for again. */
+static int perform(struct reading *r, struct fault *fault)
+{
+    struct retry retry = retry_begin(true, r->handle->transfer_timeout_ms);
+    int result;
+
+    do {
+        *r->frames = (xenres_frames){ 0 };
+        result = try_once(r, retry_next_ms(&retry), fault);
+        retry.is_allowed = !r->sink->has_begun;
+    } while (result != 0 && retry_wait(&retry, r->handle, &result, fault));
     return result;
 }
 
@@ -372,12 +331,12 @@ static int read_frames(xenres *handle, const xenres_frames_query *given_query,
                        const xenres_frames **frames, struct fault *fault)
 {
     xenres_frames_query query;
-    xenres_frames_sink sink;
+    struct sink sink;
     REPLY_AUTO fresh = NULL;
     int result = resource_take_query(given_query, &query, fault);
 
     if (result == 0) {
-        result = fault_copy_sized(&sink, given_sink, sizeof(sink), "xenres_frames_sink", fault);
+        result = sink_take(&sink, handle, given_sink, fault);
     }
     if (result == 0 && query.if_not_tag != NULL && !is_tag(query.if_not_tag)) {
         result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
@@ -398,7 +357,6 @@ static int read_frames(xenres *handle, const xenres_frames_query *given_query,
         .query = &query,
         .sink = &sink,
         .frames = view,
-        .deadline_ns = clock_monotonic_ns() + handle->transfer_timeout_ms * CLOCK_NS_PER_MS,
     };
 
     result = perform(&r, fault);

@@ -81,8 +81,7 @@ static int get_host(xenres *handle, xenres_reply **reply, const xenres_host **ho
     REPLY_AUTO fresh = NULL;
 
     xenres__v1__get_host_request__init(&request);
-    int result = call_method(handle, "xenres.v1.HostService/GetHost", &request.base,
-                             &xenres__v1__get_host_response__descriptor, &fresh, fault);
+    int result = call_method(handle, "xenres.v1.HostService/GetHost", &request.base, &fresh, fault);
 
     if (result == 0) {
         const Xenres__V1__GetHostResponse *answer =
@@ -110,17 +109,54 @@ int xenres_get_host(xenres *handle, xenres_reply **reply, const xenres_host **ho
     return fault_export(result, &fault, error);
 }
 
+/* What is asked, with the arrays as protobuf-c wants them. */
+struct domains_query {
+    Xenres__V1__DomainFilter filter;
+    Xenres__V1__DomainState states[XENRES_DOMAIN_QUERY_MAX];
+    Xenres__V1__DomainType types[XENRES_DOMAIN_QUERY_MAX];
+};
+
+static int take_domain_query(const xenres_domain_query *given, struct domains_query *out,
+                             struct fault *fault)
+{
+    xenres_domain_query query = XENRES_DOMAIN_QUERY_INIT;
+    int result = given != NULL
+                     ? fault_copy_sized(&query, given, sizeof(query), "xenres_domain_query", fault)
+                     : 0;
+
+    if (result != 0) {
+        return result;
+    }
+    if (query.state_count > XENRES_DOMAIN_QUERY_MAX || query.type_count > XENRES_DOMAIN_QUERY_MAX) {
+        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
+                           "more than %d states or types to choose from", XENRES_DOMAIN_QUERY_MAX);
+    }
+    xenres__v1__domain_filter__init(&out->filter);
+    out->filter.name_glob = call_string(query.name_glob);
+    out->filter.states = out->states;
+    out->filter.n_states = query.state_count;
+    out->filter.types = out->types;
+    out->filter.n_types = query.type_count;
+    for (size_t i = 0; i < query.state_count; i++) {
+        out->states[i] = (Xenres__V1__DomainState)query.states[i];
+    }
+    for (size_t i = 0; i < query.type_count; i++) {
+        out->types[i] = (Xenres__V1__DomainType)query.types[i];
+    }
+    return 0;
+}
+
 static int call_domains_page(xenres *handle, void *arg, const char *page_token, xenres_reply **page,
                              struct fault *fault)
 {
+    struct domains_query *query = arg;
     Xenres__V1__ListDomainsRequest request;
 
-    (void)arg;
     xenres__v1__list_domains_request__init(&request);
     request.page_token = call_string(page_token);
     request.page_size = PAGES_SIZE;
-    return call_method(handle, "xenres.v1.HostService/ListDomains", &request.base,
-                       &xenres__v1__list_domains_response__descriptor, page, fault);
+    request.filter = &query->filter;
+    return call_method(handle, "xenres.v1.HostService/ListDomains", &request.base, page, fault);
 }
 
 static struct pages_list domains_list(ProtobufCMessage *message)
@@ -160,13 +196,17 @@ static int view_domains(xenres_reply *reply, const xenres_domain_list **out, str
     return 0;
 }
 
-static int list_domains(xenres *handle, xenres_reply **reply, const xenres_domain_list **list,
-                        struct fault *fault)
+static int list_domains(xenres *handle, const xenres_domain_query *given, xenres_reply **reply,
+                        const xenres_domain_list **list, struct fault *fault)
 {
     static const struct pages_kind kind = { .call = call_domains_page, .list = domains_list };
+    struct domains_query query;
     REPLY_AUTO fresh = NULL;
-    int result = pages_collect(handle, &kind, NULL, &fresh, fault);
+    int result = take_domain_query(given, &query, fault);
 
+    if (result == 0) {
+        result = pages_collect(handle, &kind, &query, &fresh, fault);
+    }
     if (result == 0) {
         result = view_domains(fresh, list, fault);
     }
@@ -177,14 +217,14 @@ static int list_domains(xenres *handle, xenres_reply **reply, const xenres_domai
     return result;
 }
 
-int xenres_list_domains(xenres *handle, xenres_reply **reply, const xenres_domain_list **list,
-                        xenres_error *error)
+int xenres_list_domains(xenres *handle, const xenres_domain_query *query, xenres_reply **reply,
+                        const xenres_domain_list **list, xenres_error *error)
 {
     struct fault fault = { 0 };
     int result = handle_enter(handle, &fault);
 
     if (result == 0) {
-        result = list_domains(handle, reply, list, &fault);
+        result = list_domains(handle, query, reply, list, &fault);
         handle_leave(handle);
     }
     return fault_export(result, &fault, error);

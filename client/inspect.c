@@ -114,8 +114,8 @@ static int get_grant_table(xenres *handle, const xenres_grant_query *given, xenr
             XENRES__V1__GET_GRANT_TABLE_REQUEST__REFERENCE_COUNT_CHOICE_REFERENCE_COUNT;
         request.reference_count = query.reference_count;
     }
-    result = call_method(handle, "xenres.v1.InspectService/GetGrantTable", &request.base,
-                         &xenres__v1__get_grant_table_response__descriptor, &fresh, fault);
+    result =
+        call_method(handle, "xenres.v1.InspectService/GetGrantTable", &request.base, &fresh, fault);
     if (result == 0) {
         result = view_grant_table(fresh, &query, table, fault);
     }
@@ -241,8 +241,8 @@ static int get_ioreq_server(xenres *handle, const xenres_ioreq_query *given, xen
     request.domain = call_string(query.domain);
     request.incarnation = call_string(query.incarnation);
     request.id = query.id;
-    result = call_method(handle, "xenres.v1.InspectService/GetIoreqServer", &request.base,
-                         &xenres__v1__get_ioreq_server_response__descriptor, &fresh, fault);
+    result = call_method(handle, "xenres.v1.InspectService/GetIoreqServer", &request.base, &fresh,
+                         fault);
     if (result == 0) {
         result = view_ioreq_server(fresh, &query, server, fault);
     }
@@ -315,8 +315,8 @@ static int get_vcpu_stats(xenres *handle, const char *domain, const char *incarn
     xenres__v1__get_vcpu_stats_request__init(&request);
     request.domain = call_string(domain);
     request.incarnation = call_string(incarnation);
-    result = call_method(handle, "xenres.v1.InspectService/GetVcpuStats", &request.base,
-                         &xenres__v1__get_vcpu_stats_response__descriptor, &fresh, fault);
+    result =
+        call_method(handle, "xenres.v1.InspectService/GetVcpuStats", &request.base, &fresh, fault);
     if (result == 0) {
         result = view_vcpu_stats(fresh, domain, incarnation, stats, fault);
     }

@@ -4,17 +4,9 @@
 #include "client/refusal.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "common/base64.h"
-#include "proto/wire/wire.h"
-#include "xenres/v1/failure.pb-c.h"
-
-enum {
-    DETAILS_MAX = 16, /* looked at */
-    DETAIL_MAX_BYTES = 16 * 1024,
-};
+#include "client/handle.h"
 
 /* Connect's table for answers without a code: proxies and gateways in between make them. */
 static enum error_code code_of_status(int status)
@@ -34,62 +26,42 @@ static enum error_code code_of_status(int status)
 
 static int without_reason(const char *server, int status, struct fault *fault)
 {
-    int result = failure_set(&fault->failure, code_of_status(status),
-                             "%s answered HTTP %d without a reason", server, status);
+    enum error_code code = code_of_status(status);
+    int result =
+        failure_set(&fault->failure, code, "%s answered HTTP %d without a reason", server, status);
 
     failure_cause(&fault->failure, result, "%s",
                   status / 100 == 3 ? "a redirect: it is not followed"
                                     : "it is no xenresd, or something between answered");
+    fault->may_pass = code == ERROR_UNAVAILABLE;
     return failure_next(&fault->failure, result,
                         "check that the address is xenresd's own, and no proxy's");
 }
 
-/* Our own detail. What cannot be read is left: the error counts without it. */
-static void read_xen_failure(const char *text, size_t len, struct fault *fault)
+/* An error object whose code is a string. A code that is none of Connect's says no more than
+ * `otherwise`. */
+static int read_error(xenres *handle, const json_t *object, enum error_code otherwise,
+                      struct fault *fault)
 {
-    static const struct wire_limits limits = {
-        .len_max_bytes = DETAIL_MAX_BYTES,
-        .elements_max = 64,
-        .memory_max_bytes = 4 * (size_t)DETAIL_MAX_BYTES,
-    };
-    BUFFER_AUTO(bytes, DETAIL_MAX_BYTES);
-    ProtobufCMessage *message = NULL;
-    struct failure *f = &fault->failure;
-    int result = -f->code;
+    const char *name = json_string_value(json_object_get(object, "code"));
+    const char *message = json_string_value(json_object_get(object, "message"));
+    enum error_code code = (enum error_code)error_from_connect_code(name);
+    bool is_silent = message == NULL || message[0] == '\0';
 
-    if (!base64_decode(&bytes, text, len) ||
-        wire_unpack(&xenres__v1__xen_failure__descriptor, bytes.data, bytes.len_bytes, &limits,
-                    &message, NULL) != 0) {
-        return;
+    if (code == ERROR_UNKNOWN && strcmp(name, "unknown") != 0) {
+        code = otherwise;
     }
-    const Xenres__V1__XenFailure *detail = (const Xenres__V1__XenFailure *)message;
+    int result =
+        failure_set(&fault->failure, code, "%s", is_silent ? error_text((int)code) : message);
 
-    failure_call(f, result, detail->call, 0);
-    failure_cause(f, result, "%s", detail->cause);
-    failure_next(f, result, "%s", detail->next_step);
-    /* The name of an errno, and nothing else: the caller may show it as it is. */
-    size_t name_len = strspn(detail->errno_name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_?");
-
-    if (detail->errno_name[name_len] == '\0') {
-        (void)snprintf(fault->errno_name, sizeof(fault->errno_name), "%s", detail->errno_name);
-    }
-    wire_free(message);
+    details_read(&handle->details, json_object_get(object, "details"), fault);
+    fault->may_pass = code == ERROR_UNAVAILABLE;
+    return result;
 }
 
-static void read_details(const json_t *details, struct fault *fault)
+static bool has_code(const json_t *object)
 {
-    size_t count = json_array_size(details); /* 0 for what is no array */
-
-    for (size_t i = 0; i < count && i < DETAILS_MAX; i++) {
-        const json_t *detail = json_array_get(details, i);
-        const char *type = json_string_value(json_object_get(detail, "type"));
-        const json_t *value = json_object_get(detail, "value");
-
-        if (type != NULL && strcmp(type, "xenres.v1.XenFailure") == 0 && json_is_string(value)) {
-            read_xen_failure(json_string_value(value), json_string_length(value), fault);
-            return;
-        }
-    }
+    return json_is_string(json_object_get(object, "code"));
 }
 
 static void free_json(json_t **json)
@@ -97,28 +69,38 @@ static void free_json(json_t **json)
     json_decref(*json);
 }
 
-int refusal_read(const char *server, int status, const void *body, size_t len_bytes,
+#define JSON_AUTO __attribute__((cleanup(free_json))) json_t *
+
+/* jansson bounds nesting (2048) and takes no invalid UTF-8 and no NUL in strings. */
+static json_t *parse(const void *bytes, size_t len_bytes)
+{
+    return len_bytes > 0 ? json_loadb(bytes, len_bytes, JSON_REJECT_DUPLICATES, NULL) : NULL;
+}
+
+int refusal_read(xenres *handle, int status, const void *body, size_t len_bytes,
                  struct fault *fault)
 {
-    /* jansson bounds nesting (2048) and takes no invalid UTF-8 and no NUL in strings. */
-    __attribute__((cleanup(free_json))) json_t *root =
-        len_bytes > 0 ? json_loadb(body, len_bytes, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    const char *name = json_string_value(json_object_get(root, "code"));
-    const char *message = json_string_value(json_object_get(root, "message"));
+    JSON_AUTO root = parse(body, len_bytes);
 
-    if (name == NULL) {
-        return without_reason(server, status, fault);
+    return has_code(root) ? read_error(handle, root, code_of_status(status), fault)
+                          : without_reason(handle->server, status, fault);
+}
+
+int refusal_read_end(xenres *handle, const void *message, size_t len_bytes, struct fault *fault)
+{
+    JSON_AUTO root = parse(message, len_bytes);
+    const json_t *error = json_object_get(root, "error");
+
+    if (json_is_object(root) && (error == NULL || json_is_null(error))) {
+        return 0;
     }
-    /* A code that is no code of Connect's says no more than the status does. */
-    enum error_code code = (enum error_code)error_from_connect_code(name);
-
-    if (code == ERROR_UNKNOWN && strcmp(name, "unknown") != 0) {
-        code = code_of_status(status);
+    if (has_code(error)) {
+        return read_error(handle, error, ERROR_UNKNOWN, fault);
     }
-    bool is_silent = message == NULL || message[0] == '\0';
-    int result =
-        failure_set(&fault->failure, code, "%s", is_silent ? error_text((int)code) : message);
-
-    read_details(json_object_get(root, "details"), fault);
-    return result;
+    if (json_is_object(error)) {
+        return failure_set(&fault->failure, ERROR_UNKNOWN,
+                           "the stream ended by an error without a code");
+    }
+    return failure_set(&fault->failure, ERROR_INTERNAL,
+                       "the stream's end message is not what it should be");
 }

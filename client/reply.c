@@ -96,6 +96,15 @@ int reply_unpack(xenres_reply *reply, const ProtobufCMessageDescriptor *type, st
     return 0;
 }
 
+int reply_accept(xenres_reply *reply, const ProtobufCMessageDescriptor *type, struct fault *fault)
+{
+    if (type != NULL) {
+        return reply_unpack(reply, type, fault);
+    }
+    reply->has_message = true;
+    return 0;
+}
+
 int reply_repack(xenres_reply *reply, struct fault *fault)
 {
     size_t len = protobuf_c_message_get_packed_size(reply->message);

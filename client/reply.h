@@ -36,6 +36,8 @@ void *reply_array(xenres_reply *reply, size_t count, size_t element_bytes, struc
 /* Checks and unpacks `bytes` as `type`. A message that is none is an internal error of the server.
  * */
 int reply_unpack(xenres_reply *reply, const ProtobufCMessageDescriptor *type, struct fault *fault);
+/* The same where the type is known; else (NULL) the message is any bytes. */
+int reply_accept(xenres_reply *reply, const ProtobufCMessageDescriptor *type, struct fault *fault);
 /* Makes `bytes` anew from the message, which was changed. */
 int reply_repack(xenres_reply *reply, struct fault *fault);
 

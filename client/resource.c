@@ -91,8 +91,8 @@ static int call_resources_page(xenres *handle, void *arg, const char *page_token
     }
     request.page_size = PAGES_SIZE;
     request.page_token = call_string(page_token);
-    return call_method(handle, "xenres.v1.ResourceService/ListResources", &request.base,
-                       &xenres__v1__list_resources_response__descriptor, page, fault);
+    return call_method(handle, "xenres.v1.ResourceService/ListResources", &request.base, page,
+                       fault);
 }
 
 static struct pages_list resources_list(ProtobufCMessage *message)
@@ -214,94 +214,6 @@ int xenres_list_resources(xenres *handle, const xenres_resource_query *query, xe
 
     if (result == 0) {
         result = list_resources(handle, query, reply, list, &fault);
-        handle_leave(handle);
-    }
-    return fault_export(result, &fault, error);
-}
-
-/* --- GetSnapshot --- */
-
-static int view_snapshot(xenres_reply *reply, const xenres_frames_query *query,
-                         const xenres_snapshot **out, struct fault *fault)
-{
-    const Xenres__V1__GetSnapshotResponse *m =
-        (const Xenres__V1__GetSnapshotResponse *)reply->message;
-    xenres_snapshot *snapshot = reply_array(reply, 1, sizeof(*snapshot), fault);
-
-    if (snapshot == NULL) {
-        return -ERROR_RESOURCE_EXHAUSTED;
-    }
-    *snapshot = (xenres_snapshot){
-        .type = (uint32_t)m->type,
-        .id = m->id,
-        .frames = m->frames.data != NULL ? (const void *)m->frames.data : "",
-        .len_bytes = m->frames.len,
-    };
-    view_identity(m->domain, &snapshot->domain);
-    view_observation(m->observation, &snapshot->observation);
-    int result = resource_match(query, &snapshot->domain, snapshot->type, snapshot->id,
-                                &snapshot->observation, fault);
-
-    if (result != 0) {
-        return result;
-    }
-    if ((uint64_t)snapshot->observation.frame_count * snapshot->observation.frame_bytes !=
-        snapshot->len_bytes) {
-        return failure_set(&fault->failure, ERROR_INTERNAL,
-                           "%u frames of %u bytes announced, %zu bytes came",
-                           snapshot->observation.frame_count, snapshot->observation.frame_bytes,
-                           snapshot->len_bytes);
-    }
-    *out = snapshot;
-    return 0;
-}
-
-static int get_snapshot(xenres *handle, const xenres_frames_query *given, xenres_reply **reply,
-                        const xenres_snapshot **snapshot, struct fault *fault)
-{
-    xenres_frames_query query;
-    Xenres__V1__GetSnapshotRequest request;
-    REPLY_AUTO fresh = NULL;
-    int result = resource_take_query(given, &query, fault);
-
-    if (result == 0 && query.if_not_tag != NULL) {
-        result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                             "if_not_tag is for xenres_read_frames() only");
-    }
-    if (result != 0) {
-        return result;
-    }
-    xenres__v1__get_snapshot_request__init(&request);
-    request.domain = call_string(query.domain);
-    request.incarnation = call_string(query.incarnation);
-    request.type = (Xenres__V1__ResourceType)query.type;
-    request.id = query.id;
-    request.first_frame = query.first_frame;
-    if (query.frame_count != XENRES_ALL) {
-        request.frame_count_choice_case =
-            XENRES__V1__GET_SNAPSHOT_REQUEST__FRAME_COUNT_CHOICE_FRAME_COUNT;
-        request.frame_count = query.frame_count;
-    }
-    result = call_method(handle, "xenres.v1.ResourceService/GetSnapshot", &request.base,
-                         &xenres__v1__get_snapshot_response__descriptor, &fresh, fault);
-    if (result == 0) {
-        result = view_snapshot(fresh, &query, snapshot, fault);
-    }
-    if (result == 0) {
-        *reply = fresh;
-        fresh = NULL;
-    }
-    return result;
-}
-
-int xenres_get_snapshot(xenres *handle, const xenres_frames_query *query, xenres_reply **reply,
-                        const xenres_snapshot **snapshot, xenres_error *error)
-{
-    struct fault fault = { 0 };
-    int result = handle_enter(handle, &fault);
-
-    if (result == 0) {
-        result = get_snapshot(handle, query, reply, snapshot, &fault);
         handle_leave(handle);
     }
     return fault_export(result, &fault, error);

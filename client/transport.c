@@ -4,31 +4,13 @@
 #include "client/transport.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/diagnose.h"
+#include "client/sigpipe.h"
 #include "common/clock.h"
 
-/* An answer as it comes in. */
-struct incoming {
-    xenres *handle;
-    const struct transport_request *request;
-    struct buffer *refusal;
-    struct fault *fault;
-    size_t head_bytes;
-    uint64_t body_bytes;
-    uint64_t progress_ns;   /* when the last byte came or went */
-    curl_off_t moved_bytes; /* both ways, by then */
-    bool head_whole;        /* its empty line came */
-    bool head_told;
-    bool head_too_long;
-    bool stalled;
-    int result; /* of on_head and on_data; not 0: the request was ended by it */
-};
+enum { POLL_MAX_MS = 60 * 1000 };
 
 const char *transport_header(xenres *handle, const char *name)
 {
@@ -40,81 +22,71 @@ const char *transport_header(xenres *handle, const char *name)
     return header->amount == 1 ? header->value : NULL;
 }
 
-static int status_of(xenres *handle)
+int transport_status(const struct transport *t)
 {
     long status = 0;
 
-    (void)curl_easy_getinfo(handle->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(t->handle->curl, CURLINFO_RESPONSE_CODE, &status);
     return (int)status;
 }
 
-static int tell_head(struct incoming *in)
+/* --- what libcurl brings --- */
+
+static int tell_head(struct transport *t)
 {
-    if (!in->head_told) {
-        in->head_told = true;
-        in->result = in->request->on_head(in->request->arg, in->fault);
+    if (!t->head_told) {
+        t->head_told = true;
+        t->result = t->request.on_head(t->request.arg, t->fault);
     }
-    return in->result;
+    return t->result;
 }
 
 /* Bounds the head, all of which libcurl keeps, and tells of it when it is whole: an empty line ends
  * it (and those of 1xx, and trailers). */
 static size_t take_head_line(char *line, size_t size, size_t count, void *arg)
 {
-    struct incoming *in = arg;
+    struct transport *t = arg;
     size_t len = size * count;
 
-    if (len > TRANSPORT_HEADERS_MAX_BYTES - in->head_bytes) {
-        in->head_too_long = true;
+    t->progress_ns = clock_monotonic_ns();
+    if (len > TRANSPORT_HEADERS_MAX_BYTES - t->head_bytes) {
+        t->head_too_long = true;
         return 0;
     }
-    in->head_bytes += len;
-    if (len == 2 && line[0] == '\r' && status_of(in->handle) >= 200) {
-        in->head_whole = true;
-        return status_of(in->handle) != 200 || tell_head(in) == 0 ? len : 0;
+    t->head_bytes += len;
+    if (len == 2 && line[0] == '\r' && transport_status(t) >= 200) {
+        t->head_whole = true;
+        return transport_status(t) != 200 || tell_head(t) == 0 ? len : 0;
     }
     return len;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
 {
-    struct incoming *in = arg;
+    struct transport *t = arg;
     size_t len = size * count;
 
-    in->body_bytes += len;
-    if (status_of(in->handle) != 200) {
-        (void)buffer_append(in->refusal, bytes, len);
-        return in->body_bytes <= TRANSPORT_REFUSAL_MAX_BYTES ? len : 0;
+    if (transport_status(t) != 200) {
+        t->body_bytes += len;
+        t->progress_ns = clock_monotonic_ns();
+        (void)buffer_append(t->refusal, bytes, len);
+        return t->body_bytes <= TRANSPORT_REFUSAL_MAX_BYTES ? len : 0;
     }
-    if (tell_head(in) == 0 && len > 0) {
-        in->result = in->request->on_data(in->request->arg, bytes, len, in->fault);
+    if (tell_head(t) == 0 && len > 0) {
+        int taken = t->request.on_data(t->request.arg, bytes, len, t->fault);
+
+        if (taken == TRANSPORT_HOLD) {
+            t->is_held = true;
+            return CURL_WRITEFUNC_PAUSE;
+        }
+        t->result = taken;
     }
-    return in->result == 0 ? len : 0;
+    t->body_bytes += len;
+    t->progress_ns = clock_monotonic_ns(); /* after a callback that may have taken its time */
+    return t->result == 0 ? len : 0;
 }
 
-/* libcurl comes here at least once a second. Its own low-speed limit counts whole seconds of a
- * rate; what counts here is that something moves at all. */
-static int watch_progress(void *arg, curl_off_t download_total, curl_off_t downloaded,
-                          curl_off_t upload_total, curl_off_t uploaded)
-{
-    struct incoming *in = arg;
-    uint64_t now_ns = clock_monotonic_ns();
-
-    (void)download_total;
-    (void)upload_total;
-    if (downloaded + uploaded != in->moved_bytes) {
-        in->moved_bytes = downloaded + uploaded;
-        in->progress_ns = now_ns;
-    }
-    in->stalled = in->request->stall_ms > 0 &&
-                  now_ns - in->progress_ns > in->request->stall_ms * CLOCK_NS_PER_MS;
-    return in->stalled ? 1 : 0;
-}
-
-static void free_list(struct curl_slist **list)
-{
-    curl_slist_free_all(*list);
-}
+/* --- the request --- */
 
 static bool add_headers(struct curl_slist **list, const struct transport_request *request)
 {
@@ -133,10 +105,10 @@ static bool add_headers(struct curl_slist **list, const struct transport_request
     return longer != NULL;
 }
 
-static bool set_request(xenres *handle, const struct transport_request *request, const char *url,
-                        struct curl_slist *headers, struct incoming *in)
+static bool set_request(struct transport *t, const char *url)
 {
-    CURL *c = handle->curl;
+    const struct transport_request *request = &t->request;
+    CURL *c = t->handle->curl;
     bool ok = curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK;
 
     if (request->is_post) {
@@ -148,102 +120,185 @@ static bool set_request(xenres *handle, const struct transport_request *request,
     } else {
         ok = ok && curl_easy_setopt(c, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     }
-    return ok && curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+    return ok && curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_head_line) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_HEADERDATA, in) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_HEADERDATA, t) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_WRITEDATA, in) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, watch_progress) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_XFERINFODATA, in) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
+           curl_easy_setopt(c, CURLOPT_WRITEDATA, t) == CURLE_OK;
 }
 
-/*
- * Writing to a connection that the server closed must not end the program. libcurl sends with
- * MSG_NOSIGNAL from 7.88 on; before, OpenSSL wrote without. A SIGPIPE of ours is taken back, one
- * that was pending before is left.
- */
-static CURLcode perform_without_sigpipe(CURL *curl)
+int transport_begin(struct transport *t, xenres *handle, const struct transport_request *request,
+                    struct buffer *refusal, struct fault *fault)
 {
-    sigset_t only_pipe, pending, old;
-    struct timespec at_once = { 0 };
-
-    sigemptyset(&only_pipe);
-    sigaddset(&only_pipe, SIGPIPE);
-    sigemptyset(&pending);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    bool is_blocked = pthread_sigmask(SIG_BLOCK, &only_pipe, &old) == 0;
-    CURLcode code = curl_easy_perform(curl);
-
-    if (is_blocked) {
-        while (!was_pending && sigtimedwait(&only_pipe, NULL, &at_once) == -1 && errno == EINTR) {
-        }
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
-    return code;
-}
-
-/* What curl_easy_perform() said, in the order of who knows best. */
-static int conclude(struct incoming *in, CURLcode code)
-{
-    struct failure *f = &in->fault->failure;
-
-    if (in->result != 0) {
-        return in->result;
-    }
-    if (in->head_too_long) {
-        return failure_set(f, ERROR_INTERNAL, "the answer of %s has more than %d bytes of headers",
-                           in->handle->server, TRANSPORT_HEADERS_MAX_BYTES);
-    }
-    if (in->stalled) {
-        int result = failure_set(f, ERROR_DEADLINE_EXCEEDED, "%s sent nothing for %u ms",
-                                 in->handle->server, in->request->stall_ms);
-
-        return failure_next(f, result, "ask again, or with a longer timeout");
-    }
-    if (code != CURLE_OK && in->body_bytes > TRANSPORT_REFUSAL_MAX_BYTES &&
-        status_of(in->handle) != 200) {
-        return 0; /* the status says enough, and what came of its body is kept */
-    }
-    if (code == CURLE_OK && !in->head_whole) {
-        code = CURLE_PARTIAL_FILE; /* libcurl takes a head that was cut for one that ended */
-    }
-    return code == CURLE_OK ? 0 : diagnose(in->handle, code, in->fault);
-}
-
-int transport_perform(xenres *handle, const struct transport_request *request, int *status,
-                      struct buffer *refusal, struct fault *fault)
-{
-    __attribute__((cleanup(free_list))) struct curl_slist *headers = NULL;
     BUFFER_AUTO(url, 32 * 1024);
-    struct incoming in = {
-        .handle = handle,
-        .request = request,
-        .refusal = refusal,
-        .fault = fault,
-        .progress_ns = clock_monotonic_ns(),
-    };
 
+    *t = (struct transport){
+        .handle = handle,
+        .request = *request,
+        .refusal = refusal,
+        .deadline_ns = UINT64_MAX,
+    };
     buffer_printf(&url, "%s%s", handle->server, request->target);
     if (url.failed) {
         return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
                            "the request's URL is too long");
     }
-    if (!add_headers(&headers, request) ||
-        !set_request(handle, request, buffer_string(&url), headers, &in)) {
+    if (!add_headers(&t->headers, request) || !set_request(t, buffer_string(&url)) ||
+        curl_multi_add_handle(handle->multi, handle->curl) != CURLM_OK) {
         return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }
     handle->curl_text[0] = '\0';
-    int result = conclude(&in, perform_without_sigpipe(handle->curl));
+    return 0;
+}
 
-    /* Nothing of this call may be used by a later one. */
-    (void)curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, NULL);
-    (void)curl_easy_setopt(handle->curl, CURLOPT_POSTFIELDS, NULL);
-    if (result == 0) {
-        *status = status_of(handle);
+void transport_end(struct transport *t)
+{
+    if (t->handle == NULL) {
+        return;
     }
-    fault->http_status = status_of(handle);
+    SIGPIPE_BLOCKED(blocked);
+
+    (void)curl_multi_remove_handle(t->handle->multi, t->handle->curl);
+    /* Nothing of this request may be used by a later one. */
+    (void)curl_easy_setopt(t->handle->curl, CURLOPT_HTTPHEADER, NULL);
+    (void)curl_easy_setopt(t->handle->curl, CURLOPT_POSTFIELDS, NULL);
+    curl_slist_free_all(t->headers);
+    *t = (struct transport){ 0 };
+}
+
+/* --- driving it --- */
+
+static void end_with(struct transport *t, CURLcode code)
+{
+    t->is_done = true;
+    t->code = code;
+}
+
+/* As far as it goes without waiting. */
+static void advance(struct transport *t)
+{
+    int running = 0, left = 0;
+    const CURLMsg *message;
+
+    if (curl_multi_perform(t->handle->multi, &running) != CURLM_OK) {
+        end_with(t, CURLE_OUT_OF_MEMORY);
+    }
+    while ((message = curl_multi_info_read(t->handle->multi, &left)) != NULL) {
+        if (message->msg == CURLMSG_DONE) {
+            end_with(t, message->data.result);
+        }
+    }
+}
+
+static bool is_enough(const struct transport *t)
+{
+    return t->request.is_enough != NULL && t->request.is_enough(t->request.arg);
+}
+
+/* When this drive has waited long enough for a byte. */
+static uint64_t stalled_at_ns(const struct transport *t)
+{
+    uint64_t at_ns = UINT64_MAX;
+
+    if (t->request.stall_ms > 0) {
+        at_ns = t->progress_ns + t->request.stall_ms * CLOCK_NS_PER_MS;
+    }
+    return at_ns < t->deadline_ns ? at_ns : t->deadline_ns;
+}
+
+static int stalled(const struct transport *t)
+{
+    int result = failure_set(&t->fault->failure, ERROR_DEADLINE_EXCEEDED,
+                             "%s sent nothing for %u ms", t->handle->server, t->request.stall_ms);
+
+    return failure_next(&t->fault->failure, result, "ask again, or with a longer timeout");
+}
+
+/* What it came to, in the order of who knows best. */
+static int conclude(const struct transport *t)
+{
+    if (t->result < 0) {
+        return t->result;
+    }
+    if (t->head_too_long) {
+        return failure_set(&t->fault->failure, ERROR_INTERNAL,
+                           "the answer of %s has more than %d bytes of headers", t->handle->server,
+                           TRANSPORT_HEADERS_MAX_BYTES);
+    }
+    if (t->code != CURLE_OK && t->body_bytes > TRANSPORT_REFUSAL_MAX_BYTES &&
+        transport_status(t) != 200) {
+        return 0; /* the status says enough, and what came of its body is kept */
+    }
+    if (t->code == CURLE_OK && !t->head_whole) {
+        /* libcurl takes a head that was cut for one that ended */
+        return diagnose(t->handle, CURLE_PARTIAL_FILE, t->fault);
+    }
+    return t->code == CURLE_OK ? 0 : diagnose(t->handle, t->code, t->fault);
+}
+
+/* Sleeps until something happens: on the connection, at a timeout, or by xenres_cancel(). */
+static void wait_for_more(const struct transport *t)
+{
+    struct curl_waitfd cancel = { .fd = t->handle->cancel.fd, .events = CURL_WAIT_POLLIN };
+
+    (void)curl_multi_poll(t->handle->multi, &cancel, 1,
+                          clock_poll_timeout_ms(stalled_at_ns(t), POLL_MAX_MS), NULL);
+}
+
+static int drive(struct transport *t)
+{
+    while (!t->is_done) {
+        if (is_enough(t)) {
+            return 0;
+        }
+        if (cancel_is_on(&t->handle->cancel)) {
+            return cancel_fail(t->fault);
+        }
+        if (clock_monotonic_ns() >= stalled_at_ns(t)) {
+            return stalled(t);
+        }
+        wait_for_more(t);
+        advance(t);
+    }
+    return t->result == 0 && is_enough(t) ? 0 : conclude(t);
+}
+
+int transport_drive(struct transport *t, struct fault *fault)
+{
+    SIGPIPE_BLOCKED(blocked);
+
+    t->fault = fault;
+    t->progress_ns = clock_monotonic_ns();
+    if (t->is_held) {
+        t->is_held = false;
+        CURLcode code = curl_easy_pause(t->handle->curl, CURLPAUSE_CONT); /* calls take_body() */
+
+        if (code != CURLE_OK) {
+            end_with(t, code);
+        }
+    }
+    if (!t->is_done) {
+        advance(t);
+    }
+    int result = drive(t);
+
+    fault->http_status = transport_status(t);
+    t->fault = NULL;
+    return result;
+}
+
+int transport_perform(xenres *handle, const struct transport_request *request, int *status,
+                      struct buffer *refusal, struct fault *fault)
+{
+    __attribute__((cleanup(transport_end))) struct transport t = { 0 };
+    int result = transport_begin(&t, handle, request, refusal, fault);
+
+    if (result == 0) {
+        result = transport_drive(&t, fault);
+    }
+    if (result == 0) {
+        *status = transport_status(&t);
+    }
     return result;
 }

@@ -47,7 +47,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
     if (handle == NULL) {
         return status;
     }
-    if (xenres_list_domains(handle, &reply, &list, &error) != 0) {
+    if (xenres_list_domains(handle, NULL, &reply, &list, &error) != 0) {
         return report_error(&error);
     }
     return cli->format == CLI_FORMAT_JSON ? json_show_reply(reply) : show(list);

@@ -10,6 +10,10 @@
  * Returns      0, or the negative of an enum xenres_code. Outputs change only on success.
  * Errors       The last argument is the caller's xenres_error, filled on failure, not touched on
  *              success; NULL where nobody will read it.
+ * Retries      What failed for the moment (XENRES_UNAVAILABLE: nobody there, connection cut, gateway
+ *              not ready) is asked again, twice unless the options say otherwise, after waits that
+ *              grow, and within the call's own timeout. Only questions that may be asked twice
+ *              without harm are, and only as long as nothing of an answer was handed on.
  * Memory       An answer comes as a xenres_reply, which owns everything that the view beside it
  *              points to. Release it with xenres_reply_free(). Strings passed in are copied, or not
  *              used after the call.
@@ -21,10 +25,13 @@
  * Structs      Those that a caller fills begin with `size`: set it to sizeof, best by the macro
  *              that ends in _INIT. That is how later versions add fields. Views may grow at their
  *              end: never copy one by its size, nor make arrays of your own of them.
- * Threads      A handle serves one call at a time. It may move between threads; a second call while
- *              one runs fails with XENRES_FAILED_PRECONDITION and does no harm. Different handles
- *              are independent. A reply belongs to whoever holds it and needs no handle.
- * Blocking     Functions that ask the gateway block, up to the handle's timeouts. No others do.
+ * Threads      A handle serves one call or stream at a time. It may move between threads; a second
+ *              call while one runs, or while a stream is open, fails with
+ *              XENRES_FAILED_PRECONDITION and does no harm. xenres_cancel() alone may be called
+ *              beside it. Different handles are independent. A reply belongs to whoever holds it and
+ *              needs no handle.
+ * Blocking     Functions that ask the gateway block, up to the handle's timeouts, or until
+ *              xenres_cancel(). No others do.
  * Process      No globals, no output, no signals raised or handlers set, no abort on what a server
  *              sends. Not safe to use a handle on both sides of a fork().
  * Since        1.0 (soname 1), all of it.
@@ -68,7 +75,7 @@ XENRES_API unsigned xenres_version_number(void);
 /* Kinds of failure: Connect's codes, and what a caller does about each. */
 enum xenres_code {
     XENRES_OK = 0,
-    XENRES_CANCELED = 1,            /* a callback of yours ended the call */
+    XENRES_CANCELED = 1,            /* xenres_cancel() or a callback of yours ended the call */
     XENRES_UNKNOWN = 2,             /* report it */
     XENRES_INVALID_ARGUMENT = 3,    /* correct the call or the options */
     XENRES_DEADLINE_EXCEEDED = 4,   /* ask again, or with longer timeouts */
@@ -96,6 +103,9 @@ typedef struct xenres_error {
     char message[256];          /* what could not be done */
     char cause[256];            /* the likely cause, or "" */
     char next_step[256];        /* what to do now, or "" */
+    char field[60];             /* path of the request's field at fault, "frame_count", or "" */
+    uint32_t retry_after_ms;    /* the gateway asks to wait so long before another try; 0: not */
+    uint32_t tries;             /* how often it was tried; 0 where the gateway was not asked */
 } xenres_error;
 
 /* Connect's name of a code, "not_found"; that of XENRES_UNKNOWN for a number that is none. A
@@ -106,6 +116,8 @@ XENRES_API const char *xenres_code_name(uint32_t code);
 
 typedef struct xenres xenres;
 
+#define XENRES_NO_RETRIES UINT32_MAX
+
 /* Where to connect, and who we are. All-zero but for `size` is valid but for `server`. */
 typedef struct xenres_options {
     size_t size;                    /* sizeof(xenres_options) */
@@ -115,14 +127,24 @@ typedef struct xenres_options {
     const char *key_file;           /* PEM: its key, not encrypted; NULL: in cert_file */
     const char *proxy;              /* NULL: from https_proxy and no_proxy; "": none */
     uint32_t connect_timeout_ms;    /* until TLS is up; 0: 10 000; at most 3 600 000 */
-    uint32_t timeout_ms;            /* of one request and its answer; raw frames may stand still
-                                       so long; 0: 30 000; at most 3 600 000 */
-    uint32_t transfer_timeout_ms;   /* of all of one xenres_read_frames(); 0: 600 000; at most
-                                       86 400 000 */
-    uint64_t message_max_bytes;     /* largest message taken; 0: 96 MiB; at most 1 GiB */
+    uint32_t timeout_ms;            /* of one request and its answer, all tries together; raw
+                                       frames and streams may stand still so long; 0: 30 000; at
+                                       most 3 600 000 */
+    uint32_t transfer_timeout_ms;   /* of all of one xenres_read_frames() or
+                                       xenres_read_snapshot(); 0: 600 000; at most 86 400 000 */
+    uint64_t message_max_bytes;     /* largest message taken, as it comes and unpacked; 0: 96 MiB;
+                                       at most 1 GiB */
+    uint32_t retries;               /* tries beyond the first; 0: 2; at most 10, or
+                                       XENRES_NO_RETRIES */
+    uint32_t retry_wait_ms;         /* before the first of them; each further one waits twice as
+                                       long, at most 10 000, by chance up to half less, and at least
+                                       as long as the gateway asks; 0: 200; at most 60 000 */
+    bool no_gzip;                   /* ask for no compressed answers: where the network is faster
+                                       than the gateway's processor may be kept busy */
 } xenres_options;
 
-#define XENRES_OPTIONS_INIT { sizeof(xenres_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+#define XENRES_OPTIONS_INIT                                                                        \
+    { sizeof(xenres_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, false }
 
 /*
  * Sets `server`, `ca_file`, `cert_file`, `key_file` from XENRES_SERVER, XENRES_CACERT, XENRES_CERT,
@@ -144,8 +166,39 @@ XENRES_API void xenres_options_from_environment(xenres_options *options);
  */
 XENRES_API int xenres_new(const xenres_options *options, xenres **out, xenres_error *error);
 
-/* Closes the connections and releases the handle. NULL is fine. No call may be running in it. */
+/* Closes the connections and releases the handle. NULL is fine. No call may be running in it, no
+ * stream be open, and no other thread be about to cancel it. */
 XENRES_API void xenres_free(xenres *handle);
+
+/*
+ * Cancels a handle: what runs in it ends soon, a wait before another try too, and so does whatever
+ * begins in it before xenres_cancel_reset(). It is a switch and not a signal: it makes no difference
+ * whether it comes before the call, within, or between two of a row; none is missed.
+ * Errors:    none. What was cancelled fails with XENRES_CANCELED; a call whose whole answer had come
+ *            may still succeed. An open stream is over, and has to be closed as ever.
+ * Guarantee: nothing is interrupted but the library's own waiting: a callback, or a write() to a
+ *            descriptor that blocks, is waited for.
+ * Threads:   any, beside any call, also in a signal handler; the handle must live meanwhile.
+ */
+XENRES_API void xenres_cancel(xenres *handle);
+/* Lets calls run again. Threads: the one that uses the handle, while no call runs. */
+XENRES_API void xenres_cancel_reset(xenres *handle);
+
+/* One detail of an error, as it came: for those that a xenres_error has no place for. */
+typedef struct xenres_detail {
+    const char *type_name;          /* "xenres.v1.XenFailure", "google.rpc.RetryInfo", … */
+    const void *bytes;              /* a protobuf message, by the sender's account */
+    size_t len_bytes;
+} xenres_detail;
+
+/*
+ * The details of the error that the gateway answered the handle's last call with, or ended its last
+ * stream with; 0 where it gave none, or where the call did not fail so.
+ * Outputs:   *details: at most 16, of 16 KiB at most each; those that are not well-formed are left
+ *            out. Owned by the handle: they live until the next call in it.
+ * Returns:   how many.
+ */
+XENRES_API size_t xenres_error_details(const xenres *handle, const xenres_detail **details);
 
 /* --- replies --------------------------------------------------------------------------------- */
 
@@ -286,14 +339,30 @@ typedef struct xenres_domain_list {
     size_t domain_count;
 } xenres_domain_list;
 
+/* Of states and of types in a query. */
+#define XENRES_DOMAIN_QUERY_MAX 16
+
+/* Which domains: those that every field fits. */
+typedef struct xenres_domain_query {
+    size_t size;                    /* sizeof(xenres_domain_query) */
+    const char *name_glob;          /* `*`: any characters, `?`: one; NULL or "": any name */
+    const uint32_t *states;         /* enum xenres_domain_state: one of these */
+    size_t state_count;             /* 0: any; at most XENRES_DOMAIN_QUERY_MAX */
+    const uint32_t *types;          /* enum xenres_domain_type: one of these */
+    size_t type_count;              /* 0: any; at most XENRES_DOMAIN_QUERY_MAX */
+} xenres_domain_query;
+
+#define XENRES_DOMAIN_QUERY_INIT { sizeof(xenres_domain_query), NULL, NULL, 0, NULL, 0 }
+
 /*
- * The domains that the caller may see, all pages of them. The list is of no single moment when it
+ * The domains that the caller may see and the query names (NULL: all), all pages of them. The list is of no single moment when it
  * has more than one page: domains that came or went meanwhile may be in it or not.
- * Errors: XENRES_RESOURCE_EXHAUSTED: more than 65,536 domains, which no Xen has.
- * Retrying is harmless.
+ * Errors: XENRES_INVALID_ARGUMENT: a query that cannot be. XENRES_RESOURCE_EXHAUSTED: more than
+ * 65,536 domains, which no Xen has. Retrying is harmless.
  */
-XENRES_API int xenres_list_domains(xenres *handle, xenres_reply **reply,
-                                   const xenres_domain_list **list, xenres_error *error);
+XENRES_API int xenres_list_domains(xenres *handle, const xenres_domain_query *query,
+                                   xenres_reply **reply, const xenres_domain_list **list,
+                                   xenres_error *error);
 
 /* --- ResourceService ------------------------------------------------------------------------- */
 
@@ -427,6 +496,20 @@ typedef struct xenres_frames_sink {
 XENRES_API int xenres_read_frames(xenres *handle, const xenres_frames_query *query,
                                   const xenres_frames_sink *sink, xenres_reply **reply,
                                   const xenres_frames **frames, xenres_error *error);
+
+/*
+ * The same frames as a stream of messages (ReadSnapshot): for where nothing but Connect passes, and
+ * compressed where both sides like. Memory here: one piece of them at a time.
+ * Inputs:    `query`, without `if_not_tag`; `sink` as above.
+ * Outputs:   *reply, whose message is the stream's first one, and *frames.
+ * Errors:    as xenres_read_frames(). XENRES_INTERNAL also: pieces that do not follow each other,
+ *            are not of whole frames, or are not all; the stream has no end. On any error, discard
+ *            what the sink got.
+ * Guarantee: as xenres_read_frames().
+ */
+XENRES_API int xenres_read_snapshot(xenres *handle, const xenres_frames_query *query,
+                                    const xenres_frames_sink *sink, xenres_reply **reply,
+                                    const xenres_frames **frames, xenres_error *error);
 
 /* --- InspectService -------------------------------------------------------------------------- */
 
@@ -585,10 +668,55 @@ XENRES_API int xenres_get_vcpu_stats(xenres *handle, const char *domain, const c
  *            where `len_bytes` is 0.
  * Output:    *reply: read it with xenres_reply_message(). The answer is checked where the library
  *            knows the method's type; else it is any bytes, at most message_max_bytes.
- * Errors:    XENRES_UNIMPLEMENTED: the gateway has no such method; and the method's own.
+ * Errors:    XENRES_UNIMPLEMENTED: the gateway has no such method; XENRES_INVALID_ARGUMENT: it is a
+ *            stream, or no method's name; and the method's own. A method that the library does not
+ *            know is not asked again by itself.
  */
 XENRES_API int xenres_call(xenres *handle, const char *method, const void *message,
                            size_t len_bytes, xenres_reply **reply, xenres_error *error);
+
+typedef struct xenres_stream xenres_stream;
+
+typedef struct xenres_stream_options {
+    size_t size;                    /* sizeof(xenres_stream_options) */
+    uint32_t timeout_ms;            /* of all of it, the caller's own time between two messages
+                                       too; 0: none; at most 86 400 000 */
+    uint32_t idle_timeout_ms;       /* the longest wait for a byte; 0: the handle's timeout_ms; at
+                                       most 3 600 000 */
+} xenres_stream_options;
+
+#define XENRES_STREAM_OPTIONS_INIT { sizeof(xenres_stream_options), 0, 0 }
+
+/*
+ * Opens a server stream by its method's name.
+ * Inputs:    `method`: "xenres.v1.ResourceService/ReadSnapshot"; `message` as in xenres_call();
+ *            `options`: NULL for the usual ones.
+ * Output:    *stream: has the handle until it is released with xenres_stream_close().
+ * Errors:    as xenres_call(). An error of the method's own may come here or with the first message.
+ * Blocking:  until the gateway has begun to answer.
+ */
+XENRES_API int xenres_stream_open(xenres *handle, const char *method, const void *message,
+                                  size_t len_bytes, const xenres_stream_options *options,
+                                  xenres_stream **stream, xenres_error *error);
+
+/*
+ * The next message. Nothing is read from the connection between two calls, but for the rest of what
+ * came with the last: a caller that is slow makes the gateway wait, and not memory grow.
+ * Output:    *reply: read it with xenres_reply_message(), release it with xenres_reply_free(), also
+ *            after the stream. NULL when the stream has come to its good end. The message is checked
+ *            where the library knows the method's type.
+ * Errors:    what the gateway ended the stream with. XENRES_UNAVAILABLE: cut.
+ *            XENRES_DEADLINE_EXCEEDED: a timeout. XENRES_INTERNAL: no proper stream, or one without
+ *            an end: a faulty gateway or something between. XENRES_RESOURCE_EXHAUSTED: a message
+ *            beyond message_max_bytes. The stream is over after any, and tells the same again.
+ * Guarantee: success with NULL only where the gateway said that this was all.
+ * Threads:   one at a time; a second meanwhile fails with XENRES_FAILED_PRECONDITION.
+ */
+XENRES_API int xenres_stream_next(xenres_stream *stream, xenres_reply **reply, xenres_error *error);
+
+/* Releases it, at any point, and the handle with it. NULL is fine. No xenres_stream_next() may be
+ * running. The connection is used again where the stream had come to its end. */
+XENRES_API void xenres_stream_close(xenres_stream *stream);
 
 #ifdef __cplusplus
 }

@@ -135,7 +135,7 @@ static void pages_become_one_list(void **state)
 
     (void)state;
     fixture_start(&f, steps, 3);
-    assert_int_equal(xenres_list_domains(f.handle, &f.reply, &list, &f.error), 0);
+    assert_int_equal(xenres_list_domains(f.handle, NULL, &f.reply, &list, &f.error), 0);
     assert_int_equal(list->domain_count, 3);
     assert_int_equal(list->domains[2].identity.domid, 3);
     const void *bytes = xenres_reply_message(f.reply, &len_bytes, NULL);
@@ -163,7 +163,7 @@ static void tokens_in_a_circle_come_to_an_end(void **state)
         steps[i] = steps[0];
     }
     fixture_start(&f, steps, STEPS);
-    assert_int_equal(xenres_list_domains(f.handle, &f.reply, &list, &f.error),
+    assert_int_equal(xenres_list_domains(f.handle, NULL, &f.reply, &list, &f.error),
                      -XENRES_RESOURCE_EXHAUSTED);
     assert_null(f.reply);
     fixture_end(&f);

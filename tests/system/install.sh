@@ -34,7 +34,7 @@ builds_with() { # COMPILER...
 }
 
 the_static_library_is_enough() {
-    cc -I"$usr/include" "$work/asks.c" "$usr/lib/libxenres.a" -lcurl -lprotobuf-c -ljansson -o "$work/asks"
+    cc -I"$usr/include" "$work/asks.c" "$usr/lib/libxenres.a" -lcurl -lprotobuf-c -ljansson -lz -o "$work/asks"
     same "$(readelf -d "$work/asks" | grep -c libxenres || true)" 0 "shared libxenres"
     same "$("$work/asks")" sim
 }
