@@ -41,7 +41,7 @@ static void take_retry_info(const ProtobufCMessage *message, struct fault *fault
     }
     uint64_t ms = ((uint64_t)delay->nanos + 999999) / 1000000;
 
-    ms += delay->seconds < UINT32_MAX / 1000 ? (uint64_t)delay->seconds * 1000 : UINT32_MAX;
+    ms += delay->seconds <= UINT32_MAX / 1000 ? (uint64_t)delay->seconds * 1000 : UINT32_MAX;
     fault->failure.retry_after_ms = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 

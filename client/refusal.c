@@ -5,8 +5,10 @@
 
 #include <jansson.h>
 #include <string.h>
+#include <strings.h>
 
-#include "client/handle.h"
+#include "client/inflate.h"
+#include "client/transport.h"
 
 /* Connect's table for answers without a code: proxies and gateways in between make them. */
 static enum error_code code_of_status(int status)
@@ -77,10 +79,25 @@ static json_t *parse(const void *bytes, size_t len_bytes)
     return len_bytes > 0 ? json_loadb(bytes, len_bytes, JSON_REJECT_DUPLICATES, NULL) : NULL;
 }
 
+/* Where compressed answers were asked for, errors may be compressed too. NULL for what is no JSON. */
+static json_t *parse_body(xenres *handle, const void *body, size_t len_bytes)
+{
+    const char *encoding = transport_header(handle, "Content-Encoding");
+    BUFFER_AUTO(unpacked, TRANSPORT_REFUSAL_MAX_BYTES);
+    struct fault ignored = { 0 };
+
+    if (encoding == NULL || strcasecmp(encoding, "gzip") != 0) {
+        return parse(body, len_bytes);
+    }
+    return inflate_gzip(body, len_bytes, &unpacked, &ignored) == 0
+               ? parse(unpacked.data, unpacked.len_bytes)
+               : NULL;
+}
+
 int refusal_read(xenres *handle, int status, const void *body, size_t len_bytes,
                  struct fault *fault)
 {
-    JSON_AUTO root = parse(body, len_bytes);
+    JSON_AUTO root = parse_body(handle, body, len_bytes);
 
     return has_code(root) ? read_error(handle, root, code_of_status(status), fault)
                           : without_reason(handle->server, status, fault);

@@ -82,7 +82,7 @@ static int take_data(void *arg, const void *bytes, size_t len_bytes, struct faul
     if (stream_answer_is_at_end(a)) {
         return broken(fault, "goes on behind its end");
     }
-    if (envelope_is_whole(&a->envelope)) {
+    if (a->wants_head || envelope_is_whole(&a->envelope)) {
         return TRANSPORT_HOLD;
     }
     int result = envelope_feed(&a->envelope, bytes, len_bytes, &taken, fault);

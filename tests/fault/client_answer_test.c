@@ -149,6 +149,70 @@ static void pages_become_one_list(void **state)
     assert_int_equal(f.server.connections, 1);
 }
 
+static void query_of_domains_is_sent_with_each_page(void **state)
+{
+    static const uint32_t states[] = { XENRES_DOMAIN_RUNNING, XENRES_DOMAIN_PAUSED };
+    static const uint32_t types[] = { XENRES_DOMAIN_PVH };
+    struct fixture f;
+    BUFFER_AUTO(a, 0);
+    BUFFER_AUTO(b, 0);
+    const xenres_domain_list *list;
+    xenres_domain_query query = XENRES_DOMAIN_QUERY_INIT;
+    const struct tls_server_step steps[] = { domains_page(&a, 1, "x"), domains_page(&b, 2, "") };
+
+    (void)state;
+    query.name_glob = "web-*";
+    query.states = states;
+    query.state_count = 2;
+    query.types = types;
+    query.type_count = 1;
+    fixture_start(&f, steps, 2);
+    assert_int_equal(xenres_list_domains(f.handle, &query, &f.reply, &list, &f.error), 0);
+    fixture_end(&f);
+    Xenres__V1__ListDomainsRequest *request = xenres__v1__list_domains_request__unpack(
+        NULL, f.server.body_len, (const uint8_t *)f.server.body);
+
+    assert_non_null(request);
+    assert_string_equal(request->page_token, "x");
+    assert_string_equal(request->filter->name_glob, "web-*");
+    assert_int_equal(request->filter->n_states, 2);
+    assert_int_equal(request->filter->states[1], XENRES_DOMAIN_PAUSED);
+    assert_int_equal(request->filter->n_types, 1);
+    assert_int_equal(request->filter->types[0], XENRES_DOMAIN_PVH);
+    xenres__v1__list_domains_request__free_unpacked(request, NULL);
+}
+
+static void query_of_domains_has_bounds(void **state)
+{
+    static const uint32_t values[XENRES_DOMAIN_QUERY_MAX + 1];
+    struct fixture f;
+    BUFFER_AUTO(bytes, 0);
+    const xenres_domain_list *list;
+    xenres_domain_query query = XENRES_DOMAIN_QUERY_INIT;
+    const struct tls_server_step step = domains_page(&bytes, 1, "");
+
+    (void)state;
+    query.states = values;
+    query.types = values;
+    query.state_count = XENRES_DOMAIN_QUERY_MAX;
+    query.type_count = XENRES_DOMAIN_QUERY_MAX;
+    fixture_start(&f, &step, 1);
+    assert_int_equal(xenres_list_domains(f.handle, &query, &f.reply, &list, &f.error), 0);
+    query.state_count++;
+    assert_int_equal(xenres_list_domains(f.handle, &query, NULL, NULL, &f.error),
+                     -XENRES_INVALID_ARGUMENT);
+    query.state_count--;
+    query.type_count++;
+    assert_int_equal(xenres_list_domains(f.handle, &query, NULL, NULL, &f.error),
+                     -XENRES_INVALID_ARGUMENT);
+    query.type_count--;
+    query.size--;
+    assert_int_equal(xenres_list_domains(f.handle, &query, NULL, NULL, &f.error),
+                     -XENRES_INVALID_ARGUMENT);
+    fixture_end(&f);
+    assert_int_equal(f.server.next_step, 1);
+}
+
 static void tokens_in_a_circle_come_to_an_end(void **state)
 {
     enum { STEPS = 4200 };
@@ -284,6 +348,8 @@ int main(void)
         cmocka_unit_test(other_identity_is_refused),
         cmocka_unit_test(grants_that_lead_backwards_are_refused),
         cmocka_unit_test(pages_become_one_list),
+        cmocka_unit_test(query_of_domains_is_sent_with_each_page),
+        cmocka_unit_test(query_of_domains_has_bounds),
         cmocka_unit_test(tokens_in_a_circle_come_to_an_end),
         cmocka_unit_test(pages_of_two_lives_are_no_list),
         cmocka_unit_test(snapshot_has_to_be_what_was_asked_for),

@@ -123,11 +123,11 @@ static void wrong_content_type_is_refused(void **state)
                       TLS_SERVER_KEEP, XENRES_INTERNAL);
 }
 
-static void encoding_that_nobody_asked_for_is_refused(void **state)
+static void encoding_that_nobody_knows_is_refused(void **state)
 {
     (void)state;
     EXPECT_HOST_ERROR("HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
-                      "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+                      "Content-Encoding: br\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
                       TLS_SERVER_KEEP, XENRES_INTERNAL);
 }
 
@@ -354,7 +354,7 @@ int main(void)
         cmocka_unit_test(body_without_a_stated_end_is_refused),
         cmocka_unit_test(close_without_answer_is_unavailable),
         cmocka_unit_test(wrong_content_type_is_refused),
-        cmocka_unit_test(encoding_that_nobody_asked_for_is_refused),
+        cmocka_unit_test(encoding_that_nobody_knows_is_refused),
         cmocka_unit_test(huge_length_is_refused_before_any_byte),
         cmocka_unit_test(message_bound_is_exact),
         cmocka_unit_test(garbage_is_no_message),

@@ -39,10 +39,13 @@ static inline void fixture_connect(struct fixture *f, xenres_options options)
     assert_int_equal(xenres_new(&options, &f->handle, &f->error), 0);
 }
 
+/* Each request once. */
 static inline void fixture_start(struct fixture *f, const struct tls_server_step *steps,
                                  size_t step_count)
 {
-    const xenres_options options = { .size = sizeof(options), .timeout_ms = 10000 };
+    const xenres_options options = { .size = sizeof(options),
+                                     .timeout_ms = 10000,
+                                     .retries = XENRES_NO_RETRIES };
 
     *f = (struct fixture){ 0 };
     tls_server_start(&f->server, "IP:127.0.0.1", TLS1_3_VERSION, steps, step_count);
@@ -55,7 +58,8 @@ static inline void fixture_start_impatient(struct fixture *f, const struct tls_s
 {
     const xenres_options options = { .size = sizeof(options),
                                      .timeout_ms = 1500,
-                                     .transfer_timeout_ms = 3000 };
+                                     .transfer_timeout_ms = 3000,
+                                     .retries = XENRES_NO_RETRIES };
 
     *f = (struct fixture){ 0 };
     tls_server_start(&f->server, "IP:127.0.0.1", TLS1_3_VERSION, steps, step_count);
@@ -83,6 +87,39 @@ static inline struct tls_server_step fixture_message(struct buffer *out,
     protobuf_c_message_pack(message, buffer_extend(out, len));
     return (struct tls_server_step){ out->data, out->len_bytes, TLS_SERVER_KEEP };
 }
+
+/* A server with these steps, and a handle with these options. */
+static inline void fixture_start_with(struct fixture *f, xenres_options options,
+                                      const struct tls_server_step *steps, size_t step_count)
+{
+    *f = (struct fixture){ 0 };
+    tls_server_start(&f->server, "IP:127.0.0.1", TLS1_3_VERSION, steps, step_count);
+    fixture_connect(f, options);
+}
+
+static inline int fixture_get_host(struct fixture *f)
+{
+    const xenres_host *host;
+
+    xenres_reply_free(f->reply);
+    f->reply = NULL;
+    return xenres_get_host(f->handle, &f->reply, &host, &f->error);
+}
+
+/* An answer with an error object, or with anything else as its body. */
+static inline struct tls_server_step fixture_refusal(struct buffer *out, int status,
+                                                     const char *body)
+{
+    buffer_init(out, 1 << 20);
+    buffer_printf(out,
+                  "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
+                  "Content-Length: %zu\r\n\r\n%s",
+                  status, strlen(body), body);
+    return (struct tls_server_step){ out->data, out->len_bytes, TLS_SERVER_KEEP };
+}
+
+#define FIXTURE_EMPTY_ANSWER                                                                       \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 0\r\n\r\n"
 
 #define FIXTURE_TEXT(text, then)                                                                   \
     {                                                                                              \

@@ -17,6 +17,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -54,7 +55,10 @@ struct tls_server {
     size_t next_step; /* the thread's, until tls_server_stop() */
     unsigned connections;
     bool only_tcp; /* the steps are sent without TLS, as soon as a connection is there */
+    sem_t asked;   /* posted for each whole request, before its answer */
     char requests[TLS_SERVER_REQUESTS_MAX][4096]; /* heads, cut */
+    char body[4096];                              /* of the last request, cut */
+    size_t body_len;
 };
 
 #define TLS_SERVER_MUST(condition)                                                                 \
@@ -79,11 +83,23 @@ static inline void tls_server_until_stop(const struct tls_server *s)
     (void)tls_server_wait(s, -1, 0, 60000);
 }
 
-/* Reads a whole request, its head kept. False at the connection's end. */
+static inline void tls_server_keep(struct tls_server *s, const char *bytes, size_t head_len,
+                                   size_t len)
+{
+    if (s->next_step < TLS_SERVER_REQUESTS_MAX) {
+        (void)snprintf(s->requests[s->next_step], sizeof(s->requests[0]), "%.*s", (int)head_len,
+                       bytes);
+    }
+    s->body_len = len - head_len < sizeof(s->body) ? len - head_len : sizeof(s->body);
+    memcpy(s->body, bytes + head_len, s->body_len);
+    sem_post(&s->asked);
+}
+
+/* Reads a whole request. False at the connection's end. */
 static inline bool tls_server_request(struct tls_server *s, SSL *ssl)
 {
     static char bytes[TLS_SERVER_REQUEST_BYTES];
-    size_t len = 0, wanted = SIZE_MAX;
+    size_t len = 0, head_len = 0, wanted = SIZE_MAX;
 
     while (len < wanted) {
         if (SSL_pending(ssl) == 0 && !tls_server_wait(s, SSL_get_fd(ssl), POLLIN, 30000)) {
@@ -101,16 +117,14 @@ static inline bool tls_server_request(struct tls_server *s, SSL *ssl)
         if (end != NULL && wanted == SIZE_MAX) {
             const char *length = strcasestr(bytes, "\r\nContent-Length:");
 
-            wanted = (size_t)(end + 4 - bytes);
+            head_len = (size_t)(end + 4 - bytes);
+            wanted = head_len;
             if (length != NULL && length < end) {
                 wanted += strtoul(length + 17, NULL, 10);
             }
-            if (s->next_step < TLS_SERVER_REQUESTS_MAX) {
-                (void)snprintf(s->requests[s->next_step], sizeof(s->requests[0]), "%.*s",
-                               (int)(end - bytes), bytes);
-            }
         }
     }
+    tls_server_keep(s, bytes, head_len, len);
     return true;
 }
 
@@ -254,6 +268,7 @@ static inline void tls_server_start(struct tls_server *s, const char *name, int 
     s->port = ntohs(address.sin_port);
     (void)snprintf(s->url, sizeof(s->url), "https://127.0.0.1:%u", s->port);
     TLS_SERVER_MUST(pipe(s->stop_fds) == 0);
+    TLS_SERVER_MUST(sem_init(&s->asked, 0, 0) == 0);
     TLS_SERVER_MUST(pthread_create(&s->thread, NULL, tls_server_thread, s) == 0);
 }
 
@@ -265,6 +280,7 @@ static inline void tls_server_stop(struct tls_server *s)
     close(s->stop_fds[0]);
     close(s->listen_fd);
     SSL_CTX_free(s->context);
+    sem_destroy(&s->asked);
     unlink(s->ca_path);
 }
 
