@@ -355,8 +355,9 @@ typedef struct xenres_domain_query {
 #define XENRES_DOMAIN_QUERY_INIT { sizeof(xenres_domain_query), NULL, NULL, 0, NULL, 0 }
 
 /*
- * The domains that the caller may see and the query names (NULL: all), all pages of them. The list is of no single moment when it
- * has more than one page: domains that came or went meanwhile may be in it or not.
+ * The domains that the caller may see and the query names (NULL: all), all pages of them. The list
+ * is of no single moment when it has more than one page: domains that came or went meanwhile may be
+ * in it or not.
  * Errors: XENRES_INVALID_ARGUMENT: a query that cannot be. XENRES_RESOURCE_EXHAUSTED: more than
  * 65,536 domains, which no Xen has. Retrying is harmless.
  */
@@ -467,7 +468,7 @@ typedef struct xenres_frames {
 
 /* Where raw frames go. Any callback may be NULL. What one returns: 0 to go on, anything else to end
  * the call, which then fails with XENRES_CANCELED. They run on the calling thread, within the call,
- * and must not use the handle. */
+ * and must not use the handle but to cancel it. */
 typedef struct xenres_frames_sink {
     size_t size;                    /* sizeof(xenres_frames_sink) */
     /* Once, before any byte: everything about them. `frames` lives until the call returns. */

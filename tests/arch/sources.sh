@@ -8,6 +8,8 @@
 . "$(dirname "$0")/../lib/functions.sh"
 
 max_lines=600
+# The library's interface is one header, and most of that is its reference.
+one_header='./client/include/xenres.h'
 max_columns=110 # to aim at: 100
 
 files() { # NAME-PATTERN...: of the source tree
@@ -28,6 +30,7 @@ program_code() {
 no_file_is_too_long() {
     local file lines wrong=0
     for file in $(files '*.[ch]' '*.sh' '*.def' '*.proto' '*.py' Makefile); do
+        [ "$file" != "$one_header" ] || continue
         lines=$(wc -l <"$top/$file")
         [ "$lines" -le "$max_lines" ] || { echo "$file: $lines lines, at most $max_lines"; wrong=1; }
     done

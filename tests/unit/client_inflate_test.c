@@ -35,6 +35,7 @@ static void what_was_packed_comes_back(void **state)
     assert_memory_equal(out.data, bytes, BYTES);
     buffer_done(&out);
     assert_int_equal(unpack(&packed, BYTES - 1, &out), -ERROR_RESOURCE_EXHAUSTED);
+    assert_true(out.capacity_bytes <= BYTES); /* no memory beyond it was taken */
 }
 
 static void empty_ones_are_empty(void **state)
