@@ -106,6 +106,7 @@ static int exchange(xenres *handle, const struct sending *s, struct buffer *out,
     do {
         result = try_once(handle, s, retry_next_ms(&retry), out, fault);
     } while (result != 0 && retry_wait(&retry, handle, &result, fault));
+    fault->tries = retry.tries;
     return result;
 }
 

@@ -323,6 +323,7 @@ static int perform(struct reading *r, struct fault *fault)
         result = try_once(r, retry_next_ms(&retry), fault);
         retry.is_allowed = !r->sink->has_begun;
     } while (result != 0 && retry_wait(&retry, r->handle, &result, fault));
+    fault->tries = retry.tries;
     return result;
 }
 

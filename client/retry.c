@@ -47,7 +47,6 @@ bool retry_wait(const struct retry *r, xenres *handle, int *result, struct fault
 {
     uint32_t chance = 0;
 
-    fault->tries = r->tries;
     if (!r->is_allowed || !fault->may_pass || r->tries > handle->retries) {
         return false;
     }

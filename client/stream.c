@@ -53,6 +53,7 @@ static int run(xenres_stream *s, bool to_envelope, struct fault *fault)
     do {
         s->is_over = false;
         result = try_once(s, to_envelope, fault);
+        fault->tries = s->retry.tries;
         if (result == 0) {
             return 0;
         }

@@ -175,11 +175,15 @@ static void other_failures_are_not_tried_again(void **state)
     static const struct tls_server_step html =
         FIXTURE_TEXT("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi",
                      TLS_SERVER_KEEP);
+    static const struct tls_server_step no_message = FIXTURE_TEXT(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 1\r\n\r\n\xff",
+        TLS_SERVER_KEEP);
     static const char *const codes[] = { "internal", "not_found",          "deadline_exceeded",
                                          "aborted",  "resource_exhausted", "permission_denied" };
 
     (void)state;
     expect_one_try(html, XENRES_INTERNAL);
+    expect_one_try(no_message, XENRES_INTERNAL);
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         BUFFER_AUTO(bytes, 0);
         char body[64];

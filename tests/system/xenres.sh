@@ -248,15 +248,17 @@ the_static_library_has_no_other_symbols() {
         "$(sed -n 's/^    \(xenres_[a-z_]*\);$/\1/p' "$top/client/libxenres.map" | sort)"
 }
 
-# As it stands there, against the shared library.
-the_libraries_manual_has_an_example_that_works() {
+# As they stand there, against the shared library: a program, and a function.
+the_libraries_manual_has_examples_that_work() {
     requires cc
     local sanitizers=()
     # An instrumented library wants an instrumented program.
     if [[ $BUILD =~ /sanitize-([a-z-]+)$ ]]; then
         sanitizers=("-fsanitize=${BASH_REMATCH[1]//-/,}")
     fi
-    sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/docs/man/libxenres.3" | sed '/^\.[BE]d/d; s/\\e/\\/g' >"$work/example.c"
+    sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/docs/man/libxenres.3" | sed 's/\\e/\\/g' |
+        awk -v name="$work/example" '/^\.Bd/ { n++; next } /^\.Ed/ { next } { print > (name (n > 1 ? n : "") ".c") }'
+    cc -Wall -Wextra -Werror -I "$top/client/include" -c -o "$work/example2.o" "$work/example2.c"
     cc -Wall -Wextra -Werror "${sanitizers[@]}" -I "$top/client/include" -o "$work/example" "$work/example.c" \
         -L "$BUILD" -lxenres -Wl,-rpath,"$BUILD"
     same "$("$work/example" large | wc -l)" \
@@ -330,5 +332,5 @@ check "a missing certificate is explained" a_missing_certificate_is_explained
 check "every verb has help" every_verb_has_help
 check "every status is in the manual" every_status_is_in_the_manual
 check "the library's manual has every function" the_libraries_manual_has_every_function
-check "the library's manual has an example that works" the_libraries_manual_has_an_example_that_works
+check "the library's manual has examples that work" the_libraries_manual_has_examples_that_work
 check "the static library has no other symbols" the_static_library_has_no_other_symbols
