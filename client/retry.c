@@ -58,14 +58,15 @@ bool retry_wait(const struct retry *r, xenres *handle, int *result, struct fault
     }
     uint64_t until_ns = clock_monotonic_ns() + wait_ms * CLOCK_NS_PER_MS;
 
-    if (until_ns >= r->deadline_ns) {
+    if (until_ns >= r->deadline_ns || wait_ms >= handle->timeout_ms) {
         return false;
     }
-    if (cancel_sleep(&handle->cancel, until_ns)) {
-        *result = cancel_fail(fault);
-        return false;
-    }
+    bool is_cancelled = cancel_sleep(&handle->cancel, until_ns);
+
     details_clear(&handle->details);
-    *fault = (struct fault){ 0 };
-    return true;
+    *fault = (struct fault){ .tries = r->tries };
+    if (is_cancelled) {
+        *result = cancel_fail(fault);
+    }
+    return !is_cancelled;
 }

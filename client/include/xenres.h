@@ -138,7 +138,8 @@ typedef struct xenres_options {
                                        XENRES_NO_RETRIES */
     uint32_t retry_wait_ms;         /* before the first of them; each further one waits twice as
                                        long, at most 10 000, by chance up to half less, and at least
-                                       as long as the gateway asks; 0: 200; at most 60 000 */
+                                       as long as the gateway asks, but not where that is
+                                       timeout_ms or more; 0: 200; at most 60 000 */
     bool no_gzip;                   /* ask for no compressed answers: where the network is faster
                                        than the gateway's processor may be kept busy */
 } xenres_options;

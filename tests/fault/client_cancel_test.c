@@ -150,8 +150,10 @@ static void backing_off_ends_at_once(void **state)
     const xenres_options options = { .size = sizeof(options),
                                      .timeout_ms = 120000,
                                      .retry_wait_ms = 60000 };
-    const struct tls_server_step step = fixture_refusal(&bytes, 503, "{\"code\":\"unavailable\"}");
+    const struct tls_server_step step = fixture_refusal(
+        &bytes, 503, "{\"code\":\"unavailable\",\"details\":[{\"type\":\"a.B\",\"value\":\"\"}]}");
     struct calling c = { .result = 0 };
+    const xenres_detail *details;
 
     (void)state;
     fixture_start_with(&c.f, options, &step, 1);
@@ -159,6 +161,8 @@ static void backing_off_ends_at_once(void **state)
     sem_wait(&c.f.server.asked);
     cancel(&c);
     assert_true(expect_cancelled(&c) < 5000);
+    assert_int_equal(c.f.error.tries, 1);
+    assert_int_equal(xenres_error_details(c.f.handle, &details), 0);
     fixture_end(&c.f);
 }
 

@@ -395,6 +395,23 @@ static void stream_is_not_begun_anew_behind_a_message(void **state)
     assert_int_equal(f.server.next_step, 1);
 }
 
+/* A stream without a timeout of its own waits for no gateway's wish without end. */
+static void stream_waits_less_than_the_handles_timeout(void **state)
+{
+    struct fixture f;
+    xenres_stream *stream = NULL;
+    BUFFER_AUTO(bytes, 0);
+    const struct tls_server_step steps[] = { fixture_refusal(&bytes, 503, RETRY_1_H), answer };
+
+    (void)state;
+    fixture_start_with(&f, quick(), steps, 2);
+    assert_int_equal(xenres_stream_open(f.handle, READ_SNAPSHOT, NULL, 0, NULL, &stream, &f.error),
+                     -XENRES_UNAVAILABLE);
+    assert_int_equal(f.error.tries, 1);
+    assert_int_equal(f.error.retry_after_ms, 3600000);
+    fixture_end(&f);
+}
+
 static void options_have_their_bounds(void **state)
 {
     xenres_options options = XENRES_OPTIONS_INIT;
@@ -431,6 +448,7 @@ int main(void)
         cmocka_unit_test(frames_that_were_cut_are_not),
         cmocka_unit_test(stream_is_asked_for_again_before_its_first_message),
         cmocka_unit_test(stream_is_not_begun_anew_behind_a_message),
+        cmocka_unit_test(stream_waits_less_than_the_handles_timeout),
         cmocka_unit_test(options_have_their_bounds),
     };
 
