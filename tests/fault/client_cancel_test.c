@@ -87,17 +87,24 @@ static int get_host(struct calling *c)
     return fixture_get_host(&c->f);
 }
 
-static const struct tls_server_step silence = FIXTURE_TEXT("", TLS_SERVER_HANG);
-
 static void waiting_call_ends_at_once(void **state)
 {
+    static const struct tls_server_step steps[] = {
+        FIXTURE_TEXT(FIXTURE_EMPTY_ANSWER, TLS_SERVER_KEEP),
+        FIXTURE_TEXT("", TLS_SERVER_HANG),
+    };
     uint64_t took_ms = 0;
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
         struct calling c = { .result = 0 };
 
-        fixture_start(&c.f, &silence, 1);
+        /* The second call of a connection: libcurl has timers of its own while it makes one. */
+        fixture_start(&c.f, steps, 2);
+        assert_int_equal(fixture_get_host(&c.f), 0);
+        sem_wait(&c.f.server.asked);
+        xenres_reply_free(c.f.reply);
+        c.f.reply = NULL;
         begin_call(&c, get_host);
         sem_wait(&c.f.server.asked);
         cancel(&c);

@@ -311,6 +311,13 @@ static void what_follows_the_end_is_an_error(void **state)
     stream_begin(&one_piece);
     stream_chunk(&one_piece, "\0\0\0\0\3one\2\0\0\0\2{}x", 16);
     streaming_after_one(stream_done(&one_piece), XENRES_INTERNAL);
+
+    /* A moment later, too. */
+    static const char later[] = "HTTP/1.1 200 OK\r\nContent-Type: application/connect+proto\r\n"
+                                "Content-Length: 100000\r\n\r\n\0\0\0\0\3one\2\0\0\0\2{}";
+
+    streaming_after_one((struct tls_server_step){ later, sizeof(later) - 1, TLS_SERVER_DRIP },
+                        XENRES_INTERNAL);
 }
 
 /* The end message says all; that the body has no end costs the connection. */
