@@ -14,27 +14,15 @@ enum {
 
 /* --- all tries --- */
 
-/* To the head of the answer, or to its next envelope. A bad end is an error. */
-static int try_once(xenres_stream *s, bool to_envelope, struct fault *fault)
+/* What the end message says, and whether it was the last. */
+static int finish(xenres_stream *s, struct fault *fault)
 {
-    struct stream_answer *a = &s->answer;
     BUFFER_AUTO(end, 0);
-    int result = 0;
-
-    if (!a->is_begun) {
-        result = stream_answer_begin(a, &s->question, retry_next_ms(&s->retry), fault);
-    }
-    if (result == 0 && to_envelope) {
-        result = stream_answer_wait(a, fault);
-    }
-    if (result != 0 || !to_envelope || !stream_answer_is_at_end(a)) {
-        return result;
-    }
     struct fault of_drain = { 0 };
-    int drained = stream_answer_drain(a, &of_drain);
+    int drained = stream_answer_drain(&s->answer, &of_drain);
+    int result = stream_answer_take(&s->answer, ENVELOPE_END_MAX_BYTES, &end, fault);
 
     s->is_over = true;
-    result = stream_answer_take(a, ENVELOPE_END_MAX_BYTES, &end, fault);
     if (result == 0) {
         result = refusal_read_end(s->handle, end.data, end.len_bytes, fault);
     }
@@ -43,6 +31,24 @@ static int try_once(xenres_stream *s, bool to_envelope, struct fault *fault)
         result = drained;
     }
     fault->http_status = 200;
+    return result;
+}
+
+/* To the head of the answer, or to its next envelope. A bad end is an error. */
+static int try_once(xenres_stream *s, bool to_envelope, struct fault *fault)
+{
+    struct stream_answer *a = &s->answer;
+    int result = 0;
+
+    if (!a->is_begun) {
+        result = stream_answer_begin(a, &s->question, retry_next_ms(&s->retry), fault);
+    }
+    if (result == 0 && to_envelope) {
+        result = stream_answer_wait(a, fault);
+    }
+    if (result == 0 && to_envelope && stream_answer_is_at_end(a)) {
+        result = finish(s, fault);
+    }
     return result;
 }
 
