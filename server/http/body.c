@@ -473,7 +473,10 @@ static enum MHD_Result send_reply(struct request *r)
         return MHD_NO;
     }
     (void)request_ref(r); /* the response's, given up by on_sent() */
-    for (size_t i = 0; i < reply->header_count && result == MHD_YES; i++) {
+    bool taken = outflow_expect_header(&r->connection->outflow, body_follows(r, reply),
+                                       reply->headers, reply->header_count);
+
+    for (size_t i = 0; !taken && i < reply->header_count && result == MHD_YES; i++) {
         result = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     }
     /* Who is nobody now has to show a certificate again, and that takes a connection anew. */
@@ -484,7 +487,6 @@ static enum MHD_Result send_reply(struct request *r)
     }
     if (result == MHD_YES) {
         connection_enter(r->connection, CONNECTION_SENDING);
-        outflow_expect_header(&r->connection->outflow, body_follows(r, reply));
         result = MHD_queue_response(r->mhd, (unsigned)reply->status, response);
     }
     MHD_destroy_response(response);

@@ -30,9 +30,78 @@ void outflow_begin(struct outflow *o, int fd, gnutls_session_t session)
     gnutls_transport_set_vec_push_function(session, push);
 }
 
-void outflow_expect_header(struct outflow *o, bool with_body)
+/* Of a name or a value; 0 where it has a character that could end its line and begin another. */
+static size_t plain_length(const char *text)
 {
+    size_t len = strcspn(text, "\r\n\t");
+
+    return text[len] == '\0' ? len : 0;
+}
+
+/* False: no room, or it is no line; the daemon judges it then. */
+static bool take_line(struct outflow *o, const struct exchange_header *line)
+{
+    size_t name_len = plain_length(line->name), value_len = plain_length(line->value);
+    size_t len = name_len + 2 + value_len + 2;
+    uint8_t *at = o->held + o->line_bytes;
+
+    if (name_len == 0 || value_len == 0 || len > (size_t)OUTFLOW_LINES_MAX_BYTES - o->line_bytes) {
+        return false;
+    }
+    memcpy(at, line->name, name_len);
+    memcpy(at + name_len, ": ", 2);
+    memcpy(at + name_len + 2, line->value, value_len);
+    memcpy(at + len - 2, "\r\n", 2);
+    o->line_bytes = (uint16_t)(o->line_bytes + len);
+    return true;
+}
+
+bool outflow_expect_header(struct outflow *o, bool with_body, const struct exchange_header *lines,
+                           size_t count)
+{
+    bool taken = with_body && o->is_in_effect;
+
     o->header_waits = with_body;
+    o->line_bytes = 0;
+    for (size_t i = 0; i < count && taken; i++) {
+        taken = take_line(o, &lines[i]);
+    }
+    if (!taken) {
+        o->line_bytes = 0; /* all of them or none */
+    }
+    return taken;
+}
+
+/* Puts the lines into the daemon's header, before the empty line that ends it. */
+static bool insert_lines(struct outflow *o, const uint8_t *header, size_t len_bytes)
+{
+    static const char end[] = { '\r', '\n', '\r', '\n' };
+    size_t before_bytes = len_bytes - 2;
+
+    if (len_bytes < sizeof(end) || len_bytes > OUTFLOW_DAEMON_MAX_BYTES ||
+        memcmp(header + len_bytes - sizeof(end), end, sizeof(end)) != 0) {
+        return false;
+    }
+    memmove(o->held + before_bytes, o->held, o->line_bytes);
+    memcpy(o->held, header, before_bytes);
+    memcpy(o->held + before_bytes + o->line_bytes, header + before_bytes, 2);
+    return true;
+}
+
+/* Returns its length; 0: it does not wait. */
+static ssize_t hold_header(struct outflow *o, const uint8_t *header, size_t len_bytes)
+{
+    if (o->line_bytes == 0) {
+        if (len_bytes > sizeof(o->held)) {
+            return 0;
+        }
+        memcpy(o->held, header, len_bytes);
+    } else if (!insert_lines(o, header, len_bytes)) {
+        return GNUTLS_E_INTERNAL_ERROR; /* without its lines it would be another reply: better none */
+    }
+    o->held_bytes = (uint16_t)(len_bytes + o->line_bytes);
+    o->line_bytes = 0;
+    return (ssize_t)len_bytes;
 }
 
 /* Ours are the sessions with two pointers; all others have one for both directions. */
@@ -87,12 +156,15 @@ __attribute__((visibility("default"))) ssize_t gnutls_record_send(gnutls_session
     struct outflow *o = outflow_of(session);
     size_t sent_bytes = 0;
 
+    if (o != NULL) {
+        o->is_in_effect = true;
+    }
     if (o != NULL && o->header_waits) {
         o->header_waits = false;
-        if (len_bytes <= sizeof(o->held)) {
-            memcpy(o->held, data, len_bytes);
-            o->held_bytes = (uint16_t)len_bytes;
-            return (ssize_t)len_bytes;
+        ssize_t held = hold_header(o, data, len_bytes);
+
+        if (held != 0) {
+            return held;
         }
     }
     do {

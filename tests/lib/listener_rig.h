@@ -8,8 +8,8 @@
  *
  * Targets: /now/N, /sync/N, /later/N, /held/N answer with N bytes at once, through on_ready within
  * run(), through on_ready from another thread, and when rig_release() is called. /stream/N streams
- * them. /refused has its
- * reply before the body. /now/long/N has a header of more than 1000 bytes.
+ * them. /refused has its reply before the body. /now/long/L/N has a header whose value has L bytes (at
+ * most RIG_VALUE_MAX_BYTES), /now/split/N one whose value would be two lines.
  */
 #ifndef XENRES_TESTS_LISTENER_RIG_H
 #define XENRES_TESTS_LISTENER_RIG_H
@@ -25,7 +25,12 @@
 #include "tests/lib/tls_peer.h"
 #include "tests/lib/unit.h"
 
-enum { RIG_BODY_MAX_BYTES = 200000, RIG_REPLY_MAX_BYTES = 64 * 1024 * 1024, RIG_HELD_MAX = 8 };
+enum {
+    RIG_BODY_MAX_BYTES = 200000,
+    RIG_REPLY_MAX_BYTES = 64 * 1024 * 1024,
+    RIG_HELD_MAX = 8,
+    RIG_VALUE_MAX_BYTES = 4000
+};
 
 struct exchange {
     struct exchange_reply reply;
@@ -70,10 +75,17 @@ struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
         .header_count = 1,
     };
     if (strncmp(x->target, "/now/long/", 10) == 0) {
-        static char value[1001];
+        static char value[RIG_VALUE_MAX_BYTES + 1]; /* the end of it is as long as is wanted */
+        size_t len = strtoul(x->target + 10, NULL, 10);
 
         memset(value, 'v', sizeof(value) - 1);
-        x->reply.headers[x->reply.header_count++] = (struct exchange_header){ "X-Long", value };
+        assert_true(len <= RIG_VALUE_MAX_BYTES);
+        x->reply.headers[x->reply.header_count++] =
+            (struct exchange_header){ "X-Long", value + RIG_VALUE_MAX_BYTES - len };
+    }
+    if (strncmp(x->target, "/now/split/", 11) == 0) {
+        x->reply.headers[x->reply.header_count++] =
+            (struct exchange_header){ "X-Split", "one\r\nX-Other: two" };
     }
     if (head->who == NULL || strncmp(x->target, "/refused", 8) == 0) {
         x->stands = true;

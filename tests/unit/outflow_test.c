@@ -7,6 +7,7 @@
 #include <linux/tcp.h>
 #include <signal.h>
 
+#include "server/http/outflow.h"
 #include "tests/lib/listener_rig.h"
 
 /* The bytes of a reply are those of the exchange, whatever the socket takes at a time: a reader with a
@@ -76,12 +77,64 @@ static void a_reply_is_cut_for_a_peer_that_takes_short_records(void **state)
     (void)state;
     rig_start(&rig_limits);
     assert_true(tls_peer_open(&p, rig.port, &options));
-    rig_get(&p, "/now/long/4096", 4096);
-    rig_get(&p, "/now/long/1", 1);
+    rig_get(&p, "/now/long/1000/4096", 4096);
+    rig_get(&p, "/now/long/1000/1", 1);
     rig_get(&p, "/now/100000", 100000);
     assert_int_equal(SSL_SESSION_get_max_fragment_length(SSL_get_session(p.ssl)),
                      TLSEXT_max_fragment_length_512);
     tls_peer_close(&p);
+    rig_stop();
+}
+
+/* The first reply of a connection is the daemon's own; those after it have their lines from us. */
+static void a_header_has_its_lines_whoever_puts_them_in(void **state)
+{
+    enum {
+        OTHER_LINES = sizeof("Content-Type: application/octet-stream\r\n") - 1,
+        FRAME = sizeof("X-Long: \r\n") - 1,
+        LONGEST = OUTFLOW_LINES_MAX_BYTES - OTHER_LINES - FRAME,
+    };
+    static const int lengths[] = { 1, LONGEST, LONGEST + 1, OUTFLOW_HEADER_MAX_BYTES, 1 };
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    for (size_t first = 0; first < sizeof(lengths) / sizeof(lengths[0]); first++) {
+        rig_open(&p);
+        for (size_t i = first; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+            char target[64];
+
+            (void)snprintf(target, sizeof(target), "/now/long/%d/4096", lengths[i]);
+            rig_get(&p, target, 4096);
+            assert_int_equal(strspn(tls_peer_header(&p, "X-Long"), "v"), lengths[i]);
+            assert_memory_equal(tls_peer_header(&p, "Content-Type"), "application/octet-stream\r\n",
+                                26);
+            assert_non_null(tls_peer_header(&p, "Date"));
+        }
+        assert_true(tls_peer_say(&p, "HEAD /now/long/1/4096 HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert_int_equal(tls_peer_head(&p), 200);
+        assert_int_equal(strspn(tls_peer_header(&p, "X-Long"), "v"), 1);
+        tls_peer_close(&p);
+    }
+    rig_stop();
+}
+
+/* Its value is a guest's, maybe: none of it may become a line of its own. */
+static void a_value_of_two_lines_is_not_sent(void **state)
+{
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    for (int before = 0; before < 2; before++) {
+        rig_open(&p);
+        for (int i = 0; i < before; i++) {
+            rig_get(&p, "/now/4096", 4096);
+        }
+        assert_true(tls_peer_say(&p, "GET /now/split/4096 HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert_int_equal(tls_peer_head(&p), 0);
+        tls_peer_close(&p);
+    }
     rig_stop();
 }
 
@@ -101,6 +154,8 @@ int main(void)
         cmocka_unit_test(a_reply_arrives_byte_for_byte_through_a_small_buffer),
         cmocka_unit_test(a_short_reply_is_one_segment),
         cmocka_unit_test(a_reply_is_cut_for_a_peer_that_takes_short_records),
+        cmocka_unit_test(a_header_has_its_lines_whoever_puts_them_in),
+        cmocka_unit_test(a_value_of_two_lines_is_not_sent),
         cmocka_unit_test(the_daemon_sends_through_our_bursts),
     };
 
