@@ -34,7 +34,8 @@ enum {
     OUTFLOW_HEADER_MAX_BYTES = 2048, /* longer ones do not wait */
     OUTFLOW_DAEMON_MAX_BYTES = 512,  /* of it, room for what the daemon writes itself */
     OUTFLOW_LINES_MAX_BYTES = OUTFLOW_HEADER_MAX_BYTES - OUTFLOW_DAEMON_MAX_BYTES,
-    OUTFLOW_BURST_BYTES = 256 * 1024, /* then the thread's other connections have their turn */
+    OUTFLOW_BURST_BYTES = 1 << 20, /* as a step of the mapper; then the thread's other
+                                         connections have their turn */
 };
 
 struct outflow {
