@@ -7,6 +7,7 @@
  *
  *   client PORT DIR CONNECTIONS SECONDS RATE METHOD TARGET [BODY_FILE CONTENT_TYPE]
  *
+ * A '#' in TARGET stands for the number of the connection: each asks for something else then.
  * DIR has ca.crt, operator.crt and operator.key. RATE 0: as fast as it goes. Else so many requests a
  * second, each due at its time: latency counts from then, whether a connection was free or not, so
  * that a server that stalls is not measured less often for it. Prints one JSON object. Connecting,
@@ -41,6 +42,8 @@ enum {
 struct connection {
     SSL *ssl;
     int fd;
+    char *request;
+    size_t request_len;
     bool busy;
     uint64_t due_ns; /* of the request under way */
     char head[HEAD_BYTES];
@@ -54,8 +57,6 @@ static struct {
     const char *dir;
     unsigned connection_count;
     double seconds, rate;
-    char *request;
-    size_t request_len;
     SSL_CTX *context;
     int epoll_fd;
     struct connection connections[CONNECTIONS_MAX];
@@ -89,7 +90,6 @@ static void open_connection(struct connection *c)
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
     int on = 1;
 
-    memset(c, 0, sizeof(*c));
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
         die("connect");
@@ -109,7 +109,7 @@ static void open_connection(struct connection *c)
 static void send_request(struct connection *c, uint64_t due_ns)
 {
     /* A request is far smaller than a socket's buffer: it goes at once, or something is wrong. */
-    if (SSL_write(c->ssl, bench.request, (int)bench.request_len) != (int)bench.request_len) {
+    if (SSL_write(c->ssl, c->request, (int)c->request_len) != (int)c->request_len) {
         die("SSL_write");
     }
     c->busy = true;
@@ -290,40 +290,52 @@ static unsigned percentile(double p)
     return bench.latency_count > 0 ? bench.latencies_us[at] : 0;
 }
 
-static void make_request(char **arguments, int count)
+static void make_request(struct connection *c, char **arguments, const char *body, size_t body_len)
 {
-    char *body = NULL;
+    const char *target = arguments[1];
+    size_t plain_len = strcspn(target, "#");
+    char number[16] = "";
+
+    if (target[plain_len] != '\0') {
+        (void)snprintf(number, sizeof(number), "%u", (unsigned)(c - bench.connections));
+    }
+    c->request = malloc(2 * HEAD_BYTES);
+    if (c->request == NULL) {
+        die("malloc");
+    }
+    c->request_len = (size_t)snprintf(
+        c->request, HEAD_BYTES, "%s %.*s%s%s HTTP/1.1\r\nHost: localhost\r\n", arguments[0],
+        (int)plain_len, target, number, target + plain_len + (number[0] != '\0'));
+    if (body != NULL) {
+        c->request_len +=
+            (size_t)snprintf(c->request + c->request_len, HEAD_BYTES - c->request_len,
+                             "Content-Type: %s\r\nContent-Length: %zu\r\n", arguments[3], body_len);
+    }
+    memcpy(c->request + c->request_len, "\r\n", 2);
+    c->request_len += 2;
+    if (body != NULL) {
+        memcpy(c->request + c->request_len, body, body_len);
+        c->request_len += body_len;
+    }
+}
+
+static void make_requests(char **arguments, int count)
+{
+    static char body[HEAD_BYTES];
     size_t body_len = 0;
 
     if (count > 2) {
         FILE *file = fopen(arguments[2], "re");
 
-        body = malloc(HEAD_BYTES);
-        if (file == NULL || body == NULL) {
+        if (file == NULL) {
             die(arguments[2]);
         }
-        body_len = fread(body, 1, HEAD_BYTES, file);
+        body_len = fread(body, 1, sizeof(body), file);
         (void)fclose(file);
     }
-    bench.request = malloc(2 * HEAD_BYTES);
-    if (bench.request == NULL) {
-        die("malloc");
+    for (unsigned i = 0; i < bench.connection_count; i++) {
+        make_request(&bench.connections[i], arguments, count > 2 ? body : NULL, body_len);
     }
-    bench.request_len =
-        (size_t)snprintf(bench.request, HEAD_BYTES, "%s %s HTTP/1.1\r\nHost: localhost\r\n",
-                         arguments[0], arguments[1]);
-    if (body != NULL) {
-        bench.request_len +=
-            (size_t)snprintf(bench.request + bench.request_len, HEAD_BYTES - bench.request_len,
-                             "Content-Type: %s\r\nContent-Length: %zu\r\n", arguments[3], body_len);
-    }
-    memcpy(bench.request + bench.request_len, "\r\n", 2);
-    bench.request_len += 2;
-    if (body != NULL) {
-        memcpy(bench.request + bench.request_len, body, body_len);
-        bench.request_len += body_len;
-    }
-    free(body);
 }
 
 static SSL_CTX *make_context(void)
@@ -364,7 +376,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "client: 1 to %d connections\n", CONNECTIONS_MAX);
         return 2;
     }
-    make_request(argv + 6, argc - 6);
+    make_requests(argv + 6, argc - 6);
     bench.context = make_context();
     bench.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     bench.latencies_us = malloc(LATENCIES_MAX * sizeof(*bench.latencies_us));
