@@ -19,6 +19,7 @@
 
 #include "auth/identity.h"
 #include "server/http/credentials.h"
+#include "server/http/inflow.h"
 #include "server/http/listener.h"
 #include "server/http/outflow.h"
 #include "server/http/socket.h"
@@ -49,6 +50,7 @@ struct connection {
     bool known;                 /* `who` is filled in, and trusted by `judged` */
     struct credentials *judged; /* counted */
     bool refused;               /* the reason is told already */
+    struct inflow inflow;
     struct outflow outflow;
     bool linger; /* input may be unread when it closes: see watchdog_linger() */
 

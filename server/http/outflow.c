@@ -26,11 +26,10 @@ static ssize_t push(gnutls_transport_ptr_t arg, const giovec_t *pieces, int coun
 void outflow_begin(struct outflow *o, int fd, gnutls_session_t session)
 {
     *o = (struct outflow){ .fd = fd };
-    gnutls_transport_set_ptr2(session, (gnutls_transport_ptr_t)(intptr_t)fd, o);
     gnutls_transport_set_vec_push_function(session, push);
 }
 
-/* Of a name or a value; 0 where it has a character that could end its line and begin another. */
+/* Of a value; 0 where it has a character that could end its line and begin another. */
 static size_t plain_length(const char *text)
 {
     size_t len = strcspn(text, "\r\n\t");
@@ -41,7 +40,7 @@ static size_t plain_length(const char *text)
 /* False: no room, or it is no line; the daemon judges it then. */
 static bool take_line(struct outflow *o, const struct exchange_header *line)
 {
-    size_t name_len = plain_length(line->name), value_len = plain_length(line->value);
+    size_t name_len = strlen(line->name), value_len = plain_length(line->value);
     size_t len = name_len + 2 + value_len + 2;
     uint8_t *at = o->held + o->line_bytes;
 

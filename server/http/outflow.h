@@ -47,7 +47,8 @@ struct outflow {
     uint8_t held[OUTFLOW_HEADER_MAX_BYTES];
 };
 
-/* Makes the session send through `o`, which lives as long as it. */
+/* Makes the session send through `o`, which lives as long as it, and has to be its sending transport
+ * pointer; the receiving one is another. */
 void outflow_begin(struct outflow *o, int fd, gnutls_session_t session);
 /* What the session sends next is one header; does a body follow it? True: it will have `lines`.
  * False: the daemon has to be given them. */

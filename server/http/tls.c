@@ -167,6 +167,8 @@ bool tls_begin(struct connection *c, struct tally *t, bool with_client_certifica
                                credentials_gnutls(c->credentials)) != 0) {
         return false;
     }
+    gnutls_transport_set_ptr2(session, &c->inflow, &c->outflow);
+    inflow_begin(&c->inflow, c->fd, session);
     outflow_begin(&c->outflow, c->fd, session);
     gnutls_db_set_ptr(session, t);
     gnutls_handshake_set_max_packet_length(session, HANDSHAKE_MAX_BYTES);

@@ -34,12 +34,13 @@ struct tls_peer {
 };
 
 struct tls_peer_options {
-    const char *dir;          /* with CA.crt, and NAME.crt and NAME.key of the client */
-    const char *name;         /* NULL: show no certificate */
-    int max_version;          /* 0: any */
-    const char *ciphersuites; /* NULL: any */
-    int receive_buffer_bytes; /* 0: the kernel's choice */
-    bool short_records;       /* takes none of more than 512 bytes */
+    const char *dir;              /* with CA.crt, and NAME.crt and NAME.key of the client */
+    const char *name;             /* NULL: show no certificate */
+    int max_version;              /* 0: any */
+    const char *ciphersuites;     /* NULL: any */
+    int receive_buffer_bytes;     /* 0: the kernel's choice */
+    void (*on_connected)(int fd); /* before the handshake; NULL: nothing */
+    bool short_records;           /* takes none of more than 512 bytes */
 };
 
 static inline int tls_peer_connect(uint16_t port, int receive_buffer_bytes)
@@ -102,6 +103,9 @@ static inline bool tls_peer_open(struct tls_peer *p, uint16_t port,
         SSL_CTX_set_tlsext_max_fragment_length(p->context, TLSEXT_max_fragment_length_512);
     }
     p->fd = tls_peer_connect(port, options->receive_buffer_bytes);
+    if (options->on_connected != NULL) {
+        options->on_connected(p->fd);
+    }
     p->ssl = SSL_new(p->context);
     SSL_set_app_data(p->ssl, p);
     SSL_set_fd(p->ssl, p->fd);
