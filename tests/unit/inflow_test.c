@@ -152,6 +152,34 @@ static void a_request_may_come_with_the_end_of_the_handshake(void **state)
     rig_stop();
 }
 
+/* The alert is read with the request; the connection ends when its socket does. */
+static void an_end_right_behind_a_request_takes_no_reply_away(void **state)
+{
+    static const char *const targets[] = { "/now/5", "/later/5" };
+    struct tls_peer p;
+
+    (void)state;
+    rig_start(&rig_limits);
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        char request[64];
+        uint8_t byte;
+
+        (void)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: test\r\n\r\n",
+                       targets[i]);
+        rig_open(&p);
+        gather(p.fd);
+        assert_true(tls_peer_say(&p, request));
+        assert_int_equal(SSL_shutdown(p.ssl), 0);
+        tell(p.fd);
+        assert_int_equal(tls_peer_response(&p, NULL), 200);
+        assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+        assert_int_equal(tls_peer_read(&p, &byte, 1), 0);
+        assert_int_equal(SSL_get_shutdown(p.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+        tls_peer_close(&p);
+    }
+    rig_stop();
+}
+
 static void the_daemon_receives_through_us(void **state)
 {
     Dl_info ours, found;
@@ -169,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_request_may_be_cut_into_many_records),
         cmocka_unit_test(a_head_may_fill_the_daemons_memory),
         cmocka_unit_test(a_request_may_come_with_the_end_of_the_handshake),
+        cmocka_unit_test(an_end_right_behind_a_request_takes_no_reply_away),
         cmocka_unit_test(the_daemon_receives_through_us),
     };
 
