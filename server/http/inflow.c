@@ -3,7 +3,6 @@
 
 #include "server/http/inflow.h"
 
-#include <assert.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -90,13 +89,13 @@ __attribute__((visibility("default"))) ssize_t gnutls_record_recv(gnutls_session
     do {
         size_t room = max_bytes - got_bytes;
 
-        assert(room > 0);
         left_before = left_ahead(i);
         i->room_bytes = (uint16_t)(room < sizeof(i->ahead) ? room : sizeof(i->ahead));
         n = receive(session, (uint8_t *)data + got_bytes, room);
         i->room_bytes = 0;
         got_bytes += n > 0 ? (size_t)n : 0;
         /* An empty record may end a call with GNUTLS_E_AGAIN. */
-    } while ((n > 0 || n == GNUTLS_E_AGAIN) && left_ahead(i) > 0 && left_ahead(i) != left_before);
+    } while ((n > 0 || n == GNUTLS_E_AGAIN) && got_bytes < max_bytes && left_ahead(i) > 0 &&
+             left_ahead(i) != left_before);
     return got_bytes > 0 ? (ssize_t)got_bytes : n;
 }
