@@ -40,8 +40,9 @@ SERVER := main config material sandbox service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp
-CLI := main cli arguments report render table output json progress names operands host domains \
-       resources snapshot grants ioreqs stats
+CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
+       methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
+       call completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
@@ -72,6 +73,7 @@ have_xen := $(wildcard /usr/include/xenforeignmemory.h)
 programs := $(if $(SERVER),xenresd) $(if $(MAPPER),xenresd-mapper-sim $(if $(have_xen),$(if $(MAPPER_XEN),xenresd-mapper))) \
             $(if $(CLI),xenres)
 libraries := $(if $(CLIENT),libxenres.so.1 libxenres.a)
+completions := $(addprefix $(BUILD)/completion/,bash zsh)
 
 # --- flags -----------------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ endif
         bench-json install dist clean tests
 .SECONDARY:
 
-all: $(addprefix $(BUILD)/,$(programs) $(libraries)) ## build the programs and the library
+all: $(addprefix $(BUILD)/,$(programs) $(libraries)) $(if $(CLI),$(completions)) ## build the programs and the library
 ifndef have_xen
 	@echo "No Xen headers here (Debian: libxen-dev): built all but xenresd-mapper."
 endif
@@ -153,6 +155,11 @@ $(BUILD)/xenresd: $(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) $(s
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
+
+# What a shell is to know of the command, by its own account.
+$(BUILD)/completion/%: $(BUILD)/xenres $(BUILD)/libxenres.so.1
+	@mkdir -p $(@D)
+	$(call quiet,GEN)$(BUILD)/xenres completion $* >$@.new && mv $@.new $@
 
 # The library is position independent and takes what it needs of common/ and proto/ into itself.
 libxenres_common := $(BUILD)/common/error.o $(BUILD)/common/buffer.o $(BUILD)/common/clock.o \
@@ -303,7 +310,7 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 install: all ## install under DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include lib/pkgconfig share/man/man1 \
 	    share/man/man3 share/man/man5 share/man/man8 share/xenresd/proto/xenres/v1 \
-	    share/xenresd/examples)
+	    share/xenresd/examples share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
@@ -315,6 +322,8 @@ install: all ## install under DESTDIR/PREFIX
 	install -m 644 proto/xenres/v1/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/xenres/v1/
 	install -m 644 deploy/*.example deploy/*.service deploy/*.sysusers \
 	    $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenres
+	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xenres
 	for page in docs/man/*.[1-8]; do \
 	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/ || exit 1; done
 

@@ -14,7 +14,7 @@ packages=(
     libconfuse-dev libjansson-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
     # to demonstrate and to test
     libcmocka-dev curl jq bsdextrautils
-    openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc
+    openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh
     # make check-xen: its emulated host comes from packages that are fetched, not installed
     cpio kmod xz-utils zstd
     # make check-fresh

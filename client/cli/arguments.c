@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cli/suggestion.h"
 #include "common/text.h"
 
 struct parser {
@@ -43,6 +44,28 @@ static const struct option *find(const struct parser *p, const char *name, size_
     return option != NULL ? option : find_in(p->global, name, len, letter);
 }
 
+/* Which one may have been meant, of those that may stand here. */
+static bool refuse_option(struct parser *p, const char *text)
+{
+    const struct option *const tables[] = { p->own, p->global };
+    struct suggestion suggestion;
+    char meant[SUGGESTION_TEXT_BYTES];
+
+    suggestion_begin(&suggestion, text, strcspn(text, "="));
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        for (const struct option *o = tables[i]; o != NULL && o->name != NULL; o++) {
+            char dashed[64];
+
+            (void)snprintf(dashed, sizeof(dashed), "--%s", o->name);
+            suggestion_offer(&suggestion, dashed);
+        }
+    }
+    (void)snprintf(p->usage, USAGE_MAX_BYTES, "%s: %.100s%s",
+                   p->own == NULL ? "no such option before a verb" : "no such option", text,
+                   suggestion_text(&suggestion, meant));
+    return false;
+}
+
 /* `attached`: what stands behind "=" or a letter, or NULL. */
 static bool take_option(struct parser *p, const struct option *option, const char *text,
                         const char *attached)
@@ -50,7 +73,7 @@ static bool take_option(struct parser *p, const struct option *option, const cha
     const char *value = "";
 
     if (option == NULL) {
-        return refuse(p, p->own == NULL ? "no such option before a verb" : "no such option", text);
+        return refuse_option(p, text);
     }
     if (option->argument == NULL && attached != NULL) {
         return refuse(p, "this option takes no argument", text);
@@ -61,7 +84,7 @@ static bool take_option(struct parser *p, const struct option *option, const cha
             return refuse(p, "this option needs an argument", text);
         }
     }
-    if (arguments_value(p->out, option->name) != NULL) {
+    if (!option->repeats && arguments_value(p->out, option->name) != NULL) {
         return refuse(p, "this option was given twice", text);
     }
     if (p->out->option_count >= OPTIONS_MAX) {
@@ -107,8 +130,8 @@ bool arguments_parse(int argc, char **argv, const struct option *global,
                 return false;
             }
         } else if (!has_verb) {
-            if (!find_verb(arg, text, &p.own, &operands_max)) {
-                return refuse(&p, "no such verb", text);
+            if (!find_verb(arg, text, &p.own, &operands_max, usage)) {
+                return false;
             }
             p.own = p.own != NULL ? p.own : none;
             has_verb = true;
@@ -121,14 +144,23 @@ bool arguments_parse(int argc, char **argv, const struct option *global,
     return true;
 }
 
-const char *arguments_value(const struct arguments *arguments, const char *name)
+const char *arguments_next_value(const struct arguments *arguments, const char *name, size_t *at)
 {
-    for (size_t i = 0; i < arguments->option_count; i++) {
+    while (*at < arguments->option_count) {
+        size_t i = (*at)++;
+
         if (strcmp(arguments->options[i].option->name, name) == 0) {
             return arguments->options[i].value;
         }
     }
     return NULL;
+}
+
+const char *arguments_value(const struct arguments *arguments, const char *name)
+{
+    size_t at = 0;
+
+    return arguments_next_value(arguments, name, &at);
 }
 
 bool arguments_number(const char *what, const char *text, uint32_t max, uint32_t *out,

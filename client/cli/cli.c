@@ -3,6 +3,7 @@
 
 #include "client/cli/cli.h"
 
+#include "client/cli/preflight.h"
 #include "client/cli/report.h"
 
 xenres *cli_connect(const struct cli *cli, int *status)
@@ -10,7 +11,8 @@ xenres *cli_connect(const struct cli *cli, int *status)
     xenres *handle = NULL;
     xenres_error error;
 
-    if (xenres_new(&cli->options, &handle, &error) != 0) {
+    if (!preflight_check(&cli->options, &error) ||
+        xenres_new(&cli->options, &handle, &error) != 0) {
         *status = report_error(&error);
     }
     return handle;

@@ -23,7 +23,7 @@ struct cli {
     xenres_options options;
 };
 
-/* A row of main's table. */
+/* A row of verbs.h's table. */
 struct verb {
     const char *name;
     const char *operands; /* "DOMAIN TYPE [ID]" */
@@ -36,7 +36,7 @@ struct verb {
 };
 
 extern const struct verb verb_host, verb_domains, verb_resources, verb_describe, verb_snapshot,
-    verb_grants, verb_ioreqs, verb_stats;
+    verb_grants, verb_ioreqs, verb_stats, verb_call, verb_completion;
 
 /* Handle from the options; NULL with the error reported and *status set. */
 xenres *cli_connect(const struct cli *cli, int *status);

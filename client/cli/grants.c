@@ -22,7 +22,7 @@
 enum { ANSWERS_MAX = 4096 }; /* a table of 2^32 references is none of Xen's */
 
 static const struct option options[] = {
-    { "all", 0, NULL, "unused entries too" },
+    { .name = "all", .help = "unused entries too" },
     { 0 },
 };
 
@@ -47,7 +47,8 @@ static int collect(xenres *handle, xenres_grant_query query, struct answers *a)
 
     do {
         if (a->count >= ANSWERS_MAX) {
-            return report_local("the table does not end", "", 0);
+            return report_local("the table does not end", "", 0,
+                                "report it: no gateway may answer so");
         }
         if (xenres_get_grant_table(handle, &query, &a->replies[a->count], &a->tables[a->count],
                                    &error) != 0) {
@@ -167,7 +168,7 @@ static int merge(Xenres__V1__GetGrantTableResponse *all, Xenres__V1__GetGrantTab
     Xenres__V1__GrantEntry **longer = realloc(all->entries, total * sizeof(*longer));
 
     if (longer == NULL) {
-        return report_local("no memory", "", 0);
+        return report_no_memory();
     }
     memcpy(longer + all->n_entries, next->entries, next->n_entries * sizeof(*longer));
     all->entries = longer;
@@ -193,7 +194,7 @@ static int show_json(const struct answers *a)
                               : EXIT_LOCAL;
     }
     if (status == 0) {
-        status = json_append_message(&document, all);
+        status = json_append_message(&document, all, true);
     }
     return status == 0 ? json_show_text(&document) : status;
 }
@@ -209,7 +210,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
         return status;
     }
     if (a == NULL) {
-        return report_local("no memory", "", 0);
+        return report_no_memory();
     }
     query.include_unused = arguments_value(arguments, "all") != NULL;
     status = collect(handle, query, a);

@@ -69,7 +69,8 @@ static int show(const xenres_host *host)
     table_init(&checks, "CHECK|OK|DETAIL");
     for (size_t i = 0; i < host->check_count; i++) {
         table_cell(&checks, "%s", host->checks[i].name);
-        table_cell(&checks, "%s", host->checks[i].ok ? "yes" : "NO");
+        table_painted(&checks, host->checks[i].ok ? PAINT_GOOD : PAINT_BAD,
+                      host->checks[i].ok ? "yes" : "NO");
         table_cell(&checks, "%s", host->checks[i].detail);
     }
     if (host->check_count > 0) {

@@ -15,7 +15,7 @@
 enum { SERVERS = 8 }; /* Xen's MAX_NR_IOREQ_SERVERS */
 
 static const struct option options[] = {
-    { "all", 0, NULL, "ask about every server, 0 to 7; asking may make Xen allocate pages" },
+    { .name = "all", .help = "ask about every server, 0 to 7; asking may make Xen allocate pages" },
     { 0 },
 };
 
@@ -114,7 +114,7 @@ static int add_server(const struct cli *cli, xenres *handle, const xenres_ioreq_
         buffer_append_string(text, is_json ? ",\n" : "\n");
     }
     if (is_json) {
-        return json_append_reply(text, reply);
+        return json_append_reply(text, reply, true);
     }
     show_server(server, text);
     return 0;

@@ -3,25 +3,11 @@
 
 #include "client/cli/json.h"
 
-#include <string.h>
-
 #include "client/cli/cli.h"
+#include "client/cli/methods.h"
 #include "client/cli/report.h"
 #include "proto/json/print.h"
 #include "proto/wire/wire.h"
-#include "xenres/v1/host.pb-c.h"
-#include "xenres/v1/inspect.pb-c.h"
-#include "xenres/v1/resource.pb-c.h"
-
-static const ProtobufCMessageDescriptor *const types[] = {
-    &xenres__v1__get_host_response__descriptor,
-    &xenres__v1__list_domains_response__descriptor,
-    &xenres__v1__list_resources_response__descriptor,
-    &xenres__v1__get_snapshot_response__descriptor,
-    &xenres__v1__get_grant_table_response__descriptor,
-    &xenres__v1__get_ioreq_server_response__descriptor,
-    &xenres__v1__get_vcpu_stats_response__descriptor,
-};
 
 ProtobufCMessage *json_unpack_reply(const xenres_reply *reply)
 {
@@ -34,37 +20,36 @@ ProtobufCMessage *json_unpack_reply(const xenres_reply *reply)
     size_t len_bytes;
     const char *type_name;
     const void *bytes = xenres_reply_message(reply, &len_bytes, &type_name);
+    const ProtobufCMessageDescriptor *type = methods_response(type_name);
     ProtobufCMessage *message = NULL;
     struct failure f = { 0 };
 
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (strcmp(types[i]->name, type_name) == 0) {
-            if (wire_unpack(types[i], bytes, len_bytes, &limits, &message, &f) != 0) {
-                (void)report_failure(&f);
-            }
-            return message;
-        }
+    if (type == NULL) {
+        (void)report_local("no JSON for", type_name, 0, "report it, with the version of xenres");
+        return NULL;
     }
-    (void)report_local("no JSON for", type_name, 0);
-    return NULL;
+    if (wire_unpack(type, bytes, len_bytes, &limits, &message, &f) != 0) {
+        (void)report_failure(&f);
+    }
+    return message;
 }
 
-int json_append_message(struct buffer *out, const ProtobufCMessage *message)
+int json_append_message(struct buffer *out, const ProtobufCMessage *message, bool is_pretty)
 {
-    static const struct json_print_options options = { .pretty = true, .with_defaults = true };
+    const struct json_print_options options = { .pretty = is_pretty, .with_defaults = true };
     struct failure f = { 0 };
 
     return json_print(message, &options, out, &f) == 0 ? 0 : report_failure(&f);
 }
 
-int json_append_reply(struct buffer *out, const xenres_reply *reply)
+int json_append_reply(struct buffer *out, const xenres_reply *reply, bool is_pretty)
 {
     ProtobufCMessage *message = json_unpack_reply(reply);
 
     if (message == NULL) {
         return EXIT_LOCAL;
     }
-    int status = json_append_message(out, message);
+    int status = json_append_message(out, message, is_pretty);
 
     wire_free(message);
     return status;
@@ -80,7 +65,7 @@ int json_show_reply(const xenres_reply *reply)
 {
     BUFFER_AUTO(document, (size_t)1 << 31);
 
-    int status = json_append_reply(&document, reply);
+    int status = json_append_reply(&document, reply, true);
 
     return status == 0 ? json_show_text(&document) : status;
 }

@@ -9,13 +9,15 @@
 #define XENRES_CLI_JSON_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <xenres.h>
 
 #include "client/cli/output.h"
 
-/* Appends a document, without a newline. Not 0: reported; the exit status. */
-int json_append_message(struct buffer *out, const ProtobufCMessage *message);
-int json_append_reply(struct buffer *out, const xenres_reply *reply);
+/* Appends a document, without a newline behind it; in one line where not `is_pretty`. Not 0:
+ * reported; the exit status. */
+int json_append_message(struct buffer *out, const ProtobufCMessage *message, bool is_pretty);
+int json_append_reply(struct buffer *out, const xenres_reply *reply, bool is_pretty);
 
 /* The answer's message, unpacked; release with wire_free(). NULL: reported. */
 ProtobufCMessage *json_unpack_reply(const xenres_reply *reply);

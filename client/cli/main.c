@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* The command: the table of verbs, the options that all of them have, and the help made of both. */
+/* The command: from the command line to the verb that it names. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,112 +9,36 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/choices.h"
 #include "client/cli/cli.h"
+#include "client/cli/help.h"
+#include "client/cli/output.h"
+#include "client/cli/paint.h"
 #include "client/cli/render.h"
 #include "client/cli/report.h"
+#include "client/cli/verbs.h"
 
 enum { TIMEOUT_MAX_MS = 3600 * 1000 };
 
-static const struct verb *const verbs[] = {
-    &verb_host,     &verb_domains, &verb_resources, &verb_describe,
-    &verb_snapshot, &verb_grants,  &verb_ioreqs,    &verb_stats,
-};
-
-enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
-
-static const struct option global_options[] = {
-    { "format", 'o', "table|json", "how answers are printed; table unless given" },
-    { "server", 0, "URL", "https://HOST[:PORT]; else XENRES_SERVER" },
-    { "cacert", 0, "FILE", "who may sign the server's certificate; else XENRES_CACERT" },
-    { "cert", 0, "FILE", "our certificate; else XENRES_CERT" },
-    { "key", 0, "FILE", "its key; else XENRES_KEY" },
-    { "timeout", 0, "TIME", "of each request: 30s (unless given), 500ms, 2m" },
-    { "version", 0, NULL, "print the version, and end" },
-    { "help", 'h', NULL, "print this, or a verb's own help, and end" },
-    { 0 },
-};
-
 static bool find_verb(void *arg, const char *name, const struct option **options,
-                      size_t *operands_max)
+                      size_t *operands_max, char usage[USAGE_MAX_BYTES])
 {
     struct cli *cli = arg;
 
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        if (strcmp(verbs[i]->name, name) == 0) {
-            cli->verb = verbs[i];
-            *options = verbs[i]->options;
-            *operands_max = verbs[i]->operands_max;
-            return true;
-        }
+    cli->verb = verbs_find(name, usage);
+    if (cli->verb != NULL) {
+        *options = cli->verb->options;
+        *operands_max = cli->verb->operands_max;
     }
-    return false;
+    return cli->verb != NULL;
 }
 
-static void print_options(const struct option *options)
+static int print_version(void)
 {
-    for (; options != NULL && options->name != NULL; options++) {
-        char left[64];
-        char letter[8] = "";
+    BUFFER_AUTO(text, 256);
 
-        if (options->letter != '\0') {
-            (void)snprintf(letter, sizeof(letter), "-%c, ", options->letter);
-        }
-        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, options->name,
-                       options->argument != NULL ? " " : "",
-                       options->argument != NULL ? options->argument : "");
-        (void)printf("  %-26s %s\n", left, options->help);
-    }
-}
-
-/* "[--first N] [--count M]", under the verb. */
-static void print_verb(const struct verb *verb)
-{
-    char left[64];
-
-    (void)snprintf(left, sizeof(left), "%s %s", verb->name, verb->operands);
-    (void)printf("  %-26s %s\n", left, verb->summary);
-    if (verb->options != NULL) {
-        (void)printf("   ");
-        for (const struct option *o = verb->options; o->name != NULL; o++) {
-            (void)printf(" [--%s%s%s]", o->name, o->argument != NULL ? " " : "",
-                         o->argument != NULL ? o->argument : "");
-        }
-        (void)printf("\n");
-    }
-}
-
-/* Standard output is looked at once, at the end: a full disk shows there at the latest. */
-static int finish_stdout(void)
-{
-    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-        return report_local("cannot write to", "standard output", 0);
-    }
-    return 0;
-}
-
-static int help(const struct verb *verb)
-{
-    if (verb != NULL) {
-        (void)printf("usage: xenres [OPTIONS] %s%s%s%s\n\n%s\n", verb->name,
-                     verb->operands[0] != '\0' ? " " : "", verb->operands,
-                     verb->options != NULL ? " [OPTIONS]" : "", verb->description);
-        if (verb->options != NULL) {
-            (void)printf("\nOptions of %s:\n", verb->name);
-            print_options(verb->options);
-        }
-    } else {
-        (void)printf("usage: xenres [OPTIONS] VERB [OPERANDS]\n\n"
-                     "Looks into the pages that Xen shares with dom0, through xenresd.\n\n"
-                     "Verbs:\n");
-        for (size_t i = 0; i < VERB_COUNT; i++) {
-            print_verb(verbs[i]);
-        }
-    }
-    (void)printf("\nOptions of all verbs:\n");
-    print_options(global_options);
-    (void)printf("\nDOMAIN is a domid, a UUID or a name; domid:, uuid: or name: before it tells.\n"
-                 "Exit statuses and examples: man xenres.\n");
-    return finish_stdout();
+    buffer_printf(&text, "xenres %s (libxenres %s)\n", XENRES_VERSION, xenres_version());
+    return output_print(&text);
 }
 
 static void take_string(const char **out, const struct arguments *arguments, const char *name)
@@ -124,6 +48,20 @@ static void take_string(const char **out, const struct arguments *arguments, con
     if (value != NULL) {
         *out = value;
     }
+}
+
+/* What was wrong before is told in the usual way. */
+static bool take_color(const struct arguments *arguments, char usage[USAGE_MAX_BYTES])
+{
+    const char *given = arguments_value(arguments, "color");
+    enum paint_when when = PAINT_AUTO;
+    bool is_known = given == NULL || paint_when_from_name(given, &when);
+
+    paint_init(when);
+    if (!is_known && usage[0] == '\0') {
+        choices_refuse("--color", "auto|always|never", given, usage);
+    }
+    return is_known;
 }
 
 static bool take_globals(struct cli *cli, const struct arguments *arguments,
@@ -138,8 +76,7 @@ static bool take_globals(struct cli *cli, const struct arguments *arguments,
     take_string(&cli->options.cert_file, arguments, "cert");
     take_string(&cli->options.key_file, arguments, "key");
     if (format != NULL && strcmp(format, "table") != 0 && strcmp(format, "json") != 0) {
-        (void)snprintf(usage, USAGE_MAX_BYTES, "--format has to be table or json, not \"%.100s\"",
-                       format);
+        choices_refuse("--format", "table|json", format, usage);
         return false;
     }
     cli->format = format == NULL                ? CLI_FORMAT_UNSET
@@ -171,18 +108,20 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     render_init();
     bool is_proper =
-        arguments_parse(argc, argv, global_options, find_verb, &cli, &arguments, usage);
+        arguments_parse(argc, argv, verbs_global_options, find_verb, &cli, &arguments, usage);
+
+    /* First of all: how what follows is told. */
+    is_proper = take_color(&arguments, usage) && is_proper;
     const char *verb_name = cli.verb != NULL ? cli.verb->name : NULL;
 
     if (!is_proper) {
         return report_usage(verb_name, usage);
     }
     if (arguments_value(&arguments, "version") != NULL) {
-        (void)printf("xenres %s (libxenres %s)\n", XENRES_VERSION, xenres_version());
-        return finish_stdout();
+        return print_version();
     }
     if (arguments_value(&arguments, "help") != NULL) {
-        return help(cli.verb);
+        return help_print(cli.verb);
     }
     if (cli.verb == NULL) {
         return report_usage(NULL, "what is to be done? No verb was given");

@@ -5,7 +5,19 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <strings.h>
 #include <xenres.h>
+
+/* 0 where it is the name of none; case does not count. */
+static uint32_t number_of(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (names[i] != NULL && strcasecmp(names[i], name) == 0) {
+            return (uint32_t)i;
+        }
+    }
+    return 0;
+}
 
 static const char *find(const char *const *names, size_t count, uint32_t value,
                         struct name_room *room)
@@ -17,30 +29,41 @@ static const char *find(const char *const *names, size_t count, uint32_t value,
     return room->text;
 }
 
-#define FIND(names, value, room) find(names, sizeof(names) / sizeof((names)[0]), value, room)
+#define COUNT(names)             (sizeof(names) / sizeof((names)[0]))
+#define FIND(names, value, room) find(names, COUNT(names), value, room)
+
+static const char *const domain_types[] = {
+    "?", [XENRES_DOMAIN_PV] = "PV", [XENRES_DOMAIN_HVM] = "HVM", [XENRES_DOMAIN_PVH] = "PVH"
+};
+
+static const char *const domain_states[] = {
+    "?",
+    [XENRES_DOMAIN_RUNNING] = "running",
+    [XENRES_DOMAIN_BLOCKED] = "blocked",
+    [XENRES_DOMAIN_PAUSED] = "paused",
+    [XENRES_DOMAIN_SHUTDOWN] = "shutdown",
+    [XENRES_DOMAIN_CRASHED] = "crashed",
+    [XENRES_DOMAIN_DYING] = "dying",
+};
 
 const char *name_domain_type(uint32_t value, struct name_room *room)
 {
-    static const char *const names[] = {
-        "?", [XENRES_DOMAIN_PV] = "PV", [XENRES_DOMAIN_HVM] = "HVM", [XENRES_DOMAIN_PVH] = "PVH"
-    };
-
-    return FIND(names, value, room);
+    return FIND(domain_types, value, room);
 }
 
 const char *name_domain_state(uint32_t value, struct name_room *room)
 {
-    static const char *const names[] = {
-        "?",
-        [XENRES_DOMAIN_RUNNING] = "running",
-        [XENRES_DOMAIN_BLOCKED] = "blocked",
-        [XENRES_DOMAIN_PAUSED] = "paused",
-        [XENRES_DOMAIN_SHUTDOWN] = "shut down",
-        [XENRES_DOMAIN_CRASHED] = "crashed",
-        [XENRES_DOMAIN_DYING] = "dying",
-    };
+    return FIND(domain_states, value, room);
+}
 
-    return FIND(names, value, room);
+uint32_t name_to_domain_type(const char *name)
+{
+    return number_of(domain_types, COUNT(domain_types), name);
+}
+
+uint32_t name_to_domain_state(const char *name)
+{
+    return number_of(domain_states, COUNT(domain_states), name);
 }
 
 const char *name_availability(uint32_t value, struct name_room *room)

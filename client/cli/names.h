@@ -16,6 +16,9 @@ struct name_room {
 
 const char *name_domain_type(uint32_t value, struct name_room *room);
 const char *name_domain_state(uint32_t value, struct name_room *room);
+/* The other way, in either case; 0: it is none's. */
+uint32_t name_to_domain_type(const char *name);
+uint32_t name_to_domain_state(const char *name);
 const char *name_availability(uint32_t value, struct name_room *room);
 const char *name_resource_type(uint32_t value, struct name_room *room);
 const char *name_grant_kind(uint32_t value, struct name_room *room);

@@ -51,7 +51,7 @@ static const char *shown(const struct output *o)
 
 static int cannot_write(const struct output *o, int errnum)
 {
-    return report_local("cannot write to", shown(o), errnum);
+    return report_local("cannot write to", shown(o), errnum, NULL);
 }
 
 /* A file that does not exist yet, in the folder of `final_path`, so that rename() replaces at once.
@@ -62,7 +62,7 @@ static int open_temporary(struct output *o, mode_t mode)
 
     if (asprintf(&o->temporary_path, "%s.XXXXXX", o->final_path) < 0) {
         o->temporary_path = NULL;
-        return report_local("no memory", "", 0);
+        return report_no_memory();
     }
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &old); /* no file without its name known */
@@ -93,7 +93,7 @@ int output_open(struct output *o, const char *path)
     o->fd = -1;
     o->path = strdup(path);
     if (o->path == NULL) {
-        return report_local("no memory", "", 0);
+        return report_no_memory();
     }
     bool exists = stat(path, &there) == 0;
 
@@ -139,7 +139,8 @@ int output_write(struct output *o, const void *bytes, size_t len_bytes)
 int output_text(struct output *o, struct buffer *text)
 {
     if (text->failed) {
-        return report_local("the answer is too large to be shown; -o json may do", "", 0);
+        return report_local("the answer is too large to be shown", "", 0,
+                            "ask for less, or with -o json");
     }
     int status = output_write(o, text->data, text->len_bytes);
 

@@ -14,6 +14,15 @@
 #include "client/cli/report.h"
 #include "client/cli/table.h"
 
+static enum paint paint_of(uint32_t availability)
+{
+    switch (availability) {
+    case XENRES_RESOURCE_AVAILABLE: return PAINT_GOOD;
+    case XENRES_RESOURCE_UNAVAILABLE: return PAINT_BAD;
+    default: return PAINT_WARN;
+    }
+}
+
 /* Alike but for the id: eight ioreq servers that a PV guest cannot have are one row to a reader. */
 static bool alike(const xenres_resource *a, const xenres_resource *b)
 {
@@ -57,7 +66,8 @@ static int show_all(const xenres_resource_list *list)
         } else {
             table_cell(&table, "%" PRIu32, r->id);
         }
-        table_cell(&table, "%s", name_availability(r->availability, &availability));
+        table_painted(&table, paint_of(r->availability),
+                      name_availability(r->availability, &availability));
         table_cell(&table, "%" PRIu32, r->frames_in_use);
         table_cell(&table, "%" PRIu32, r->frames_max);
         table_cell(&table, "%s", r->failure != NULL ? r->failure->cause : "");

@@ -20,9 +20,13 @@
 enum { HEX_PIECE_BYTES = 16 * 1024 }; /* of frames, turned to text at once */
 
 static const struct option options[] = {
-    { "first", 0, "N", "the first frame; 0 unless given" },
-    { "count", 0, "M", "how many frames; all that are in use unless given" },
-    { "output", 0, "FILE", "write the bytes (with -o json the document) to FILE" },
+    { .name = "first", .argument = "N", .help = "the first frame; 0 unless given" },
+    { .name = "count",
+      .argument = "M",
+      .help = "how many frames; all that are in use unless given" },
+    { .name = "output",
+      .argument = "FILE",
+      .help = "write the bytes (with -o json the document) to FILE" },
     { 0 },
 };
 
@@ -119,7 +123,7 @@ static int fetch_json(xenres *handle, const xenres_frames_query *query, struct o
     if (xenres_get_snapshot(handle, query, &reply, &snapshot, &error) != 0) {
         return report_error(&error);
     }
-    int status = json_append_reply(&document, reply);
+    int status = json_append_reply(&document, reply, true);
 
     if (status == 0) {
         buffer_append_byte(&document, '\n');

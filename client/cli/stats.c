@@ -27,7 +27,7 @@ static int show(const xenres_vcpu_stats *stats)
 
         table_cell(&table, "%" PRIu32, v->vcpu);
         if (v->unreadable) {
-            table_cell(&table, "being updated");
+            table_painted(&table, PAINT_WARN, "being updated");
         } else {
             table_cell(&table, "%" PRIu64 ".%09" PRIu64 " s", v->run_time_ns / 1000000000,
                        v->run_time_ns % 1000000000);

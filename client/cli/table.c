@@ -5,16 +5,20 @@
 
 #include <assert.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/render.h"
 #include "common/scope.h"
 
 enum { GAP = 2, WRAPPED_MIN = 20 }; /* spaces between columns; the least to wrap to */
 
-static void add_cell(struct table *t, const char *text)
-{
-    size_t start = t->cells.len_bytes;
+enum { PAINT_BYTE = 'a' }; /* of PAINT_PLAIN: no NUL, which ends a cell */
 
+static void add_cell(struct table *t, enum paint paint, const char *text)
+{
+    size_t start = t->cells.len_bytes + 1;
+
+    buffer_append_byte(&t->cells, (uint8_t)(PAINT_BYTE + paint));
     render_safe(&t->cells, text);
     buffer_append_byte(&t->cells, 0);
     if (t->cells.failed) {
@@ -48,7 +52,7 @@ void table_init(struct table *t, const char *titles)
         memcpy(title, titles, len);
         t->right[i] = len > 0 && title[len - 1] == '>';
         title[t->right[i] ? len - 1 : len] = '\0';
-        add_cell(t, title);
+        add_cell(t, PAINT_TITLE, title);
         titles += len + 1;
     }
 }
@@ -70,7 +74,7 @@ static void cell(struct table *t, const char *format, va_list args)
         t->cells.failed = true;
         return;
     }
-    add_cell(t, text);
+    add_cell(t, PAINT_PLAIN, text);
 }
 
 void table_cell(struct table *t, const char *format, ...)
@@ -82,11 +86,16 @@ void table_cell(struct table *t, const char *format, ...)
     va_end(args);
 }
 
+void table_painted(struct table *t, enum paint paint, const char *text)
+{
+    add_cell(t, paint, text);
+}
+
 void table_pair(struct table *t, const char *name, const char *format, ...)
 {
     va_list args;
 
-    add_cell(t, name);
+    add_cell(t, PAINT_TITLE, name);
     va_start(args, format);
     cell(t, format, args);
     va_end(args);
@@ -140,6 +149,21 @@ static void last_cell(struct buffer *out, const char *text, unsigned indent, uns
     }
 }
 
+/* Escapes have no width: they stand around what was measured without them. */
+static void paint_cell(struct buffer *out, char paint_byte, const char *text, bool is_last,
+                       unsigned indent, unsigned columns)
+{
+    enum paint paint = text[0] != '\0' ? (enum paint)(paint_byte - PAINT_BYTE) : PAINT_PLAIN;
+
+    buffer_append_string(out, paint_begin(STDOUT_FILENO, paint));
+    if (is_last) {
+        last_cell(out, text, indent, columns);
+    } else {
+        buffer_append_string(out, text);
+    }
+    buffer_append_string(out, paint_end(STDOUT_FILENO, paint));
+}
+
 static const char *render_row(const struct table *t, const char *at, unsigned columns,
                               struct buffer *out)
 {
@@ -147,15 +171,14 @@ static const char *render_row(const struct table *t, const char *at, unsigned co
 
     for (unsigned i = 0; i < t->column_count; i++, at += strlen(at) + 1) {
         bool is_last = i == t->column_count - 1;
+        char paint_byte = *at++;
         unsigned padding = t->width[i] - render_width(at);
 
         if (t->right[i]) {
             spaces(out, padding);
         }
-        if (is_last) {
-            last_cell(out, at, indent, columns);
-        } else {
-            buffer_append_string(out, at);
+        paint_cell(out, paint_byte, at, is_last, indent, columns);
+        if (!is_last) {
             spaces(out, (t->right[i] ? 0 : padding) + GAP);
         }
         indent += t->width[i] + GAP;

@@ -7,15 +7,20 @@
 
 #include "client/cli/arguments.h"
 
-static const struct option global[] = {
-    { "format", 'o', "F", "" }, { "server", 0, "URL", "" }, { "help", 'h', NULL, "" }, { 0 }
-};
-static const struct option own[] = { { "all", 0, NULL, "" }, { "first", 0, "N", "" }, { 0 } };
+static const struct option global[] = { { .name = "format", .letter = 'o', .argument = "F" },
+                                        { .name = "server", .argument = "URL" },
+                                        { .name = "help", .letter = 'h' },
+                                        { 0 } };
+static const struct option own[] = { { .name = "all" },
+                                     { .name = "first", .argument = "N" },
+                                     { .name = "each", .argument = "E", .repeats = true },
+                                     { 0 } };
 
 static bool find_verb(void *arg, const char *name, const struct option **options,
-                      size_t *operands_max)
+                      size_t *operands_max, char text[USAGE_MAX_BYTES])
 {
     (void)arg;
+    (void)snprintf(text, USAGE_MAX_BYTES, "%s", strcmp(name, "verb") == 0 ? "" : "no such verb");
     if (strcmp(name, "bare") == 0) {
         *options = NULL;
         *operands_max = 0;
@@ -112,6 +117,50 @@ static void wrong_lines_are_refused(void **state)
     assert_true(parse("bare"));
 }
 
+static void options_that_repeat_keep_their_order(void **state)
+{
+    static const char *const expected[] = { "a", "b", "a" };
+    const char *value;
+    size_t at = 0, count = 0;
+
+    (void)state;
+    assert_true(parse("verb --each a --all --each=b --each a"));
+    while ((value = arguments_next_value(&parsed, "each", &at)) != NULL) {
+        assert_true(count < 3);
+        assert_string_equal(value, expected[count++]);
+    }
+    assert_int_equal(count, 3);
+    assert_string_equal(arguments_value(&parsed, "each"), "a");
+    at = 0;
+    assert_null(arguments_next_value(&parsed, "first", &at));
+}
+
+static void options_are_counted(void **state)
+{
+    static char program[] = "xenres", verb[] = "verb", each[] = "--each=x";
+    char *argv[OPTIONS_MAX + 3] = { program, verb };
+
+    (void)state;
+    for (int i = 0; i <= OPTIONS_MAX; i++) {
+        argv[2 + i] = each;
+    }
+    assert_true(arguments_parse(2 + OPTIONS_MAX, argv, global, find_verb, NULL, &parsed, usage));
+    assert_int_equal(parsed.option_count, OPTIONS_MAX);
+    assert_false(arguments_parse(3 + OPTIONS_MAX, argv, global, find_verb, NULL, &parsed, usage));
+}
+
+/* The verb's own and those of all, and none where none is near. */
+static void near_options_are_offered(void **state)
+{
+    (void)state;
+    assert_false(parse("verb --al"));
+    assert_non_null(strstr(usage, "(did you mean \"--all\"?)"));
+    assert_false(parse("verb --fromat=json"));
+    assert_non_null(strstr(usage, "(did you mean \"--format\"?)"));
+    assert_false(parse("verb --nonsense"));
+    assert_null(strstr(usage, "did you mean"));
+}
+
 static void numbers_are_strict(void **state)
 {
     uint32_t n = 7;
@@ -153,6 +202,9 @@ int main(void)
         cmocka_unit_test(double_dash_ends_the_options),
         cmocka_unit_test(abbreviations_are_no_options),
         cmocka_unit_test(wrong_lines_are_refused),
+        cmocka_unit_test(options_that_repeat_keep_their_order),
+        cmocka_unit_test(options_are_counted),
+        cmocka_unit_test(near_options_are_offered),
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(durations_have_units),
     };
