@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# The Python client of Connect, with code generated from proto/.
+# time-limit: 600
+# shellcheck source=tests/lib/functions.sh
+. "$(dirname "$0")/../lib/functions.sh"
+requires jq curl python3 protoc
+# shellcheck source=tests/clients/clients.sh
+. "$top/tests/clients/clients.sh"
+
+mapfile -t commands < <(readme python)
+make_workspace python
+fetch "${commands[0]}"
+start_gateway
+check "code is generated and built" in_workspace "${commands[1]}"
+check "the example does its job" does_the_job "${commands[2]}"
+for way in proto json get; do
+    check "every method, by $way" same_outcomes "venv/bin/python every.py $way"
+done
