@@ -101,8 +101,8 @@ endif
 # --- build -----------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh conformance bench \
-        bench-json install dist clean tests
+.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh check-clients \
+        conformance bench bench-json install dist clean tests
 .SECONDARY:
 
 all: $(addprefix $(BUILD)/,$(programs) $(libraries)) $(if $(CLI),$(completions)) ## build the programs and the library
@@ -276,6 +276,11 @@ check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
 	@tests/lib/run.sh $(BUILD) tests/fresh/fresh.sh
+
+client_tests := $(filter-out %/clients.sh,$(wildcard tests/clients/*.sh))
+check-clients: ensure-deps ## examples/ and buf, with other people's clients (fetches them)
+	@$(MAKE) --no-print-directory all
+	@tests/lib/run.sh $(BUILD) $(client_tests)
 
 bench_programs := $(BUILD)/tests/bench/client $(BUILD)/tests/bench/bare
 $(bench_programs): %: %.o

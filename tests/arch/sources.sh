@@ -29,7 +29,7 @@ program_code() {
 
 no_file_is_too_long() {
     local file lines wrong=0
-    for file in $(files '*.[ch]' '*.sh' '*.def' '*.proto' '*.py' Makefile); do
+    for file in $(files '*.[ch]' '*.sh' '*.def' '*.proto' '*.py' '*.ts' '*.go' Makefile); do
         [ "$file" != "$one_header" ] || continue
         lines=$(wc -l <"$top/$file")
         [ "$lines" -le "$max_lines" ] || { echo "$file: $lines lines, at most $max_lines"; wrong=1; }
@@ -39,7 +39,7 @@ no_file_is_too_long() {
 
 every_file_says_its_licence() {
     local file wrong=0
-    for file in $(files '*.[chS]' '*.sh' '*.def' '*.proto' '*.py' '*.map' Makefile); do
+    for file in $(files '*.[chS]' '*.sh' '*.def' '*.proto' '*.py' '*.ts' '*.go' '*.map' Makefile); do
         head -n 4 "$top/$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' &&
             head -n 4 "$top/$file" | grep -q 'Copyright (C) 2026 The xenresd authors' ||
             { echo "$file: no licence header in its first lines"; wrong=1; }
@@ -76,7 +76,7 @@ assertions_are_never_off() {
 no_notes_to_ourselves() {
     local mark said
     mark='TO''DO|FIX''ME|XX''X\b|HA''CK\b' # in parts, or this line were one
-    said=$(cd "$top" && files '*.[ch]' '*.sh' '*.def' '*.proto' '*.md' Makefile |
+    said=$(cd "$top" && files '*.[ch]' '*.sh' '*.def' '*.proto' '*.md' '*.py' '*.ts' '*.go' Makefile |
         xargs grep -nP "\b($mark)" || true)
     same "$said" "" "notes"
 }
