@@ -29,7 +29,8 @@ by_schema() { # SCHEMA
 
 the_schema_comes_from_the_gateway() {
     same "$(ask schema/xenres.v1.binpb -o "$work/schema.binpb" -w '%{http_code}')" 200
-    (cd "$work" && "$buf" build schema.binpb -o -#format=txtpb) | grep -q 'name: "ResourceService"'
+    "$buf" build "$work/schema.binpb" -o "$work/schema.txtpb"
+    grep -q 'name: "ResourceService"' "$work/schema.txtpb"
 }
 
 # Neither has anything that the other has not, google/ included.

@@ -19,4 +19,6 @@ start_gateway
 check "libxenres is installed" install_the_library
 export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig LD_LIBRARY_PATH=$work/usr/lib
 check "the example is built" in_workspace "${commands[0]}"
+check "the example gives no reason for a warning" \
+    in_workspace "${commands[0]} -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror"
 check "the example does its job" does_the_job "${commands[1]}"

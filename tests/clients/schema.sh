@@ -34,6 +34,10 @@ lint_finds() { finds "$@" "$buf" lint "$work/proto"; }
 breaking_finds() { finds "$@" breaking "$work/proto" "$top/proto"; }
 
 nothing_breaks_the_last_release() {
+    git -C "$top" rev-parse --quiet --verify "v$release^{commit}" || {
+        echo "CHANGELOG.md has release $release, and there is no tag v$release: fetch the tags"
+        return 1
+    }
     git -C "$top" archive "v$release" proto | tar -x -C "$work" --one-top-level=released
     breaking "$top/proto" "$work/released/proto"
 }
