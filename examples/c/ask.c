@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <xenres.h>
 
-static const char *const availabilities[] = { "unspecified", "available", "unavailable", "on_request" };
+static const char *const availabilities[] = { "unspecified", "available", "unavailable",
+                                              "on_request" };
 
 static int ask_host(xenres *gateway, xenres_error *error)
 {

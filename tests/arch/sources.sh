@@ -20,7 +20,9 @@ files() { # NAME-PATTERN...: of the source tree
         first=no
     done
     cd "$top"
-    find . \( -name .git -o -path ./build \) -prune -o -type f \( "${arguments[@]}" \) -print | sort
+    # What was generated and fetched beside an example is not ours.
+    find . \( -name .git -o -path ./build -o -path './examples/*/node_modules' -o -path './examples/*/venv' \
+        -o -path './examples/*/gen' \) -prune -o -type f \( "${arguments[@]}" \) -print | sort
 }
 
 program_code() {

@@ -30,7 +30,8 @@ make_workspace() { # LANGUAGE
     rm -rf "$BUILD/clients/$1/proto" "$workspace/gen"
     mkdir -p "$examples"
     cp -r "$top/proto" "$BUILD/clients/$1/proto"
-    cp -r "$top/examples/$1" "$examples/"
+    # Without what its user made there.
+    tar -C "$top/examples" --exclude={node_modules,venv,gen,bin,build} -c "$1" | tar -C "$examples" -x
     [ ! -d "$clients/$1" ] || cp -r "$clients/$1/." "$workspace/"
 }
 
