@@ -132,6 +132,25 @@ static int no_memory(struct failure *f)
     return failure_next(f, result, "try again in a moment");
 }
 
+/* Also of a frame whose window is all of its content, which is larger. */
+static int window_too_large(struct failure *f)
+{
+    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
+                             "the message's zstd window has more than %d MiB",
+                             1 << (COMPRESS_WINDOW_LOG_MAX - 20));
+
+    return failure_next(f, result, "compress it at a lower level, or send a smaller message");
+}
+
+static int zstd_failed(size_t said, struct failure *f)
+{
+    switch (ZSTD_getErrorCode(said)) {
+    case ZSTD_error_memory_allocation: return no_memory(f);
+    case ZSTD_error_frameParameter_windowTooLarge: return window_too_large(f);
+    default: return not_in(COMPRESS_ZSTD, f);
+    }
+}
+
 /* Whatever it is that `z` was begun with. */
 static int inflate_all(z_stream *z, struct buffer *out, struct failure *f)
 {
@@ -180,9 +199,7 @@ static int decompress_all(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct buffer *
 
         left = ZSTD_decompressStream(context, &piece, in);
         if (ZSTD_isError(left)) {
-            return ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation
-                       ? no_memory(f)
-                       : not_in(COMPRESS_ZSTD, f);
+            return zstd_failed(left, f);
         }
         if (!buffer_append(out, chunk, piece.pos)) {
             return too_large(out, f);

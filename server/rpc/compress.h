@@ -35,8 +35,8 @@ bool compress_find(const char *name, enum compress_encoding *out);
 enum compress_encoding compress_choose(const char *accept);
 
 /* Appends to `out`, whose maximum bounds it: exactly so many bytes pass.
- * -ERROR_RESOURCE_EXHAUSTED beyond; -ERROR_INVALID_ARGUMENT for what is not in this encoding, is
- * cut, or has something behind it. Then `out` holds a part. */
+ * -ERROR_RESOURCE_EXHAUSTED beyond, and beyond zstd's window; -ERROR_INVALID_ARGUMENT for what is
+ * not in this encoding, is cut, or has something behind it. Then `out` holds a part. */
 int compress_expand(enum compress_encoding e, const void *bytes, size_t len_bytes,
                     struct buffer *out, struct failure *f);
 
