@@ -135,9 +135,9 @@ static int no_memory(struct failure *f)
 /* Also of a frame whose window is all of its content, which is larger. */
 static int window_too_large(struct failure *f)
 {
-    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                             "the message's zstd window has more than %d MiB",
-                             1 << (COMPRESS_WINDOW_LOG_MAX - 20));
+    int result =
+        failure_set(f, ERROR_RESOURCE_EXHAUSTED, "the message's zstd window has more than %d MiB",
+                    1 << (COMPRESS_WINDOW_LOG_MAX - 20));
 
     return failure_next(f, result, "compress it at a lower level, or send a smaller message");
 }

@@ -130,12 +130,12 @@ static int parse_timeout(const struct exchange_head *head, struct connect_reques
 
 static int parse_query_codec(struct connect_request *r, int *http_status, struct failure *f)
 {
-    const struct query_parameter *p = query_find(&r->query, "encoding");
+    const char *encoding = query_text(&r->query, "encoding");
     char said[128] = "a query without an encoding";
 
-    if (p != NULL) {
-        r->codec_known = codec_find_name(p->value, &r->codec);
-        (void)snprintf(said, sizeof(said), "encoding=%s", p->value);
+    if (encoding != NULL) {
+        r->codec_known = codec_find_name(encoding, &r->codec);
+        (void)snprintf(said, sizeof(said), "encoding=%s", encoding);
     }
     return r->codec_known ? 0
                           : no_such_codec(said, "encoding=proto, encoding=json", http_status, f);
@@ -143,17 +143,17 @@ static int parse_query_codec(struct connect_request *r, int *http_status, struct
 
 static int parse_query_rest(struct connect_request *r, struct failure *f)
 {
-    const struct query_parameter *version = query_find(&r->query, "connect");
-    const struct query_parameter *compression = query_find(&r->query, "compression");
-    const struct query_parameter *base64 = query_find(&r->query, "base64");
+    const char *version = query_text(&r->query, "connect");
+    const char *compression = query_text(&r->query, "compression");
+    const char *base64 = query_text(&r->query, "base64");
 
-    if (version != NULL && strcmp(version->value, "v1") != 0) {
-        return wrong_version(version->value, "connect=v1", f);
+    if (version != NULL && strcmp(version, "v1") != 0) {
+        return wrong_version(version, "connect=v1", f);
     }
-    if (compression != NULL && !compress_find(compression->value, &r->encoding)) {
-        return no_such_encoding(compression->value, f);
+    if (compression != NULL && !compress_find(compression, &r->encoding)) {
+        return no_such_encoding(compression, f);
     }
-    r->is_base64 = base64 != NULL && strcmp(base64->value, "1") == 0;
+    r->is_base64 = base64 != NULL && strcmp(base64, "1") == 0;
     r->message = query_find(&r->query, "message");
     if (r->message == NULL) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the query has no message");

@@ -63,6 +63,9 @@ static int add(struct query *q, char *pair, struct failure *f)
     if (!decode(pair, equals != NULL ? equals : end, &p.name_len)) {
         return malformed(f, "% without two hexadecimal digits");
     }
+    if (memchr(p.name, '\0', p.name_len) != NULL) { /* another name to who looks no further */
+        return malformed(f, "a NUL in the name of a parameter");
+    }
     if (query_find(q, p.name) != NULL) { /* two readings of one request */
         return malformed(f, "a parameter twice");
     }
@@ -72,11 +75,11 @@ static int add(struct query *q, char *pair, struct failure *f)
 
 int query_parse(const char *query, struct query *out, struct failure *f)
 {
-    struct query q = { .storage.max_bytes = QUERY_MAX_BYTES };
+    struct query q = { .storage.max_bytes = QUERY_MAX_BYTES + 1 }; /* and its NUL */
     int result = 0;
 
     if (!buffer_append(&q.storage, query, strlen(query) + 1)) {
-        result = strlen(query) >= QUERY_MAX_BYTES
+        result = strlen(query) > QUERY_MAX_BYTES
                      ? malformed(f, "too long")
                      : failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the query");
     }
@@ -110,4 +113,14 @@ const struct query_parameter *query_find(const struct query *q, const char *name
         }
     }
     return NULL;
+}
+
+const char *query_text(const struct query *q, const char *name)
+{
+    const struct query_parameter *p = query_find(q, name);
+
+    if (p == NULL) {
+        return NULL;
+    }
+    return memchr(p->value, '\0', p->value_len) == NULL ? p->value : "(something with a NUL)";
 }
