@@ -15,10 +15,17 @@ static bool is_token(const char *name)
     return name[0] != '\0' && name[strspn(name, characters)] == '\0';
 }
 
+/* What Connect says itself, and what frames a message of HTTP/1.1. */
 static bool is_reserved(const char *name)
 {
-    return strncasecmp(name, "connect-", strlen("connect-")) == 0 ||
-           strncasecmp(name, "content-", strlen("content-")) == 0;
+    static const char *const prefixes[] = { "connect-", "content-", "trailer" };
+
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0) {
+            return true;
+        }
+    }
+    return strcasecmp(name, "connection") == 0 || strcasecmp(name, "transfer-encoding") == 0;
 }
 
 static bool is_value(const char *value)

@@ -19,7 +19,8 @@ struct metadata {
 };
 
 /* Copies both. False, and nothing was added: one too many, memory ran out, a name that is no token
- * or that the protocol has for itself (`connect-…`, `content-…`), a value that no header can have. */
+ * or that the protocols have for themselves (`connect-…`, `content-…`, `trailer…`, `connection`,
+ * `transfer-encoding`), a value that no header can have. */
 bool metadata_add(struct metadata *m, struct pool *p, const char *name, const char *value);
 
 #endif
