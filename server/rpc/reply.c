@@ -49,9 +49,10 @@ static void add_metadata(struct exchange *x)
 
 /* --- errors ------------------------------------------------------------------------------------- */
 
-/* Where even an error's memory cannot be had. */
-static const char last_resort[] =
-    "{\"code\":\"resource_exhausted\",\"message\":\"the gateway has no memory left\"}";
+/* Where even an error does not fit, or its memory cannot be had. */
+static const char last_resort[] = "{\"code\":\"resource_exhausted\",\"message\":\"the answer's end "
+                                  "is too large, or the gateway has no "
+                                  "memory left\",\"details\":[]}";
 
 static const struct connect_details *details_of(const struct exchange *x)
 {
@@ -98,24 +99,35 @@ static void build_error(struct exchange *x)
 
 /* --- the message that ends a stream ------------------------------------------------------------- */
 
+/* False: it does not fit, or memory ran out. */
+static bool append_end(struct exchange *x)
+{
+    const struct failure *f = x->failure.code != 0 ? &x->failure : NULL;
+
+    return buffer_extend(&x->reply_body, ENVELOPE_HEAD_BYTES) != NULL &&
+           connect_end(f, details_of(x), &x->call.trailers, &x->reply_body) &&
+           !x->reply_body.failed;
+}
+
 void stream_end(struct exchange *x)
 {
     struct buffer *out = &x->reply_body;
-    const struct failure *f = x->failure.code != 0 ? &x->failure : NULL;
 
     buffer_done(out);
     buffer_init(out, ENVELOPE_HEAD_BYTES + CONNECT_ERROR_MAX_BYTES);
     x->sent_bytes = 0;
     x->ended = true;
-    if (buffer_extend(out, ENVELOPE_HEAD_BYTES) == NULL ||
-        !connect_end(f, details_of(x), &x->call.trailers, out)) {
-        out->len_bytes = ENVELOPE_HEAD_BYTES;
+    if (!append_end(x)) {
+        buffer_reset(out);
+        (void)buffer_extend(out, ENVELOPE_HEAD_BYTES);
         (void)buffer_printf(out, "{\"error\":%s}", last_resort);
     }
-    if (!out->failed) {
-        envelope_write_head(out->data, ENVELOPE_END_OF_STREAM,
-                            (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
+    if (out->failed) { /* no end at all: the client sees that it is missing */
+        buffer_done(out);
+        return;
     }
+    envelope_write_head(out->data, ENVELOPE_END_OF_STREAM,
+                        (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
 }
 
 static void add_stream_headers(struct exchange *x)

@@ -120,7 +120,9 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
     size_t left = x->reply_body.len_bytes - x->sent_bytes;
     size_t taken = left < max_bytes ? left : max_bytes;
 
-    memcpy(out, x->reply_body.data + x->sent_bytes, taken);
-    x->sent_bytes += taken;
+    if (taken > 0) {
+        memcpy(out, x->reply_body.data + x->sent_bytes, taken);
+        x->sent_bytes += taken;
+    }
     return (ssize_t)taken;
 }

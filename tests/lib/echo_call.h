@@ -19,26 +19,25 @@ struct echo_call {
     struct answer answer;
 };
 
-/* `head`: "POST /path\nName: value". */
-static inline struct echo_call echo_start(struct echo_rig *r, const struct identity *who,
-                                          const char *head, const void *body, size_t len_bytes)
+/* `head`: "POST /path\nName: value". `c` is not moved from here on. */
+static inline void echo_start(struct echo_rig *r, struct echo_call *c, const struct identity *who,
+                              const char *head, const void *body, size_t len_bytes)
 {
     size_t head_len = strlen(head);
-    struct echo_call c = { .text = malloc(head_len + 2 + len_bytes + 1) };
 
-    assert_non_null(c.text);
-    memcpy(c.text, head, head_len);
-    memcpy(c.text + head_len, "\n\n", 2);
+    *c = (struct echo_call){ .text = malloc(head_len + 2 + len_bytes + 1) };
+    assert_non_null(c->text);
+    memcpy(c->text, head, head_len);
+    memcpy(c->text + head_len, "\n\n", 2);
     if (len_bytes > 0) {
-        memcpy(c.text + head_len + 2, body, len_bytes);
+        memcpy(c->text + head_len + 2, body, len_bytes);
     }
-    c.text[head_len + 2 + len_bytes] = '\0';
-    echo_parse(&c.request, c.text, head_len + 2 + len_bytes);
-    c.exchange = echo_send(r, &c.request, who);
-    return c;
+    c->text[head_len + 2 + len_bytes] = '\0';
+    echo_parse(&c->request, c->text, head_len + 2 + len_bytes);
+    c->exchange = echo_send(r, &c->request, who);
 }
 
-/* To its end. `c` is not moved after this. */
+/* To its end. */
 static inline void echo_finish(struct echo_call *c)
 {
     const char *wrong = answer_read(&c->answer, c->exchange, 1000);
@@ -58,8 +57,7 @@ static inline void echo_done(struct echo_call *c)
 static inline void echo_call_as(struct echo_rig *r, struct echo_call *c, const struct identity *who,
                                 const char *head, const void *body, size_t len_bytes)
 {
-    *c = echo_start(r, who, head, body, len_bytes);
-    /* The request's lock moved with it, and nobody has it any more. */
+    echo_start(r, c, who, head, body, len_bytes);
     echo_finish(c);
 }
 
