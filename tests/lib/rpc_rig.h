@@ -74,12 +74,22 @@ static inline struct policy *rpc_rig_parse_policy(const char *text)
     return policy;
 }
 
+struct rpc_rig_limits {
+    uint32_t response_max_bytes;
+    uint32_t arena_frames; /* of one identity */
+};
+
+static const struct rpc_rig_limits rpc_rig_usual = { .response_max_bytes =
+                                                         RPC_RIG_RESPONSE_MAX_BYTES,
+                                                     .arena_frames = RPC_RIG_ARENA_FRAMES };
+
 /* Services whose mapper is at `socket_path`; NULL: the fake one. */
-static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
+static inline void rpc_rig_init_limited(struct rpc_rig *r, const char *socket_path,
+                                        const struct rpc_rig_limits *at_most)
 {
     const struct quota_limits limits = {
         .calls_per_identity = RPC_RIG_CALLS,
-        .arena_bytes_per_identity = (uint64_t)RPC_RIG_ARENA_FRAMES * MESSAGE_FRAME_BYTES,
+        .arena_bytes_per_identity = (uint64_t)at_most->arena_frames * MESSAGE_FRAME_BYTES,
     };
 
     *r = (struct rpc_rig){ .connected = OUTCOME_INIT,
@@ -108,20 +118,31 @@ static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
         .machine_uuid = { 0xcd },
         .request_timeout_ms = FAKE_WAIT_MS,
         .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
-        .response_max_bytes = RPC_RIG_RESPONSE_MAX_BYTES,
+        .response_max_bytes = at_most->response_max_bytes,
     };
 
     assert_int_equal(rpc_new(&options, &r->rpc, NULL), 0);
     policy_unref(policy);
 }
 
+static inline void rpc_rig_init_at(struct rpc_rig *r, const char *socket_path)
+{
+    rpc_rig_init_limited(r, socket_path, &rpc_rig_usual);
+}
+
+/* The fake mapper comes. */
+static inline void rpc_rig_join(struct rpc_rig *r)
+{
+    fake_mapper_listen(&r->mapper);
+    fake_mapper_join(&r->mapper);
+    outcome_wait(&r->connected, 1);
+}
+
 static inline void rpc_rig_init(struct rpc_rig *r, bool with_mapper)
 {
     rpc_rig_init_at(r, NULL);
     if (with_mapper) {
-        fake_mapper_listen(&r->mapper);
-        fake_mapper_join(&r->mapper);
-        outcome_wait(&r->connected, 1);
+        rpc_rig_join(r);
     }
 }
 
