@@ -6,19 +6,11 @@
  * begin handshakes, readers and senders that do not move on, bodies without an end. Others are served
  * meanwhile, nothing spins, and no slot of the arena stays taken.
  */
+#include "tests/lib/gateway.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 
-#include "common/clock.h"
-#include "tests/lib/tls_peer.h"
-#include "tests/lib/unit.h"
-
-enum { START_WAIT_S = 30, BIG_FRAMES = 16384, PATH_BYTES = 256 };
+enum { BIG_FRAMES = 16384 };
 
 static const char scenario[] =
     "seed = 1\n"
@@ -36,118 +28,16 @@ static const char limits[] =
 
 #define FRAMES "/v1/domains/1/resources/grant_table/0/frames"
 
-static struct {
-    char dir[64];
-    pid_t pid;
-    uint16_t port;
-} gateway;
-
-static void path_of(const char *name, char path[PATH_BYTES])
-{
-    (void)snprintf(path, PATH_BYTES, "%s/%s", gateway.dir, name);
-}
-
-static void write_file(const char *name, const char *mode, const char *text)
-{
-    char path[PATH_BYTES];
-    FILE *file;
-
-    path_of(name, path);
-    file = fopen(path, mode);
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void pause_ms(long ms)
-{
-    const struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-
-    nanosleep(&pause, NULL);
-}
-
-/* DIR/env appears whole, when the gateway serves. */
-static void start(bool with_scenario)
-{
-    const char *build = getenv("BUILD");
-    char program[PATH_BYTES], env[PATH_BYTES], demo[PATH_BYTES], world[PATH_BYTES], text[1024] = "";
-    char option[] = "--demo", second[] = "--scenario";
-    char *arguments[] = { program, option, demo, with_scenario ? second : NULL, world, NULL };
-    uint64_t until_ns = clock_monotonic_ns() + START_WAIT_S * CLOCK_NS_PER_S;
-    FILE *file;
-    char *colon;
-
-    (void)snprintf(program, sizeof(program), "%s/xenresd", build != NULL ? build : "build");
-    path_of("demo", demo);
-    path_of("demo/env", env);
-    path_of("scenario", world);
-    (void)unlink(env);
-    assert_int_equal(posix_spawn(&gateway.pid, program, NULL, NULL, arguments, environ), 0);
-    while (access(env, R_OK) != 0) {
-        assert_true(clock_monotonic_ns() < until_ns);
-        assert_int_equal(waitpid(gateway.pid, NULL, WNOHANG), 0);
-        pause_ms(10);
-    }
-    file = fopen(env, "re");
-    assert_non_null(file);
-    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-    (void)fclose(file);
-    colon = strstr(text, "https://");
-    assert_non_null(colon);
-    colon = strchr(colon + 8, ':');
-    assert_non_null(colon);
-    gateway.port = (uint16_t)strtoul(colon + 1, NULL, 10);
-}
-
-static void stop(void)
-{
-    int status = 0;
-
-    assert_int_equal(kill(gateway.pid, SIGTERM), 0);
-    assert_int_equal(waitpid(gateway.pid, &status, 0), gateway.pid);
-    assert_int_equal(status, 0);
-}
-
-/* Once for the demo's files, and again with limits of ours among them. */
 static int start_gateway(void **state)
 {
     (void)state;
-    (void)snprintf(gateway.dir, sizeof(gateway.dir), "/tmp/hostile.XXXXXX");
-    assert_non_null(mkdtemp(gateway.dir));
-    assert_int_equal(chmod(gateway.dir, 0755), 0);
-    write_file("scenario", "we", scenario);
-    start(true);
-    stop();
-    write_file("demo/xenresd.conf", "ae", limits);
-    start(false);
-    return 0;
+    return gateway_set_up("hostile", scenario, limits);
 }
 
 static int stop_gateway(void **state)
 {
-    char command[PATH_BYTES];
-
     (void)state;
-    stop();
-    (void)snprintf(command, sizeof(command), "rm -rf %s", gateway.dir);
-    return system(command);
-}
-
-static struct tls_peer_options as_operator(int receive_buffer_bytes)
-{
-    static char dir[PATH_BYTES];
-
-    path_of("demo", dir);
-    return (struct tls_peer_options){ .dir = dir,
-                                      .name = "operator",
-                                      .receive_buffer_bytes = receive_buffer_bytes };
-}
-
-static void open_peer(struct tls_peer *p)
-{
-    const struct tls_peer_options options = as_operator(0);
-
-    assert_true(tls_peer_open(p, gateway.port, &options));
+    return gateway_tear_down();
 }
 
 static int get(struct tls_peer *p, unsigned frames, size_t *len)
@@ -164,7 +54,7 @@ static void expect_served(void)
     struct tls_peer p;
     size_t len = 0;
 
-    open_peer(&p);
+    gateway_open(&p);
     assert_int_equal(get(&p, 16, &len), 200);
     assert_int_equal(len, 16 * 4096);
     tls_peer_close(&p);
@@ -173,7 +63,7 @@ static void expect_served(void)
 /* CPU of the gateway's processes: the supervisor, and what it started. */
 static double cpu_s(void)
 {
-    char path[PATH_BYTES], children[256] = "", pids[300], *rest = pids, *pid;
+    char path[GATEWAY_PATH_BYTES], children[256] = "", pids[300], *rest = pids, *pid;
     double sum = 0;
     FILE *file;
 
@@ -231,7 +121,7 @@ static void strangers_with_six_bytes_cost_nothing_and_are_ended(void **state)
 static void slow_readers_do_not_keep_the_arena(void **state)
 {
     struct tls_peer slow, other;
-    const struct tls_peer_options options = as_operator(4096);
+    const struct tls_peer_options options = gateway_operator(4096);
     uint64_t until_ns;
     int status;
 
@@ -239,11 +129,11 @@ static void slow_readers_do_not_keep_the_arena(void **state)
     assert_true(tls_peer_open(&slow, gateway.port, &options));
     assert_true(tls_peer_say(&slow, "GET " FRAMES " HTTP/1.1\r\nHost: test\r\n\r\n"));
     assert_int_equal(tls_peer_head(&slow), 200);
-    open_peer(&other);
+    gateway_open(&other);
     assert_int_equal(get(&other, BIG_FRAMES, NULL), 429); /* at once, not a wait */
     until_ns = clock_monotonic_ns() + 30 * CLOCK_NS_PER_S;
     while ((status = get(&other, BIG_FRAMES, NULL)) == 429 && clock_monotonic_ns() < until_ns) {
-        pause_ms(100);
+        gateway_pause_ms(100);
     }
     assert_int_equal(status, 200);
     tls_peer_close(&other);
@@ -257,13 +147,13 @@ static void a_sender_that_drips_is_ended(void **state)
     uint64_t began_ns = clock_monotonic_ns();
 
     (void)state;
-    open_peer(&p);
+    gateway_open(&p);
     assert_true(tls_peer_say(&p,
                              "POST /xenres.v1.HostService/GetHost HTTP/1.1\r\nHost: test\r\n"
                              "Content-Type: application/proto\r\nContent-Length: 1000\r\n\r\n"));
     while (tls_peer_say(&p, "x")) {
         assert_true(clock_monotonic_ns() - began_ns < 20 * CLOCK_NS_PER_S);
-        pause_ms(100);
+        gateway_pause_ms(100);
     }
     tls_peer_close(&p);
     expect_served();
@@ -276,7 +166,7 @@ static void expect_refusal(const char *head, int status, const char *code)
     char body[4096] = "";
     size_t len = 0, n;
 
-    open_peer(&p);
+    gateway_open(&p);
     assert_true(tls_peer_say(&p, "POST /xenres.v1.HostService/GetHost HTTP/1.1\r\nHost: test\r\n"
                                  "Content-Type: application/proto\r\n"));
     assert_true(tls_peer_say(&p, head));
@@ -308,7 +198,7 @@ static void a_body_without_end_is_ended(void **state)
     size_t sent = 0;
 
     (void)state;
-    open_peer(&p);
+    gateway_open(&p);
     assert_true(tls_peer_say(&p, "POST /xenres.v1.HostService/GetHost HTTP/1.1\r\nHost: test\r\n"
                                  "Content-Type: application/proto\r\n"
                                  "Transfer-Encoding: chunked\r\n\r\nffffffff\r\n"));
@@ -337,7 +227,7 @@ static void connections_that_vanish_in_any_state_leave_the_others_alone(void **s
             const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
             struct tls_peer p;
 
-            open_peer(&p);
+            gateway_open(&p);
             assert_true(tls_peer_say(&p, begun[i]));
             if (round % 2 == 0) { /* by a reset, or by an end */
                 (void)setsockopt(p.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
