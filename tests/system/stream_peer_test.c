@@ -266,7 +266,6 @@ static void who_has_said_all_still_gets_his_answer(void **state)
         gateway_open(&p);
         assert_true(tls_peer_say(&p, HOST_CALL));
         close_half(&p, (enum closing)how);
-        print_message("how %d\n", how);
         expect_host(&p);
         tls_peer_close(&p);
         gateway_open(&p);

@@ -392,22 +392,48 @@ static void a_client_that_goes_leaves_nothing_behind(void **state)
 
     (void)state;
     rig_start(&rig_limits);
-    for (int half_closed = 0; half_closed < 2; half_closed++) {
+    rig_open(&p);
+    assert_true(tls_peer_say(&p, "GET /held/1000000 HTTP/1.1\r\nHost: test\r\n\r\n"));
+    rig_wait_held(1);
+    tls_peer_close(&p);
+    rig_release();
+    rig_wait(&rig.live, 0);
+    rig_stop();
+}
+
+/* By the end of TLS, of TCP, or of both. */
+static void a_client_that_has_said_all_still_gets_its_reply(void **state)
+{
+    static const char *const targets[] = { "/now/1000000", "/sync/10", "/later/10",
+                                           "/held/1000000" };
+
+    (void)state;
+    rig_start(&rig_limits);
+    for (size_t i = 0; i < 3 * sizeof(targets) / sizeof(targets[0]); i++) {
+        const char *target = targets[i / 3];
+        bool is_held = strncmp(target, "/held", 5) == 0;
+        struct tls_peer p;
+        size_t len = 0;
+        char request[128];
+
+        (void)snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target);
         rig_open(&p);
-        assert_true(tls_peer_say(&p, "GET /held/1000000 HTTP/1.1\r\nHost: test\r\n\r\n"));
-        rig_wait_held(1);
-        if (half_closed) {
+        assert_true(tls_peer_say(&p, request));
+        if (i % 3 != 0) {
             (void)SSL_shutdown(p.ssl);
+        }
+        if (i % 3 != 1) {
             (void)shutdown(p.fd, SHUT_WR);
-            rig_release();
-        } else {
-            tls_peer_close(&p);
+        }
+        if (is_held) {
+            rig_wait_held(1);
             rig_release();
         }
+        assert_int_equal(tls_peer_response(&p, &len), 200);
+        assert_int_equal(len, strtoul(strrchr(target, '/') + 1, NULL, 10));
+        assert_true(tls_peer_ended(&p)); /* and then its connection ends */
         rig_wait(&rig.live, 0);
-        if (half_closed) {
-            tls_peer_close(&p);
-        }
+        tls_peer_close(&p);
     }
     rig_stop();
 }
@@ -510,6 +536,7 @@ int main(void)
         cmocka_unit_test(garbage_behind_the_handshake_ends_that_connection_only),
         cmocka_unit_test(a_head_beyond_the_memory_of_a_connection_is_refused),
         cmocka_unit_test(a_client_that_goes_leaves_nothing_behind),
+        cmocka_unit_test(a_client_that_has_said_all_still_gets_its_reply),
         cmocka_unit_test(stopping_waits_for_exchanges_that_run),
         cmocka_unit_test(stopping_outlasts_exchanges_that_do_not_end),
         cmocka_unit_test(stopping_ends_idle_connections_and_unread_replies),
