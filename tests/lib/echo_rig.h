@@ -15,8 +15,10 @@
 #define XENRES_TESTS_ECHO_RIG_H
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "auth/policy_file.h"

@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# The API by curl alone: every method in JSON, by POST and GET, compressed, with the schema that the
+# gateway gives of itself. What one client does to others is in stream_peer_test.c.
+# shellcheck source=tests/lib/functions.sh
+. "$(dirname "$0")/../lib/functions.sh"
+requires curl jq gzip zstd protoc
+
+# ask TARGET [CURL-OPTION...]: prints the status; the body is $work/body, the head $work/head.
+ask() {
+    local target=$1
+    shift
+    curl -sS --globoff --max-time 20 --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
+        -o "$work/body" -D "$work/head" -w '%{http_code}\n' "$@" "$XENRES_SERVER$target"
+}
+
+header() { # NAME
+    sed -n "s/^$1: \(.*\)\r\$/\1/Ip" "$work/head"
+}
+
+# Each rpc of the .proto files: "xenres.v1.Service/Method unary|stream".
+methods() {
+    awk '$1 == "service" { service = $2 }
+         $1 == "rpc" { name = $2; sub(/\(.*/, "", name)
+                       print "xenres.v1." service "/" name, /returns \(stream/ ? "stream" : "unary" }' \
+        "$top"/proto/xenres/v1/*.proto
+}
+
+is_error() { # FILE: of Connect, with a code and what to do
+    jq -e '.code and .message and (.details[0].debug.nextStep | length > 0)' "$1" >"$work/said"
+}
+
+every_method_answers_empty_json() {
+    local method kind status count=0
+    while read -r method kind; do
+        status=$(ask "/$method" --json '{}')
+        count=$((count + 1))
+        case $kind/$status in
+        unary/200) jq -e 'type == "object"' "$work/body" >"$work/said" ;;
+        unary/400) is_error "$work/body" && same "$(jq -r .code "$work/body")" invalid_argument "$method" ;;
+        unary/404) is_error "$work/body" && same "$(jq -r .code "$work/body")" not_found "$method" ;;
+        stream/415) contains "$(header Accept-Post)" application/connect+json "$method" ;;
+        *) echo "$method: $status: $(cat "$work/body")"; return 1 ;;
+        esac
+        same "$(header Content-Type)" application/json "$method"
+    done < <(methods)
+    [ "$count" -ge 8 ] || { echo "only $count methods"; return 1; }
+}
+
+every_unary_method_answers_a_get_as_a_post() {
+    local method kind status
+    while read -r method kind; do
+        status=$(ask "/$method?connect=v1&encoding=json&message=%7B%7D")
+        if [ "$kind" = stream ]; then
+            same "$status" 405 "$method"
+            same "$(header Allow)" "POST, OPTIONS"
+        else
+            same "$status" "$(ask "/$method" --json '{}')" "$method"
+        fi
+    done < <(methods)
+}
+
+a_call_in_json_tells_what_the_command_tells() {
+    local call=/xenres.v1.HostService/ListDomains name message
+    name=$("$BUILD/xenres" -o json domains | jq -r '.domains[] | select(.identity.domid == 1).identity.name')
+    message="{\"filter\":{\"nameGlob\":\"$name\"}}"
+    same "$(ask $call --json "$message")" 200
+    same "$(jq -c '[.domains[].identity.domid]' "$work/body")" "[1]"
+    same "$(ask "$call" -G --data-urlencode "message=$message" -d encoding=json -d connect=v1)" 200
+    same "$(jq -c '[.domains[].identity.domid]' "$work/body")" "[1]"
+    same "$(ask $call --json '{"filter":{"states":["NONE"]}}')" 400
+    same "$(jq -r '.details[] | select(.type == "google.rpc.BadRequest") | .debug.fieldViolations[0].field' \
+        "$work/body")" 'filter.states[0]'
+}
+
+head_has_no_body() {
+    same "$(ask "/xenres.v1.HostService/GetHost?encoding=json&message={}" --head)" 200
+    same "$(header Content-Type)" application/json
+    [ "$(header Content-Length)" -gt 100 ]
+}
+
+# Answers in what curl takes, and requests in each encoding.
+both_encodings_go_both_ways() {
+    local call=/xenres.v1.HostService/ListDomains plain encoding
+    ask $call --json '{}' >"$work/said"
+    plain=$(jq -S 'del(.domains[].cpuTimeNs)' "$work/body")
+    same "$(header Content-Encoding)" ""
+    for encoding in gzip zstd; do
+        echo '{"pageSize":100}' | "$encoding" -c >"$work/request"
+        same "$(ask $call -H 'Content-Type: application/json' -H "Content-Encoding: $encoding" \
+            -H "Accept-Encoding: $encoding" --data-binary "@$work/request")" 200 "$encoding"
+        same "$(header Content-Encoding)" "$encoding"
+        same "$("$encoding" -dc <"$work/body" | jq -S 'del(.domains[].cpuTimeNs)')" "$plain" "$encoding"
+        head -c 20 "$work/request" >"$work/cut"
+        same "$(ask $call -H 'Content-Type: application/json' -H "Content-Encoding: $encoding" \
+            --data-binary "@$work/cut")" 400 "cut $encoding"
+        is_error "$work/body"
+    done
+    same "$(ask $call --compressed --json '{}')" 200
+    [ -n "$(header Content-Encoding)" ] # one of those that this curl has
+    same "$(jq -S 'del(.domains[].cpuTimeNs)' "$work/body")" "$plain"
+    same "$(ask $call -H 'Content-Type: application/json' -H 'Content-Encoding: br' --data-binary x)" 501
+    contains "$(jq -r .message "$work/body")" "gzip, zstd"
+}
+
+# 64 MiB of zeros, in some kilobytes.
+a_bomb_is_refused() {
+    local encoding
+    for encoding in gzip zstd; do
+        head -c 67108864 /dev/zero | "$encoding" -c >"$work/bomb"
+        same "$(ask /xenres.v1.HostService/GetHost -H 'Content-Type: application/json' \
+            -H "Content-Encoding: $encoding" --data-binary "@$work/bomb")" 429 "$encoding"
+        same "$(jq -r .code "$work/body")" resource_exhausted
+    done
+}
+
+# One message behind five bytes, and as many as come.
+a_stream_is_asked_for_by_hand() {
+    local json='{"domain":"1","type":"RESOURCE_TYPE_GRANT_TABLE"}' encoding
+    printf "\\0\\0\\0\\0\\x$(printf %02x ${#json})%s" "$json" >"$work/request"
+    same "$(ask /xenres.v1.ResourceService/ReadSnapshot -H 'Content-Type: application/connect+json' \
+        --data-binary "@$work/request")" 200
+    same "$(header Content-Type)" application/connect+json
+    # The end is the last message, and all that it says is {}.
+    same "$(tail -c 7 "$work/body" | od -An -tx1 | tr -d ' \n')" 02000000027b7d
+    contains "$(tr -d '\0' <"$work/body")" '"head"'
+    ask "/v1/domains/1/resources/grant_table/0/frames" >"$work/said"
+    mv "$work/body" "$work/frames"
+    for encoding in identity gzip zstd; do
+        ask /xenres.v1.ResourceService/ReadSnapshot -H 'Content-Type: application/connect+json' \
+            -H "Connect-Accept-Encoding: $encoding" --data-binary "@$work/request" >"$work/said"
+        chunk 1 "$encoding" | jq -r .chunk.frames | base64 -d >"$work/chunk"
+        same "$(stat -c %s "$work/chunk")" "$(stat -c %s "$work/frames")" "$encoding"
+    done
+}
+
+chunk() { # NUMBER ENCODING: that message of $work/body, expanded
+    local at=0 number=$1 flags length
+    while :; do
+        read -r flags length < <(od -An -tu1 -j "$at" -N 5 "$work/body" |
+            awk '{ print $1, (($2 * 256 + $3) * 256 + $4) * 256 + $5 }')
+        at=$((at + 5))
+        [ "$number" -gt 0 ] || break
+        at=$((at + length))
+        number=$((number - 1))
+    done
+    tail -c +$((at + 1)) "$work/body" | head -c "$length" |
+        if [ "$flags" = 1 ]; then "$2" -dc; else cat; fi
+}
+
+the_schema_decodes_what_the_gateway_says() {
+    local service
+    same "$(ask /schema/xenres.v1.binpb)" 200
+    mv "$work/body" "$work/schema"
+    for service in HostService ResourceService InspectService; do
+        protoc --descriptor_set_in="$work/schema" --decode=google.protobuf.FileDescriptorSet \
+            google/protobuf/descriptor.proto <"$work/schema" >"$work/said" 2>&1 ||
+            protoc --decode=google.protobuf.FileDescriptorSet google/protobuf/descriptor.proto \
+                <"$work/schema" >"$work/said"
+        grep -q "name: \"$service\"" "$work/said" || { echo "no $service"; return 1; }
+    done
+    same "$(ask /xenres.v1.HostService/GetHost -H 'Content-Type: application/proto' --data-binary '')" 200
+    contains "$(protoc --descriptor_set_in="$work/schema" --decode=xenres.v1.GetHostResponse \
+        xenres/v1/host.proto <"$work/body")" 'backend: "sim"'
+}
+
+# Not even the schema.
+without_a_certificate_nothing_is_answered() {
+    local target
+    for target in /schema/xenres.v1.binpb "/xenres.v1.HostService/GetHost?encoding=json&message={}"; do
+        curl -sS --globoff --max-time 20 --cacert "$XENRES_CACERT" "$XENRES_SERVER$target" \
+            >"$work/said" 2>&1 && return 1
+    done
+    curl -sS --max-time 20 --cacert "$XENRES_CACERT" --json '{}' \
+        "$XENRES_SERVER/xenres.v1.HostService/GetHost" >"$work/said" 2>&1 && return 1
+    contains "$(cat "$work/said")" "alert"
+}
+
+a_deadline_is_the_clients() {
+    local pid_mapper
+    pid_mapper=$(pgrep -P "${pid[demo]}" -f xenresd-mapper-sim)
+    kill -STOP "$pid_mapper"
+    cleanup kill -CONT "$pid_mapper"
+    same "$(ask /xenres.v1.InspectService/GetGrantTable -H 'Connect-Timeout-Ms: 200' --json '{"domain":"1"}')" 504
+    same "$(jq -r .code "$work/body")" deadline_exceeded
+    kill -CONT "$pid_mapper"
+    wait_until 10 is_served
+}
+is_served() { [ "$(ask /xenres.v1.InspectService/GetGrantTable --json '{"domain":"1"}')" = 200 ]; }
+
+start_demo
+check "every method answers --json '{}'" every_method_answers_empty_json
+check "every unary method answers a GET as a POST" every_unary_method_answers_a_get_as_a_post
+check "a call in JSON tells what the command tells" a_call_in_json_tells_what_the_command_tells
+check "HEAD has no body" head_has_no_body
+check "gzip and zstd go both ways" both_encodings_go_both_ways
+check "a bomb is refused" a_bomb_is_refused
+check "a stream is asked for by hand" a_stream_is_asked_for_by_hand
+check "the schema decodes what the gateway says" the_schema_decodes_what_the_gateway_says
+check "without a certificate nothing is answered" without_a_certificate_nothing_is_answered
+check "a deadline is the client's" a_deadline_is_the_clients
