@@ -35,7 +35,7 @@ RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_
 RPC := exchange request dispatch reply stream call wait timer rpc method services connect connect_error \
        query codec compress envelope metadata cors uri pool page present snapshot frames schema \
        host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats
-HTTP := socket tally credentials connection inflow outflow tls body watchdog listener health
+HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
 SERVER := main config material sandbox service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \

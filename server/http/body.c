@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "server/http/heading.h"
 #include "server/http/tls.h"
 
 enum { METHOD_BYTES = 16, STREAM_PIECE_BYTES = 16384 };
@@ -69,32 +70,6 @@ static void request_unref(struct request *r)
 
 /* --- the head ---------------------------------------------------------------------------------- */
 
-struct search {
-    const char *name;
-    const char *value; /* of the first */
-    unsigned count;
-};
-
-static enum MHD_Result match_header(void *arg, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
-    struct search *s = arg;
-
-    (void)kind;
-    if (strcasecmp(name, s->name) == 0 && s->count++ == 0) {
-        s->value = value != NULL ? value : "";
-    }
-    return MHD_YES;
-}
-
-static struct search find_header(struct MHD_Connection *mhd, const char *name)
-{
-    struct search s = { .name = name };
-
-    (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, match_header, &s);
-    return s;
-}
-
 /* Looks it up in the daemon's memory, while there is one. NULL: no memory. */
 static struct header *copy_header(struct request *r, const char *name)
 {
@@ -106,7 +81,7 @@ static struct header *copy_header(struct request *r, const char *name)
     memcpy(h->name, name, strlen(name) + 1);
     (void)pthread_mutex_lock(&r->connection->lock);
     if (r->mhd != NULL) {
-        struct search s = find_header(r->mhd, name);
+        const struct heading_search s = heading_find(r->mhd, name);
 
         h->count = s.count;
         h->value = s.value != NULL ? strdup(s.value) : NULL;
@@ -192,72 +167,6 @@ void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
     return r;
 }
 
-struct framing {
-    bool has_body;
-    bool has_length; /* else chunked, where it has a body */
-    uint64_t length_bytes;
-    bool expects_continue;
-    const char *fault; /* what is wrong with it */
-};
-
-/* What a look at all headers finds. */
-struct heading {
-    struct search length, coding, expect;
-    bool is_malformed;
-};
-
-/* RFC 9110, section 5.1. */
-static bool is_token(const char *name)
-{
-    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                     "0123456789!#$%&'*+-.^_`|~";
-
-    return name[0] != '\0' && name[strspn(name, characters)] == '\0';
-}
-
-static enum MHD_Result note_header(void *arg, enum MHD_ValueKind kind, const char *name,
-                                   const char *value)
-{
-    struct heading *h = arg;
-
-    h->is_malformed |= !is_token(name);
-    (void)match_header(&h->length, kind, name, value);
-    (void)match_header(&h->coding, kind, name, value);
-    return match_header(&h->expect, kind, name, value);
-}
-
-static struct framing look_at_framing(struct MHD_Connection *mhd, const char *version)
-{
-    struct heading h = { .length.name = MHD_HTTP_HEADER_CONTENT_LENGTH,
-                         .coding.name = MHD_HTTP_HEADER_TRANSFER_ENCODING,
-                         .expect.name = MHD_HTTP_HEADER_EXPECT };
-    struct framing f = { 0 };
-
-    (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, note_header, &h);
-    f.expects_continue = h.expect.count > 0;
-    if (h.is_malformed) { /* "Transfer-Encoding :" is framing to some, and nothing to others */
-        f.fault = "a header whose name is none";
-    } else if (h.coding.count > 0) {
-        if (h.length.count > 0) {
-            f.fault = "both Content-Length and Transfer-Encoding";
-        } else if (h.coding.count > 1 || strcasecmp(h.coding.value, "chunked") != 0) {
-            f.fault = "a Transfer-Encoding other than chunked";
-        } else if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0) {
-            f.fault = "a Transfer-Encoding, which HTTP/1.0 does not have"; /* 9112, 6.1 */
-        }
-        f.has_body = true;
-    } else if (h.length.count > 0) {
-        f.has_length = true;
-        if (h.length.count > 1) {
-            f.fault = "more than one Content-Length";
-        } else if (!text_to_u64(h.length.value, UINT64_MAX, &f.length_bytes)) {
-            f.fault = "a Content-Length that is no plain number";
-        }
-    }
-    f.has_body |= f.fault != NULL || f.length_bytes > 0;
-    return f;
-}
-
 /* After a reload: whom the authorities of before let in, those of now may not know. */
 static void judge_again(struct request *r)
 {
@@ -285,7 +194,7 @@ static enum MHD_Result send_reply(struct request *r);
 static enum MHD_Result begin(struct request *r, const char *method, const char *version)
 {
     judge_again(r);
-    struct framing framing = look_at_framing(r->mhd, version);
+    const struct framing framing = heading_framing(r->mhd, version);
     const struct exchange_head head = {
         .method = r->method,
         .target = r->target,
@@ -473,6 +382,7 @@ static enum MHD_Result send_reply(struct request *r)
         return MHD_NO;
     }
     (void)request_ref(r); /* the response's, given up by on_sent() */
+    r->connection->inflow.held = false;
     bool taken = outflow_expect_header(&r->connection->outflow, body_follows(r, reply),
                                        reply->headers, reply->header_count);
 
@@ -500,6 +410,7 @@ static bool run(struct request *r)
     bool stands;
 
     connection_enter(c, CONNECTION_RUNNING);
+    c->inflow.held = true; /* until there is a reply */
     r->running = true;
     (void)request_ref(r); /* on_ready()'s */
     if (exchange_run(r->exchange, on_ready, r)) {

@@ -9,9 +9,6 @@
  * exchange goes when the last byte is with the kernel. A reply that is streamed is read from rpc
  * piece by piece, and its connection suspended while there is none. A request outlives its
  * connection where its exchange still runs: it is counted.
- *
- * Framing that two readers could take differently is refused (RFC 9112, 6.3): that is what request
- * smuggling through a proxy is made of.
  */
 #ifndef XENRES_HTTP_BODY_H
 #define XENRES_HTTP_BODY_H

@@ -3,6 +3,7 @@
 
 #include "server/http/inflow.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,6 +24,10 @@ static ssize_t pull(gnutls_transport_ptr_t arg, void *to, size_t max_bytes)
 {
     struct inflow *i = arg;
 
+    if (i->held) {
+        errno = EAGAIN;
+        return -1;
+    }
     if (left_ahead(i) == 0) {
         if (max_bytes != HEAD_BYTES || i->room_bytes < HEAD_BYTES) {
             return recv(i->fd, to, max_bytes, MSG_DONTWAIT);
@@ -85,6 +90,9 @@ __attribute__((visibility("default"))) ssize_t gnutls_record_recv(gnutls_session
 
     if (i == NULL) {
         return receive(session, data, max_bytes);
+    }
+    if (i->held) { /* also where the end of TLS came with the request, which GnuTLS tells without pull() */
+        return GNUTLS_E_AGAIN;
     }
     do {
         size_t room = max_bytes - got_bytes;

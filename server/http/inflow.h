@@ -10,6 +10,10 @@
  * calls: no more is read ahead in a call than the call has room for, all records that came with it
  * are given to that call, and during the handshake nothing is read ahead.
  *
+ * While rpc has the request, nothing comes at all: a connection that is resumed is read from before
+ * the daemon takes up its reply, and ended where the client has closed his half by then; he would not
+ * get what he asked for. What he says meanwhile is read behind the reply.
+ *
  * For this, the module defines gnutls_record_recv(), in front of the library's own, as outflow.h
  * says of sending. Where that does not take effect, nothing is read ahead.
  *
@@ -19,6 +23,7 @@
 #define XENRES_HTTP_INFLOW_H
 
 #include <gnutls/gnutls.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +31,7 @@ enum { INFLOW_AHEAD_MAX_BYTES = 1024 }; /* longer records take a second call */
 
 struct inflow {
     int fd;              /* the connection's; not owned */
+    bool held;           /* nothing comes; whoever owns the connection sets and clears it */
     uint16_t room_bytes; /* how much may be read ahead; 0 outside of gnutls_record_recv() */
     uint16_t ahead_at, ahead_end;
     uint8_t ahead[INFLOW_AHEAD_MAX_BYTES];

@@ -3,10 +3,8 @@
 
 #include "server/http/tls.h"
 
-#include <errno.h>
 #include <microhttpd.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/clock.h"
 
@@ -162,23 +160,6 @@ static int on_message(gnutls_session_t session, unsigned type, unsigned when, un
     return 0;
 }
 
-/*
- * GnuTLS' pull function: as recv(), but that nothing comes while rpc has the request. A connection that
- * is resumed is read from before the daemon takes up its reply, and ended where the client has closed
- * his half by then: he would not get what he asked for. What he says meanwhile is read behind the reply.
- */
-static ssize_t pull(gnutls_transport_ptr_t arg, void *bytes, size_t len_bytes)
-{
-    const struct connection *c = arg;
-    uint64_t since_ns;
-
-    if (connection_phase(c, &since_ns) == CONNECTION_RUNNING) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return recv(c->fd, bytes, len_bytes, MSG_DONTWAIT);
-}
-
 bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
                gnutls_session_t session)
 {
@@ -189,8 +170,6 @@ bool tls_begin(struct connection *c, struct tally *t, bool with_client_certifica
     gnutls_transport_set_ptr2(session, &c->inflow, &c->outflow);
     inflow_begin(&c->inflow, c->fd, session);
     outflow_begin(&c->outflow, c->fd, session);
-    gnutls_transport_set_ptr2(session, c, &c->outflow);
-    gnutls_transport_set_pull_function(session, pull);
     gnutls_db_set_ptr(session, t);
     gnutls_handshake_set_max_packet_length(session, HANDSHAKE_MAX_BYTES);
     if (with_client_certificate) {

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* RFC 9110, section 5.6.2. */
-static bool is_token(const char *name)
+bool metadata_is_name(const char *name)
 {
     static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                      "0123456789!#$%&'*+-.^_`|~";
@@ -40,7 +39,8 @@ static bool is_value(const char *value)
 
 bool metadata_add(struct metadata *m, struct pool *p, const char *name, const char *value)
 {
-    if (m->count == METADATA_MAX || !is_token(name) || is_reserved(name) || !is_value(value)) {
+    if (m->count == METADATA_MAX || !metadata_is_name(name) || is_reserved(name) ||
+        !is_value(value)) {
         return false;
     }
     const char *own_name = pool_string(p, name), *own_value = pool_string(p, value);

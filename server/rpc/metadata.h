@@ -18,6 +18,9 @@ struct metadata {
     const char *names[METADATA_MAX], *values[METADATA_MAX];
 };
 
+/* A token (RFC 9110, section 5.6.2), as the name of every header has to be. */
+bool metadata_is_name(const char *name);
+
 /* Copies both. False, and nothing was added: one too many, memory ran out, a name that is no token
  * or that the protocols have for themselves (`connect-…`, `content-…`, `trailer…`, `connection`,
  * `transfer-encoding`), a value that no header can have. */
