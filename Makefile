@@ -32,9 +32,10 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver \
             copies
-RPC := exchange request dispatch reply stream call wait timer rpc method services connect connect_error \
-       query codec compress envelope metadata cors uri pool page present snapshot frames schema \
-       host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats
+RPC := exchange request dispatch reply reply_head stream call wait timer rpc method services connect \
+       connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
+       schema host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs \
+       inspect_stats
 HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
 SERVER := main config material sandbox service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \

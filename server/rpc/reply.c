@@ -2,66 +2,15 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* The reply of an exchange: a message, or an error, as the protocol wants it. */
-#include <assert.h>
 #include <string.h>
 
 #include "server/rpc/cors.h"
-#include "server/rpc/envelope.h"
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
 
 enum { STATUS_NO_CONTENT = 204, STATUS_METHOD_NOT_ALLOWED = 405 };
 
-void reply_add_header(struct exchange *x, const char *name, const char *value)
-{
-    struct exchange_reply *reply = &x->reply;
-
-    assert(reply->header_count < EXCHANGE_HEADERS_MAX);
-    reply->headers[reply->header_count++] =
-        (struct exchange_header){ .name = name, .value = value };
-}
-
-/* Which page may read it; and what of it. */
-static void add_cors(struct exchange *x)
-{
-    if (x->rpc->options.cors != NULL) {
-        reply_add_header(x, "Vary", "Origin");
-    }
-    if (x->origin != NULL) {
-        reply_add_header(x, "Access-Control-Allow-Origin", x->origin);
-        reply_add_header(x, "Access-Control-Expose-Headers", "*, ETag");
-    }
-}
-
-static void add_metadata(struct exchange *x)
-{
-    struct call *c = &x->call;
-
-    for (size_t i = 0; i < c->headers.count; i++) {
-        reply_add_header(x, c->headers.names[i], c->headers.values[i]);
-    }
-    for (size_t i = 0; i < c->trailers.count && !x->connect.is_stream; i++) {
-        const char *name = pool_printf(&c->pool, "Trailer-%s", c->trailers.names[i]);
-
-        reply_add_header(x, name, c->trailers.values[i]);
-    }
-}
-
 /* --- errors ------------------------------------------------------------------------------------- */
-
-/* Where even an error does not fit, or its memory cannot be had. */
-static const char last_resort[] = "{\"code\":\"resource_exhausted\",\"message\":\"the answer's end "
-                                  "is too large, or the gateway has no "
-                                  "memory left\",\"details\":[]}";
-
-static const struct connect_details *details_of(const struct exchange *x)
-{
-    static const struct connect_details none = { .count = 0 };
-
-    return x->call.details != NULL                 ? x->call.details
-           : x->rpc->options.methods->plain_errors ? &none
-                                                   : NULL;
-}
 
 static void fill_error(struct exchange *x)
 {
@@ -69,13 +18,13 @@ static void fill_error(struct exchange *x)
 
     buffer_done(&x->reply_body);
     buffer_init(&x->reply_body, CONNECT_ERROR_MAX_BYTES);
-    if (connect_error(&x->failure, details_of(x), &x->reply_body)) {
+    if (connect_error(&x->failure, reply_details(x), &x->reply_body)) {
         reply->body = x->reply_body.data;
         reply->body_len_bytes = x->reply_body.len_bytes;
     } else {
         reply->status = error_http_status(ERROR_RESOURCE_EXHAUSTED);
-        reply->body = last_resort;
-        reply->body_len_bytes = sizeof(last_resort) - 1;
+        reply->body = reply_last_resort;
+        reply->body_len_bytes = strlen(reply_last_resort);
     }
 }
 
@@ -86,8 +35,8 @@ static void build_error(struct exchange *x)
     reply->status = x->http_status != 0 ? x->http_status : error_http_status(x->failure.code);
     reply_add_header(x, "Content-Type", CONNECT_ERROR_CONTENT_TYPE);
     reply_add_header(x, "Cache-Control", "no-store");
-    add_cors(x);
-    add_metadata(x);
+    reply_add_cors(x);
+    reply_add_metadata(x);
     if (x->http_status == STATUS_METHOD_NOT_ALLOWED) {
         reply_add_header(x, "Allow", method_allow(x->call.method));
     } else if (x->http_status == CONNECT_STATUS_UNSUPPORTED_TYPE) {
@@ -95,52 +44,6 @@ static void build_error(struct exchange *x)
                          connect_accept_post(x->call.method->kind == METHOD_STREAM));
     }
     fill_error(x);
-}
-
-/* --- the message that ends a stream ------------------------------------------------------------- */
-
-/* False: it does not fit, or memory ran out. */
-static bool append_end(struct exchange *x)
-{
-    const struct failure *f = x->failure.code != 0 ? &x->failure : NULL;
-
-    return buffer_extend(&x->reply_body, ENVELOPE_HEAD_BYTES) != NULL &&
-           connect_end(f, details_of(x), &x->call.trailers, &x->reply_body) &&
-           !x->reply_body.failed;
-}
-
-void stream_end(struct exchange *x)
-{
-    struct buffer *out = &x->reply_body;
-
-    buffer_done(out);
-    buffer_init(out, ENVELOPE_HEAD_BYTES + CONNECT_ERROR_MAX_BYTES);
-    x->sent_bytes = 0;
-    x->ended = true;
-    if (!append_end(x)) {
-        buffer_reset(out);
-        (void)buffer_extend(out, ENVELOPE_HEAD_BYTES);
-        (void)buffer_printf(out, "{\"error\":%s}", last_resort);
-    }
-    if (out->failed) { /* no end at all: the client sees that it is missing */
-        buffer_done(out);
-        return;
-    }
-    envelope_write_head(out->data, ENVELOPE_END_OF_STREAM,
-                        (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
-}
-
-static void add_stream_headers(struct exchange *x)
-{
-    x->reply.status = 200;
-    reply_add_header(x, "Content-Type", codec_content_type(x->connect.codec, true));
-    reply_add_header(x, "Cache-Control", "no-store");
-    reply_add_header(x, "Connect-Accept-Encoding", COMPRESS_SUPPORTED);
-    if (x->connect.answer_encoding != COMPRESS_IDENTITY) {
-        reply_add_header(x, "Connect-Content-Encoding", compress_name(x->connect.answer_encoding));
-    }
-    add_cors(x);
-    add_metadata(x);
 }
 
 /* --- messages ----------------------------------------------------------------------------------- */
@@ -181,8 +84,8 @@ static int encode(struct exchange *x)
     x->reply.status = 200;
     reply_add_header(x, "Content-Type", codec_content_type(x->connect.codec, false));
     reply_add_header(x, "Cache-Control", "no-store");
-    add_metadata(x);
-    add_cors(x);
+    reply_add_metadata(x);
+    reply_add_cors(x);
     shrink(x);
     x->reply.body = x->reply_body.data;
     x->reply.body_len_bytes = x->reply_body.len_bytes;
@@ -208,7 +111,7 @@ static bool build_answer(struct exchange *x)
         return false;
     }
     if (c->method->kind == METHOD_RAW) {
-        add_cors(x);
+        reply_add_cors(x);
     } else if (!c->pool.failed && encode(x) != 0) {
         return false;
     }
@@ -235,7 +138,7 @@ static void build_options(struct exchange *x)
 {
     x->reply.status = STATUS_NO_CONTENT;
     reply_add_header(x, "Allow", method_allow(x->call.method));
-    add_cors(x);
+    reply_add_cors(x);
     if (x->origin != NULL) {
         reply_add_header(x, "Access-Control-Allow-Methods", CORS_METHODS);
         reply_add_header(x, "Access-Control-Allow-Headers", CORS_REQUEST_HEADERS);
@@ -252,7 +155,6 @@ void reply_build(struct exchange *x)
         return;
     }
     if (x->failure.code == 0 && in_stream) {
-        add_stream_headers(x);
         stream_begin(x);
         return;
     }
@@ -261,10 +163,7 @@ void reply_build(struct exchange *x)
     }
     forget(x);
     if (in_stream) {
-        add_stream_headers(x);
-        stream_end(x);
-        x->reply.body = x->reply_body.data;
-        x->reply.body_len_bytes = x->reply_body.len_bytes;
+        stream_refuse(x);
     } else {
         build_error(x);
     }

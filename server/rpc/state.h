@@ -91,11 +91,18 @@ void dispatch_done(struct exchange *x);
 
 /* Builds the reply: reply.c. */
 void reply_build(struct exchange *x);
+
+/* What all replies have: reply_head.c. */
 void reply_add_header(struct exchange *x, const char *name, const char *value);
+void reply_add_cors(struct exchange *x); /* which page may read it, and what of it */
+void reply_add_metadata(struct exchange *x);
+const struct connect_details *reply_details(const struct exchange *x); /* of its failure */
+/* An error, where even an error does not fit, or its memory cannot be had. */
+extern const char reply_last_resort[];
 
 /* Makes the reply that of a stream, which exchange_read() then reads: stream.c. */
 void stream_begin(struct exchange *x);
-/* The message that ends a stream, with `x->failure` where it has one. */
-void stream_end(struct exchange *x);
+/* Makes it a stream of nothing but its end, with `x->failure`. */
+void stream_refuse(struct exchange *x);
 
 #endif

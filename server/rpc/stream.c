@@ -12,18 +12,75 @@
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
 
+/* --- its head and its end ----------------------------------------------------------------------- */
+
+/* False: it does not fit, or memory ran out. */
+static bool append_end(struct exchange *x)
+{
+    const struct failure *f = x->failure.code != 0 ? &x->failure : NULL;
+
+    return buffer_extend(&x->reply_body, ENVELOPE_HEAD_BYTES) != NULL &&
+           connect_end(f, reply_details(x), &x->call.trailers, &x->reply_body) &&
+           !x->reply_body.failed;
+}
+
+static void fill_end(struct exchange *x)
+{
+    struct buffer *out = &x->reply_body;
+
+    buffer_done(out);
+    buffer_init(out, ENVELOPE_HEAD_BYTES + CONNECT_ERROR_MAX_BYTES);
+    x->sent_bytes = 0;
+    x->ended = true;
+    if (!append_end(x)) {
+        buffer_reset(out);
+        (void)buffer_extend(out, ENVELOPE_HEAD_BYTES);
+        (void)buffer_printf(out, "{\"error\":%s}", reply_last_resort);
+    }
+    if (out->failed) { /* no end at all: the client sees that it is missing */
+        buffer_done(out);
+        return;
+    }
+    envelope_write_head(out->data, ENVELOPE_END_OF_STREAM,
+                        (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
+}
+
+static void add_headers(struct exchange *x)
+{
+    x->reply.status = 200;
+    reply_add_header(x, "Content-Type", codec_content_type(x->connect.codec, true));
+    reply_add_header(x, "Cache-Control", "no-store");
+    reply_add_header(x, "Connect-Accept-Encoding", COMPRESS_SUPPORTED);
+    if (x->connect.answer_encoding != COMPRESS_IDENTITY) {
+        reply_add_header(x, "Connect-Content-Encoding", compress_name(x->connect.answer_encoding));
+    }
+    reply_add_cors(x);
+    reply_add_metadata(x);
+}
+
 void stream_begin(struct exchange *x)
 {
+    add_headers(x);
     x->reply.streamed = true;
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
+}
+
+void stream_refuse(struct exchange *x)
+{
+    add_headers(x);
+    fill_end(x);
+    x->reply.body = x->reply_body.data;
+    x->reply.body_len_bytes = x->reply_body.len_bytes;
 }
 
 static void end(struct exchange *x)
 {
     dispatch_done(x);
     pool_done(&x->message_pool);
-    stream_end(x);
+    fill_end(x);
 }
+
+/* --- its messages ------------------------------------------------------------------------------- */
 
 /* Encodes c->response behind the head of its envelope. */
 static int encode(struct exchange *x, struct buffer *out)
