@@ -6,6 +6,7 @@
 
 #include "common/base64.h"
 #include "common/log.h"
+#include "server/rpc/schema.h"
 
 enum { REQUEST_MAX_BYTES = 20000, RESPONSE_MAX_BYTES = 30000 };
 
@@ -363,6 +364,32 @@ static void failed_fields_are_told(void **state)
     echo_done(&c);
 }
 
+/* By whoever is known, of whatever policy: it says nothing of this host. */
+static void the_schema_is_given_to_whoever_is_known(void **state)
+{
+    static const struct identity stranger = { .text = "cn:stranger" };
+    struct echo_call c;
+
+    (void)state;
+    echo_call_as(&rig, &c, &stranger, "GET /schema/xenres.v1.binpb", NULL, 0);
+    assert_int_equal(c.answer.reply->status, 200);
+    assert_int_equal(c.answer.body.len_bytes, schema_len_bytes);
+    assert_memory_equal(c.answer.body.data, schema_bytes, schema_len_bytes);
+    for (size_t i = 0; i < services_table.count; i++) { /* every service and method is in it */
+        const char *path = services_table.methods[i].path, *slash = strrchr(path, '/');
+
+        if (services_table.methods[i].kind != METHOD_RAW) {
+            const char *service = strrchr(path, '.') + 1;
+
+            assert_non_null(
+                memmem(schema_bytes, schema_len_bytes, service, (size_t)(slash - service)));
+            assert_non_null(memmem(schema_bytes, schema_len_bytes, slash + 1, strlen(slash + 1)));
+        }
+    }
+    echo_done(&c);
+    echo_expect_error(&rig, "POST /schema/xenres.v1.binpb", NULL, 0, ERROR_UNKNOWN, 405);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +407,7 @@ int main(void)
         cmocka_unit_test(without_origins_nothing_is_said_of_them),
         cmocka_unit_test(a_unary_call_has_its_trailers_in_headers),
         cmocka_unit_test(failed_fields_are_told),
+        cmocka_unit_test(the_schema_is_given_to_whoever_is_known),
     };
 
     log_open("call_test", LOG_LEVEL_ERROR);
