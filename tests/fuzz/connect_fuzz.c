@@ -23,7 +23,7 @@ static struct echo_rig *shared_rig(void)
 
     if (!made) {
         log_open("connect_fuzz", LOG_LEVEL_ERROR);
-        echo_rig_init(&rig, 4096, 65536, "https://dash.example");
+        echo_rig_init(&rig, 1 << 17, 1 << 18, "https://dash.example");
         made = true;
     }
     return &rig;
