@@ -28,9 +28,7 @@
 #include "auth/identity.h"
 #include "common/error.h"
 
-enum {
-    EXCHANGE_HEADERS_MAX = 48,        /* in a reply: ours, and a handler's metadata */
-};
+enum { EXCHANGE_HEADERS_MAX = 48 }; /* in a reply: ours, and a handler's metadata */
 
 struct rpc; /* all services, with what they need: rpc.h */
 struct exchange;

@@ -41,6 +41,9 @@ void reply_add_metadata(struct exchange *x)
     for (size_t i = 0; i < c->trailers.count && !x->connect.is_stream; i++) {
         const char *name = pool_printf(&c->pool, "Trailer-%s", c->trailers.names[i]);
 
+        if (name[0] == '\0') { /* memory ran out: the answer says so, or fails by it */
+            return;
+        }
         reply_add_header(x, name, c->trailers.values[i]);
     }
 }

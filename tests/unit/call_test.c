@@ -244,7 +244,7 @@ static void expect_options(const char *path, const struct identity *who, const c
 
         assert_non_null(strstr(headers, "Connect-Protocol-Version"));
         assert_non_null(strstr(headers, "Authorization"));
-        assert_non_null(answer_header(&c.answer, "Access-Control-Max-Age"));
+        assert_string_equal(answer_header(&c.answer, "Access-Control-Max-Age"), "7200");
     }
     /* With credentials a page could read what only this user may. */
     assert_null(answer_header(&c.answer, "Access-Control-Allow-Credentials"));
@@ -348,6 +348,31 @@ static void a_unary_call_has_its_trailers_in_headers(void **state)
     echo_done(&c);
 }
 
+/* An answer that memory runs out for is an error like any other, whatever it had begun to say. */
+static int respond_without_memory(struct call *c, struct failure *f)
+{
+    (void)metadata_add(&c->headers, &c->pool, "x-header", "v");
+    (void)metadata_add(&c->trailers, &c->pool, "x-trailer", "v");
+    while (pool_alloc(&c->pool, 1 << 20) != NULL || pool_alloc(&c->pool, 1) != NULL) {
+    }
+    return call_no_memory(f);
+}
+
+static void without_memory_there_is_still_an_error(void **state)
+{
+    static const struct handler handler = { .prepare = echo_prepare,
+                                            .respond = respond_without_memory };
+    struct method *m = &rig.methods[rig.table.count++];
+
+    (void)state;
+    *m = rig.methods[0];
+    m->path = "/test.v1.Echo/NoMemory";
+    m->handler = &handler;
+    echo_expect_error(&rig, "POST /test.v1.Echo/NoMemory\nContent-Type: application/json", "{}", 2,
+                      ERROR_RESOURCE_EXHAUSTED, 429);
+    rig.table.count--;
+}
+
 static void failed_fields_are_told(void **state)
 {
     struct echo_call c;
@@ -406,6 +431,7 @@ int main(void)
         cmocka_unit_test(pages_of_the_configured_origins_may_read_and_no_others),
         cmocka_unit_test(without_origins_nothing_is_said_of_them),
         cmocka_unit_test(a_unary_call_has_its_trailers_in_headers),
+        cmocka_unit_test(without_memory_there_is_still_an_error),
         cmocka_unit_test(failed_fields_are_told),
         cmocka_unit_test(the_schema_is_given_to_whoever_is_known),
     };
