@@ -38,6 +38,8 @@ static int no_such_codec(const char *said, const char *supported, int *http_stat
     int result =
         failure_set(f, ERROR_UNKNOWN, "%s is not supported", said); /* the protocol's code */
 
+    failure_cause(f, result,
+                  "messages are in protobuf or JSON, and streams have types of their own");
     return failure_next(f, result, "send one of: %s", supported);
 }
 

@@ -33,6 +33,8 @@ static int refuse_http_method(struct exchange *x)
     int result =
         failure_set(f, ERROR_UNKNOWN, "the HTTP method %s is not for this path", x->head.method);
 
+    failure_cause(f, result,
+                  "raw bytes are for GET, streams for POST, what changes nothing for both");
     return failure_next(f, result, "use one of: %s", method_allow(x->call.method));
 }
 

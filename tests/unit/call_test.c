@@ -389,6 +389,22 @@ static void failed_fields_are_told(void **state)
     echo_done(&c);
 }
 
+/* The protocol's code for them, unknown, tells nothing; the cause has to. */
+static void refusals_by_the_protocol_say_why(void **state)
+{
+    static const char *const heads[] = { "PUT " ECHO_UNARY, "POST " ECHO_UNARY, "GET " ECHO_UNARY };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        struct echo_call c;
+
+        echo_call(&rig, &c, heads[i], NULL, 0);
+        assert_int_equal(c.answer.code, ERROR_UNKNOWN);
+        assert_null(memmem(c.answer.body.data, c.answer.body.len_bytes, "no known kind", 13));
+        echo_done(&c);
+    }
+}
+
 /* By whoever is known, of whatever policy: it says nothing of this host. */
 static void the_schema_is_given_to_whoever_is_known(void **state)
 {
@@ -433,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_unary_call_has_its_trailers_in_headers),
         cmocka_unit_test(without_memory_there_is_still_an_error),
         cmocka_unit_test(failed_fields_are_told),
+        cmocka_unit_test(refusals_by_the_protocol_say_why),
         cmocka_unit_test(the_schema_is_given_to_whoever_is_known),
     };
 
