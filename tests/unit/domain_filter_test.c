@@ -10,19 +10,16 @@ enum { CHOICES_MAX = 16, GLOB_MAX_BYTES = 256 }; /* of a filter */
 
 #define LIST "HostService/ListDomains"
 
+/* Domain-0 is in no "all" of a policy, and so in no answer here. */
 static const struct {
     uint16_t domid;
     const char *name;
     uint32_t type, state;
 } world[] = {
-    { 0, "Domain-0", DOMAIN_PV, DOMAIN_RUNNING }, /* in no "all" of a policy */
-    { 1, "web-1", DOMAIN_PVH, DOMAIN_RUNNING },
-    { 2, "web-2", DOMAIN_PVH, DOMAIN_BLOCKED },
-    { 3, "web-22", DOMAIN_HVM, DOMAIN_PAUSED },
-    { 4, "db", DOMAIN_HVM, DOMAIN_CRASHED },
-    { 5, "", DOMAIN_PVH, DOMAIN_DYING },
-    { 6, "na\xc3\xafve", DOMAIN_PV, DOMAIN_SHUTDOWN },
-    { 7, "*", DOMAIN_PVH, DOMAIN_RUNNING },
+    { 0, "Domain-0", DOMAIN_PV, DOMAIN_RUNNING },      { 1, "web-1", DOMAIN_PVH, DOMAIN_RUNNING },
+    { 2, "web-2", DOMAIN_PVH, DOMAIN_BLOCKED },        { 3, "web-22", DOMAIN_HVM, DOMAIN_PAUSED },
+    { 4, "db", DOMAIN_HVM, DOMAIN_CRASHED },           { 5, "", DOMAIN_PVH, DOMAIN_DYING },
+    { 6, "na\xc3\xafve", DOMAIN_PV, DOMAIN_SHUTDOWN }, { 7, "*", DOMAIN_PVH, DOMAIN_RUNNING },
 };
 enum { WORLD_COUNT = sizeof(world) / sizeof(world[0]) };
 
