@@ -75,7 +75,7 @@ static int try_once(xenres *handle, const struct sending *s, uint32_t timeout_ms
         .body = s->message,
         .body_len_bytes = s->len_bytes,
         .headers = { "Content-Type: application/proto", "Connect-Protocol-Version: 1",
-                     buffer_string(&timeout), handle->no_gzip ? NULL : "Accept-Encoding: gzip" },
+                     buffer_string(&timeout), handle->gzip ? "Accept-Encoding: gzip" : NULL },
         .timeout_ms = timeout_ms,
         .on_head = take_head,
         .on_data = take_data,

@@ -30,7 +30,7 @@ struct xenres {
     size_t message_max_bytes;
     uint32_t retries;       /* tries beyond the first */
     uint32_t retry_wait_ms; /* before the first of them */
-    bool no_gzip;
+    bool gzip;
     struct details details; /* of the last error; the caller may look until the next call */
     char curl_text[CURL_ERROR_SIZE]; /* libcurl's own words about the last failure */
 };

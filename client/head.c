@@ -30,7 +30,7 @@ int head_check(xenres *handle, const char *type, const char *encoding_header, bo
     const char *given = transport_header(handle, "Content-Type");
     const char *encoding = transport_header(handle, encoding_header);
     bool is_plain = encoding == NULL || strcasecmp(encoding, "identity") == 0;
-    bool is_packed = !is_plain && !handle->no_gzip && strcasecmp(encoding, "gzip") == 0;
+    bool is_packed = !is_plain && handle->gzip && strcasecmp(encoding, "gzip") == 0;
 
     if (!head_is_type(given, type) || (!is_plain && !is_packed)) {
         int result =

@@ -166,7 +166,7 @@ int options_take(xenres *handle, const xenres_options *o, struct fault *fault)
     }
     handle->message_max_bytes =
         (size_t)(o->message_max_bytes > 0 ? o->message_max_bytes : MESSAGE_MAX_BYTES);
-    handle->no_gzip = o->no_gzip;
+    handle->gzip = o->gzip;
     handle->ca_file = copy(o->ca_file);
     handle->cert_file = copy(o->cert_file);
     handle->key_file = copy(o->key_file);

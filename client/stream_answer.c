@@ -141,7 +141,7 @@ static int send_question(struct stream_answer *a, const struct stream_question *
     };
     unsigned count = 2;
 
-    if (!a->handle->no_gzip) {
+    if (a->handle->gzip) {
         request.headers[count++] = "Connect-Accept-Encoding: gzip";
     }
     if (timeout_ms > 0) {

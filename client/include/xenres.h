@@ -140,8 +140,8 @@ typedef struct xenres_options {
                                        long, at most 10 000, by chance up to half less, and at least
                                        as long as the gateway asks, but not where that is
                                        timeout_ms or more; 0: 200; at most 60 000 */
-    bool no_gzip;                   /* ask for no compressed answers: where the network is faster
-                                       than the gateway's processor may be kept busy */
+    bool gzip;                      /* ask for compressed answers: where the network is slower than
+                                       the processor that packs them, which is dom0's */
 } xenres_options;
 
 #define XENRES_OPTIONS_INIT                                                                        \

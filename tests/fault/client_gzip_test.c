@@ -67,7 +67,7 @@ static void empty_answer_is_empty(void **state)
 
 static void expect(const void *body, size_t len, const xenres_options *given, int result)
 {
-    const xenres_options usual = { .size = sizeof(usual) };
+    const xenres_options usual = { .size = sizeof(usual), .gzip = true };
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
     const struct tls_server_step step = gzip_answer(&bytes, body, len);
@@ -92,7 +92,9 @@ static void bad_gzip_is_an_error(void **state)
 static void bound_holds_for_what_is_unpacked(void **state)
 {
     enum { MAX = 5000 };
-    const xenres_options options = { .size = sizeof(options), .message_max_bytes = MAX };
+    const xenres_options options = { .size = sizeof(options),
+                                     .message_max_bytes = MAX,
+                                     .gzip = true };
 
     (void)state;
     for (size_t over = 0; over <= 1; over++) {
@@ -147,7 +149,7 @@ static void compressed_error_is_read(void **state)
 
 static void declined_compression_is_refused(void **state)
 {
-    const xenres_options options = { .size = sizeof(options), .no_gzip = true };
+    const xenres_options options = { .size = sizeof(options) };
     struct fixture f;
     BUFFER_AUTO(bytes, 0);
     BUFFER_AUTO(gzip, 4096);

@@ -188,7 +188,9 @@ static void compression_that_nobody_agreed_on_is_an_error(void **state)
 static void bomb_is_refused_at_the_limit(void **state)
 {
     enum { UNPACKED = 64 << 20 };
-    const xenres_options options = { .size = sizeof(options), .message_max_bytes = 100000 };
+    const xenres_options options = { .size = sizeof(options),
+                                     .message_max_bytes = 100000,
+                                     .gzip = true };
     struct streaming s = { .stream = NULL };
     BUFFER_AUTO(bytes, 0);
     BUFFER_AUTO(packed, 1 << 20);
@@ -230,7 +232,7 @@ static void bad_gzip_is_an_error(void **state)
 
 static void no_compression_is_asked_for_where_none_is_wanted(void **state)
 {
-    const xenres_options options = { .size = sizeof(options), .no_gzip = true };
+    const xenres_options options = { .size = sizeof(options) };
     struct streaming s = { .stream = NULL };
     BUFFER_AUTO(bytes, 0);
 

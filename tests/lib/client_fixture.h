@@ -43,9 +43,9 @@ static inline void fixture_connect(struct fixture *f, xenres_options options)
 static inline void fixture_start(struct fixture *f, const struct tls_server_step *steps,
                                  size_t step_count)
 {
-    const xenres_options options = { .size = sizeof(options),
-                                     .timeout_ms = 10000,
-                                     .retries = XENRES_NO_RETRIES };
+    const xenres_options options = {
+        .size = sizeof(options), .timeout_ms = 10000, .retries = XENRES_NO_RETRIES, .gzip = true
+    };
 
     *f = (struct fixture){ 0 };
     tls_server_start(&f->server, "IP:127.0.0.1", TLS1_3_VERSION, steps, step_count);
