@@ -132,7 +132,7 @@ static int parse_timeout(const struct exchange_head *head, struct connect_reques
 
 static int parse_query_codec(struct connect_request *r, int *http_status, struct failure *f)
 {
-    const char *encoding = query_text(&r->query, "encoding");
+    const char *encoding = query_text(r->query, "encoding");
     char said[128] = "a query without an encoding";
 
     if (encoding != NULL) {
@@ -145,9 +145,9 @@ static int parse_query_codec(struct connect_request *r, int *http_status, struct
 
 static int parse_query_rest(struct connect_request *r, struct failure *f)
 {
-    const char *version = query_text(&r->query, "connect");
-    const char *compression = query_text(&r->query, "compression");
-    const char *base64 = query_text(&r->query, "base64");
+    const char *version = query_text(r->query, "connect");
+    const char *compression = query_text(r->query, "compression");
+    const char *base64 = query_text(r->query, "base64");
 
     if (version != NULL && strcmp(version, "v1") != 0) {
         return wrong_version(version, "connect=v1", f);
@@ -156,7 +156,7 @@ static int parse_query_rest(struct connect_request *r, struct failure *f)
         return no_such_encoding(compression, f);
     }
     r->is_base64 = base64 != NULL && strcmp(base64, "1") == 0;
-    r->message = query_find(&r->query, "message");
+    r->message = query_find(r->query, "message");
     if (r->message == NULL) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the query has no message");
 
@@ -169,7 +169,12 @@ static int parse_get(const struct exchange_head *head, struct connect_request *r
                      struct failure *f)
 {
     const char *mark = strchr(head->target, '?');
-    int result = query_parse(mark != NULL ? mark + 1 : "", &r->query, f);
+
+    r->query = calloc(1, sizeof(*r->query));
+    if (r->query == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the query");
+    }
+    int result = query_parse(mark != NULL ? mark + 1 : "", r->query, f);
 
     if (result == 0) {
         result = parse_query_codec(r, http_status, f);
@@ -204,6 +209,10 @@ int connect_parse_head(const struct exchange_head *head, bool is_stream,
 
 void connect_request_done(struct connect_request *r)
 {
-    query_done(&r->query);
+    if (r->query != NULL) {
+        query_done(r->query);
+        free(r->query);
+        r->query = NULL;
+    }
     r->message = NULL;
 }

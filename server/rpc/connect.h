@@ -31,7 +31,7 @@ struct connect_request {
 
     bool is_get; /* the message is in the query, as it follows; else in the body */
     bool is_base64;
-    struct query query; /* connect_request_done() */
+    struct query *query; /* connect_request_done(); large, and so not within each request */
     const struct query_parameter *message;
 };
 
