@@ -18,7 +18,8 @@ struct row {
     int32_t type;          /* ANY, EXPLAIN_NO_RESOURCE or a type */
     int32_t id;            /* ANY or an id */
     const char *call_part; /* the call's name contains it; NULL any */
-    enum { WHO_ANY, WHO_OWN, WHO_RESERVED, WHO_NONE } who;
+    /* About whom the call was; NO_RANGE: about all of a resource, not about frames of it. */
+    enum { WHO_ANY, WHO_OWN, WHO_RESERVED, WHO_NONE, NO_RANGE } only;
     enum error_code code;
     const char *cause;
     const char *next_step;
@@ -91,20 +92,32 @@ static const struct row rows[] = {
     { EINVAL, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE, /* our paths are never wrong */
       "the connection to xenstored was lost during the call",
       "ask again; see whether xenstored runs, and restart the mapper if it stays so" },
+    { EINVAL, RESOURCE_VMTRACE_BUF, ANY, NULL, NO_RANGE, ERROR_FAILED_PRECONDITION,
+      "the domain has no vmtrace buffer",
+      "set vmtrace_buf_kb in the domain's configuration and restart it (HVM and PVH guests, on"
+      " processors with Intel PT)" },
     { EINVAL, RESOURCE_VMTRACE_BUF, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "the domain has no vmtrace buffer, or the frames are beyond its end",
       "set vmtrace_buf_kb in the domain's configuration and restart it (HVM and PVH guests, on"
       " processors with Intel PT)" },
+    { EINVAL, RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS, NULL, NO_RANGE, ERROR_FAILED_PRECONDITION,
+      "status frames belong to grant tables of version 2, and this one is of version 1",
+      "ask for grant_table 0: in version 1 the status is in the entries' flags" },
     { EINVAL, RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "status frames belong to grant tables of version 2, and this one is of version 1, or the"
       " frames are beyond its end",
       "ask for grant_table 0: in version 1 the status is in the entries' flags" },
+    { EINVAL, RESOURCE_GRANT_TABLE, ANY, NULL, NO_RANGE, ERROR_INVALID_ARGUMENT,
+      "a grant table has ids 0 (shared frames) and 1 (status frames) only", "ask for id 0 or 1" },
     { EINVAL, RESOURCE_GRANT_TABLE, ANY, NULL, WHO_ANY, ERROR_INVALID_ARGUMENT,
       "a grant table has ids 0 (shared frames) and 1 (status frames) only, or the frames are beyond"
       " its end",
-      "ask within the frames in use; describe tells their number" },
+      "ask within the frames in use; the domain's list of resources tells their number" },
     { EINVAL, RESOURCE_IOREQ_SERVER, ANY, "size", WHO_ANY, ERROR_FAILED_PRECONDITION,
       "only HVM and PVH guests have ioreq servers", "ask for an HVM or PVH domain" },
+    { EINVAL, RESOURCE_IOREQ_SERVER, ANY, NULL, NO_RANGE, ERROR_INVALID_ARGUMENT,
+      "the ids of ioreq servers are 0 to 7",
+      "ask for one of these; a device model has 0 as a rule" },
     { EINVAL, RESOURCE_IOREQ_SERVER, ANY, NULL, WHO_ANY, ERROR_INVALID_ARGUMENT,
       "an ioreq server has frame 0 (buffered requests) and frame 1 (requests) only, its id is 0 to"
       " 7, and only HVM and PVH guests have any",
@@ -201,10 +214,11 @@ static bool row_fits(const struct row *r, const char *call, int errnum,
     if (r->call_part && !strstr(call, r->call_part)) {
         return false;
     }
-    switch (r->who) {
+    switch (r->only) {
     case WHO_OWN: return s->domid == 0; /* the mapper runs in dom0 */
     case WHO_RESERVED: return s->domid >= EXPLAIN_DOMID_RESERVED && s->domid != EXPLAIN_NO_DOMAIN;
     case WHO_NONE: return s->domid == EXPLAIN_NO_DOMAIN;
+    case NO_RANGE: return s->frame_count == 0;
     case WHO_ANY: break;
     }
     return true;

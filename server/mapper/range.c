@@ -38,6 +38,7 @@ int range_check_request(const struct message_snapshot *r, struct failure *f)
     if (r->type >= RESOURCE_TYPE_COUNT) {
         int result =
             failure_set(f, ERROR_INVALID_ARGUMENT, "there is no resource type %u", r->type);
+        failure_field(f, result, "type");
         failure_call(f, result, "", EINVAL);
         failure_cause(f, result,
                       "Xen 4.17 and older answer an unknown type with a size that cannot"
@@ -47,14 +48,16 @@ int range_check_request(const struct message_snapshot *r, struct failure *f)
     }
     if (r->type == RESOURCE_VCPU_STATS) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "run times are no frames");
+        failure_field(f, result, "type");
         return failure_next(f, result, "ask for the statistics of the vCPUs");
     }
     if ((r->type == RESOURCE_GRANT_TABLE && r->id > GRANT_TABLE_STATUS) ||
         (r->type == RESOURCE_IOREQ_SERVER && r->id >= IOREQ_SERVERS)) {
-        return refuse_as_xen(r, EINVAL, f);
+        return failure_field(f, refuse_as_xen(r, EINVAL, f), "id");
     }
     if (r->frame_count == 0) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "0 frames were asked for");
+        failure_field(f, result, "frame_count");
         failure_call(f, result, "", EINVAL);
         failure_cause(f, result, "to Xen's library, 0 frames are a question for the size");
         return failure_next(f, result,

@@ -352,7 +352,10 @@ bool dispatch_run(struct exchange *x)
     if (c->domain == NULL) {
         return authorise(x) != 0 || ask(x);
     }
-    if (domain_spelling_parse(c->domain, &x->resolving.spelling, &x->failure) != 0) {
+    int result = domain_spelling_parse(c->domain, &x->resolving.spelling, &x->failure);
+
+    if (result != 0) {
+        failure_field(&x->failure, result, "domain");
         return true;
     }
     return resolve(x, false);

@@ -24,6 +24,7 @@ static int bad_number(const char *what, const char *text, struct failure *f)
 {
     int result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s is %s", what, text);
 
+    failure_field(f, result, "%s", what);
     failure_call(f, result, "", EINVAL);
     failure_cause(f, result, "it has to be a decimal number of 0 to 4294967295");
     return failure_next(f, result, "write digits alone");
@@ -56,6 +57,7 @@ static int check_parameters(const struct uri *uri, struct failure *f)
             int result = failure_set(f, ERROR_INVALID_ARGUMENT, "there is no parameter %s",
                                      uri->parameters[i].name);
 
+            failure_field(f, result, "%s", uri->parameters[i].name);
             return failure_next(f, result, "use first, count and incarnation");
         }
     }
@@ -75,7 +77,7 @@ static int parse(const struct uri *uri, struct snapshot_frames *out, struct fail
         result = snapshot_no_such_type(uri->segments[SEGMENT_TYPE], f);
     }
     if (result == 0) {
-        result = parse_number("the resource's id", uri->segments[SEGMENT_ID], &out->id, f);
+        result = parse_number("id", uri->segments[SEGMENT_ID], &out->id, f);
     }
     if (result == 0 && first != NULL) {
         result = parse_number(FRAMES_QUERY_FIRST, first, &out->first_frame, f);

@@ -32,7 +32,7 @@ static int prepare(struct call *c, const struct wanted *w, struct snapshot_frame
         .frame_count = w->has_count ? w->frame_count : 0,
     };
     if (frames->type < 0) {
-        return failure_field(f, snapshot_no_such_type("the number asked for", f), "type");
+        return snapshot_bad_type((int32_t)w->type, f);
     }
     return snapshot_prepare(c, frames, f);
 }

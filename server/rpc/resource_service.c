@@ -40,7 +40,7 @@ static int list_prepare(struct call *c, struct failure *f)
     c->incarnation = r->incarnation;
     c->type = has_type ? present_to_resource_type(r->type) : -1;
     if (has_type && c->type < 0) {
-        return failure_field(f, snapshot_no_such_type("the number asked for", f), "type");
+        return snapshot_bad_type((int32_t)r->type, f);
     }
     if (has_id && !has_type) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "an id is asked for without a type");

@@ -4,6 +4,7 @@
 #include "server/rpc/snapshot.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 int snapshot_no_such_type(const char *what, struct failure *f)
 {
@@ -11,7 +12,18 @@ int snapshot_no_such_type(const char *what, struct failure *f)
 
     failure_call(f, result, "", EINVAL);
     failure_cause(f, result, "there are ioreq_server, grant_table, vmtrace_buf and vcpu_stats");
+    failure_field(f, result, "type");
     return failure_next(f, result, "list the domain's resources");
+}
+
+int snapshot_bad_type(int32_t type, struct failure *f)
+{
+    char what[32] = "nothing at all"; /* as a field that is left out is read */
+
+    if (type != 0) {
+        (void)snprintf(what, sizeof(what), "type %d", (int)type);
+    }
+    return snapshot_no_such_type(what, f);
 }
 
 /* Xen, asked for none, quietly answers the size instead. */

@@ -24,7 +24,9 @@ struct snapshot_frames {
 int snapshot_prepare(struct call *c, const struct snapshot_frames *frames, struct failure *f);
 void snapshot_ask(const struct call *c, const struct snapshot_frames *frames, union message *m);
 
-/* -ERROR_INVALID_ARGUMENT for a type that is none; `what` as the client wrote it. */
+/* -ERROR_INVALID_ARGUMENT for a type that is none: as the client wrote it, or by the number that a
+ * message has. */
 int snapshot_no_such_type(const char *what, struct failure *f);
+int snapshot_bad_type(int32_t type, struct failure *f);
 
 #endif

@@ -71,8 +71,71 @@ a_call_in_json_tells_what_the_command_tells() {
     same "$(ask "$call" -G --data-urlencode "message=$message" -d encoding=json -d connect=v1)" 200
     same "$(jq -c '[.domains[].identity.domid]' "$work/body")" "[1]"
     same "$(ask $call --json '{"filter":{"states":["NONE"]}}')" 400
-    same "$(jq -r '.details[] | select(.type == "google.rpc.BadRequest") | .debug.fieldViolations[0].field' \
-        "$work/body")" 'filter.states[0]'
+    same "$(field)" 'filter.states[0]'
+}
+
+field() { # the one that $work/body says is at fault
+    jq -r '.details[] | select(.type == "google.rpc.BadRequest") | .debug.fieldViolations[0].field' "$work/body"
+}
+
+# Every argument of every method that can be wrong by itself. (Filters, pages and types of JSON that
+# are wrong in other ways have tests of their own.)
+a_wrong_argument_is_told_by_its_path() {
+    local method message path count=0
+    while IFS='|' read -r method message path; do
+        same "$(ask "/xenres.v1.$method" --json "$message")" 400 "$method $message"
+        same "$(jq -r .code "$work/body")" invalid_argument "$method $message"
+        same "$(field)" "$path" "$method $message"
+        count=$((count + 1))
+    done <<'END'
+HostService/ListDomains|{"pageSize":-1}|page_size
+HostService/ListDomains|{"pageToken":"abc"}|page_token
+HostService/ListDomains|{"filter":{"types":["DOMAIN_TYPE_PV",9]}}|filter.types[1]
+HostService/ListDomains|{"filter":{"states":[0]}}|filter.states[0]
+ResourceService/ListResources|{}|domain
+ResourceService/ListResources|{"domain":"32768000"}|domain
+ResourceService/ListResources|{"domain":"uuid:zz"}|domain
+ResourceService/ListResources|{"domain":"web-1","incarnation":"x"}|incarnation
+ResourceService/ListResources|{"domain":"web-1","type":9}|type
+ResourceService/ListResources|{"domain":"web-1","id":1}|id
+ResourceService/ListResources|{"domain":"web-1","pageSize":-1}|page_size
+ResourceService/ListResources|{"domain":"web-1","pageToken":"abc"}|page_token
+ResourceService/GetSnapshot|{"type":2}|domain
+ResourceService/GetSnapshot|{"domain":"web-1"}|type
+ResourceService/GetSnapshot|{"domain":"web-1","type":9}|type
+ResourceService/GetSnapshot|{"domain":"web-1","type":4}|type
+ResourceService/GetSnapshot|{"domain":"web-1","type":2,"id":2}|id
+ResourceService/GetSnapshot|{"domain":"win-desktop","type":1,"id":8}|id
+ResourceService/GetSnapshot|{"domain":"web-1","type":2,"frameCount":0}|frame_count
+ResourceService/GetSnapshot|{"domain":"web-1","type":2,"incarnation":"x"}|incarnation
+InspectService/GetGrantTable|{}|domain
+InspectService/GetGrantTable|{"domain":"web-1","referenceCount":0}|reference_count
+InspectService/GetGrantTable|{"domain":"web-1","incarnation":"x"}|incarnation
+InspectService/GetIoreqServer|{}|domain
+InspectService/GetIoreqServer|{"domain":"win-desktop","id":8}|id
+InspectService/GetIoreqServer|{"domain":"win-desktop","incarnation":"x"}|incarnation
+InspectService/GetVcpuStats|{}|domain
+InspectService/GetVcpuStats|{"domain":"web-1","incarnation":"x"}|incarnation
+END
+    same "$count" 28
+}
+
+# The raw frames' arguments are in the path and the query.
+so_is_one_of_the_raw_frames() {
+    local target path
+    while IFS='|' read -r target path; do
+        same "$(ask "/v1/domains/$target")" 400 "$target"
+        same "$(field)" "$path" "$target"
+    done <<'END'
+99999999/resources/grant_table/0/frames|domain
+1/resources/nothing/0/frames|type
+1/resources/grant_table/x/frames|id
+1/resources/grant_table/2/frames|id
+1/resources/grant_table/0/frames?first=x|first
+1/resources/grant_table/0/frames?count=-1|count
+1/resources/grant_table/0/frames?cuont=1|cuont
+1/resources/grant_table/0/frames?incarnation=1|incarnation
+END
 }
 
 head_has_no_body() {
@@ -194,6 +257,8 @@ start_demo
 check "every method answers --json '{}'" every_method_answers_empty_json
 check "every unary method answers a GET as a POST" every_unary_method_answers_a_get_as_a_post
 check "a call in JSON tells what the command tells" a_call_in_json_tells_what_the_command_tells
+check "a wrong argument is told by its path" a_wrong_argument_is_told_by_its_path
+check "so is one of the raw frames" so_is_one_of_the_raw_frames
 check "HEAD has no body" head_has_no_body
 check "gzip and zstd go both ways" both_encodings_go_both_ways
 check "a bomb is refused" a_bomb_is_refused

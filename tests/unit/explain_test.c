@@ -59,6 +59,33 @@ static void the_same_errno_means_other_things_elsewhere(void **state)
     assert_null(strstr(f.cause, "reserved"));
 }
 
+/* Whoever asked for all of a resource, or for its size, is not told of frames beyond its end. */
+static void a_reason_is_the_only_one_it_can_be(void **state)
+{
+    static const struct {
+        int32_t type;
+        uint32_t id;
+    } refused[] = {
+        { RESOURCE_VMTRACE_BUF, 0 },
+        { RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS },
+        { RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS + 1 },
+        { RESOURCE_IOREQ_SERVER, IOREQ_SERVERS },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        struct explain_subject s = { .domid = 5, .type = refused[i].type, .id = refused[i].id };
+        struct failure f;
+
+        failure_xen(&f, "", EINVAL, &s);
+        assert_null(strstr(f.cause, "frames are beyond"));
+        assert_null(strstr(f.cause, "frame 0"));
+        s.frame_count = 1;
+        failure_xen(&f, "", EINVAL, &s);
+        assert_non_null(strstr(f.cause, "frame"));
+    }
+}
+
 static void a_refusal_of_our_own_names_no_call(void **state)
 {
     struct failure f;
@@ -90,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_errno_has_words),
         cmocka_unit_test(the_same_errno_means_other_things_elsewhere),
+        cmocka_unit_test(a_reason_is_the_only_one_it_can_be),
         cmocka_unit_test(a_refusal_of_our_own_names_no_call),
         cmocka_unit_test(ranges_and_unknown_types_are_named),
     };
