@@ -4,6 +4,7 @@
 /* The cursor remembers its first error, so that the parser reads as a list of what must come. */
 #include "proto/wire/wire.h"
 
+#include "common/buffer.h"
 #include "common/text.h"
 #include "proto/wire/budget.h"
 
@@ -18,6 +19,8 @@ struct cursor {
 struct scan {
     const struct wire_limits *limits;
     uint32_t elements;
+    unsigned depth;                     /* of the message that is looked at now, from 1 */
+    const char *within[WIRE_DEPTH_MAX]; /* the field that it is in, of the one around it, … */
     struct failure *f;
 };
 
@@ -92,8 +95,19 @@ static ProtobufCWireType wire_type_of(ProtobufCType type)
 static int malformed(struct scan *s, const ProtobufCMessageDescriptor *type,
                      const ProtobufCFieldDescriptor *field, const char *what)
 {
-    return failure_set(s->f, ERROR_INVALID_ARGUMENT, "%s%s%s: %s", type->name,
-                       field != NULL ? "." : "", field != NULL ? field->name : "", what);
+    BUFFER_AUTO(path, 2 * FAILURE_FIELD_MAX); /* what does not fit is left out */
+
+    for (unsigned i = 1; i < s->depth; i++) {
+        buffer_printf(&path, "%s%s", i > 1 ? "." : "", s->within[i]);
+    }
+    if (field != NULL) {
+        buffer_printf(&path, "%s%s", s->depth > 1 ? "." : "", field->name);
+    }
+    int result = failure_set(s->f, ERROR_INVALID_ARGUMENT, "%s%s%s: %s", type->name,
+                             field != NULL ? "." : "", field != NULL ? field->name : "", what);
+    const char *text = buffer_string(&path);
+
+    return failure_field(s->f, result, "%s", text != NULL ? text : "");
 }
 
 static int count_element(struct scan *s, const ProtobufCMessageDescriptor *type)
@@ -138,7 +152,11 @@ static int scan_content(struct scan *s, const ProtobufCMessageDescriptor *type,
                         unsigned depth)
 {
     switch (field->type) {
-    case PROTOBUF_C_TYPE_MESSAGE: return scan_message(s, field->descriptor, content, depth + 1);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        if (depth < WIRE_DEPTH_MAX) {
+            s->within[depth] = field->name;
+        }
+        return scan_message(s, field->descriptor, content, depth + 1);
     case PROTOBUF_C_TYPE_BYTES: return 0;
     case PROTOBUF_C_TYPE_STRING:
         /* A NUL would hide from us what follows it, while others may have judged by it. */
@@ -197,6 +215,7 @@ static int scan_message(struct scan *s, const ProtobufCMessageDescriptor *type, 
     while (c.at < c.end) {
         int result = count_element(s, type);
 
+        s->depth = depth;
         if (result == 0) {
             result = scan_field(s, type, &c, depth);
         }

@@ -26,8 +26,9 @@ struct wire_limits {
 /*
  * -ERROR_RESOURCE_EXHAUSTED beyond a limit (memory that runs out too), -ERROR_INVALID_ARGUMENT
  * where the bytes are no message of this type: truncated, a wrong wire type, a group, a string that
- * is not UTF-8 or holds a NUL, field number 0. The message names the field. Unknown fields and
- * unknown enum numbers pass, and are kept.
+ * is not UTF-8 or holds a NUL, field number 0. The message names the field, and the failure's `field`
+ * is the path to it, without the numbers of elements ("filter.name_glob"). Unknown fields and unknown
+ * enum numbers pass, and are kept.
  */
 int wire_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t len_bytes,
               const struct wire_limits *limits, struct failure *f);

@@ -15,12 +15,14 @@
 
 #include "common/error.h"
 
-enum { CORS_ORIGINS_MAX = 16, CORS_ORIGIN_MAX_BYTES = 256, CORS_MAX_AGE_S = 7200 };
+enum { CORS_ORIGINS_MAX = 16, CORS_ORIGIN_MAX_BYTES = 256 };
 
 #define CORS_REQUEST_HEADERS                                                                       \
     "Content-Type, Content-Encoding, Connect-Protocol-Version, Connect-Timeout-Ms, "               \
     "Connect-Accept-Encoding, Connect-Content-Encoding, Authorization, If-None-Match"
-#define CORS_METHODS "GET, POST"
+#define CORS_METHODS          "GET, POST"
+#define CORS_RESPONSE_HEADERS "*, ETag" /* `*` is all but where credentials go along */
+#define CORS_MAX_AGE_S        "7200"    /* how long a browser may remember it */
 
 struct cors;
 

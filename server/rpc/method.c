@@ -20,7 +20,8 @@ static int no_method(struct failure *f)
     int result = failure_set(f, ERROR_NOT_FOUND, "there is nothing at this path");
 
     failure_cause(f, result, "the path is misspelled, or of another version of the API");
-    return failure_next(f, result, "compare it with the API's description in proto/xenres/v1");
+    return failure_next(f, result,
+                        "compare it with the API's description: GET /schema/xenres.v1.binpb");
 }
 
 const struct method *method_find(const struct method_table *t, const char *target, struct uri *uri,

@@ -142,7 +142,7 @@ static void build_options(struct exchange *x)
     if (x->origin != NULL) {
         reply_add_header(x, "Access-Control-Allow-Methods", CORS_METHODS);
         reply_add_header(x, "Access-Control-Allow-Headers", CORS_REQUEST_HEADERS);
-        reply_add_header(x, "Access-Control-Max-Age", pool_number(&x->call.pool, CORS_MAX_AGE_S));
+        reply_add_header(x, "Access-Control-Max-Age", CORS_MAX_AGE_S);
     }
 }
 

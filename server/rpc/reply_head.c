@@ -4,6 +4,7 @@
 /* What replies of all kinds have: headers, metadata, details of a failure. */
 #include <assert.h>
 
+#include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
 
@@ -27,7 +28,7 @@ void reply_add_cors(struct exchange *x)
     }
     if (x->origin != NULL) {
         reply_add_header(x, "Access-Control-Allow-Origin", x->origin);
-        reply_add_header(x, "Access-Control-Expose-Headers", "*, ETag");
+        reply_add_header(x, "Access-Control-Expose-Headers", CORS_RESPONSE_HEADERS);
     }
 }
 

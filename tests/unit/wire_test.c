@@ -156,6 +156,14 @@ static void failures_name_the_field(void **state)
     (void)state;
     assert_true(wire_scan(&tree, "\x1a\x04\x12\x02\xff\xfe", 6, &wide, &f) < 0);
     assert_non_null(strstr(f.message, "test.Tree.text"));
+    assert_string_equal(f.field, "child.text");
+    assert_true(wire_scan(&tree, "\x12\x02\xff\xfe", 4, &wide, &f) < 0);
+    assert_string_equal(f.field, "text");
+    /* Of what comes behind an inner message, without it. */
+    assert_true(wire_scan(&tree, "\x1a\x02\x12\x00\x12\x02\xff\xfe", 8, &wide, &f) < 0);
+    assert_string_equal(f.field, "text");
+    assert_true(wire_scan(&tree, "\x1a\x01\x00", 3, &wide, &f) < 0); /* no field of it */
+    assert_string_equal(f.field, "child");
 }
 
 /* `depth` messages within each other, the outermost counted. */
