@@ -43,7 +43,7 @@ struct call {
     const char *domain;        /* how the client named it; NULL: about no one domain */
     const char *incarnation;   /* "" for any */
     int type;                  /* enum resource_type; -1: any */
-    uint64_t arena_bytes;      /* as far as is known: what the answer will hold */
+    uint64_t arena_bytes;      /* as far as is known: what the answer will hold; 0: it is not */
     uint32_t answer_within_ms; /* 0: the deadline alone */
     bool answer_optional;      /* respond() is called without one as well */
     void *state;               /* the handler's own, in the pool */

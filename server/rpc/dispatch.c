@@ -128,6 +128,7 @@ static int charge_slot(struct exchange *x)
     size_t len_bytes = 0;
 
     if (x->call.slot != NULL) {
+        assert(x->call.method->cost == METHOD_COST_COPY);
         (void)mapper_slot_bytes(x->call.slot, &len_bytes);
     }
     if (len_bytes <= x->quota_bytes) {
@@ -325,15 +326,18 @@ static bool ask(struct exchange *x)
     return result != 0 && failed(x, &f);
 }
 
-/* What an explicit number of frames will hold of the arena: no more than one slot can. */
+/* What the call will hold of the arena, before it is begun: what is known of it, a frame at least,
+ * and no more than one slot can have. */
 static uint64_t arena_bytes(const struct exchange *x)
 {
+    uint64_t bytes = x->call.arena_bytes > 0 ? x->call.arena_bytes : MESSAGE_FRAME_BYTES;
     struct message_hello_answer hello;
 
-    if (x->call.arena_bytes == 0 || !mapper_client_hello(x->rpc->options.mapper, &hello)) {
+    if (x->call.method->cost != METHOD_COST_COPY ||
+        !mapper_client_hello(x->rpc->options.mapper, &hello)) {
         return 0;
     }
-    return x->call.arena_bytes < hello.slot_max_bytes ? x->call.arena_bytes : hello.slot_max_bytes;
+    return bytes < hello.slot_max_bytes ? bytes : hello.slot_max_bytes;
 }
 
 bool dispatch_run(struct exchange *x)

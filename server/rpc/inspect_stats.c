@@ -14,7 +14,6 @@ static int stats_prepare(struct call *c, struct failure *f)
     c->domain = r->domain;
     c->incarnation = r->incarnation;
     c->type = RESOURCE_VCPU_STATS;
-    c->arena_bytes = MESSAGE_FRAME_BYTES;
     return 0;
 }
 

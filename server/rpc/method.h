@@ -16,10 +16,11 @@ enum method_kind {
     METHOD_RAW,    /* plain HTTP: GET and HEAD, bytes */
 };
 
-/* What a call costs the host. */
+/* What a call costs beside its place among the caller's calls. */
 enum method_cost {
-    METHOD_COST_LIST, /* hypercalls that read lists and sizes */
-    METHOD_COST_COPY, /* maps, copies, and holds a slot of the arena */
+    METHOD_COST_LIST, /* at most hypercalls that read lists and sizes, which the mapper bounds */
+    METHOD_COST_COPY, /* holds a slot of the arena: of the caller's share, which has to have room
+                         before anything is copied */
 };
 
 struct method {

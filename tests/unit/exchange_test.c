@@ -517,6 +517,11 @@ static void one_identity_has_its_share_of_the_arena(void **state)
     assert_int_equal(flight_reply(&held)->status, 200);
     get(&r, &f, &r.alice, FRAMES_OF("web-1") "?count=1");
     flight_error(&f, 429, "resource_exhausted", NULL);
+    get(&r, &f, &r.alice, FRAMES_OF("web-1"));                      /* some, however many they are */
+    flight_error(&f, 429, "resource_exhausted", NULL);
+    get(&r, &f, &r.alice, "/schema/xenres.v1.binpb");               /* costs nothing of it */
+    assert_int_equal(flight_reply(&f)->status, 200);
+    flight_done(&f);
     flight_done(&held);
     get(&r, &f, &r.alice, FRAMES_OF("web-1") "?count=17");          /* refused before it is copied */
     flight_error(&f, 429, "resource_exhausted", NULL);
