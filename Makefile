@@ -267,7 +267,7 @@ conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
 	    $(MAKE) --no-print-directory DEVELOPER=1 $(conformance_dir)/server; fi
 	@tests/lib/run.sh $(BUILD) tests/conformance/suite.sh
 
-check-sanitize: ensure-deps ## the same, instrumented for addresses and undefined behaviour
+check-sanitize: ensure-deps ## make check, instrumented for addresses and undefined behaviour
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
