@@ -64,7 +64,7 @@ static const struct {
       "sequence_locked" },
 };
 
-Xenres__V1__Consistency present_consistency(uint32_t consistency)
+static Xenres__V1__Consistency present_consistency(uint32_t consistency)
 {
     for (size_t i = 0; i < sizeof(consistencies) / sizeof(consistencies[0]); i++) {
         if (consistencies[i].consistency == consistency) {

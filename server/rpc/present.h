@@ -29,7 +29,6 @@ Xenres__V1__XenFailure *present_failure(struct pool *p, const struct failure *f)
 Xenres__V1__ResourceType present_resource_type(uint32_t type);
 /* enum resource_type, or -1. */
 int present_to_resource_type(Xenres__V1__ResourceType type);
-Xenres__V1__Consistency present_consistency(uint32_t consistency);
 /* "aligned_8_bytes": for headers. */
 const char *present_consistency_name(uint32_t consistency);
 
