@@ -342,6 +342,7 @@ static int read_frames(xenres *handle, const xenres_frames_query *given_query,
     if (result == 0 && query.if_not_tag != NULL && !is_tag(query.if_not_tag)) {
         result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
                              "if_not_tag is none of a gateway's tags");
+        failure_next(&fault->failure, result, "copy it from an observation's content_tag");
     }
     if (result != 0) {
         return result;

@@ -128,8 +128,12 @@ static int take_domain_query(const xenres_domain_query *given, struct domains_qu
         return result;
     }
     if (query.state_count > XENRES_DOMAIN_QUERY_MAX || query.type_count > XENRES_DOMAIN_QUERY_MAX) {
-        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                           "more than %d states or types to choose from", XENRES_DOMAIN_QUERY_MAX);
+        result =
+            failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
+                        "more than %d states or types to choose from", XENRES_DOMAIN_QUERY_MAX);
+        failure_field(&fault->failure, result, "filter.%s",
+                      query.state_count > XENRES_DOMAIN_QUERY_MAX ? "states" : "types");
+        return failure_next(&fault->failure, result, "give each once, or none for all");
     }
     xenres__v1__domain_filter__init(&out->filter);
     out->filter.name_glob = call_string(query.name_glob);

@@ -47,6 +47,8 @@ int resource_take_query(const xenres_frames_query *query, xenres_frames_query *o
     if (result == 0 && xenres_resource_type_name(out->type)[0] == '\0') {
         result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT, "%u is no type of resource",
                              out->type);
+        failure_field(&fault->failure, result, "type");
+        failure_next(&fault->failure, result, "use one of enum xenres_resource_type");
     }
     return result;
 }

@@ -11,9 +11,13 @@
 
 static int without_tag(const xenres_frames_query *query, struct fault *fault)
 {
-    return query->if_not_tag == NULL ? 0
-                                     : failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                                                   "if_not_tag is for xenres_read_frames() only");
+    if (query->if_not_tag == NULL) {
+        return 0;
+    }
+    int result = failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
+                             "if_not_tag is for xenres_read_frames() only");
+
+    return failure_next(&fault->failure, result, "leave it NULL, or call that");
 }
 
 /* --- GetSnapshot --- */

@@ -8,23 +8,36 @@
 
 #include "common/text.h"
 
+/* The gateway says the same of these fields, and is not asked. */
+static int refuse(struct fault *fault, int result, const char *field, const char *next_step)
+{
+    failure_field(&fault->failure, result, "%s", field);
+    return failure_next(&fault->failure, result, "%s", next_step);
+}
+
 int target_check(const char *domain, const char *incarnation, struct fault *fault)
 {
+    struct failure *f = &fault->failure;
+    uint8_t ignored[16];
+
     if (domain == NULL || domain[0] == '\0') {
-        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT, "no domain is named");
+        return refuse(fault, failure_set(f, ERROR_INVALID_ARGUMENT, "no domain is named"), "domain",
+                      "name it by domid, UUID or name");
     }
     if (strnlen(domain, TARGET_MAX_BYTES + 1) > TARGET_MAX_BYTES ||
         !text_is_utf8(domain, strlen(domain))) {
-        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                           "the domain's name is not UTF-8, or longer than %d bytes",
-                           TARGET_MAX_BYTES);
+        return refuse(fault,
+                      failure_set(f, ERROR_INVALID_ARGUMENT,
+                                  "the domain's name is not UTF-8, or longer than %d bytes",
+                                  TARGET_MAX_BYTES),
+                      "domain", "copy it from the list of domains");
     }
-    uint8_t ignored[16];
-
     if (incarnation != NULL && incarnation[0] != '\0' &&
         !text_to_hex(incarnation, ignored, sizeof(ignored))) {
-        return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                           "an incarnation has 32 hexadecimal digits");
+        return refuse(
+            fault,
+            failure_set(f, ERROR_INVALID_ARGUMENT, "an incarnation has 32 hexadecimal digits"),
+            "incarnation", "copy it from an answer, or leave it out");
     }
     return 0;
 }

@@ -201,10 +201,12 @@ static void query_of_domains_has_bounds(void **state)
     query.state_count++;
     assert_int_equal(xenres_list_domains(f.handle, &query, NULL, NULL, &f.error),
                      -XENRES_INVALID_ARGUMENT);
+    assert_string_equal(f.error.field, "filter.states");
     query.state_count--;
     query.type_count++;
     assert_int_equal(xenres_list_domains(f.handle, &query, NULL, NULL, &f.error),
                      -XENRES_INVALID_ARGUMENT);
+    assert_string_equal(f.error.field, "filter.types");
     query.type_count--;
     query.size--;
     assert_int_equal(xenres_list_domains(f.handle, &query, NULL, NULL, &f.error),

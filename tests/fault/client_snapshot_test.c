@@ -374,6 +374,42 @@ static void descriptor_gets_the_bytes(void **state)
     close(fds[1]);
 }
 
+/* As the gateway would say it. */
+static void expect_refusal(struct fixture *f, const xenres_frames_query *query, const char *field)
+{
+    const xenres_snapshot *snapshot;
+
+    memset(&f->error, 0, sizeof(f->error));
+    assert_int_equal(xenres_get_snapshot(f->handle, query, &f->reply, &snapshot, &f->error),
+                     -XENRES_INVALID_ARGUMENT);
+    assert_string_equal(f->error.field, field);
+    assert_string_not_equal(f->error.next_step, "");
+    assert_int_equal(f->error.tries, 0);
+}
+
+static void field_at_fault_is_told_here_too(void **state)
+{
+    xenres_frames_query query = query_of("");
+    struct fixture f;
+
+    (void)state;
+    fixture_start(&f, NULL, 0);
+    expect_refusal(&f, &query, "domain");
+    query.domain = "\xff";
+    expect_refusal(&f, &query, "domain");
+    query = query_of("5");
+    query.incarnation = "x";
+    expect_refusal(&f, &query, "incarnation");
+    query = query_of("5");
+    query.type = 99;
+    expect_refusal(&f, &query, "type");
+    query = query_of("5");
+    query.if_not_tag = "abc";
+    expect_refusal(&f, &query, ""); /* no field of a message's */
+    fixture_end(&f);
+    assert_int_equal(f.server.connections, 0);
+}
+
 static void query_is_checked_here(void **state)
 {
     xenres_frames_query query = query_of("5");
@@ -408,6 +444,7 @@ int main(void)
         cmocka_unit_test(callbacks_end_it),
         cmocka_unit_test(descriptor_gets_the_bytes),
         cmocka_unit_test(query_is_checked_here),
+        cmocka_unit_test(field_at_fault_is_told_here_too),
     };
 
     return UNIT_RUN(tests);
