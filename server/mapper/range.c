@@ -33,6 +33,13 @@ static int check_flags(const struct message_snapshot *r, struct failure *f)
     return 0;
 }
 
+static int is_changing(int result, struct failure *f)
+{
+    failure_cause(f, result, "the guest is setting its table up");
+    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
+    return failure_next(f, result, "ask again");
+}
+
 int range_check_request(const struct message_snapshot *r, struct failure *f)
 {
     if (r->type >= RESOURCE_TYPE_COUNT) {
@@ -141,10 +148,11 @@ static int add_status(struct mapper *m, const struct message_snapshot *r, struct
     layout_status_range(range->first_frame, range->frame_count, &range->first_status_frame,
                         &range->status_frame_count);
     if ((uint64_t)range->first_status_frame + range->status_frame_count > status.frames_in_use) {
-        return failure_set(f, ERROR_ABORTED,
-                           "the table of domain %u has fewer status frames (%u)"
-                           " than its frames need: it is changing",
-                           r->domain.domid, status.frames_in_use);
+        result = failure_set(f, ERROR_ABORTED,
+                             "the table of domain %u has fewer status frames (%u)"
+                             " than its frames need: it is changing",
+                             r->domain.domid, status.frames_in_use);
+        return is_changing(result, f);
     }
     return 0;
 }
@@ -201,6 +209,5 @@ int range_recheck(struct mapper *m, const struct message_snapshot *r, const stru
     } else {
         return 0;
     }
-    failure_cause(f, result, "the guest is setting its table up");
-    return failure_next(f, result, "ask again");
+    return is_changing(result, f);
 }

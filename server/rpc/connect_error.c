@@ -22,8 +22,8 @@ static const char *usual_next_step(int code)
 {
     switch (code) {
     case ERROR_UNAVAILABLE:
-    case ERROR_RESOURCE_EXHAUSTED:
     case ERROR_ABORTED: return "try again in a moment";
+    case ERROR_RESOURCE_EXHAUSTED: return "ask for less, or try again later";
     case ERROR_DEADLINE_EXCEEDED: return "try again, or allow more time";
     case ERROR_PERMISSION_DENIED:
     case ERROR_UNAUTHENTICATED: return "ask the operator of the gateway for access";

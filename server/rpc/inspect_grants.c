@@ -147,6 +147,8 @@ static int grants_take(struct call *c, const union message *answer, struct mappe
     if (answer->snapshot_answer.observation.grant_version != g->version) {
         int result = failure_set(f, ERROR_ABORTED, "the grant table changed its version meanwhile");
 
+        failure_cause(f, result, "the guest is setting its table up");
+        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
         return failure_next(f, result, "ask again");
     }
     return call_keep(c, answer, slot, f);

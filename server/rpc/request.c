@@ -74,6 +74,18 @@ static int find(const struct exchange *x, struct buffer *room, struct piece *out
     return 0;
 }
 
+/* What the codecs do not say, which know no gateway. */
+static int decode_failed(int result, struct failure *f)
+{
+    if (result == -ERROR_RESOURCE_EXHAUSTED) {
+        failure_cause(f, result,
+                      "the message is larger, or has more in it, than this gateway takes");
+        return failure_next(f, result, "send a smaller message");
+    }
+    failure_cause(f, result, "the message does not fit the API's description of it");
+    return failure_next(f, result, "see the description: GET /schema/xenres.v1.binpb, or proto/");
+}
+
 int request_decode(struct exchange *x)
 {
     const struct rpc_options *options = &x->rpc->options;
@@ -99,13 +111,15 @@ int request_decode(struct exchange *x)
         piece.bytes = expanded.data;
         piece.len_bytes = expanded.len_bytes;
     }
-    if (result == 0) {
-        result = codec_decode(x->connect.codec, x->call.method->request, piece.bytes,
-                              piece.len_bytes, &limits, options->methods->types, &x->message, f);
+    if (result != 0) {
+        return result;
     }
-    if (result == 0) {
-        x->call.request = x->message;
-        buffer_done(&x->body);
+    result = codec_decode(x->connect.codec, x->call.method->request, piece.bytes, piece.len_bytes,
+                          &limits, options->methods->types, &x->message, f);
+    if (result != 0) {
+        return decode_failed(result, f);
     }
-    return result;
+    x->call.request = x->message;
+    buffer_done(&x->body);
+    return 0;
 }

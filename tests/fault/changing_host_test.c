@@ -337,6 +337,7 @@ static void a_table_that_changes_while_it_is_copied_is_aborted(void **state)
 
     assert_false(host_table(&d));
     host_assert_failed(ERROR_ABORTED);
+    assert_int_equal(answered.failed.failure.retry_after_ms, FAILURE_RETRY_SOON_MS);
     assert_true(host_table(&d));
     host_stop();
 }

@@ -138,6 +138,21 @@ so_is_one_of_the_raw_frames() {
 END
 }
 
+# Trying again would not help, and nobody is told to.
+a_message_too_large_is_told_to_be_smaller() {
+    local call=/xenres.v1.HostService/GetHost
+    # shellcheck disable=SC2046  # a number each
+    printf '{"unknown":[1%s]}' "$(printf ',%d' $(seq 5000))" >"$work/request"
+    same "$(ask $call -H 'Content-Type: application/json' --data-binary "@$work/request")" 429
+    contains "$(jq -r '.details[0].debug.nextStep' "$work/body")" smaller
+    same "$(jq '[.details[] | select(.type == "google.rpc.RetryInfo")] | length' "$work/body")" 0
+    head -c 70000 /dev/zero | tr '\0' ' ' >"$work/request"
+    same "$(ask $call -H 'Content-Type: application/json' --data-binary "@$work/request")" 429
+    contains "$(jq -r '.details[0].debug.nextStep' "$work/body")" smaller
+    same "$(ask $call --json '{"a":}')" 400
+    contains "$(jq -r '.details[0].debug.nextStep' "$work/body")" /schema/xenres.v1.binpb
+}
+
 head_has_no_body() {
     same "$(ask "/xenres.v1.HostService/GetHost?encoding=json&message={}" --head)" 200
     same "$(header Content-Type)" application/json
@@ -276,6 +291,7 @@ check "every unary method answers a GET as a POST" every_unary_method_answers_a_
 check "a call in JSON tells what the command tells" a_call_in_json_tells_what_the_command_tells
 check "a wrong argument is told by its path" a_wrong_argument_is_told_by_its_path
 check "so is one of the raw frames" so_is_one_of_the_raw_frames
+check "a message too large is told to be smaller" a_message_too_large_is_told_to_be_smaller
 check "HEAD has no body" head_has_no_body
 check "gzip and zstd go both ways" both_encodings_go_both_ways
 check "a bomb is refused" a_bomb_is_refused
