@@ -315,8 +315,9 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 
 install: all ## install under DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include lib/pkgconfig share/man/man1 \
-	    share/man/man3 share/man/man5 share/man/man8 share/xenresd/proto/xenres/v1 \
-	    share/xenresd/examples share/bash-completion/completions share/zsh/site-functions)
+	    share/man/man3 share/man/man5 share/man/man8 share/xenresd/examples \
+	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
+	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
@@ -326,6 +327,7 @@ install: all ## install under DESTDIR/PREFIX
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' deploy/xenres.pc.in \
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/xenres.pc
 	install -m 644 proto/xenres/v1/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/xenres/v1/
+	install -m 644 proto/google/rpc/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/google/rpc/
 	install -m 644 deploy/*.example deploy/*.service deploy/*.sysusers \
 	    $(DESTDIR)$(PREFIX)/share/xenresd/examples/
 	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenres

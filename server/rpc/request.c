@@ -30,6 +30,7 @@ static int from_envelope(const struct exchange *x, struct piece *out, struct fai
 
     if (is_compressed && x->connect.encoding == COMPRESS_IDENTITY) {
         result = failure_set(f, ERROR_INTERNAL, "the message is compressed, but nobody said how");
+        failure_cause(f, result, "its flags say so, and no header names an encoding");
         return failure_next(f, result, "name the encoding in Connect-Content-Encoding");
     }
     *out = (struct piece){ .bytes = envelope.payload,
