@@ -21,8 +21,7 @@ struct resolver {
     struct requests running; /* answered by the refresh that runs */
     struct requests next;    /* by the one after it */
 
-    /* Of the refresh that runs: whoever made its last step hands it on through the mapper client.
-     *  */
+    /* Of the refresh that runs: who made its last step hands it on through the mapper client. */
     struct domain_list *fresh;
     uint64_t fresh_begun_ns, fresh_epoch;
     uint64_t page_deadline_ns;
@@ -284,8 +283,7 @@ bool resolver_start(struct resolver *r, struct resolver_request *q)
     q->state = RESOLVER_LINKED;
     q->running = false;
     pthread_mutex_lock(&r->lock);
-    /* Under the lock: the deadline may pass before this returns, and its callback takes the lock.
-     *  */
+    /* Under the lock: the deadline may pass before this returns; its callback takes the lock. */
     q->result =
         mapper_client_wait(r->mapper, q->deadline_ns, on_deadline, q, &q->wait, &q->failure);
     if (q->result != 0) {

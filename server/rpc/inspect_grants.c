@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* InspectService.GetGrantTable: the entries of a grant table, decoded from one copy in the arena.
- *  */
+/* InspectService.GetGrantTable: the entries of a grant table, decoded from one copy of it. */
 #include <errno.h>
 
 #include "common/layout.h"

@@ -110,8 +110,7 @@ static Xenres__V1__Resource *present_resource(struct call *c, const struct messa
     return m;
 }
 
-/* Adds the rows of one run of ids to the page. False: it is full, and `next` is where it goes on.
- *  */
+/* Adds the rows of one run of ids to the page. False: it is full, and goes on at `next`. */
 static bool add_run(struct call *c, const struct message_resource *row, const struct place *from,
                     Xenres__V1__ListResourcesResponse *m, struct place *next)
 {
