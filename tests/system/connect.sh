@@ -283,6 +283,31 @@ END
     kill -CONT "$pid_mapper"
     wait_until 10 is_served
 }
+# The same host with an origin in its configuration, by a gateway of its own.
+pages_of_listed_origins_may_read() {
+    local call=/xenres.v1.HostService/GetHost origin=https://dash.example
+    same "$(ask $call -H "Origin: $origin" --json '{}')" 200
+    same "$(header Access-Control-Allow-Origin)" "" "not configured"
+    sed -e "s|^server {|&\n    cors_origins = \"$origin\"|" -e 's|^    health .*|    health = ""|' \
+        "$work/demo/xenresd.conf" >"$work/cors.conf"
+    contains "$("$BUILD/xenresd" --check --config "$work/cors.conf" 2>&1)" \
+        "server.cors_origins: note: browsers ask beforehand without a client certificate"
+    start cors "$BUILD/xenresd" --config "$work/cors.conf"
+    wait_until 20 grep -q 'xenresd: ready$' "$work/cors.log"
+    XENRES_SERVER=https://127.0.0.1:$(sed -n 's/.*listening on port //p' "$work/cors.log")
+    same "$(ask $call -X OPTIONS -H "Origin: $origin" -H 'Access-Control-Request-Method: POST')" 204
+    same "$(header Access-Control-Allow-Origin)" "$origin"
+    same "$(header Access-Control-Allow-Methods)" "GET, POST"
+    contains "$(header Access-Control-Allow-Headers)" Connect-Timeout-Ms
+    same "$(ask $call -H "Origin: $origin" --json '{}')" 200
+    same "$(header Access-Control-Allow-Origin)" "$origin"
+    contains "$(header Access-Control-Expose-Headers)" ETag
+    same "$(header Vary)" Origin
+    same "$(ask $call -H "Origin: $origin.evil" --json '{}')" 200
+    same "$(header Access-Control-Allow-Origin)" "" "another origin"
+    stop cors
+}
+
 is_served() { [ "$(ask /xenres.v1.InspectService/GetGrantTable --json '{"domain":"1"}')" = 200 ]; }
 
 start_demo
@@ -299,3 +324,4 @@ check "a stream is asked for by hand" a_stream_is_asked_for_by_hand
 check "the schema decodes what the gateway says" the_schema_decodes_what_the_gateway_says
 check "without a certificate nothing is answered" without_a_certificate_nothing_is_answered
 check "a deadline is the client's, of each call" a_deadline_is_the_clients
+check "pages of listed origins may read" pages_of_listed_origins_may_read
