@@ -191,6 +191,24 @@ static const struct identity *who(const struct connection *c)
 
 static enum MHD_Result send_reply(struct request *r);
 
+static void refuse_length(uint64_t length_bytes, size_t max_bytes, struct failure *why)
+{
+    int result;
+
+    if (max_bytes == EXCHANGE_BODY_NONE) {
+        result = failure_set(why, ERROR_INVALID_ARGUMENT,
+                             "a request of this kind has no body, and this "
+                             "one has %llu bytes",
+                             (unsigned long long)length_bytes);
+        (void)failure_next(why, result, "leave it out, or use POST where that is taken");
+        return;
+    }
+    result = failure_set(why, ERROR_RESOURCE_EXHAUSTED,
+                         "the request's body has %llu bytes, of %zu at most",
+                         (unsigned long long)length_bytes, max_bytes);
+    (void)failure_next(why, result, "send a smaller message");
+}
+
 static enum MHD_Result begin(struct request *r, const char *method, const char *version)
 {
     judge_again(r);
@@ -217,11 +235,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
     if (framing.fault != NULL) {
         (void)failure_set(&why, ERROR_INVALID_ARGUMENT, "the request has %s", framing.fault);
     } else if (max_bytes > 0 && framing.has_length && framing.length_bytes > max_bytes) {
-        int result = failure_set(&why, ERROR_RESOURCE_EXHAUSTED,
-                                 "the request's body has %llu bytes, of %zu at most",
-                                 (unsigned long long)framing.length_bytes, max_bytes);
-
-        (void)failure_next(&why, result, "send a smaller message");
+        refuse_length(framing.length_bytes, max_bytes, &why);
     }
     if (why.code != ERROR_OK) {
         exchange_refuse(r->exchange, &why);

@@ -105,7 +105,7 @@ static size_t body_max_bytes(const struct exchange *x)
         return 0;
     }
     if (x->call.method->kind == METHOD_RAW || x->connect.is_get) {
-        return 1;
+        return EXCHANGE_BODY_NONE;
     }
     return x->connect.is_stream ? message_max_bytes + ENVELOPE_HEAD_BYTES + 1 : message_max_bytes;
 }

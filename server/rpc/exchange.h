@@ -56,8 +56,9 @@ struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
  * reply stands already. Before exchange_run(). */
 void exchange_refuse(struct exchange *x, const struct failure *why);
 
-/* The most bytes of body that it will take; 0: the reply stands already, read no body. (1 for what
- * takes none: a body is refused then.) */
+/* The most bytes of body that it will take; 0: the reply stands already, read no body.
+ * EXCHANGE_BODY_NONE for what takes none: so much is read, to refuse it. */
+enum { EXCHANGE_BODY_NONE = 1 };
 size_t exchange_body_max(const struct exchange *x);
 /* False: too much; the reply stands. */
 bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes);

@@ -153,6 +153,16 @@ a_message_too_large_is_told_to_be_smaller() {
     contains "$(jq -r '.details[0].debug.nextStep' "$work/body")" /schema/xenres.v1.binpb
 }
 
+a_get_takes_no_body() {
+    local target
+    for target in "/xenres.v1.HostService/GetHost?encoding=json&message={}" \
+        /v1/domains/1/resources/grant_table/0/frames /schema/xenres.v1.binpb; do
+        same "$(ask "$target" -X GET -H 'Content-Type: application/json' -d '{}')" 400 "$target"
+        same "$(jq -r .code "$work/body")" invalid_argument
+        contains "$(jq -r .message "$work/body")" "no body"
+    done
+}
+
 head_has_no_body() {
     same "$(ask "/xenres.v1.HostService/GetHost?encoding=json&message={}" --head)" 200
     same "$(header Content-Type)" application/json
@@ -317,6 +327,7 @@ check "a call in JSON tells what the command tells" a_call_in_json_tells_what_th
 check "a wrong argument is told by its path" a_wrong_argument_is_told_by_its_path
 check "so is one of the raw frames" so_is_one_of_the_raw_frames
 check "a message too large is told to be smaller" a_message_too_large_is_told_to_be_smaller
+check "a GET takes no body" a_get_takes_no_body
 check "HEAD has no body" head_has_no_body
 check "gzip and zstd go both ways" both_encodings_go_both_ways
 check "a bomb is refused" a_bomb_is_refused
