@@ -25,13 +25,13 @@ SETTINGS := settings settings_text
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
-MAPPER := main options privilege notify loop peer patience request inventory describe snapshot range \
+MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats claim export directory mapping arena copy ceiling explain backend
 MAPPER_SIM := backend call event resource world guest pages scenario scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
-RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state domain_list resolver \
-            copies
+RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
+            domain_list resolver copies
 RPC := exchange request dispatch reply reply_head stream call wait timer rpc method services connect \
        connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
        schema host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs \

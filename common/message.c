@@ -41,6 +41,7 @@ _Static_assert(sizeof(struct message_vcpu_stats) == 32 + sizeof(struct domain_id
 _Static_assert(sizeof(struct message_vcpu) == 16, "vcpu");
 _Static_assert(sizeof(struct message_vcpu_stats_answer) == 24 + 24 + 64 + 8, "stats");
 _Static_assert(sizeof(struct message_release) == 32 + 8 * MESSAGE_RELEASES_MAX, "release");
+_Static_assert(sizeof(struct message_counters_answer) == 24 + 8 * 8 + 6 * 4, "counters");
 _Static_assert(sizeof(struct message_failed) == 24 + sizeof(struct failure), "failed");
 /* xenresd and its mapper are built for one machine, and memory is the wire. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian");
@@ -323,6 +324,22 @@ static const char *check_release(const union message *m)
     return m->release.reserved == 0 ? NULL : "reserved";
 }
 
+static const char *check_counters_answer(const union message *m)
+{
+    const struct message_counters_answer *a = &m->counters_answer;
+
+    if (a->arena_used_bytes > a->arena_bytes) {
+        return "arena_used_bytes";
+    }
+    if (a->mappings > a->mapped_frames) {
+        return "mappings";
+    }
+    if (a->zombies > a->mappings) {
+        return "zombies";
+    }
+    return a->reserved == 0 ? NULL : "reserved";
+}
+
 static const char *check_failed(const union message *m)
 {
     return m->failed.failure.code > 0 ? check_failure(&m->failed.failure) : "failure.code";
@@ -340,6 +357,7 @@ static const struct message_row {
     { MESSAGE_SNAPSHOT, sizeof(struct message_snapshot), check_snapshot },
     { MESSAGE_VCPU_STATS, sizeof(struct message_vcpu_stats), check_vcpu_stats },
     { MESSAGE_RELEASE, sizeof(struct message_release), check_release },
+    { MESSAGE_COUNTERS, sizeof(struct message_plain), check_plain },
     { MESSAGE_HELLO | MESSAGE_ANSWER, sizeof(struct message_hello_answer), check_hello_answer },
     { MESSAGE_HOST | MESSAGE_ANSWER, sizeof(struct message_host_answer), check_host_answer },
     { MESSAGE_DOMAINS | MESSAGE_ANSWER, sizeof(struct message_domains_answer),
@@ -350,6 +368,8 @@ static const struct message_row {
       check_snapshot_answer },
     { MESSAGE_VCPU_STATS | MESSAGE_ANSWER, sizeof(struct message_vcpu_stats_answer),
       check_vcpu_stats_answer },
+    { MESSAGE_COUNTERS | MESSAGE_ANSWER, sizeof(struct message_counters_answer),
+      check_counters_answer },
     { MESSAGE_FAILED, sizeof(struct message_failed), check_failed },
     { MESSAGE_EVENT_DOMAINS, sizeof(struct message_event_domains), check_plain },
 };

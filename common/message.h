@@ -46,6 +46,7 @@ enum message_type {
     MESSAGE_SNAPSHOT,              /* frames, copied once into a slot of the arena */
     MESSAGE_VCPU_STATS,            /* run times, written into a slot as struct message_vcpu */
     MESSAGE_RELEASE,               /* slots that xenresd has done with */
+    MESSAGE_COUNTERS,              /* what the mapper counts; makes no hypercall */
     MESSAGE_ANSWER = 0x80,         /* added to the request's type */
     MESSAGE_FAILED = 0x100,        /* the answer to any request that failed */
     MESSAGE_EVENT_DOMAINS = 0x200, /* the domain list is no longer what it was */
@@ -102,7 +103,7 @@ struct message_hello_answer {
     uint32_t reserved;
 };
 
-/* HOST, and other requests that say nothing but their type. */
+/* HOST, COUNTERS: requests that say nothing but their type. */
 struct message_plain {
     struct message_head head;
 };
@@ -300,6 +301,25 @@ struct message_release {
     } slots[MESSAGE_RELEASES_MAX];
 };
 
+/* Sums are since the mapper's start but for `false_releases`, whose arena is this connection's. */
+struct message_counters_answer {
+    struct message_head head;
+    uint64_t requests;         /* received, of all types */
+    uint64_t hypercalls;       /* made */
+    uint64_t ceiling_refusals; /* requests refused at the ceiling on hypercalls */
+    uint64_t maps;             /* mappings made */
+    uint64_t mapped_frames;    /* live: held now */
+    uint64_t arena_bytes;
+    uint64_t arena_used_bytes;
+    uint64_t false_releases; /* of slots that were none */
+    uint32_t arena_slots;    /* in use */
+    uint32_t mappings;       /* live */
+    uint32_t zombies;        /* domains that are dead or dying, and of which a mapping is live */
+    uint32_t copies;         /* begun and not over */
+    uint32_t domains;        /* of which the export list allows anything to be listed */
+    uint32_t reserved;
+};
+
 struct message_failed {
     struct message_head head;
     struct failure failure;
@@ -321,6 +341,7 @@ union message {
     struct message_vcpu_stats vcpu_stats;
     struct message_vcpu_stats_answer vcpu_stats_answer;
     struct message_release release;
+    struct message_counters_answer counters_answer;
     struct message_event_domains event_domains;
     struct message_failed failed;
 };

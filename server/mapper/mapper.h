@@ -31,6 +31,8 @@ struct mapper {
     struct ceiling ceiling;
     uint64_t arena_bytes, slot_max_bytes;
     uint8_t mapper_id[16]; /* random, of this start */
+    uint64_t requests;     /* received, for COUNTERS; as is the next */
+    uint64_t brief_maps;   /* mappings made for one step, beside those of the cache */
 };
 
 #endif

@@ -24,7 +24,7 @@ struct mapping_cache {
     struct backend *backend;
     uint64_t idle_ns;
     uint32_t count_max, count;
-    uint64_t frame_count;
+    uint64_t frame_count, made;
     struct mapping rows[];
 };
 
@@ -132,6 +132,7 @@ int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct m
             .live = true, .generation = generation, .key = *key, .backend = made
         };
         c->count++;
+        c->made++;
         c->frame_count += key->frame_count;
     }
     m->pins++;
@@ -222,6 +223,23 @@ uint64_t mapping_idle_deadline_ns(const struct mapping_cache *c)
 uint32_t mapping_count(const struct mapping_cache *c)
 {
     return c->count;
+}
+
+struct mapping_usage mapping_usage(const struct mapping_cache *c)
+{
+    return (
+        struct mapping_usage){ .count = c->count, .frame_count = c->frame_count, .made = c->made };
+}
+
+const struct mapping_key *mapping_next(const struct mapping_cache *c, uint32_t *at)
+{
+    while (*at < c->count_max) {
+        const struct mapping *m = &c->rows[(*at)++];
+        if (m->live) {
+            return &m->key;
+        }
+    }
+    return NULL;
 }
 
 uint32_t mapping_domids(const struct mapping_cache *c, uint16_t *out, uint32_t max)

@@ -59,6 +59,14 @@ void mapping_drop_idle(struct mapping_cache *c, uint64_t now_ns);
 uint64_t mapping_idle_deadline_ns(const struct mapping_cache *c);
 
 uint32_t mapping_count(const struct mapping_cache *c);
+struct mapping_usage {
+    uint32_t count;       /* live */
+    uint64_t frame_count; /* of those */
+    uint64_t made;        /* since the cache is */
+};
+struct mapping_usage mapping_usage(const struct mapping_cache *c);
+/* The key of one live mapping after the other, NULL behind the last; `*at` begins as 0. */
+const struct mapping_key *mapping_next(const struct mapping_cache *c, uint32_t *at);
 /* Domids of live mappings, each once, at most `max`: whom the loop has to look after. */
 uint32_t mapping_domids(const struct mapping_cache *c, uint16_t *out, uint32_t max);
 

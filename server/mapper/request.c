@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/mapper/counters.h"
 #include "server/mapper/describe.h"
 #include "server/mapper/inventory.h"
 #include "server/mapper/peer.h"
@@ -74,6 +75,14 @@ static int on_release(struct mapper *m, const union message *request, union mess
     return 0;
 }
 
+static int on_counters(struct mapper *m, const union message *request, union message *out,
+                       struct failure *f)
+{
+    (void)f;
+    counters_read(m, &request->plain, out);
+    return 0;
+}
+
 static const struct row {
     uint16_t type;
     size_t len_bytes;
@@ -88,6 +97,7 @@ static const struct row {
     { MESSAGE_SNAPSHOT, sizeof(struct message_snapshot), on_snapshot, true, true },
     { MESSAGE_VCPU_STATS, sizeof(struct message_vcpu_stats), on_vcpu_stats, true, true },
     { MESSAGE_RELEASE, sizeof(struct message_release), on_release, false, false },
+    { MESSAGE_COUNTERS, sizeof(struct message_plain), on_counters, true, false },
 };
 
 static const struct row *row_of(const union message *request, size_t len_bytes, struct failure *f)
@@ -108,6 +118,7 @@ static const struct row *row_of(const union message *request, size_t len_bytes, 
 void request_handle(struct mapper *m, union message *request, size_t len_bytes)
 {
     struct failure f = { 0 };
+    m->requests++;
     bool has_head = len_bytes >= sizeof(request->head) && request->head.magic == MESSAGE_MAGIC;
     uint64_t serial = has_head && request->head.serial != 0 ? request->head.serial : 1;
     const struct row *row = row_of(request, len_bytes, &f);

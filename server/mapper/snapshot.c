@@ -174,6 +174,7 @@ static int copy_unmapping(struct mapper *m, struct job *j, uint32_t id, uint32_t
     if (result < 0) {
         return result;
     }
+    m->brief_maps++;
     assert(mapping.frame_count == count);
     result = copy_step(to, mapping.address, (size_t)count * MESSAGE_FRAME_BYTES, j->digest, f);
     m->ops->unmap(m->backend, &mapping);
@@ -321,6 +322,11 @@ int snapshot_begin(struct mapper *m, const struct message_snapshot *request, str
     /* The first step at once: most snapshots are over with it. */
     advance(m, j);
     return 0;
+}
+
+uint32_t snapshot_count(const struct snapshot_jobs *jobs)
+{
+    return jobs->active_count;
 }
 
 bool snapshot_step(struct mapper *m)

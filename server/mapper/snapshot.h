@@ -29,6 +29,7 @@ void snapshot_jobs_free(struct snapshot_jobs *jobs);
 
 /* Begins one; on failure the caller answers. A small one is over, and answered, on return. */
 int snapshot_begin(struct mapper *m, const struct message_snapshot *request, struct failure *f);
+uint32_t snapshot_count(const struct snapshot_jobs *jobs); /* begun and not over */
 /* One step of each job. True while there are any. */
 bool snapshot_step(struct mapper *m);
 /* The peer is gone: ends all without an answer. */

@@ -48,7 +48,10 @@ static int map_table(struct mapper *m, uint16_t domid, uint32_t frames, struct b
                      struct failure *f)
 {
     *out = (struct backend_mapping){ 0 };
-    return m->ops->map(m->backend, domid, RESOURCE_VCPU_STATS, STATS_ID_VCPU, 0, frames, out, f);
+    int result =
+        m->ops->map(m->backend, domid, RESOURCE_VCPU_STATS, STATS_ID_VCPU, 0, frames, out, f);
+    m->brief_maps += result == 0;
+    return result;
 }
 
 static int read_entries(const struct backend_mapping *table, const struct layout_stats_header *h,

@@ -136,6 +136,7 @@ static const struct {
 } checks[] = {
     { MESSAGE_HOST, check_nothing },       { MESSAGE_DOMAINS, check_domains },
     { MESSAGE_DESCRIBE, check_describe },  { MESSAGE_SNAPSHOT, check_snapshot },
+    { MESSAGE_COUNTERS, check_nothing },
     { MESSAGE_VCPU_STATS, check_nothing }, /* all of it is message_check()'s, and the slot */
 };
 

@@ -407,6 +407,62 @@ static void run_times_come_one_for_each_vcpu(void **state)
     }
 }
 
+static struct message_counters_answer counters(void)
+{
+    union message m = rig_message(MESSAGE_COUNTERS), a;
+
+    assert_true(rig_call(&peer, &m, &a));
+    return a.counters_answer;
+}
+
+/* Mapped domains are looked at twice a second, whoever asks: but not every time. */
+static void counting_asks_nobody(void)
+{
+    uint64_t last, now = counters().hypercalls;
+    int tries = 0;
+
+    do {
+        last = now;
+        now = counters().hypercalls;
+    } while (now != last && ++tries < 100);
+    assert_int_equal(now, last);
+}
+
+static void what_is_done_is_counted(void **state)
+{
+    static struct message_domain all[DOMAINS_MAX];
+    struct domain_identity d = first(has_v1);
+    struct message_counters_answer before, copied, after;
+
+    (void)state;
+    uint32_t domains = rig_domains(&peer, all, DOMAINS_MAX);
+
+    before = counters();
+    assert_int_equal(before.domains, domains);
+    assert_int_equal(before.arena_bytes, peer.hello.arena_bytes);
+    assert_int_equal(before.copies, 0);
+    assert_int_equal(before.zombies, 0);
+    assert_true(before.hypercalls > 0);
+    assert_int_equal(counters().requests, before.requests + 1);
+    counting_asks_nobody();
+
+    assert_true(snapshot(&d, RESOURCE_GRANT_TABLE, 0, 0, 1, 0));
+    struct message_slot slot = answered.snapshot_answer.slot;
+
+    copied = counters();
+    assert_int_equal(copied.arena_slots, before.arena_slots + 1);
+    assert_int_equal(copied.arena_used_bytes, before.arena_used_bytes + MESSAGE_FRAME_BYTES);
+    assert_true(copied.hypercalls > before.hypercalls);
+    assert_true(copied.mappings > 0 && copied.mapped_frames >= copied.mappings);
+    assert_true(copied.maps >= copied.mappings);
+    rig_release(&peer, &slot);
+    rig_release(&peer, &slot);
+    after = counters();
+    assert_int_equal(after.arena_slots, before.arena_slots);
+    assert_int_equal(after.arena_used_bytes, before.arena_used_bytes);
+    assert_int_equal(after.false_releases, before.false_releases + 1);
+}
+
 static void what_is_too_late_is_not_begun(void **state)
 {
     struct domain_identity d = first(any_guest);
@@ -447,6 +503,7 @@ int main(void)
         cmocka_unit_test(numbers_without_a_domain_are_not_found),
         cmocka_unit_test(every_field_of_the_identity_counts),
         cmocka_unit_test(run_times_come_one_for_each_vcpu),
+        cmocka_unit_test(what_is_done_is_counted),
         cmocka_unit_test(what_is_too_late_is_not_begun),
         cmocka_unit_test(flags_go_with_their_types),
     };

@@ -439,6 +439,10 @@ static void hypercalls_have_a_ceiling(void **state)
     }
     host_assert_failed(ERROR_RESOURCE_EXHAUSTED);
     assert_true(served < 100);
+    union message m = rig_message(MESSAGE_COUNTERS), a; /* which costs no hypercall */
+
+    assert_true(rig_call(&peer, &m, &a));
+    assert_int_equal(a.counters_answer.ceiling_refusals, 1);
     host_stop();
 }
 

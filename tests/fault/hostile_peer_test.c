@@ -211,7 +211,7 @@ static void random_bodies_of_every_type(void **state)
 static void wrong_sizes_of_every_type(void **state)
 {
     (void)state;
-    for (uint16_t type = MESSAGE_HELLO; type <= MESSAGE_RELEASE; type++) {
+    for (uint16_t type = MESSAGE_HELLO; type <= MESSAGE_COUNTERS; type++) {
         for (int more = -8; more <= 8; more += 4) {
             struct rig_peer p;
             union message m = rig_message(type);
@@ -466,6 +466,9 @@ static void nothing_outside_the_export_list_comes_out(void **state)
     struct domain_identity open = rig_domain(&p, "open");
 
     assert_false(rig_find(&p, "closed", &found));
+    m = rig_message(MESSAGE_COUNTERS); /* nor that it is there */
+    assert_true(rig_call(&p, &m, &a));
+    assert_int_equal(a.counters_answer.domains, 1);
     m = rig_snapshot_message(&open, RESOURCE_IOREQ_SERVER, 0, 1, 1);
     assert_false(rig_call(&p, &m, &a));
     assert_int_equal(a.failed.failure.code, ERROR_PERMISSION_DENIED);

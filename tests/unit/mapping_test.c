@@ -188,6 +188,31 @@ static void frames_have_a_maximum_in_all(void **state)
     assert_int_equal(mapping_get(c, &too_many, &ref, NULL), -ERROR_RESOURCE_EXHAUSTED);
 }
 
+static void live_ones_are_counted_and_found_one_by_one(void **state)
+{
+    const uint8_t dead[16] = { 2 };
+    struct mapping_ref refs[] = { get(key(1, 0, 1)), get(key(2, 0, 2)), get(key(3, 0, 4)) };
+    const struct mapping_key *found;
+    uint32_t at = 0;
+    unsigned seen = 0;
+
+    (void)state;
+    mapping_drop_incarnation(c, dead);
+    struct mapping_usage usage = mapping_usage(c);
+
+    assert_int_equal(usage.count, 2);
+    assert_int_equal(usage.frame_count, 5);
+    assert_int_equal(usage.made, 3);
+    while ((found = mapping_next(c, &at)) != NULL) {
+        seen += found->incarnation[0];
+    }
+    assert_int_equal(seen, 1 + 3);
+    assert_null(mapping_next(c, &at));
+    for (size_t i = 0; i < 3; i++) {
+        mapping_put(c, &refs[i]);
+    }
+}
+
 static void a_failed_map_leaves_nothing(void **state)
 {
     struct mapping_key k = key(1, 0, 1);
@@ -197,6 +222,7 @@ static void a_failed_map_leaves_nothing(void **state)
     world.fails = true;
     assert_int_equal(mapping_get(c, &k, &ref, NULL), -ERROR_UNAVAILABLE);
     assert_int_equal(mapping_count(c), 0);
+    assert_int_equal(mapping_usage(c).made, 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -210,6 +236,7 @@ int main(void)
         TEST(unused_ones_go_after_a_while),
         TEST(the_longest_unused_makes_room),
         TEST(frames_have_a_maximum_in_all),
+        TEST(live_ones_are_counted_and_found_one_by_one),
         TEST(a_failed_map_leaves_nothing),
     };
 

@@ -15,12 +15,14 @@ static const uint16_t types[] = {
     MESSAGE_SNAPSHOT,
     MESSAGE_VCPU_STATS,
     MESSAGE_RELEASE,
+    MESSAGE_COUNTERS,
     MESSAGE_HELLO | MESSAGE_ANSWER,
     MESSAGE_HOST | MESSAGE_ANSWER,
     MESSAGE_DOMAINS | MESSAGE_ANSWER,
     MESSAGE_DESCRIBE | MESSAGE_ANSWER,
     MESSAGE_SNAPSHOT | MESSAGE_ANSWER,
     MESSAGE_VCPU_STATS | MESSAGE_ANSWER,
+    MESSAGE_COUNTERS | MESSAGE_ANSWER,
     MESSAGE_FAILED,
     MESSAGE_EVENT_DOMAINS,
 };
@@ -61,6 +63,11 @@ static void make(union message *m, uint16_t type)
         m->vcpu_stats_answer.slot.len_bytes = MESSAGE_VCPUS_MAX * sizeof(struct message_vcpu);
         break;
     case MESSAGE_RELEASE: m->release.slot_count = MESSAGE_RELEASES_MAX; break;
+    case MESSAGE_COUNTERS | MESSAGE_ANSWER:
+        m->counters_answer.arena_bytes = m->counters_answer.arena_used_bytes = 8192;
+        m->counters_answer.mapped_frames = 2;
+        m->counters_answer.mappings = m->counters_answer.zombies = 2;
+        break;
     case MESSAGE_FAILED: m->failed.failure.code = ERROR_NOT_FOUND; break;
     default: break;
     }
@@ -232,6 +239,7 @@ static void reserved_fields_are_zero(void **state)
     REFUSES(m, MESSAGE_SNAPSHOT | MESSAGE_ANSWER, m.snapshot_answer.reserved, 1);
     REFUSES(m, MESSAGE_VCPU_STATS, m.vcpu_stats.domain.reserved, 1);
     REFUSES(m, MESSAGE_RELEASE, m.release.reserved, 1);
+    REFUSES(m, MESSAGE_COUNTERS | MESSAGE_ANSWER, m.counters_answer.reserved, 1);
 }
 
 static void counts_beyond_their_maxima_are_refused(void **state)
@@ -282,6 +290,17 @@ static void values_that_are_none_of_an_enum_are_refused(void **state)
     REFUSES(m, MESSAGE_VCPU_STATS | MESSAGE_ANSWER, m.vcpu_stats_answer.source, 3);
     REFUSES(m, MESSAGE_FAILED, m.failed.failure.code, 0);
     REFUSES(m, MESSAGE_FAILED, m.failed.failure.code, -1);
+}
+
+static void counters_that_contradict_each_other_are_refused(void **state)
+{
+    union message m;
+    const uint16_t counters = MESSAGE_COUNTERS | MESSAGE_ANSWER;
+
+    (void)state;
+    REFUSES(m, counters, m.counters_answer.arena_used_bytes, 8193);
+    REFUSES(m, counters, m.counters_answer.mappings, 3);
+    REFUSES(m, counters, m.counters_answer.zombies, 3);
 }
 
 static void a_page_of_domains_ascends_and_more_follows_something(void **state)
@@ -433,6 +452,7 @@ int main(void)
         cmocka_unit_test(reserved_fields_are_zero),
         cmocka_unit_test(counts_beyond_their_maxima_are_refused),
         cmocka_unit_test(values_that_are_none_of_an_enum_are_refused),
+        cmocka_unit_test(counters_that_contradict_each_other_are_refused),
         cmocka_unit_test(a_page_of_domains_ascends_and_more_follows_something),
         cmocka_unit_test(rows_behind_the_count_are_not_looked_at),
         cmocka_unit_test(a_slot_has_what_the_answer_says_it_has),
