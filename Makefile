@@ -32,7 +32,7 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list resolver copies
-RPC := exchange request dispatch reply reply_head stream call wait timer rpc method services connect \
+RPC := exchange request dispatch reply reply_head stream call wait timer rpc meter method services connect \
        connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
        schema host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs \
        inspect_stats

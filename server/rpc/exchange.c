@@ -16,7 +16,12 @@
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
 
-enum { STATUS_NOT_FOUND = 404, STATUS_METHOD_NOT_ALLOWED = 405 };
+enum {
+    STATUS_NO_CONTENT = 204,
+    STATUS_NOT_MODIFIED = 304,
+    STATUS_NOT_FOUND = 404,
+    STATUS_METHOD_NOT_ALLOWED = 405
+};
 
 /* From here the reply is `x->failure`. */
 static void refuse(struct exchange *x, int http_status)
@@ -231,6 +236,33 @@ const struct exchange_reply *exchange_reply(struct exchange *x)
     return &x->reply;
 }
 
+/* As much of the answer's body as was, or is being, sent. */
+static uint64_t body_bytes(const struct exchange *x)
+{
+    const struct exchange_reply *reply = &x->reply;
+
+    if (!x->built || reply->streamed) {
+        return x->streamed_bytes;
+    }
+    return strcmp(x->head.method, "HEAD") == 0 || reply->status == STATUS_NOT_MODIFIED ||
+                   reply->status == STATUS_NO_CONTENT
+               ? 0
+               : reply->body_len_bytes;
+}
+
+/* One whose answer nobody took, or not to its end, was cancelled. */
+static void count(const struct exchange *x)
+{
+    bool is_whole = x->built && (!x->reply.streamed || x->ended);
+
+    meter_count(x->rpc->meter, &(struct meter_event){
+                                   .method = x->call.method,
+                                   .code = is_whole ? x->failure.code : ERROR_CANCELED,
+                                   .duration_ns = clock_monotonic_ns() - x->head.received_ns,
+                                   .body_bytes = body_bytes(x),
+                               });
+}
+
 void exchange_free(struct exchange *x)
 {
     if (x == NULL) {
@@ -238,6 +270,7 @@ void exchange_free(struct exchange *x)
     }
     struct rpc *rpc = x->rpc;
 
+    count(x);
     dispatch_done(x);
     timer_cancel(rpc->timers, &x->timer);
     wire_free(x->message);

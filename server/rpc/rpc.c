@@ -26,7 +26,11 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     if (result == 0) {
         result = timers_new(&rpc->timers, f);
     }
+    if (result == 0) {
+        result = meter_new(options->methods, &rpc->meter, f);
+    }
     if (result != 0) {
+        timers_free(rpc->timers);
         copies_free(rpc->copies);
         resolver_free(rpc->resolver);
         free(rpc);
@@ -58,6 +62,7 @@ void rpc_free(struct rpc *rpc)
         return;
     }
     assert(atomic_load(&rpc->exchanges) == 0);
+    meter_free(rpc->meter);
     timers_free(rpc->timers);
     copies_free(rpc->copies);
     resolver_free(rpc->resolver);
@@ -70,4 +75,14 @@ void rpc_domains_changed(struct rpc *rpc, uint64_t generation)
 {
     (void)generation; /* any: what was listed before now is not relied upon */
     resolver_changed(rpc->resolver);
+}
+
+const struct meter *rpc_meter(const struct rpc *rpc)
+{
+    return rpc->meter;
+}
+
+unsigned rpc_requests_in_flight(const struct rpc *rpc)
+{
+    return atomic_load_explicit(&rpc->exchanges, memory_order_relaxed);
 }

@@ -13,6 +13,7 @@
 #include "auth/seal.h"
 #include "server/resource/mapper_client.h"
 #include "server/rpc/cors.h"
+#include "server/rpc/meter.h"
 
 struct rpc;
 struct method_table;
@@ -33,6 +34,9 @@ struct rpc_options {
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
 void rpc_set_policy(struct rpc *rpc, struct policy *policy);
 void rpc_free(struct rpc *rpc); /* no exchange may be left */
+/* What came of the requests, and how many are under way. */
+const struct meter *rpc_meter(const struct rpc *rpc);
+unsigned rpc_requests_in_flight(const struct rpc *rpc);
 /* The domain list changed (mapper_client's on_domains_changed). */
 void rpc_domains_changed(struct rpc *rpc, uint64_t generation);
 

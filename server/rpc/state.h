@@ -38,6 +38,7 @@ struct rpc {
     struct resolver *resolver;
     struct copies *copies;
     struct timers *timers;
+    struct meter *meter;
     atomic_uint exchanges;
     pthread_mutex_t lock; /* of `policy`: held to count, no longer */
     struct policy *policy;
@@ -75,6 +76,7 @@ struct exchange {
     struct buffer reply_body; /* of a stream: the message that is sent now */
     size_t sent_bytes;        /* of it */
     bool ended;               /* it is the last */
+    uint64_t streamed_bytes;  /* read of a stream so far */
     struct pool message_pool; /* of a stream: of the one message */
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
 };

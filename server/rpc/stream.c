@@ -180,6 +180,7 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
     if (taken > 0) {
         memcpy(out, x->reply_body.data + x->sent_bytes, taken);
         x->sent_bytes += taken;
+        x->streamed_bytes += taken;
     }
     return (ssize_t)taken;
 }
