@@ -37,7 +37,7 @@ RPC := exchange request dispatch reply reply_head stream call wait timer rpc met
        schema host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs \
        inspect_stats
 HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
-SERVER := main config material sandbox service check supervisor child demo
+SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp
@@ -315,7 +315,7 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 
 install: all ## install under DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include lib/pkgconfig share/man/man1 \
-	    share/man/man3 share/man/man5 share/man/man8 share/xenresd/examples \
+	    share/man/man3 share/man/man5 share/man/man7 share/man/man8 share/xenresd/examples \
 	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
 	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/

@@ -23,7 +23,9 @@
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/material.h"
+#include "server/metrics.h"
 #include "server/resource/mapper_client.h"
+#include "server/resource/mapper_counters.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
@@ -31,19 +33,22 @@
 
 enum {
     MAPPER_WAIT_MS = 10000, /* for the first hello, before readiness is told without it */
+    COUNTERS_MS = 5000,     /* how often the mapper is asked what it counts */
     STOP_GRACE_MS = 5000,   /* for exchanges that run when the service is told to stop */
     BACKOFF_MIN_MS = 20,
     FAULTS_MAX_BYTES = 64 * 1024,
 };
 
 /* Everything that runs, in the order of its start. Owned by service_run()'s thread; the mapper
- * client's thread touches `rpc` and `wake_fd` only. */
+ * client's thread touches `rpc`, `wake_fd`, `metrics` and `counters` only. */
 struct service {
     const struct config *config;
     struct material material;
     struct seal *seal;
     int public_fd, health_fd; /* until listener and health take them */
     int signal_fd, wake_fd;
+    struct metrics metrics;
+    struct mapper_counters counters;
     struct mapper_client *mapper;
     struct quota *quota;
     struct cors *cors;
@@ -146,12 +151,16 @@ static void wake(struct service *s)
 
 static void on_connected(void *arg, bool connected)
 {
+    struct service *s = arg;
+
     if (connected) {
         log_info("connected to the mapper");
+        atomic_fetch_add(&s->metrics.mapper_connections, 1);
     } else {
         log_warning("the mapper is gone; trying to reach it again");
+        mapper_counters_forget(&s->counters);
     }
-    wake(arg);
+    wake(s);
 }
 
 static void on_domains_changed(void *arg, uint64_t generation)
@@ -174,6 +183,31 @@ static bool ready(void *arg, struct buffer *reasons)
         buffer_append_string(reasons, "the mapper is not connected: see its log\n");
     }
     return there;
+}
+
+static const char *metrics(void *arg, const char *accept, struct buffer *out)
+{
+    struct service *s = arg;
+    enum exposition_format format = exposition_choose(accept);
+    struct rpc *rpc = atomic_load(&s->rpc);
+    struct message_hello_answer hello;
+    struct message_counters_answer counters;
+    struct metrics_sources sources = {
+        .own = &s->metrics,
+        .meter = rpc_meter(rpc),
+        .requests_in_flight = rpc_requests_in_flight(rpc),
+        .mapper_restarts = mapper_client_restarts(s->mapper),
+    };
+
+    listener_counters(s->listener, &sources.connections);
+    if (mapper_client_hello(s->mapper, &hello)) {
+        sources.mapper = &hello;
+    }
+    if (mapper_counters_read(&s->counters, &counters, &sources.counters_age_ns)) {
+        sources.counters = &counters;
+    }
+    metrics_write(&sources, format, out);
+    return exposition_content_type(format);
 }
 
 static int start_mapper_client(struct service *s, const char *socket_path, struct failure *f)
@@ -262,7 +296,9 @@ static int start_listeners(struct service *s, struct failure *f)
             .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
         },
     };
-    const struct health_options health = { .listen_fd = s->health_fd, .ready = ready, .arg = s };
+    const struct health_options health = {
+        .listen_fd = s->health_fd, .ready = ready, .metrics = metrics, .arg = s
+    };
     int result = listener_start(&public, &s->listener, f);
 
     if (result == 0) {
@@ -282,6 +318,7 @@ static void reload(struct service *s)
     struct failure f = { 0 };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     struct listener_pem pem;
+    bool success = false;
 
     sd_notify(0, "RELOADING=1");
     if (material_load(s->config, &fresh, &faults, &f) < 0) {
@@ -292,10 +329,12 @@ static void reload(struct service *s)
             log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
         } else {
             rpc_set_policy(atomic_load(&s->rpc), fresh.policy);
+            success = true;
             log_info("reloaded policy, certificate and client authorities");
         }
     }
     material_done(&fresh);
+    metrics_reloaded(&s->metrics, success);
     sd_notify(0, "READY=1");
 }
 
@@ -319,7 +358,7 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     }
 }
 
-/* Waits for signals, and until `ready_by_ns` for the mapper. False: time to stop. */
+/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts. False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
@@ -327,9 +366,16 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     struct signalfd_siginfo signal;
     uint64_t count;
 
-    (void)poll(fds, 2, *told ? -1 : clock_poll_timeout_ms(ready_by_ns, MAPPER_WAIT_MS));
+    int timeout_ms = !*told              ? clock_poll_timeout_ms(ready_by_ns, COUNTERS_MS)
+                     : s->health != NULL ? COUNTERS_MS
+                                         : -1;
+
+    (void)poll(fds, 2, timeout_ms);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
+    if (s->health != NULL) {
+        mapper_counters_ask(&s->counters, s->mapper);
+    }
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
@@ -371,6 +417,9 @@ static void stop(struct service *s)
 {
     struct rpc *rpc = atomic_load(&s->rpc);
 
+    if (s->health != NULL) {
+        health_stop(s->health); /* first: it asks all of the others */
+    }
     if (s->listener != NULL) {
         listener_stop(s->listener, STOP_GRACE_MS);
     }
@@ -382,11 +431,9 @@ static void stop(struct service *s)
     }
     cors_free(s->cors);
     quota_free(s->quota);
-    if (s->health != NULL) {
-        health_stop(s->health);
-    }
     seal_free(s->seal);
     material_done(&s->material);
+    mapper_counters_done(&s->counters);
     scope_close_fd(&s->public_fd);
     scope_close_fd(&s->health_fd);
     scope_close_fd(&s->wake_fd);
@@ -402,6 +449,8 @@ int service_run(const struct service_options *options, struct failure *f)
         .signal_fd = -1,
         .wake_fd = -1,
     };
+    metrics_init(&s.metrics);
+    mapper_counters_init(&s.counters);
     int result = start(&s, options, f);
 
     if (result == 0) {

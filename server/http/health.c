@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/http/heading.h"
 #include "server/http/socket.h"
 
 enum {
@@ -19,9 +20,7 @@ enum {
 
 struct health {
     struct MHD_Daemon *daemon;
-    int listen_fd;
-    bool (*ready)(void *arg, struct buffer *reasons);
-    void *arg;
+    struct health_options options;
 };
 
 int health_check(const char *where, struct failure *f)
@@ -40,8 +39,10 @@ int health_bind(const char *where, int *listen_fd, struct failure *f)
                            : socket_listen_tcp(where, listen_fd, f);
 }
 
+static const char plain[] = "text/plain; charset=utf-8";
+
 static enum MHD_Result reply(struct MHD_Connection *mhd, unsigned status, struct buffer *text,
-                             const char *allow)
+                             const char *content_type, const char *allow)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(text->len_bytes, text->data, MHD_RESPMEM_MUST_COPY);
@@ -50,8 +51,7 @@ static enum MHD_Result reply(struct MHD_Connection *mhd, unsigned status, struct
     if (response == NULL) {
         return MHD_NO;
     }
-    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                                "text/plain; charset=utf-8") == MHD_YES &&
+    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type) == MHD_YES &&
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES &&
         (allow == NULL ||
          MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow) == MHD_YES)) {
@@ -59,6 +59,32 @@ static enum MHD_Result reply(struct MHD_Connection *mhd, unsigned status, struct
     }
     MHD_destroy_response(response);
     return result;
+}
+
+static enum MHD_Result reply_ready(const struct health *h, struct MHD_Connection *mhd)
+{
+    BUFFER_AUTO(text, REASONS_MAX_BYTES);
+
+    if (!h->options.ready(h->options.arg, &text)) {
+        return reply(mhd, MHD_HTTP_SERVICE_UNAVAILABLE, &text, plain, NULL);
+    }
+    buffer_reset(&text);
+    buffer_append_string(&text, "ready\n");
+    return reply(mhd, MHD_HTTP_OK, &text, plain, NULL);
+}
+
+static enum MHD_Result reply_metrics(const struct health *h, struct MHD_Connection *mhd)
+{
+    BUFFER_AUTO(text, HEALTH_METRICS_MAX_BYTES);
+    const char *accept = heading_find(mhd, MHD_HTTP_HEADER_ACCEPT).value;
+    const char *content_type = h->options.metrics(h->options.arg, accept, &text);
+
+    if (text.failed) { /* a part of them would be taken for all */
+        buffer_reset(&text);
+        buffer_append_string(&text, "no memory for the metrics\n");
+        return reply(mhd, MHD_HTTP_SERVICE_UNAVAILABLE, &text, plain, NULL);
+    }
+    return reply(mhd, MHD_HTTP_OK, &text, content_type, NULL);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
@@ -79,22 +105,20 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
     }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         buffer_append_string(&text, "only GET and HEAD\n");
-        return reply(mhd, MHD_HTTP_METHOD_NOT_ALLOWED, &text, "GET, HEAD");
+        return reply(mhd, MHD_HTTP_METHOD_NOT_ALLOWED, &text, plain, "GET, HEAD");
     }
     if (strcmp(url, "/healthz") == 0) {
         buffer_append_string(&text, "serving\n");
-        return reply(mhd, MHD_HTTP_OK, &text, NULL);
+        return reply(mhd, MHD_HTTP_OK, &text, plain, NULL);
     }
     if (strcmp(url, "/readyz") == 0) {
-        if (!h->ready(h->arg, &text)) {
-            return reply(mhd, MHD_HTTP_SERVICE_UNAVAILABLE, &text, NULL);
-        }
-        buffer_reset(&text);
-        buffer_append_string(&text, "ready\n");
-        return reply(mhd, MHD_HTTP_OK, &text, NULL);
+        return reply_ready(h, mhd);
     }
-    buffer_append_string(&text, "here are /healthz and /readyz\n");
-    return reply(mhd, MHD_HTTP_NOT_FOUND, &text, NULL);
+    if (strcmp(url, "/metrics") == 0) {
+        return reply_metrics(h, mhd);
+    }
+    buffer_append_string(&text, "here are /healthz, /readyz and /metrics\n");
+    return reply(mhd, MHD_HTTP_NOT_FOUND, &text, plain, NULL);
 }
 
 int health_start(const struct health_options *options, struct health **out, struct failure *f)
@@ -114,12 +138,10 @@ int health_start(const struct health_options *options, struct health **out, stru
     if (h == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
     }
-    h->ready = options->ready;
-    h->arg = options->arg;
-    h->listen_fd = options->listen_fd;
+    h->options = *options;
     h->daemon =
         MHD_start_daemon(MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,
-                         NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
+                         NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, h->options.listen_fd,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
@@ -138,6 +160,6 @@ void health_stop(struct health *h)
     }
     (void)MHD_quiesce_daemon(h->daemon);
     MHD_stop_daemon(h->daemon);
-    (void)close(h->listen_fd);
+    (void)close(h->options.listen_fd);
     free(h);
 }

@@ -17,7 +17,8 @@ install_all() {
     local file
     for file in bin/xenres sbin/xenresd sbin/xenresd-mapper-sim include/xenres.h lib/libxenres.so.1 \
         lib/libxenres.so lib/libxenres.a lib/pkgconfig/xenres.pc share/man/man1/xenres.1 \
-        share/man/man3/libxenres.3 share/man/man5/xenresd.conf.5 share/man/man8/xenresd.8 \
+        share/man/man3/libxenres.3 share/man/man5/xenresd.conf.5 share/man/man7/xenresd-metrics.7 \
+        share/man/man8/xenresd.8 \
         share/xenresd/proto/xenres/v1/host.proto share/xenresd/proto/google/rpc/error_details.proto \
         share/bash-completion/completions/xenres share/zsh/site-functions/_xenres; do
         [ -s "$usr/$file" ] || { echo "there is no $file"; return 1; }

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/metrics.h"
+
+#include "common/clock.h"
+
+enum metric_id {
+#define METRIC(id, name, kind, unit, help) METRIC_##id,
+#include "server/metrics.def"
+#undef METRIC
+};
+
+static const struct exposition_family families[] = {
+#define METRIC(id, name, kind, unit, help)                                                         \
+    [METRIC_##id] = { (name), EXPOSITION_##kind, (unit), (help) },
+#include "server/metrics.def"
+#undef METRIC
+};
+
+static const uint64_t duration_bounds_ns[] = METER_BOUNDS_NS;
+
+void metrics_init(struct metrics *m)
+{
+    *m = (struct metrics){ .started_ns = clock_wall_ns() };
+    atomic_init(&m->reloaded_ns, m->started_ns);
+}
+
+void metrics_reloaded(struct metrics *m, bool success)
+{
+    atomic_fetch_add(success ? &m->reloads : &m->reload_failures, 1);
+    atomic_store(&m->reload_failed, !success);
+    if (success) {
+        atomic_store(&m->reloaded_ns, clock_wall_ns());
+    }
+}
+
+/* A family that has one sample, without labels. */
+static void write_one(struct exposition *e, enum metric_id id, uint64_t value)
+{
+    exposition_family(e, &families[id]);
+    exposition_count(e, value);
+}
+
+static void write_process(struct exposition *e, const struct metrics *m)
+{
+    exposition_family(e, &families[METRIC_BUILD]);
+    exposition_label(e, "version", XENRES_VERSION);
+    exposition_count(e, 1);
+    exposition_family(e, &families[METRIC_START]);
+    exposition_seconds(e, m->started_ns);
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+/* Of each method: that it succeeded, however rarely; of the other codes those that have come. */
+static void write_codes(struct exposition *e, const struct meter_row *row)
+{
+    for (int code = 0; code < METER_CODES; code++) {
+        if (code == ERROR_OK || row->codes[code] > 0) {
+            exposition_label(e, "method", row->method);
+            exposition_label(e, "code", code == ERROR_OK ? "ok" : error_connect_code(code));
+            exposition_count(e, row->codes[code]);
+        }
+    }
+}
+
+static void write_duration(struct exposition *e, const struct meter_row *row)
+{
+    const struct exposition_histogram h = {
+        .bounds_ns = duration_bounds_ns,
+        .buckets = row->buckets,
+        .bucket_count = METER_BUCKETS,
+        .sum_ns = row->duration_sum_ns,
+    };
+
+    exposition_label(e, "method", row->method);
+    exposition_histogram(e, &h);
+}
+
+static void write_body_bytes(struct exposition *e, const struct meter_row *row)
+{
+    exposition_label(e, "method", row->method);
+    exposition_count(e, row->body_bytes);
+}
+
+static void write_by_method(struct exposition *e, enum metric_id id, const struct meter *meter,
+                            void (*write)(struct exposition *e, const struct meter_row *row))
+{
+    struct meter_row row;
+
+    exposition_family(e, &families[id]);
+    for (size_t i = 0; i < meter_rows(meter); i++) {
+        meter_read(meter, i, &row);
+        write(e, &row);
+    }
+}
+
+static void write_requests(struct exposition *e, const struct metrics_sources *s)
+{
+    write_by_method(e, METRIC_REQUESTS, s->meter, write_codes);
+    write_one(e, METRIC_IN_FLIGHT, s->requests_in_flight);
+    write_by_method(e, METRIC_DURATION, s->meter, write_duration);
+    write_by_method(e, METRIC_BODY_BYTES, s->meter, write_body_bytes);
+    write_one(e, METRIC_HTTP_REQUESTS, s->connections.requests);
+}
+
+/* --- connections -------------------------------------------------------------------------------- */
+
+/* The reasons from `first` to before `end`. */
+static void write_reasons(struct exposition *e, enum metric_id id,
+                          const struct listener_counters *counters, int first, int end)
+{
+    exposition_family(e, &families[id]);
+    for (int why = first; why < end; why++) {
+        exposition_label(e, "reason", listener_refusal_name((enum listener_refusal)why));
+        exposition_count(e, counters->refused[why]);
+    }
+}
+
+static void write_connections(struct exposition *e, const struct listener_counters *c)
+{
+    write_one(e, METRIC_CONNECTIONS, c->open);
+    write_one(e, METRIC_ACCEPTED, c->accepted);
+    write_reasons(e, METRIC_REFUSED, c, 0, LISTENER_REFUSED_TLS_VERSION);
+    write_reasons(e, METRIC_ENDED, c, LISTENER_ENDED_SLOW_REQUEST, LISTENER_REFUSAL_COUNT);
+    write_one(e, METRIC_HANDSHAKES, c->handshakes_done);
+    write_reasons(e, METRIC_TLS_FAILURES, c, LISTENER_REFUSED_TLS_VERSION,
+                  LISTENER_ENDED_SLOW_REQUEST);
+}
+
+static void write_reloads(struct exposition *e, const struct metrics *m)
+{
+    exposition_family(e, &families[METRIC_RELOADS]);
+    exposition_label(e, "result", "success");
+    exposition_count(e, atomic_load(&m->reloads));
+    exposition_label(e, "result", "failure");
+    exposition_count(e, atomic_load(&m->reload_failures));
+    write_one(e, METRIC_RELOAD_OK, !atomic_load(&m->reload_failed));
+    exposition_family(e, &families[METRIC_RELOAD_TIME]);
+    exposition_seconds(e, atomic_load(&m->reloaded_ns));
+}
+
+/* --- the mapper --------------------------------------------------------------------------------- */
+
+static void write_mapper_counters(struct exposition *e, const struct message_counters_answer *c,
+                                  uint64_t age_ns)
+{
+    const struct {
+        enum metric_id id;
+        uint64_t value;
+    } rows[] = {
+        { METRIC_MAPPER_REQUESTS, c->requests },
+        { METRIC_HYPERCALLS, c->hypercalls },
+        { METRIC_CEILING, c->ceiling_refusals },
+        { METRIC_MAPS, c->maps },
+        { METRIC_MAPPINGS, c->mappings },
+        { METRIC_MAPPED_FRAMES, c->mapped_frames },
+        { METRIC_ZOMBIES, c->zombies },
+        { METRIC_DOMAINS, c->domains },
+        { METRIC_COPIES, c->copies },
+        { METRIC_ARENA_BYTES, c->arena_bytes },
+        { METRIC_ARENA_USED, c->arena_used_bytes },
+        { METRIC_ARENA_SLOTS, c->arena_slots },
+        { METRIC_FALSE_RELEASES, c->false_releases },
+    };
+
+    exposition_family(e, &families[METRIC_MAPPER_AGE]);
+    exposition_seconds(e, age_ns);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_one(e, rows[i].id, rows[i].value);
+    }
+}
+
+static void write_mapper(struct exposition *e, const struct metrics_sources *s)
+{
+    write_one(e, METRIC_MAPPER_CONNECTED, s->mapper != NULL);
+    write_one(e, METRIC_MAPPER_CONNECTIONS, atomic_load(&s->own->mapper_connections));
+    write_one(e, METRIC_MAPPER_RESTARTS, s->mapper_restarts);
+    if (s->mapper == NULL) {
+        return; /* what it counted is no more */
+    }
+    exposition_family(e, &families[METRIC_MAPPER]);
+    exposition_label(e, "version", s->mapper->version);
+    exposition_label(e, "backend", s->mapper->backend);
+    exposition_count(e, 1);
+    if (s->counters != NULL) {
+        write_mapper_counters(e, s->counters, s->counters_age_ns);
+    }
+}
+
+void metrics_write(const struct metrics_sources *s, enum exposition_format format,
+                   struct buffer *out)
+{
+    struct exposition e;
+
+    exposition_begin(&e, out, format);
+    write_process(&e, s->own);
+    write_requests(&e, s);
+    write_connections(&e, &s->connections);
+    write_reloads(&e, s->own);
+    write_mapper(&e, s);
+    exposition_end(&e);
+}
