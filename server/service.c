@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -40,7 +41,8 @@ enum {
 };
 
 /* Everything that runs, in the order of its start. Owned by service_run()'s thread; the mapper
- * client's thread touches `rpc`, `wake_fd`, `metrics` and `counters` only. */
+ * client's thread touches `rpc`, `wake_fd`, `metrics` and `counters` only, and health's reads the
+ * parts that it tells of, with `look_lock`. */
 struct service {
     const struct config *config;
     struct material material;
@@ -55,6 +57,9 @@ struct service {
     _Atomic(struct rpc *) rpc;
     struct listener *listener;
     struct health *health;
+
+    pthread_mutex_t look_lock;
+    bool stopping; /* under it: health answers to the end, but looks at the others no more */
 };
 
 static void log_faults(enum log_level level, const char *doing, const struct buffer *faults)
@@ -177,18 +182,23 @@ static bool ready(void *arg, struct buffer *reasons)
 {
     struct service *s = arg;
     struct message_hello_answer hello;
-    bool there = mapper_client_hello(s->mapper, &hello);
 
-    if (!there) {
-        buffer_append_string(reasons, "the mapper is not connected: see its log\n");
+    (void)pthread_mutex_lock(&s->look_lock);
+    const char *reason = s->stopping ? "stopping\n"
+                         : !mapper_client_hello(s->mapper, &hello)
+                             ? "the mapper is not connected: see its log\n"
+                             : NULL;
+
+    (void)pthread_mutex_unlock(&s->look_lock);
+    if (reason != NULL) {
+        buffer_append_string(reasons, reason);
     }
-    return there;
+    return reason == NULL;
 }
 
-static const char *metrics(void *arg, const char *accept, struct buffer *out)
+/* Of all parts, which are there. */
+static void write_metrics(struct service *s, enum exposition_format format, struct buffer *out)
 {
-    struct service *s = arg;
-    enum exposition_format format = exposition_choose(accept);
     struct rpc *rpc = atomic_load(&s->rpc);
     struct message_hello_answer hello;
     struct message_counters_answer counters;
@@ -207,7 +217,21 @@ static const char *metrics(void *arg, const char *accept, struct buffer *out)
         sources.counters = &counters;
     }
     metrics_write(&sources, format, out);
-    return exposition_content_type(format);
+}
+
+static const char *metrics(void *arg, const char *accept, struct buffer *out)
+{
+    struct service *s = arg;
+    enum exposition_format format = exposition_choose(accept);
+
+    (void)pthread_mutex_lock(&s->look_lock);
+    bool is_there = !s->stopping;
+
+    if (is_there) {
+        write_metrics(s, format, out);
+    }
+    (void)pthread_mutex_unlock(&s->look_lock);
+    return is_there ? exposition_content_type(format) : NULL;
 }
 
 static int start_mapper_client(struct service *s, const char *socket_path, struct failure *f)
@@ -417,9 +441,9 @@ static void stop(struct service *s)
 {
     struct rpc *rpc = atomic_load(&s->rpc);
 
-    if (s->health != NULL) {
-        health_stop(s->health); /* first: it asks all of the others */
-    }
+    (void)pthread_mutex_lock(&s->look_lock);
+    s->stopping = true;
+    (void)pthread_mutex_unlock(&s->look_lock);
     if (s->listener != NULL) {
         listener_stop(s->listener, STOP_GRACE_MS);
     }
@@ -431,9 +455,13 @@ static void stop(struct service *s)
     }
     cors_free(s->cors);
     quota_free(s->quota);
+    if (s->health != NULL) {
+        health_stop(s->health);
+    }
     seal_free(s->seal);
     material_done(&s->material);
     mapper_counters_done(&s->counters);
+    (void)pthread_mutex_destroy(&s->look_lock);
     scope_close_fd(&s->public_fd);
     scope_close_fd(&s->health_fd);
     scope_close_fd(&s->wake_fd);
@@ -448,6 +476,7 @@ int service_run(const struct service_options *options, struct failure *f)
         .health_fd = -1,
         .signal_fd = -1,
         .wake_fd = -1,
+        .look_lock = PTHREAD_MUTEX_INITIALIZER,
     };
     metrics_init(&s.metrics);
     mapper_counters_init(&s.counters);

@@ -79,9 +79,9 @@ static enum MHD_Result reply_metrics(const struct health *h, struct MHD_Connecti
     const char *accept = heading_find(mhd, MHD_HTTP_HEADER_ACCEPT).value;
     const char *content_type = h->options.metrics(h->options.arg, accept, &text);
 
-    if (text.failed) { /* a part of them would be taken for all */
+    if (content_type == NULL || text.failed) { /* a part of them would be taken for all */
         buffer_reset(&text);
-        buffer_append_string(&text, "no memory for the metrics\n");
+        buffer_append_string(&text, content_type == NULL ? "stopping\n" : "no memory\n");
         return reply(mhd, MHD_HTTP_SERVICE_UNAVAILABLE, &text, plain, NULL);
     }
     return reply(mhd, MHD_HTTP_OK, &text, content_type, NULL);

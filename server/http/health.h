@@ -24,7 +24,8 @@ struct health_options {
     /* True when ready; else reasons, a line each. Any thread, must not wait. */
     bool (*ready)(void *arg, struct buffer *reasons);
     /* Writes the metrics in a format that `accept` (the header, or NULL) takes; returns its content
-     * type. At most HEALTH_METRICS_MAX_BYTES. Any thread, must not wait. */
+     * type. At most HEALTH_METRICS_MAX_BYTES. NULL: there are none any more. Any thread, must not
+     * wait. */
     const char *(*metrics)(void *arg, const char *accept, struct buffer *out);
     void *arg; /* of both */
 };

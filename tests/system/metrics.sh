@@ -163,15 +163,19 @@ what_the_mapper_did_is_told() {
     is 'xenresd_mapper_info{version="'"$("$BUILD/xenresd" --version | awk '{ print $2 }')"'",backend="sim"}' 1
 }
 
-# While a request waits for it, too.
-a_stopped_mapper_delays_no_scrape() {
-    local mapper flight
-    mapper=$(mapper_pid)
-    kill -STOP "$mapper"
+# It waits for a mapper that stands still.
+request_in_background() {
     curl -s --max-time 30 -o "$work/flight" --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
         "$XENRES_SERVER/v1/domains/web-1/resources/grant_table/0/frames?count=1" &
     flight=$!
     becomes xenresd_requests_in_flight 1
+}
+
+a_stopped_mapper_delays_no_scrape() {
+    local mapper
+    mapper=$(mapper_pid)
+    kill -STOP "$mapper"
+    request_in_background
     wait_until 20 is_above xenresd_mapper_counters_age_seconds 6
     same "$(curl -s --max-time 1 -o "$work/text" -w '%{http_code}' --unix-socket "$dir/health.sock" http://h/metrics)" 200
     is xenresd_mapper_connected 1
@@ -199,6 +203,25 @@ other_methods_and_paths_are_refused() {
     same "$(scrape -X POST -o "$work/body" -w '%{http_code}')" 405
     same "$(scrape -I -w '%{http_code}' | tail -n 1)" 200
     contains "$(curl -s --max-time 5 --unix-socket "$dir/health.sock" http://h/metric)" "/metrics"
+}
+
+health() { curl -s --max-time 5 -o "$work/health" -w '%{http_code}' --unix-socket "$dir/health.sock" "http://h$1"; }
+is_health() { [ "$(health "$1")" = "$2" ]; }
+
+# While what runs is let end: health answers, and asks nothing of what goes.
+who_is_told_to_end_says_that_it_stops() {
+    local mapper
+    mapper=$(mapper_pid)
+    kill -STOP "$mapper"
+    request_in_background
+    kill -TERM "${pid[demo]}"
+    wait_until 5 is_health /readyz 503
+    same "$(cat "$work/health")" stopping
+    same "$(health /metrics)" 503
+    same "$(cat "$work/health")" stopping
+    same "$(health /healthz)" 200
+    kill -CONT "$mapper"
+    wait "$flight"
 }
 
 debian_package prometheus usr/bin/promtool
@@ -232,3 +255,4 @@ check "a stopped mapper delays no scrape" a_stopped_mapper_delays_no_scrape
 check "a killed mapper is another one" a_killed_mapper_is_another_one
 check "other methods and paths are refused" other_methods_and_paths_are_refused
 check "promtool takes what all of that left" prometheus_takes_it
+check "who is told to end says that it stops" who_is_told_to_end_says_that_it_stops

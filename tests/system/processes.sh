@@ -25,8 +25,8 @@ request_in_background() { # MAPPER
     flight=$!
 }
 
-is_waiting() { # the worker has its answer outstanding: the client sits in poll with a connection
-    [ -n "$(pgrep -P "$flight" -f frames)" ] && [ "$(health /healthz)" = 200 ]
+is_waiting() { # the worker has its answer outstanding
+    [ "$(health /metrics)" = 200 ] && grep -qx 'xenresd_requests_in_flight 1' "$work/health"
 }
 
 a_killed_mapper_fails_what_is_in_flight_and_comes_back() {
