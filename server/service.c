@@ -48,6 +48,7 @@ struct service {
     struct material material;
     struct seal *seal;
     int public_fd, health_fd; /* until listener and health take them */
+    bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
     int signal_fd, wake_fd;
     struct metrics metrics;
     struct mapper_counters counters;
@@ -111,6 +112,7 @@ static void take_inherited(struct service *s)
 
         if (strcmp(names[i], "public") == 0 && s->public_fd < 0) {
             s->public_fd = fd;
+            s->public_is_shared = true;
         } else if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
             s->health_fd = fd;
         } else {
@@ -307,6 +309,7 @@ static int start_listeners(struct service *s, struct failure *f)
     const struct config *c = s->config;
     const struct listener_options public = {
         .listen_fd = s->public_fd,
+        .is_shared = s->public_is_shared,
         .pem = material_pem(&s->material),
         .trust = s->material.trust,
         .rpc = atomic_load(&s->rpc),

@@ -33,6 +33,7 @@ struct listener {
     struct body body;
     struct listener_limits limits;
     int listen_fd;
+    bool is_shared;
     const struct identity *everyone;
     bool plaintext;
 
@@ -249,6 +250,7 @@ int listener_start(const struct listener_options *options, struct listener **out
     l->everyone = options->everyone;
     l->plaintext = options->plaintext;
     l->listen_fd = options->listen_fd;
+    l->is_shared = options->is_shared;
     l->body = (struct body){ .rpc = options->rpc,
                              .connections = &l->connections,
                              .tally = &l->tally,
@@ -303,7 +305,9 @@ void listener_stop(struct listener *l, uint32_t grace_ms)
 
     atomic_store(&l->connections.stopping, true); /* replies say close from now on */
     (void)MHD_quiesce_daemon(l->daemon);
-    (void)shutdown(l->listen_fd, SHUT_RDWR); /* who waits in the backlog is told now */
+    if (!l->is_shared) {
+        (void)shutdown(l->listen_fd, SHUT_RDWR); /* who waits in the backlog is told now */
+    }
     connections_wait_quiet(&l->connections, deadline_ns);
     /* The daemon aborts the process when it stops with a connection suspended. After this none is,
      * nor will be; exchanges that still run outlive their connections. */

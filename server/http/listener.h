@@ -68,7 +68,8 @@ struct listener_pem {
 };
 
 struct listener_options {
-    int listen_fd; /* bound and listening; the listener closes it */
+    int listen_fd;  /* bound and listening; the listener closes it */
+    bool is_shared; /* others hold it too, and go on with it: it is not shut down at the end */
     struct listener_pem pem;
     struct trust *trust; /* a reference is taken */
     struct rpc *rpc;

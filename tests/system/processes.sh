@@ -44,10 +44,19 @@ a_killed_mapper_fails_what_is_in_flight_and_comes_back() {
 }
 
 a_killed_worker_comes_back_at_the_same_port() {
+    worker_comes_back_after KILL
+}
+
+# In good order: it must leave the socket, which the supervisor holds for all of them, as it was.
+a_worker_that_ends_comes_back_at_the_same_port() {
+    worker_comes_back_after TERM
+}
+
+worker_comes_back_after() { # SIGNAL
     local worker mapper
     worker=$(worker_pid)
     mapper=$(mapper_pid)
-    kill -KILL "$worker"
+    kill -"$1" "$worker"
     wait_until 10 differs worker_pid "$worker"
     wait_until 10 answers
     differs mapper_pid "$mapper" # it ended with its peer, and gave back all that it held
@@ -172,6 +181,7 @@ check "children get nothing that they need not" children_get_nothing_that_they_n
 check "the serving process has no privilege" the_serving_process_has_no_privilege
 check "a killed mapper fails what is in flight, and comes back" a_killed_mapper_fails_what_is_in_flight_and_comes_back
 check "a killed worker comes back at the same port" a_killed_worker_comes_back_at_the_same_port
+check "a worker that ends comes back at the same port" a_worker_that_ends_comes_back_at_the_same_port
 check "a stopped mapper delays only what needs it" a_stopped_mapper_delays_only_what_needs_it
 check "the end leaves nothing" the_end_leaves_nothing
 unset "pid[demo]"
