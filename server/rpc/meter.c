@@ -20,6 +20,7 @@ struct row {
 
 struct meter {
     const struct method_table *table;
+    size_t count;      /* of its methods */
     struct row rows[]; /* as many as methods, and one for what is none */
 };
 
@@ -31,6 +32,7 @@ int meter_new(const struct method_table *table, struct meter **out, struct failu
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory to count requests");
     }
     m->table = table;
+    m->count = table->count;
     *out = m;
     return 0;
 }
@@ -57,11 +59,11 @@ static size_t bucket_of(uint64_t duration_ns)
 
 void meter_count(struct meter *m, const struct meter_event *e)
 {
-    size_t index = e->method != NULL ? (size_t)(e->method - m->table->methods) : m->table->count;
+    size_t index = e->method != NULL ? (size_t)(e->method - m->table->methods) : m->count;
     /* A mapper that lies may have a code of its own. */
     size_t code = (unsigned)e->code < METER_CODES ? (size_t)e->code : ERROR_UNKNOWN;
 
-    assert(index <= m->table->count);
+    assert(index <= m->count);
     struct row *row = &m->rows[index];
 
     add(&row->codes[code], 1);
@@ -74,7 +76,7 @@ void meter_count(struct meter *m, const struct meter_event *e)
 
 size_t meter_rows(const struct meter *m)
 {
-    return m->table->count + 1;
+    return m->count + 1;
 }
 
 static uint64_t value_of(const _Atomic uint64_t *counter)
@@ -87,7 +89,7 @@ void meter_read(const struct meter *m, size_t index, struct meter_row *out)
     const struct row *row = &m->rows[index];
 
     *out = (struct meter_row){
-        .method = index < m->table->count ? m->table->methods[index].path : "unknown",
+        .method = index < m->count ? m->table->methods[index].path : "unknown",
         .duration_sum_ns = value_of(&row->duration_sum_ns),
         .body_bytes = value_of(&row->body_bytes),
     };

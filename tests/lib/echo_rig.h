@@ -30,7 +30,7 @@
 #include "server/rpc/rpc.h"
 #include "tests/proto/zoo.pb-c.h"
 
-enum { ECHO_MESSAGES_MAX = 8, ECHO_METHODS_MAX = 32, ECHO_CALLS = 16 };
+enum { ECHO_MESSAGES_MAX = 8, ECHO_METHODS_MAX = 32, ECHO_SPARE_MAX = 2, ECHO_CALLS = 16 };
 
 #define ECHO_UNARY  "/test.v1.Echo/Unary"
 #define ECHO_STREAM "/test.v1.Echo/Stream"
@@ -127,6 +127,7 @@ static const struct json_types echo_types = { .find = echo_find_type };
 
 struct echo_rig {
     struct method methods[ECHO_METHODS_MAX]; /* ours, and those of the API */
+    struct method *spare;                    /* the next of those that tests may fill */
     struct method_table table;
     struct cors *cors;
     struct mapper_client *mapper;
@@ -147,13 +148,25 @@ static inline void echo_make_table(struct echo_rig *r)
 {
     const size_t ours = sizeof(echo_methods) / sizeof(echo_methods[0]);
 
-    echo_check(ours + services_table.count <= ECHO_METHODS_MAX);
+    echo_check(ours + services_table.count + ECHO_SPARE_MAX <= ECHO_METHODS_MAX);
     memcpy(r->methods, echo_methods, sizeof(echo_methods));
     memcpy(r->methods + ours, services_table.methods,
            services_table.count * sizeof(*services_table.methods));
+    r->spare = r->methods + ours + services_table.count;
+    for (int i = 0; i < ECHO_SPARE_MAX; i++) {
+        r->spare[i] = echo_methods[0]; /* the table is not to grow once the services have it */
+        r->spare[i].path = "/spare";
+    }
     r->table = (struct method_table){ .methods = r->methods,
-                                      .count = ours + services_table.count,
+                                      .count = ours + services_table.count + ECHO_SPARE_MAX,
                                       .types = &echo_types };
+}
+
+/* One more method, of the test's own; at most ECHO_SPARE_MAX. */
+static inline void echo_rig_add(struct echo_rig *r, const struct method *m)
+{
+    echo_check(r->spare < r->methods + r->table.count);
+    *r->spare++ = *m;
 }
 
 /* The mapper is one that never comes. `origins` as in cors_parse(). */

@@ -260,12 +260,14 @@ static int begin(void **state)
 {
     (void)state;
     echo_rig_init(&rig, REQUEST_MAX_BYTES, RESPONSE_MAX_BYTES, "");
-    rig.methods[rig.table.count++] = (struct method){ .path = "/test.v1.Echo/Wait",
-                                                      .kind = METHOD_STREAM,
-                                                      .request = &zoo__zoo__descriptor,
-                                                      .response = &zoo__zoo__descriptor,
-                                                      .open = true,
-                                                      .handler = &wait_handler };
+    const struct method wait = { .path = "/test.v1.Echo/Wait",
+                                 .kind = METHOD_STREAM,
+                                 .request = &zoo__zoo__descriptor,
+                                 .response = &zoo__zoo__descriptor,
+                                 .open = true,
+                                 .handler = &wait_handler };
+
+    echo_rig_add(&rig, &wait);
     return 0;
 }
 

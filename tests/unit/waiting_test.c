@@ -106,13 +106,15 @@ static struct echo_rig rig;
 
 static void add_method(const char *path, enum method_kind kind, const struct handler *handler)
 {
-    rig.methods[rig.table.count++] = (struct method){ .path = path,
-                                                      .kind = kind,
-                                                      .request = &zoo__zoo__descriptor,
-                                                      .response = &zoo__zoo__descriptor,
-                                                      .no_side_effects = true,
-                                                      .open = true,
-                                                      .handler = handler };
+    const struct method m = { .path = path,
+                              .kind = kind,
+                              .request = &zoo__zoo__descriptor,
+                              .response = &zoo__zoo__descriptor,
+                              .no_side_effects = true,
+                              .open = true,
+                              .handler = handler };
+
+    echo_rig_add(&rig, &m);
 }
 
 static int begin(void **state)
