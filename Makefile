@@ -22,6 +22,7 @@ endif
 
 COMMON := error buffer clock log text base64 channel message layout
 SETTINGS := settings settings_text
+SPOOL := doorbell
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
@@ -51,6 +52,7 @@ TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/
 
 common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
+spool_objs := $(SPOOL:%=$(BUILD)/common/%.o)
 proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o) \
               $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)
 mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
@@ -184,8 +186,8 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # --- tests -----------------------------------------------------------------------------------
 
 # Unit tests may use everything but the mains.
-testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) \
-                 $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
+testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(proto_objs) \
+                 $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
                  tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
