@@ -22,7 +22,7 @@ endif
 
 COMMON := error buffer clock log text base64 channel message layout
 SETTINGS := settings settings_text
-SPOOL := doorbell
+SPOOL := ring ring_view doorbell
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
@@ -90,6 +90,8 @@ ldflags := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -pthread
 ifdef SANITIZE
 cflags += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -DXENRES_SANITIZED
 ldflags += -fsanitize=$(SANITIZE)
+# The thread sanitizer does not know fences; those here order atomic accesses only.
+cflags += $(if $(filter thread,$(SANITIZE)),-Wno-tsan)
 else
 cflags += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(hardening)
 endif
