@@ -35,8 +35,8 @@ RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_
             domain_list resolver copies
 RPC := exchange request dispatch reply reply_head stream call wait timer rpc meter method services connect \
        connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
-       schema host_service host_domains resource_service resource_frames inspect_grants inspect_ioreqs \
-       inspect_stats
+       schema host_memo host_service host_domains resource_service resource_frames inspect_grants \
+       inspect_ioreqs inspect_stats
 HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \

@@ -22,6 +22,7 @@
 #include "server/rpc/uri.h"
 #include "server/rpc/wait.h"
 
+struct host_memo;
 struct method;
 
 struct call {
@@ -29,6 +30,7 @@ struct call {
     const struct method *method;
     struct timers *timers;
     struct mapper_client *mapper; /* for its hello only: calls are dispatch's */
+    struct host_memo *host_memo;
     const struct seal *seal;
     const uint8_t *machine_uuid; /* of UUID_BYTES; zeros: none */
     struct policy *policy;       /* the one in force when the call began */
@@ -74,7 +76,7 @@ enum handler_next {
 };
 
 struct handler {
-    /* Reads the request. */
+    /* Reads the request. Where it sets c->answer, the mapper is not asked. */
     int (*prepare)(struct call *c, struct failure *f);
     /* Fills a zeroed message, type included, for the domain in c->identity. NULL: nothing is asked
      * of the mapper. */

@@ -302,7 +302,7 @@ static bool ask(struct exchange *x)
     uint64_t deadline_ns = x->deadline_ns;
     struct failure f = { 0 };
 
-    if (c->method->handler->ask == NULL) {
+    if (c->method->handler->ask == NULL || c->answer != NULL) {
         return start(x);
     }
     union message m __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
@@ -349,6 +349,7 @@ bool dispatch_run(struct exchange *x)
     c->seal = x->rpc->options.seal;
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
+    c->host_memo = x->rpc->host_memo;
     if (request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;

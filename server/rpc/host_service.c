@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/scope.h"
+#include "server/rpc/host_memo.h"
 #include "server/rpc/present.h"
 #include "server/rpc/services.h"
 
@@ -37,9 +38,18 @@ static void read_boot_id(void)
 
 static int host_prepare(struct call *c, struct failure *f)
 {
-    (void)f;
+    struct message_host_answer *known = pool_alloc(&c->pool, sizeof(*known));
+    struct message_hello_answer hello;
+
+    if (known == NULL) {
+        return call_no_memory(f);
+    }
     c->answer_optional = true;
     c->answer_within_ms = HOST_ANSWER_WITHIN_MS;
+    if (mapper_client_hello(c->mapper, &hello) &&
+        host_memo_get(c->host_memo, hello.mapper_id, known)) {
+        c->answer = (const union message *)known;
+    }
     return 0;
 }
 
@@ -47,6 +57,17 @@ static void host_ask(struct call *c, union message *m)
 {
     (void)c;
     m->head.type = MESSAGE_HOST;
+}
+
+static int host_take(struct call *c, const union message *answer, struct mapper_slot *slot,
+                     struct failure *f)
+{
+    struct message_hello_answer hello;
+
+    if (mapper_client_hello(c->mapper, &hello)) {
+        host_memo_put(c->host_memo, hello.mapper_id, &answer->host_answer);
+    }
+    return call_keep(c, answer, slot, f);
 }
 
 static const struct {
@@ -194,6 +215,6 @@ static int host_respond(struct call *c, struct failure *f)
     return 0;
 }
 
-const struct handler host_service_get_host = { .prepare = host_prepare,
-                                               .ask = host_ask,
-                                               .respond = host_respond };
+const struct handler host_service_get_host = {
+    .prepare = host_prepare, .ask = host_ask, .take = host_take, .respond = host_respond
+};

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "server/rpc/host_memo.h"
 #include "server/rpc/state.h"
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f)
@@ -24,6 +25,9 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
         result = copies_new(options->mapper, &rpc->copies, f);
     }
     if (result == 0) {
+        result = host_memo_new(&rpc->host_memo, f);
+    }
+    if (result == 0) {
         result = timers_new(&rpc->timers, f);
     }
     if (result == 0) {
@@ -31,6 +35,7 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     }
     if (result != 0) {
         timers_free(rpc->timers);
+        host_memo_free(rpc->host_memo);
         copies_free(rpc->copies);
         resolver_free(rpc->resolver);
         free(rpc);
@@ -64,6 +69,7 @@ void rpc_free(struct rpc *rpc)
     assert(atomic_load(&rpc->exchanges) == 0);
     meter_free(rpc->meter);
     timers_free(rpc->timers);
+    host_memo_free(rpc->host_memo);
     copies_free(rpc->copies);
     resolver_free(rpc->resolver);
     policy_unref(rpc->policy);

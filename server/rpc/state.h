@@ -37,6 +37,7 @@ struct rpc {
     struct rpc_options options;
     struct resolver *resolver;
     struct copies *copies;
+    struct host_memo *host_memo;
     struct timers *timers;
     struct meter *meter;
     atomic_uint exchanges;
