@@ -79,7 +79,8 @@ static ssize_t receive(gnutls_session_t session, void *data, size_t max_bytes)
 
 /*
  * As GnuTLS defines it, but for records: one call may give several. What comes behind a good one and
- * is an end or a failure, GnuTLS tells again at the next call.
+ * is an end or a failure, GnuTLS tells again at the next call: which the daemon makes when the socket
+ * has something to read. So that it has, though nothing will come any more, it is ended for reading.
  */
 __attribute__((visibility("default"))) ssize_t gnutls_record_recv(gnutls_session_t session,
                                                                   void *data, size_t max_bytes)
@@ -105,5 +106,8 @@ __attribute__((visibility("default"))) ssize_t gnutls_record_recv(gnutls_session
         /* An empty record may end a call with GNUTLS_E_AGAIN. */
     } while ((n > 0 || n == GNUTLS_E_AGAIN) && got_bytes < max_bytes && left_ahead(i) > 0 &&
              left_ahead(i) != left_before);
+    if (got_bytes > 0 && (n == 0 || (n < 0 && gnutls_error_is_fatal((int)n) != 0))) {
+        (void)shutdown(i->fd, SHUT_RD);
+    }
     return got_bytes > 0 ? (ssize_t)got_bytes : n;
 }
