@@ -38,12 +38,13 @@ prometheus_takes_it() {
     "$promtool" check metrics <"$work/text"
 }
 
-# By the parser of Prometheus' own client for Python, which is a strict one.
+# By the parser of Prometheus' own client for Python, which is a strict one. -S: with nothing of what
+# happens to be installed here.
 openmetrics_is_well_formed() {
     scrape -D "$work/head" -H "Accept: $open_metrics,text/plain;q=0.5" >"$work/open"
     contains "$(cat "$work/head")" "Content-Type: $open_metrics; charset=utf-8"
     same "$(tail -n 1 "$work/open")" '# EOF'
-    PYTHONPATH=$parser python3 -c '
+    PYTHONPATH=$parser python3 -S -c '
 import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 assert len([family for family in parse(sys.stdin.read()) if family.samples]) > 30' <"$work/open"
@@ -228,6 +229,8 @@ debian_package prometheus usr/bin/promtool
 promtool=$package/usr/bin/promtool
 debian_package python3-prometheus-client usr/lib/python3/dist-packages/prometheus_client
 parser=$package/usr/lib/python3/dist-packages
+debian_package python3-decorator usr/lib/python3/dist-packages/decorator.py # which it needs
+parser=$parser:$package/usr/lib/python3/dist-packages
 
 dir=$(mktemp -d /tmp/xr.XXXXXX) # an ordinary user has to reach it
 cleanup rm -rf "$dir"
