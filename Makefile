@@ -280,6 +280,7 @@ check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/backend.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
+	@mkdir -p $(BUILD)
 	@tests/lib/run.sh $(BUILD) tests/fresh/fresh.sh
 
 client_tests := $(filter-out %/clients.sh,$(wildcard tests/clients/*.sh))
