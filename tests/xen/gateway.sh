@@ -60,13 +60,13 @@ domains_are_listed() {
   show domains "$work/answer.json" >"$work/domains"
   same "$(awk '{ print $1, $3 }' "$work/domains")" \
     "$(dom0 resmap domains | sed 's/^\([0-9]*\) .*uuid=/\1 /')" "numbers and UUIDs"
-  same "$(awk '{ print $1, $2, $4 }' "$work/domains")" "0 pv Domain-0
+  same "$(awk '{ print $1, $2, $4 }' "$work/domains")" "$(sort -n <<<"0 pv Domain-0
 $tiny pvh tiny
 $tiny_v2 pvh tiny-v2
 $hvm hvm hvm
 $linux_pv1 pv linux-pv1
 $linux_pv2 pv linux-pv2
-$linux_pvh pvh linux-pvh" "types and names"
+$linux_pvh pvh linux-pvh")" "types and names"
 }
 
 states_are_told() {
@@ -107,19 +107,44 @@ hostile_name_is_escaped() {
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 start_guests() {
-  tiny=$(create tiny)
-  tiny_v2=$(create tiny-v2)
-  hvm=$(create hvm 2>/dev/null)
-  linux_pv1=$(create linux-pv1)
-  linux_pv2=$(create linux-pv2)
-  linux_pvh=$(create linux-pvh)
-  for name in linux-pv1 linux-pv2 linux-pvh; do
-    DOM0_LIMIT=130 dom0 wait-for 120 grep -q GUEST-UP "/var/log/xen/guest-$name.log"
+  local name
+  for name in tiny tiny-v2 hvm linux-pv1 linux-pv2 linux-pvh; do
+    start_guest "$name"
   done
-  # On a machine with much else to do, guests have little of it.
-  DOM0_LIMIT=70 dom0 wait-for 60 sh -c "resmap grants $tiny | grep frames=2"
-  DOM0_LIMIT=70 dom0 wait-for 60 sh -c "resmap grants $tiny_v2 | grep version=2"
-  DOM0_LIMIT=70 dom0_sh "wait-for 60 sh -c 'resmap copy $hvm 0 0 1 1 | hexdump -n 16 -v -e \"/1 \\\"%02x\\\"\" | grep -q [1-9a-f]'"
+  for name in linux-pv1 linux-pv2 linux-pvh tiny tiny-v2 hvm; do
+    guest_comes_up "$name"
+  done
+}
+
+start_guest() { # NAME
+  declare -g "${1//-/_}=$(create "$1" 2>&1 | tail -n 1)"
+}
+
+# guest_comes_up NAME: a second one is started in place of one that did not, since guests die at times under emulation.
+guest_comes_up() {
+  local -n number=${1//-/_}
+  guest_is_up "$1" "$number" && return
+  echo "# $1 (domain $number) did not come up by $SECONDS s:"
+  guest_last_words "$1" "$number" | sed 's/^/# /'
+  dom0 xl destroy "$number" || true
+  start_guest "$1"
+  guest_is_up "$1" "$number"
+}
+
+# On a machine with much else to do, guests have little of it.
+guest_is_up() { # NAME NUMBER
+  local sign
+  case $1 in
+    linux-*) sign="grep -q GUEST-UP /var/log/xen/guest-$1.log" ;;
+    tiny) sign="resmap grants $2 | grep frames=2" ;;
+    tiny-v2) sign="resmap grants $2 | grep version=2" ;;
+    hvm) sign="resmap copy $2 0 0 1 1 | hexdump -n 16 -v -e '/1 \"%02x\"' | grep -q [1-9a-f]" ;;
+  esac
+  DOM0_LIMIT=100 dom0 wait-for 90 sh -c "$sign"
+}
+
+guest_last_words() { # NAME NUMBER
+  dom0_sh "xl list -v; tail -n 20 /var/log/xen/guest-$1.log; resmap grants $2; xl dmesg | tail -n 15" 2>&1 || true
 }
 
 # Its memory is wanted by guests that come later.
