@@ -22,7 +22,7 @@ endif
 
 COMMON := error buffer clock log text base64 channel message layout
 SETTINGS := settings settings_text
-SPOOL := ring ring_view doorbell
+SPOOL := ring ring_view doorbell feed_record
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
@@ -46,7 +46,7 @@ CLI := main cli arguments suggestion verbs help choices preflight report paint r
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
-          google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
+          xenres/v1/watch google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
                google/protobuf/struct google/protobuf/wrappers
 

@@ -16,7 +16,7 @@ _Static_assert(sizeof(struct failure) ==
                    12 + FAILURE_CALL_MAX + 3 * FAILURE_TEXT_MAX + FAILURE_FIELD_MAX,
                "failure");
 _Static_assert(sizeof(struct message_hello) == 24 + MESSAGE_VERSION_BYTES, "hello");
-_Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 56, "hello");
+_Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 72, "hello");
 _Static_assert(sizeof(struct message_check_row) == 40 + FAILURE_TEXT_MAX, "check row");
 _Static_assert(sizeof(struct message_host_answer) ==
                    24 + 16 + 16 + 40 + MESSAGE_VERSION_BYTES + MESSAGE_ABIS_BYTES + 48 +
@@ -41,7 +41,12 @@ _Static_assert(sizeof(struct message_vcpu_stats) == 32 + sizeof(struct domain_id
 _Static_assert(sizeof(struct message_vcpu) == 16, "vcpu");
 _Static_assert(sizeof(struct message_vcpu_stats_answer) == 24 + 24 + 64 + 8, "stats");
 _Static_assert(sizeof(struct message_release) == 32 + 8 * MESSAGE_RELEASES_MAX, "release");
-_Static_assert(sizeof(struct message_counters_answer) == 24 + 8 * 8 + 6 * 4, "counters");
+_Static_assert(sizeof(struct message_counters_answer) == 24 + 8 * 8 + 6 * 4 + 8 * 8, "counters");
+_Static_assert(sizeof(struct message_watch) == 64 + sizeof(struct domain_identity), "watch");
+_Static_assert(sizeof(struct message_watch_answer) == 24 + 16 + 24, "watch");
+_Static_assert(sizeof(struct message_unwatch) == 24 + 24, "unwatch");
+_Static_assert(sizeof(struct message_image) == 24 + 32, "image");
+_Static_assert(sizeof(struct message_image_answer) == 24 + 24 + 64 + 5 * 8 + 4 * 4, "image");
 _Static_assert(sizeof(struct message_failed) == 24 + sizeof(struct failure), "failed");
 /* xenresd and its mapper are built for one machine, and memory is the wire. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian");
@@ -83,7 +88,7 @@ static bool is_between(uint32_t value, uint32_t least, uint32_t most)
     return value >= least && value <= most;
 }
 
-static const char *check_identity(const struct domain_identity *d)
+const char *domain_identity_wrong(const struct domain_identity *d)
 {
     if (d->reserved != 0) {
         return "domain.reserved";
@@ -97,10 +102,10 @@ static const char *check_identity(const struct domain_identity *d)
     return NULL;
 }
 
-static const char *check_failure(const struct failure *f)
+const char *failure_wrong(const struct failure *f)
 {
     if (!IS_ENDED(f->call) || !IS_ENDED(f->message) || !IS_ENDED(f->cause) ||
-        !IS_ENDED(f->next_step)) {
+        !IS_ENDED(f->next_step) || !IS_ENDED(f->field)) {
         return "failure: a text";
     }
     return NULL;
@@ -137,7 +142,7 @@ static const char *check_hello_answer(const union message *m)
     if (a->slot_max_bytes > a->arena_bytes) {
         return "slot_max_bytes";
     }
-    return a->reserved == 0 ? NULL : "reserved";
+    return NULL;
 }
 
 static const char *check_plain(const union message *m)
@@ -183,7 +188,7 @@ static const char *check_domain(const struct message_domain *d)
     if (!is_between(d->state, DOMAIN_RUNNING, DOMAIN_DYING)) {
         return "domains.state";
     }
-    return check_identity(&d->identity);
+    return domain_identity_wrong(&d->identity);
 }
 
 static const char *check_domains_answer(const union message *m)
@@ -212,7 +217,7 @@ static const char *check_domains_answer(const union message *m)
 
 static const char *check_describe(const union message *m)
 {
-    return check_identity(&m->describe.domain);
+    return domain_identity_wrong(&m->describe.domain);
 }
 
 static const char *check_resource(const struct message_resource *r)
@@ -229,7 +234,7 @@ static const char *check_resource(const struct message_resource *r)
     if (r->grant_version > 2) {
         return "resources.grant_version";
     }
-    return r->reserved == 0 ? check_failure(&r->failure) : "resources.reserved";
+    return r->reserved == 0 ? failure_wrong(&r->failure) : "resources.reserved";
 }
 
 static const char *check_describe_answer(const union message *m)
@@ -261,7 +266,7 @@ static const char *check_snapshot(const union message *m)
     if ((s->flags & ~(uint32_t)(SNAPSHOT_WITH_STATUS | SNAPSHOT_SPARSE)) != 0) {
         return "flags";
     }
-    return s->reserved == 0 ? check_identity(&s->domain) : "reserved";
+    return s->reserved == 0 ? domain_identity_wrong(&s->domain) : "reserved";
 }
 
 /* `least`: 0 where the hypervisor gave figures and no page: those have no consistency to name. */
@@ -297,7 +302,7 @@ static const char *check_snapshot_answer(const union message *m)
 
 static const char *check_vcpu_stats(const union message *m)
 {
-    return check_identity(&m->vcpu_stats.domain);
+    return domain_identity_wrong(&m->vcpu_stats.domain);
 }
 
 static const char *check_vcpu_stats_answer(const union message *m)
@@ -334,15 +339,63 @@ static const char *check_counters_answer(const union message *m)
     if (a->mappings > a->mapped_frames) {
         return "mappings";
     }
-    if (a->zombies > a->mappings) {
-        return "zombies";
+    return a->zombies > a->mappings ? "zombies" : NULL;
+}
+
+static bool is_zero(const uint8_t id[16])
+{
+    static const uint8_t zero[16];
+
+    return memcmp(id, zero, sizeof(zero)) == 0;
+}
+
+/* Type, id, frames and period are whatever a client asked for, as in a snapshot. */
+static const char *check_watch(const union message *m)
+{
+    const struct message_watch *w = &m->watch;
+
+    if ((w->flags & ~(uint32_t)(SNAPSHOT_WITH_STATUS | SNAPSHOT_SPARSE)) != 0) {
+        return "flags";
     }
-    return a->reserved == 0 ? NULL : "reserved";
+    return w->reserved == 0 ? domain_identity_wrong(&w->domain) : "reserved";
+}
+
+static const char *check_watch_answer(const union message *m)
+{
+    const struct message_watch_answer *a = &m->watch_answer;
+
+    if (is_zero(a->feed_id)) {
+        return "feed_id";
+    }
+    return a->joined <= 1 ? NULL : "joined";
+}
+
+static const char *check_unwatch(const union message *m)
+{
+    return m->unwatch.reserved == 0 ? NULL : "reserved";
+}
+
+static const char *check_image(const union message *m)
+{
+    return m->image.reserved == 0 ? NULL : "reserved";
+}
+
+static const char *check_image_answer(const union message *m)
+{
+    const struct message_image_answer *a = &m->image_answer;
+    uint64_t frames = (uint64_t)a->observation.frame_count + a->status_frame_count;
+
+    if (a->status_frame_count > UINT32_MAX - a->first_status_frame) {
+        return "status_frame_count";
+    }
+    const char *wrong = check_observation(&a->observation, 0);
+
+    return wrong != NULL ? wrong : check_slot(&a->slot, frames * MESSAGE_FRAME_BYTES);
 }
 
 static const char *check_failed(const union message *m)
 {
-    return m->failed.failure.code > 0 ? check_failure(&m->failed.failure) : "failure.code";
+    return m->failed.failure.code > 0 ? failure_wrong(&m->failed.failure) : "failure.code";
 }
 
 static const struct message_row {
@@ -358,6 +411,10 @@ static const struct message_row {
     { MESSAGE_VCPU_STATS, sizeof(struct message_vcpu_stats), check_vcpu_stats },
     { MESSAGE_RELEASE, sizeof(struct message_release), check_release },
     { MESSAGE_COUNTERS, sizeof(struct message_plain), check_plain },
+    { MESSAGE_WATCH, sizeof(struct message_watch), check_watch },
+    { MESSAGE_WATCH_DOMAINS, sizeof(struct message_plain), check_plain },
+    { MESSAGE_UNWATCH, sizeof(struct message_unwatch), check_unwatch },
+    { MESSAGE_IMAGE, sizeof(struct message_image), check_image },
     { MESSAGE_HELLO | MESSAGE_ANSWER, sizeof(struct message_hello_answer), check_hello_answer },
     { MESSAGE_HOST | MESSAGE_ANSWER, sizeof(struct message_host_answer), check_host_answer },
     { MESSAGE_DOMAINS | MESSAGE_ANSWER, sizeof(struct message_domains_answer),
@@ -370,6 +427,10 @@ static const struct message_row {
       check_vcpu_stats_answer },
     { MESSAGE_COUNTERS | MESSAGE_ANSWER, sizeof(struct message_counters_answer),
       check_counters_answer },
+    { MESSAGE_WATCH | MESSAGE_ANSWER, sizeof(struct message_watch_answer), check_watch_answer },
+    { MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER, sizeof(struct message_watch_answer),
+      check_watch_answer },
+    { MESSAGE_IMAGE | MESSAGE_ANSWER, sizeof(struct message_image_answer), check_image_answer },
     { MESSAGE_FAILED, sizeof(struct message_failed), check_failed },
     { MESSAGE_EVENT_DOMAINS, sizeof(struct message_event_domains), check_plain },
 };

@@ -4,7 +4,7 @@
 /*
  * The messages between xenresd and its mapper: fixed in size, one seqpacket each, little endian as
  * both run on one machine. xenresd asks, the mapper answers each request exactly once with the same
- * serial (RELEASE is not answered), and sends events with serial 0.
+ * serial (RELEASE and UNWATCH are not answered), and sends events with serial 0.
  *
  * The mapper trusts nothing in a request; xenresd checks what it receives as well, so that a fault
  * of one is not silently a fault of both. message_check() knows each type's exact size; strings are
@@ -23,7 +23,7 @@
 #define MESSAGE_MAGIC UINT32_C(0x72736578) /* "xesr" */
 
 /* Both programs must have the same number: there is no other compatibility between them. */
-enum { MESSAGE_VERSION = 1 };
+enum { MESSAGE_VERSION = 2 };
 
 enum {
     MESSAGE_NAME_BYTES = 256,   /* of a domain's name, with its NUL */
@@ -39,16 +39,21 @@ enum {
 };
 
 enum message_type {
-    MESSAGE_HELLO = 1,             /* first, both ways; the answer carries the arena's descriptor */
-    MESSAGE_HOST,                  /* what Xen and the host say of themselves */
-    MESSAGE_DOMAINS,               /* a page of the domain list */
-    MESSAGE_DESCRIBE,              /* the resources of one domain, nothing mapped */
-    MESSAGE_SNAPSHOT,              /* frames, copied once into a slot of the arena */
-    MESSAGE_VCPU_STATS,            /* run times, written into a slot as struct message_vcpu */
-    MESSAGE_RELEASE,               /* slots that xenresd has done with */
-    MESSAGE_COUNTERS,              /* what the mapper counts; makes no hypercall */
-    MESSAGE_ANSWER = 0x80,         /* added to the request's type */
-    MESSAGE_FAILED = 0x100,        /* the answer to any request that failed */
+    MESSAGE_HELLO = 1,      /* first, both ways; the answer carries two descriptors: the arena's,
+                                      and the end of the doorbell that xenresd waits at */
+    MESSAGE_HOST,           /* what Xen and the host say of themselves */
+    MESSAGE_DOMAINS,        /* a page of the domain list */
+    MESSAGE_DESCRIBE,       /* the resources of one domain, nothing mapped */
+    MESSAGE_SNAPSHOT,       /* frames, copied once into a slot of the arena */
+    MESSAGE_VCPU_STATS,     /* run times, written into a slot as struct message_vcpu */
+    MESSAGE_RELEASE,        /* slots that xenresd has done with */
+    MESSAGE_COUNTERS,       /* what the mapper counts; makes no hypercall */
+    MESSAGE_WATCH,          /* holds a feed; the answer carries its spool's descriptor */
+    MESSAGE_WATCH_DOMAINS,  /* the feed of the host's domains; answered as WATCH */
+    MESSAGE_UNWATCH,        /* holds it no longer; not answered */
+    MESSAGE_IMAGE,          /* the image of a frames feed, copied into a slot */
+    MESSAGE_ANSWER = 0x80,  /* added to the request's type */
+    MESSAGE_FAILED = 0x100, /* the answer to any request that failed */
     MESSAGE_EVENT_DOMAINS = 0x200, /* the domain list is no longer what it was */
 };
 
@@ -99,11 +104,13 @@ struct message_hello_answer {
     uint8_t mapper_id[16]; /* random, of this start of the mapper */
     uint64_t arena_bytes;  /* of the memfd that comes along */
     uint64_t slot_max_bytes;
-    uint32_t requests_max; /* in flight at once; more are answered resource_exhausted */
-    uint32_t reserved;
+    uint32_t requests_max;    /* in flight at once; more are answered resource_exhausted */
+    uint32_t feeds_max;       /* held at once */
+    uint64_t spool_max_bytes; /* the most that one spool has: its capacity */
+    uint64_t period_min_ns;   /* of a feed */
 };
 
-/* HOST, COUNTERS: requests that say nothing but their type. */
+/* HOST, COUNTERS, WATCH_DOMAINS: requests that say nothing but their type. */
 struct message_plain {
     struct message_head head;
 };
@@ -317,7 +324,73 @@ struct message_counters_answer {
     uint32_t zombies;        /* domains that are dead or dying, and of which a mapping is live */
     uint32_t copies;         /* begun and not over */
     uint32_t domains;        /* of which the export list allows anything to be listed */
+    uint32_t feeds;          /* live */
+    uint64_t spool_bytes;    /* of all spools and images of feeds */
+    uint64_t samples;        /* taken */
+    uint64_t sample_failures;
+    uint64_t samples_late;  /* by a period or more: skipped, or held back by a ceiling */
+    uint64_t sampled_bytes; /* copied and compared */
+    uint64_t produced_batches;
+    uint64_t produced_blocks;
+    uint64_t produced_events; /* of domains */
+};
+
+/*
+ * Holds the feed of a source, made where there is none, for as long as this peer is served or until
+ * UNWATCH. Asked again for what it holds already, it gets another descriptor of the same feed, and the
+ * period is that of the last. Answered when the first sample was taken, or why none can be. When the
+ * peer goes, the feed lives on for the mapper's grace period, and the next peer that watches the same
+ * source has the same feed, with the same id.
+ */
+struct message_watch {
+    struct message_head head;
+    struct domain_identity domain;
+    uint32_t type; /* enum resource_type; not RESOURCE_VMTRACE_BUF */
+    uint32_t id;
+    uint32_t first_frame;
+    uint32_t frame_count; /* MESSAGE_FRAMES_ALL: all in use from there on, followed as they grow or
+                             shrink; vcpu_stats: only that, from 0 */
+    uint32_t flags;       /* enum snapshot_flags; without effect where the version is not 2 */
     uint32_t reserved;
+    uint64_t period_ns;   /* of sampling; below the mapper's minimum: that */
+    uint64_t deadline_ns; /* monotonic, of the answer; 0 none */
+};
+
+struct message_watch_answer {
+    struct message_head head;
+    uint8_t feed_id[16];
+    uint32_t feed;   /* the mapper's number of it, in UNWATCH and IMAGE, together with the id */
+    uint32_t joined; /* 1: it was there already */
+    uint64_t spool_bytes; /* the ring's capacity */
+    uint64_t period_ns;   /* admitted; of domains 0 */
+};
+
+struct message_unwatch {
+    struct message_head head;
+    uint8_t feed_id[16];
+    uint32_t feed;
+    uint32_t reserved;
+};
+
+struct message_image {
+    struct message_head head;
+    uint8_t feed_id[16];
+    uint32_t feed;
+    uint32_t reserved;
+    uint64_t deadline_ns;
+};
+
+/* The image as it was behind the record at which `place` begins: what is read from there on has to be
+ * applied to it. */
+struct message_image_answer {
+    struct message_head head;
+    struct message_slot slot;                             /* as long as the segment's image */
+    struct message_observation observation;               /* of the last sample in it */
+    uint64_t place_position, place_sequence, place_bytes; /* struct ring_place */
+    uint64_t batch, blocks_before;                        /* as of it: see common/feed_record.h */
+    uint32_t segment;
+    uint32_t first_status_frame, status_frame_count; /* they follow the frames */
+    uint32_t frames_present;                         /* with SNAPSHOT_SPARSE */
 };
 
 struct message_failed {
@@ -341,6 +414,11 @@ union message {
     struct message_vcpu_stats vcpu_stats;
     struct message_vcpu_stats_answer vcpu_stats_answer;
     struct message_release release;
+    struct message_watch watch;
+    struct message_watch_answer watch_answer;
+    struct message_unwatch unwatch;
+    struct message_image image;
+    struct message_image_answer image_answer;
     struct message_counters_answer counters_answer;
     struct message_event_domains event_domains;
     struct message_failed failed;
@@ -359,6 +437,10 @@ void message_init(union message *m, uint16_t type, uint64_t serial);
  * differs is -ERROR_FAILED_PRECONDITION, and names both versions.
  */
 int message_check(const union message *m, size_t len_bytes, struct failure *f);
+
+/* Of what another program wrote: a field that is not as it has to be, by name; NULL: all are. */
+const char *domain_identity_wrong(const struct domain_identity *d);
+const char *failure_wrong(const struct failure *f);
 
 /* All fields equal, the name up to its NUL. */
 bool domain_identity_equal(const struct domain_identity *a, const struct domain_identity *b);

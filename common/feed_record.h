@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What the records of a feed's spool hold: written by the mapper, read by xenresd, both on one machine.
+ * Each record begins with a structure of its kind, a multiple of 8 bytes long; feed_record_check() says
+ * whether one can be believed to be well formed, and finds the parts behind it.
+ *
+ * A feed is one source sampled once, whoever looks. It has an id, random, which names it for ever: its
+ * positions mean nothing in another feed. Two kinds:
+ *
+ *   frames   an image of `image_bytes`, which the mapper holds and gives out at a place of the spool, and
+ *            then BEGIN (CHANGES | STILL)* … END. Blocks of 64 bytes: what was not in a record since
+ *            the image's place stands as it was. BEGIN starts a segment: all that was known of the image
+ *            is void, and another has to be fetched.
+ *   append   BEGIN (BYTES | LOSS | STILL)* … END: bytes at their offset within a segment.
+ *   domains  DOMAIN* … END: what happened to the host's domains.
+ *
+ * Numbers that let a reader count what it missed, exactly: `batch` counts batches from the feed's first,
+ * over all segments; `blocks_before` blocks published before this record; of domains, `number` counts
+ * events. Pure, any thread.
+ */
+#ifndef XENRES_COMMON_FEED_RECORD_H
+#define XENRES_COMMON_FEED_RECORD_H
+
+#include "common/message.h"
+
+enum {
+    FEED_BLOCK_BYTES = 64,
+    FEED_BLOCKS_A_FRAME = MESSAGE_FRAME_BYTES / FEED_BLOCK_BYTES,
+    /* Of one frames feed: 16,384 frames of a version 2 grant table. */
+    FEED_IMAGE_MAX_BYTES = 64 << 20,
+    FEED_ID_BYTES = 16,
+};
+
+enum feed_record_kind {
+    FEED_RECORD_BEGIN = 1,
+    FEED_RECORD_CHANGES,
+    FEED_RECORD_STILL,
+    FEED_RECORD_BYTES,
+    FEED_RECORD_LOSS,
+    FEED_RECORD_DOMAIN,
+    FEED_RECORD_END,
+};
+
+enum feed_begin_reason {
+    FEED_BEGIN_START = 1,    /* the feed's first segment */
+    FEED_BEGIN_RESIZED = 2,  /* more or fewer frames are in use */
+    FEED_BEGIN_VERSION = 3,  /* the grant table's version is another */
+    FEED_BEGIN_TOO_MANY = 4, /* more changed at once than the spool has room for */
+    FEED_BEGIN_REMADE = 5,   /* the pages are others: a new ioreq server with the same id */
+    FEED_BEGIN_LOSS = 6,     /* append: behind a loss whose size is not known exactly */
+    FEED_BEGIN_RESET = 7,    /* append: the trace was reset: a new epoch */
+};
+
+/* When a sample was taken, and of what age the one before it was. */
+struct feed_stamp {
+    uint64_t wall_ns;
+    uint64_t monotonic_ns;       /* when its copy began */
+    uint64_t since_monotonic_ns; /* when that of the sample before began; 0: there is none */
+    uint64_t duration_ns;        /* of the copy */
+};
+
+struct feed_begin {
+    struct feed_stamp stamp;
+    uint64_t batch;         /* batches before it */
+    uint64_t blocks_before; /* append: bytes */
+    uint32_t segment;       /* from 0 */
+    uint32_t reason;        /* enum feed_begin_reason */
+    uint32_t first_frame, frame_count;
+    uint32_t first_status_frame, status_frame_count; /* they follow the frames in the image */
+    uint32_t frames_in_use, frames_max;
+    uint32_t grant_version;
+    uint32_t frames_present; /* sparse ioreq pages: bit n = frame first_frame + n */
+    uint32_t image_bytes;    /* a multiple of FEED_BLOCK_BYTES; of vcpu_stats: struct message_vcpu
+                                each, rounded up */
+    uint32_t epoch;          /* append */
+};
+
+/* Then `block_count` numbers of blocks, ascending, 32 bits each, padded to 8 bytes; then the blocks. */
+struct feed_changes {
+    struct feed_stamp stamp;
+    uint64_t batch; /* the number of this batch, from 1; its parts have the same */
+    uint64_t blocks_before;
+    uint32_t segment;
+    uint32_t block_count; /* > 0 */
+    uint32_t more;        /* 1: the batch goes on in the next record */
+    uint32_t samples;     /* taken since the record before, this one included */
+};
+
+/* Samples were taken, and nothing has changed. */
+struct feed_still {
+    struct feed_stamp stamp; /* of the last of them */
+    uint64_t batch;          /* batches so far */
+    uint64_t blocks_before;
+    uint32_t segment;
+    uint32_t samples;  /* since the record before */
+    uint32_t failures; /* samples that could not be taken since then */
+    uint32_t reserved;
+};
+
+/* Then `len_bytes` bytes. */
+struct feed_bytes {
+    struct feed_stamp stamp;
+    uint64_t offset; /* within the segment, of the first */
+    uint64_t total;  /* bytes of all segments before it */
+    uint32_t segment, epoch;
+    uint32_t len_bytes; /* > 0 */
+    int32_t
+        sync_offset; /* of the first byte from which on it can be decoded, from its first byte on; -1 none */
+};
+
+enum feed_loss_reason { FEED_LOSS_LAPPED = 1, FEED_LOSS_FAILED = 2, FEED_LOSS_PAUSED = 3 };
+struct feed_loss {
+    struct feed_stamp stamp;
+    uint64_t offset; /* within the segment, where they would have been */
+    uint64_t len_bytes;
+    uint32_t segment, epoch;
+    uint32_t reason;
+    uint32_t at_least; /* 1: it may have been more; a segment begins behind it */
+};
+
+enum feed_end_reason {
+    FEED_END_INCARNATION = 1, /* the domain died, is dying, or is another */
+    FEED_END_RENAMED = 2,     /* the identity that was decided on is no longer the domain's */
+    FEED_END_RESOURCE = 3,    /* it is no longer there: an ioreq server destroyed, … */
+    FEED_END_FAILED = 4,      /* sampling failed again and again: `failure` */
+    FEED_END_STOPPED = 5,     /* the mapper stops */
+    FEED_END_RELEASED = 6,    /* nobody held it */
+};
+struct feed_end {
+    uint64_t wall_ns, monotonic_ns;
+    uint64_t batch; /* batches, or events, in all */
+    uint64_t blocks_before;
+    uint32_t reason; /* enum feed_end_reason */
+    uint32_t reserved;
+    struct failure failure; /* code 0: none */
+};
+
+enum feed_domain_kind {
+    FEED_DOMAIN_CREATED = 1,
+    FEED_DOMAIN_RENAMED = 2,
+    FEED_DOMAIN_STATE = 3, /* shut down, crashed, or alive again */
+    FEED_DOMAIN_DYING = 4,
+    FEED_DOMAIN_GONE = 5, /* nothing is left of it, or its number has another */
+};
+struct feed_domain {
+    uint64_t wall_ns, monotonic_ns;
+    uint64_t number;               /* of the event, from 1 */
+    uint64_t generation;           /* a list of this generation or a later one has it */
+    uint32_t kind;                 /* enum feed_domain_kind */
+    uint32_t had_name;             /* RENAMED: 1 where `before` is set */
+    struct message_domain now;     /* GONE: as it was last */
+    struct domain_identity before; /* RENAMED: as it was; else zero */
+};
+
+/* A record as feed_record_check() has found it; pointers lead into its bytes. */
+struct feed_record {
+    enum feed_record_kind kind;
+    union {
+        const struct feed_begin *begin;
+        const struct feed_changes *changes;
+        const struct feed_still *still;
+        const struct feed_bytes *bytes;
+        const struct feed_loss *loss;
+        const struct feed_domain *domain;
+        const struct feed_end *end;
+    };
+    const uint32_t *blocks;  /* CHANGES: numbers */
+    const uint8_t *contents; /* CHANGES: FEED_BLOCK_BYTES each; BYTES */
+};
+
+/*
+ * Sizes, counts and enums are what they can be, block numbers ascending and below FEED_IMAGE_MAX_BYTES,
+ * reserved fields zero, strings ended. Whether blocks are within the segment's image its reader checks.
+ * `bytes` is aligned to 8. -ERROR_DATA_LOSS with what is wrong.
+ */
+int feed_record_check(uint32_t kind, const void *bytes, size_t len_bytes, struct feed_record *out,
+                      struct failure *f);
+
+#endif

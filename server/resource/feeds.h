@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The mapper's feeds as xenresd has them, and who is subscribed to them.
+ *
+ * A feed is held at the mapper once, at the smallest period that any of its subscribers was admitted
+ * with, however many there are; when the last has gone, for a while longer, so that one that was cut
+ * off can go on where it was. Owns the spools as xenresd sees them (read-only), the table of feeds, and
+ * a thread that waits at the mapper's doorbell and wakes subscribers. Nothing here waits for the
+ * mapper, and no subscriber for another: each has a place of its own in the spool, and one that is
+ * overtaken is told what it missed.
+ *
+ * Bounds: feeds, subscribers, and subscribers per identity; over one is resource_exhausted at once.
+ * Any thread. Locks: one of the table, one of each feed, in this order, before those of the mapper
+ * client; `wake` is called with a feed's lock held: it must be quick, and take nothing that calls here.
+ */
+#ifndef XENRES_RESOURCE_FEEDS_H
+#define XENRES_RESOURCE_FEEDS_H
+
+#include "auth/identity.h"
+#include "common/feed_record.h"
+#include "common/ring_view.h"
+#include "server/resource/mapper_client.h"
+
+enum {
+    FEEDS_SUBSCRIBERS_MAX = 65536, /* of feeds_options.subscribers_max */
+    FEED_CURSOR_BYTES = 144,       /* of struct feed_cursor, sealed by rpc */
+};
+
+struct feeds;
+struct subscription;
+
+struct feeds_options {
+    uint32_t feeds_max;
+    uint32_t subscribers_max;
+    uint32_t subscribers_per_identity;
+    uint32_t linger_ms; /* that a feed is held without a subscriber */
+};
+
+int feeds_new(struct mapper_client *mapper, const struct feeds_options *options, struct feeds **out,
+              struct failure *f);
+/* Every subscription must have ended. The mapper client may be gone by then. NULL is fine. */
+void feeds_free(struct feeds *s);
+/* The mapper came or went (mapper_client's on_connected): every feed of one that is gone ends. */
+void feeds_connected(struct feeds *s, bool connected);
+
+/* What is watched: with the same source and flags, the same feed. */
+struct feed_source {
+    bool is_domains; /* the host's domains: nothing else is looked at */
+    struct domain_identity domain;
+    uint32_t type, id, first_frame, frame_count; /* as in struct message_watch */
+    uint32_t flags;
+};
+
+/*
+ * Where a subscriber is: all that a cursor has to carry. What it carries comes back from strangers: rpc
+ * seals it (auth/seal), and feeds believes only that it was made here once. Compares by content.
+ */
+struct feed_cursor {
+    uint8_t feed_id[FEED_ID_BYTES];
+    uint8_t incarnation[16];                            /* domains: zero */
+    uint32_t type, id, first_frame, frame_count, flags; /* of the source */
+    uint32_t segment;
+    struct ring_place place;
+    uint64_t batch, blocks_before; /* behind which the place is; domains: events, 0 */
+    uint64_t wall_ns;              /* when it was made */
+    uint8_t reserved[40];          /* 0 */
+};
+_Static_assert(sizeof(struct feed_cursor) == FEED_CURSOR_BYTES, "a cursor is what is announced");
+
+enum subscription_mode { SUBSCRIPTION_DELTA = 1, SUBSCRIPTION_FULL, SUBSCRIPTION_LATEST };
+
+struct subscription_request {
+    struct feed_source source;
+    const struct identity *who; /* copied */
+    enum subscription_mode mode;
+    uint64_t period_ns;               /* wanted; 0: the least */
+    const struct feed_cursor *cursor; /* NULL: from an image, or of domains from now on */
+    uint64_t deadline_ns;             /* of the first item */
+    /* There may be something: subscription_next() is to be called. Any thread, also before
+     * subscription_begin() has returned; not after subscription_end() has. */
+    void (*wake)(void *arg);
+    void *arg;
+};
+
+/* -ERROR_RESOURCE_EXHAUSTED; -ERROR_INVALID_ARGUMENT: the cursor is of another source. Whatever the
+ * mapper or the feed has against it, subscription_next() says. */
+int subscription_begin(struct feeds *s, const struct subscription_request *request,
+                       struct subscription **out, struct failure *f);
+/* NULL is fine. */
+void subscription_end(struct subscription *u);
+
+enum subscription_item_kind {
+    SUBSCRIPTION_NOTHING, /* not now; `wake` will be called, or look again at `wake_ns` */
+    SUBSCRIPTION_BEGUN,   /* the first: `begun` */
+    SUBSCRIPTION_IMAGE,   /* the whole content: `image` */
+    SUBSCRIPTION_RECORD,  /* one record of the feed: `record`: CHANGES, BYTES, LOSS or DOMAIN */
+    SUBSCRIPTION_MERGED,  /* several batches as one: `merged` */
+    SUBSCRIPTION_STILL,   /* samples were taken, and nothing has changed: `still` */
+    SUBSCRIPTION_GAP,     /* `gap`; an IMAGE follows, or of domains a new list has to be made */
+    SUBSCRIPTION_ENDED,   /* the last: `ended` */
+};
+
+/* What an item holds is the subscription's, until the next call of it. */
+struct subscription_item {
+    enum subscription_item_kind kind;
+    uint64_t wake_ns; /* NOTHING: monotonic; UINT64_MAX: never by itself */
+    union {
+        struct {
+            uint8_t feed_id[FEED_ID_BYTES];
+            uint64_t period_ns; /* admitted */
+            bool resumed;
+            uint64_t batch; /* behind which it is; domains: events */
+            uint32_t segment;
+        } begun;
+        struct {
+            struct mapper_slot *slot; /* counted */
+            struct message_image_answer answer;
+            uint64_t
+                first_batch; /* the first that this image has and that was not told of; 0: none */
+            uint64_t wall_ns, since_monotonic_ns;
+        } image;
+        struct {
+            struct feed_record record;
+            struct ring_place place; /* where it is: names it for ever, with the feed's id */
+        } record;
+        struct {
+            uint64_t first_batch, batch;
+            uint32_t segment;
+            struct feed_stamp stamp; /* of the last */
+            const uint32_t *blocks;  /* ascending */
+            const uint8_t *contents;
+            uint32_t block_count;
+        } merged;
+        struct {
+            struct feed_stamp stamp;
+            uint64_t batch;
+            uint64_t samples, failures; /* since the subscription began */
+        } still;
+        struct {
+            enum {
+                FEED_GAP_TOO_SLOW = 1,
+                FEED_GAP_TOO_MANY,
+                FEED_GAP_SEGMENT,
+                FEED_GAP_RESUMED
+            } reason;
+            uint64_t first_batch, batch; /* the numbers missed */
+            uint64_t blocks;
+        } gap;
+        struct {
+            bool mapper_gone;
+            struct feed_end end; /* where the feed said one: reason not 0 */
+            uint64_t batch;
+        } ended;
+    };
+};
+
+/*
+ * The next item; never waits. Failures are final: those of the mapper's answer (NOT_FOUND, ABORTED,
+ * FAILED_PRECONDITION, …), -ERROR_OUT_OF_RANGE for a cursor that cannot be gone on from, with how much
+ * was missed where that is known, -ERROR_DATA_LOSS for a spool that is broken. One thread at a time.
+ */
+int subscription_next(struct subscription *u, struct subscription_item *out, struct failure *f);
+/* Behind all that subscription_next() has given. False: there is no place to go on from (not begun,
+ * between a gap and its image, in the midst of a batch's parts, or ended for good). */
+bool subscription_cursor(const struct subscription *u, struct feed_cursor *out);
+/* How far the feed is ahead of it, in bytes of the spool: 0, it has all. */
+uint64_t subscription_lag(const struct subscription *u);
+
+/* --- what is made once for all who are at the same record ------------------------------------------- */
+
+/*
+ * Bytes made of one record, for whoever else comes to it: rpc's encoded and compressed messages. Kept
+ * per feed by the record's place and `variant` (rpc's: codec and encoding), a few of the last ones.
+ * Counted; immutable.
+ */
+enum { FEEDS_SHARED_PER_FEED = 16, FEEDS_VARIANTS = 6 };
+struct shared_bytes;
+const void *shared_bytes_data(const struct shared_bytes *b, size_t *len_bytes);
+void shared_bytes_unref(struct shared_bytes *b); /* NULL is fine */
+/* Of the RECORD that subscription_next() has just given; NULL: nobody has made it yet. With a reference
+ * for the caller. */
+struct shared_bytes *subscription_shared(struct subscription *u, unsigned variant);
+/* Keeps a copy of them there, and gives a reference; NULL: no memory. */
+struct shared_bytes *subscription_share(struct subscription *u, unsigned variant, const void *bytes,
+                                        size_t len_bytes);
+
+struct feeds_counters {
+    uint32_t feeds, subscribers;
+    uint64_t spool_bytes;                         /* mapped */
+    uint64_t delivered_batches, delivered_events; /* to subscribers, by itself or merged */
+    uint64_t gaps_too_slow, gaps_too_many, gaps_segment, gaps_resumed;
+    uint64_t lost_batches, lost_blocks; /* declared to subscribers */
+    uint64_t images;                    /* given to subscribers */
+    uint64_t wakes;
+};
+void feeds_count(struct feeds *s, struct feeds_counters *out);
+
+#endif
