@@ -28,7 +28,8 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats claim export directory mapping arena copy ceiling explain backend
-MAPPER_SIM := backend call event resource world guest pages scenario scenario_schema builtin
+MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
+              truth scenario scenario_happenings scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
