@@ -108,7 +108,7 @@ endif
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh check-clients \
-        conformance bench bench-json install dist clean tests
+        conformance bench bench-json bench-stream install dist clean tests
 .SECONDARY:
 
 all: $(addprefix $(BUILD)/,$(programs) $(libraries)) $(if $(CLI),$(completions)) ## build the programs and the library
@@ -297,9 +297,21 @@ bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
 	@$(MAKE) --no-print-directory all $(bench_programs)
 	@tests/bench/run $(BUILD)
 
+stream_bench := $(addprefix $(BUILD)/tests/bench/,stream_client stream_bare compare)
+$(BUILD)/tests/bench/stream_client: $(BUILD)/tests/bench/stream_client.o $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
+	$(link) -lssl -lcrypto -lprotobuf-c
+$(BUILD)/tests/bench/stream_bare: $(BUILD)/tests/bench/stream_bare.o
+	$(link) -lssl -lcrypto -lpthread
+$(BUILD)/tests/bench/compare: $(BUILD)/tests/bench/compare.o
+	$(link)
+
+bench-stream: ensure-deps ## measure live streams beside a bare TLS loop
+	@$(MAKE) --no-print-directory all $(stream_bench)
+	@tests/bench/stream $(BUILD)
+
 # The same messages by protobuf's own C++.
 cxx_gen := $(BUILD)/gen/cxx
-cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource)
+cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource watch)
 $(cxx_gen)/%.pb.cc $(cxx_gen)/%.pb.h &: proto/%.proto
 	@mkdir -p $(cxx_gen)
 	$(call quiet,PROTO)protoc -I proto -I /usr/include --cpp_out=$(cxx_gen) $<

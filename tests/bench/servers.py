@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+"""What the benchmarks share: servers in the background, and what they cost."""
+import grp
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+START_TIMEOUT_S = 30
+
+
+def process_cpu_s(pid):
+    """CPU of a process, its ended threads included, by its CPU clock (nanoseconds)."""
+    try:
+        return time.clock_gettime(((~pid) << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def ended_children_cpu_s(pid):
+    """CPU of the children that it has waited for (hundredths of a second)."""
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(stat[13]) + int(stat[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def descendants(pid):
+    found = [pid]
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # it ended since it was listed
+        children = []
+    for child in children:
+        found += descendants(int(child))
+    return found
+
+
+class Server:
+    """Something in the background, ended with the benchmark."""
+
+    def __init__(self, name, command, work, **options):
+        self.name = name
+        self.log = open(work / f"{name}.log", "wb")
+        self.process = subprocess.Popen(command, stderr=self.log,
+                                        **{"stdin": subprocess.DEVNULL, **options})
+
+    def wait_for(self, ready):
+        end = time.monotonic() + START_TIMEOUT_S
+        while not ready():
+            if time.monotonic() > end or self.process.poll() is not None:
+                sys.exit(f"{self.name} did not start: see {self.log.name}")
+            time.sleep(0.02)
+
+    def cpu_s(self):
+        return sum(process_cpu_s(p) for p in descendants(self.process.pid))
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+class Gateway(Server):
+    """Certificates, policy and export list are the demo's. The mapper is started here, as it is
+    beside a gateway in two units: its ceiling on hypercalls is made for guests on real hardware,
+    and would be what is measured."""
+
+    def __init__(self, build, work, scenario_text, settings="", mapper_options=()):
+        self.dir = work / "demo"
+        scenario = work / "bench.scenario"
+        scenario.write_text(scenario_text)
+        demo = Server("demo", [build / "xenresd", "--demo", self.dir, "--scenario", scenario], work,
+                      stdout=subprocess.DEVNULL)
+        demo.wait_for((self.dir / "env").exists)
+        demo.stop()
+        conf = self.dir / "xenresd.conf"
+        conf.write_text(re.sub(r"mapper \{.*?\n\}", f'mapper {{ socket = "{work}/mapper.sock" }}',
+                               conf.read_text(), flags=re.S) + settings)
+        user = re.search(r'user += "(.*?)"', conf.read_text())[1]
+        self.mapper = Server("mapper", [build / "xenresd-mapper-sim", "--socket",
+                                        work / "mapper.sock", "--export", self.dir / "export",
+                                        "--scenario", scenario, "--peer-user", user,
+                                        "--hypercalls-per-second", "10000000", *mapper_options],
+                             work)
+        self.mapper.wait_for((work / "mapper.sock").exists)
+        shutil.chown(work / "mapper.sock", group=grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name)
+        super().__init__("xenresd", [build / "xenresd", "--config", conf], work,
+                         stdout=subprocess.DEVNULL)
+        log = work / "xenresd.log"
+        self.wait_for(lambda: "ready" in log.read_text())
+        self.port = int(re.search(r"listening on port (\d+)", log.read_text())[1])
+
+    def cpu_s(self):
+        return self.own_cpu_s() + self.mapper.cpu_s()
+
+    def own_cpu_s(self):
+        return super().cpu_s()
+
+    def stop(self):
+        super().stop()
+        self.mapper.stop()
