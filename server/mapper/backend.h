@@ -92,6 +92,10 @@ struct backend_ops {
     /* How many hypercalls it has made, for ceilings and metrics. */
     uint64_t (*hypercalls)(struct backend *);
 
+    /* Another handle on the same hypervisor, for one other thread: only find, size, map, unmap, vcpu_info,
+     * hypercalls and close may be called on it, while the parent is used by its own. */
+    int (*open_sampler)(struct backend *parent, struct backend **child, struct failure *f);
+
     void (*close)(struct backend *);
 };
 
