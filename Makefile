@@ -159,7 +159,7 @@ $(BUILD)/xenresd-mapper: $(common_objs) $(mapper_spool_objs) $(mapper_objs) $(xe
 	$(link) $(mapper_libs) $(xen_libs)
 $(BUILD)/xenresd-mapper-sim: $(common_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
-$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) $(server_objs)
+$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
