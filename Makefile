@@ -33,8 +33,8 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list resolver copies
-RPC := exchange request dispatch reply reply_head stream call wait timer rpc meter method services connect \
-       connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
+RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method services connect \
+       connect_error query codec compress envelope metadata cors uri pool page present present_domain present_inspect snapshot frames \
        schema host_memo host_service host_domains resource_service resource_frames inspect_grants \
        inspect_ioreqs inspect_stats
 HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
