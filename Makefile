@@ -35,12 +35,14 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
-            domain_list resolver copies holders merge feed_position feed_piece feed feed_image feed_table \
-            feeds subscription subscription_read
-RPC := exchange request dispatch reply reply_head stream call wait timer rpc meter method services connect \
-       connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
-       schema host_memo host_service host_domains resource_service resource_frames inspect_grants \
-       inspect_ioreqs inspect_stats
+            domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
+            feed_table feeds subscription subscription_read
+RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
+       services connect connect_error query codec compress envelope metadata cors uri pool page present \
+       present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \
+       host_watch host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
+       watch watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
+       watch_vcpus
 HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \

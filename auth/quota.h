@@ -3,9 +3,9 @@
 
 /*
  * What one identity may hold at a time, so that none can take more than its share: calls in flight,
- * and bytes of the arena. Over a limit is resource_exhausted at once, never a wait. Identities are
- * told apart by their text alone: more certificates for one name are no larger share. One table
- * behind one lock; any thread. Identities without anything held take no room.
+ * and bytes of the arena and of what is kept of it. Over a limit is resource_exhausted at once, never a
+ * wait. Identities are told apart by their text alone: more certificates for one name are no larger
+ * share. One table behind one lock; any thread. Identities without anything held take no room.
  */
 #ifndef XENRES_AUTH_QUOTA_H
 #define XENRES_AUTH_QUOTA_H
@@ -32,5 +32,11 @@ void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity);
 int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes,
                struct failure *f);
 void quota_give(struct quota *q, const struct identity *who, uint64_t arena_bytes);
+
+/* Bytes alone, of streams: how many streams there are is limited where they subscribe. Released in
+ * parts as large as the caller likes. */
+int quota_hold(struct quota *q, const struct identity *who, uint64_t arena_bytes,
+               struct failure *f);
+void quota_release(struct quota *q, const struct identity *who, uint64_t arena_bytes);
 
 #endif

@@ -19,6 +19,7 @@ static const struct exposition_family families[] = {
 };
 
 static const uint64_t duration_bounds_ns[] = METER_BOUNDS_NS;
+static const uint64_t lag_bounds_ns[] = WATCH_LAG_BOUNDS_NS;
 
 void metrics_init(struct metrics *m)
 {
@@ -129,6 +130,59 @@ static void write_connections(struct exposition *e, const struct listener_counte
                   LISTENER_ENDED_SLOW_REQUEST);
 }
 
+/* --- streams ------------------------------------------------------------------------------------ */
+
+static void write_ends(struct exposition *e, const struct watch_counters *w)
+{
+    exposition_family(e, &families[METRIC_STREAM_ENDS]);
+    for (int why = 0; why < WATCH_END_COUNT; why++) {
+        exposition_label(e, "reason", watch_end_name((enum watch_end)why));
+        exposition_count(e, w->ends[why]);
+    }
+}
+
+static void write_gaps(struct exposition *e, const struct feeds_counters *c)
+{
+    const struct {
+        const char *reason;
+        uint64_t count;
+    } rows[] = { { "too_slow", c->gaps_too_slow },
+                 { "too_many", c->gaps_too_many },
+                 { "new_segment", c->gaps_segment },
+                 { "resumed", c->gaps_resumed } };
+
+    exposition_family(e, &families[METRIC_GAPS]);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        exposition_label(e, "reason", rows[i].reason);
+        exposition_count(e, rows[i].count);
+    }
+}
+
+static void write_streams(struct exposition *e, const struct metrics_sources *s)
+{
+    const struct exposition_histogram lag = {
+        .bounds_ns = lag_bounds_ns,
+        .buckets = s->watches.lags,
+        .bucket_count = WATCH_LAG_BUCKETS,
+        .sum_ns = s->watches.lag_sum_ns,
+    };
+
+    write_one(e, METRIC_STREAMS, s->watches.open);
+    write_ends(e, &s->watches);
+    exposition_family(e, &families[METRIC_LAG]);
+    exposition_histogram(e, &lag);
+    write_one(e, METRIC_HEARTBEATS, s->watches.heartbeats);
+    write_one(e, METRIC_FEEDS, s->feeds.feeds);
+    write_one(e, METRIC_SUBSCRIBERS, s->feeds.subscribers);
+    write_one(e, METRIC_FEED_BYTES, s->feeds.spool_bytes);
+    write_one(e, METRIC_DELIVERED, s->feeds.delivered_batches);
+    write_one(e, METRIC_DELIVERED_EVENTS, s->feeds.delivered_events);
+    write_one(e, METRIC_IMAGES, s->feeds.images);
+    write_gaps(e, &s->feeds);
+    write_one(e, METRIC_LOST_BATCHES, s->feeds.lost_batches);
+    write_one(e, METRIC_LOST_BLOCKS, s->feeds.lost_blocks);
+}
+
 static void write_reloads(struct exposition *e, const struct metrics *m)
 {
     exposition_family(e, &families[METRIC_RELOADS]);
@@ -163,6 +217,15 @@ static void write_mapper_counters(struct exposition *e, const struct message_cou
         { METRIC_ARENA_USED, c->arena_used_bytes },
         { METRIC_ARENA_SLOTS, c->arena_slots },
         { METRIC_FALSE_RELEASES, c->false_releases },
+        { METRIC_MAPPER_FEEDS, c->feeds },
+        { METRIC_MAPPER_SPOOL_BYTES, c->spool_bytes },
+        { METRIC_SAMPLES, c->samples },
+        { METRIC_SAMPLE_FAILURES, c->sample_failures },
+        { METRIC_SAMPLES_LATE, c->samples_late },
+        { METRIC_SAMPLED_BYTES, c->sampled_bytes },
+        { METRIC_PRODUCED, c->produced_batches },
+        { METRIC_PRODUCED_BLOCKS, c->produced_blocks },
+        { METRIC_PRODUCED_EVENTS, c->produced_events },
     };
 
     exposition_family(e, &families[METRIC_MAPPER_AGE]);
@@ -198,6 +261,7 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     write_process(&e, s->own);
     write_requests(&e, s);
     write_connections(&e, &s->connections);
+    write_streams(&e, s);
     write_reloads(&e, s->own);
     write_mapper(&e, s);
     exposition_end(&e);

@@ -16,7 +16,9 @@
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
+#include "server/resource/feeds.h"
 #include "server/rpc/meter.h"
+#include "server/rpc/watch_meter.h"
 
 /* What the service counts itself. Owned by it. */
 struct metrics {
@@ -33,6 +35,8 @@ struct metrics_sources {
     const struct metrics *own;
     const struct meter *meter;
     unsigned requests_in_flight;
+    struct watch_counters watches;
+    struct feeds_counters feeds;
     struct listener_counters connections;
     uint64_t mapper_restarts;
     const struct message_hello_answer *mapper;      /* that is connected; NULL: none is */

@@ -25,6 +25,7 @@
 #include "server/http/listener.h"
 #include "server/material.h"
 #include "server/metrics.h"
+#include "server/resource/feeds.h"
 #include "server/resource/mapper_client.h"
 #include "server/resource/mapper_counters.h"
 #include "server/rpc/cors.h"
@@ -41,7 +42,7 @@ enum {
 };
 
 /* Everything that runs, in the order of its start. Owned by service_run()'s thread; the mapper
- * client's thread touches `rpc`, `wake_fd`, `metrics` and `counters` only, and health's reads the
+ * client's thread touches `feeds`, `rpc`, `wake_fd`, `metrics` and `counters` only, and health's reads the
  * parts that it tells of, with `look_lock`. */
 struct service {
     const struct config *config;
@@ -53,6 +54,7 @@ struct service {
     struct metrics metrics;
     struct mapper_counters counters;
     struct mapper_client *mapper;
+    _Atomic(struct feeds *) feeds;
     struct quota *quota;
     struct cors *cors;
     _Atomic(struct rpc *) rpc;
@@ -159,7 +161,11 @@ static void wake(struct service *s)
 static void on_connected(void *arg, bool connected)
 {
     struct service *s = arg;
+    struct feeds *feeds = atomic_load(&s->feeds);
 
+    if (feeds != NULL) {
+        feeds_connected(feeds, connected);
+    }
     if (connected) {
         log_info("connected to the mapper");
         atomic_fetch_add(&s->metrics.mapper_connections, 1);
@@ -211,6 +217,8 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
         .mapper_restarts = mapper_client_restarts(s->mapper),
     };
 
+    rpc_watches(rpc, &sources.watches);
+    feeds_count(atomic_load(&s->feeds), &sources.feeds);
     listener_counters(s->listener, &sources.connections);
     if (mapper_client_hello(s->mapper, &hello)) {
         sources.mapper = &hello;
@@ -270,6 +278,22 @@ static uint64_t share_of(const struct config *c, uint64_t arena_bytes)
            arena_bytes % 100 * (uint64_t)c->limits_arena_percent_per_identity / 100;
 }
 
+static int start_feeds(struct service *s, struct failure *f)
+{
+    const struct config *c = s->config;
+    const struct feeds_options options = {
+        .feeds_max = (uint32_t)c->limits_feeds,
+        .subscribers_max = (uint32_t)c->limits_subscribers,
+        .subscribers_per_identity = (uint32_t)c->limits_subscribers_per_identity,
+        .linger_ms = (uint32_t)c->limits_feed_linger_s * 1000,
+    };
+    struct feeds *feeds = NULL;
+    int result = feeds_new(s->mapper, &options, &feeds, f);
+
+    atomic_store(&s->feeds, feeds);
+    return result;
+}
+
 static int start_rpc(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
@@ -288,12 +312,14 @@ static int start_rpc(struct service *s, struct failure *f)
         .methods = &services_table,
         .cors = s->cors,
         .mapper = s->mapper,
+        .feeds = atomic_load(&s->feeds),
         .policy = s->material.policy,
         .quota = s->quota,
         .seal = s->seal,
         .request_timeout_ms = (uint32_t)c->limits_request_timeout_ms,
         .request_max_bytes = (uint32_t)c->limits_request_max_kib * 1024,
         .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
+        .heartbeat_ms = (uint32_t)c->server_heartbeat_s * 1000,
     };
 
     read_machine_uuid(options.machine_uuid);
@@ -435,6 +461,9 @@ static int start(struct service *s, const struct service_options *options, struc
         result = start_mapper_client(s, options->mapper_socket, f);
     }
     if (result == 0) {
+        result = start_feeds(s, f);
+    }
+    if (result == 0) {
         result = start_rpc(s, f);
     }
     return result == 0 ? start_listeners(s, f) : result;
@@ -447,6 +476,9 @@ static void stop(struct service *s)
     (void)pthread_mutex_lock(&s->look_lock);
     s->stopping = true;
     (void)pthread_mutex_unlock(&s->look_lock);
+    if (rpc != NULL) {
+        rpc_drain(rpc);
+    }
     if (s->listener != NULL) {
         listener_stop(s->listener, STOP_GRACE_MS);
     }
@@ -456,6 +488,7 @@ static void stop(struct service *s)
     if (rpc != NULL) {
         rpc_free(rpc);
     }
+    feeds_free(atomic_load(&s->feeds));
     cors_free(s->cors);
     quota_free(s->quota);
     if (s->health != NULL) {

@@ -22,8 +22,10 @@
 #include "server/rpc/uri.h"
 #include "server/rpc/wait.h"
 
+struct feeds;
 struct host_memo;
 struct method;
+struct watch_meter;
 
 struct call {
     /* Given. */
@@ -31,9 +33,12 @@ struct call {
     struct timers *timers;
     struct mapper_client *mapper; /* for its hello only: calls are dispatch's */
     struct host_memo *host_memo;
+    struct feeds *feeds;
+    struct watch_meter *watch_meter;
+    uint64_t heartbeat_ns; /* streams that are silent so long say that they live */
     const struct seal *seal;
     const uint8_t *machine_uuid; /* of UUID_BYTES; zeros: none */
-    struct policy *policy;       /* the one in force when the call began */
+    struct policy *policy;       /* in force when the call began; a stream's is kept up to date */
     const struct exchange_head *head;
     const struct identity *who;
     uint64_t deadline_ns;
@@ -45,6 +50,7 @@ struct call {
     const char *domain;        /* how the client named it; NULL: about no one domain */
     const char *incarnation;   /* "" for any */
     int type;                  /* enum resource_type; -1: any */
+    bool also_decode;          /* the policy has to allow that as well as the method's action */
     uint64_t arena_bytes;      /* as far as is known: what the answer will hold; 0: it is not */
     uint32_t answer_within_ms; /* 0: the deadline alone */
     bool answer_optional;      /* respond() is called without one as well */
@@ -59,8 +65,10 @@ struct call {
 
     /* What respond() or next() says. */
     const ProtobufCMessage *response; /* of method->response, in the pool */
-    struct exchange_reply *reply;     /* of methods that are no messages: all of it */
-    struct metadata headers;          /* beside the protocol's own; of streams: before the first */
+    const void *bytes;                /* instead of it, until the next call of next() */
+    size_t bytes_len;
+    struct exchange_reply *reply; /* of methods that are no messages: all of it */
+    struct metadata headers;      /* beside the protocol's own; of streams: before the first */
     struct metadata trailers;
     const struct connect_details *details; /* of a failure, instead of the usual ones */
 
@@ -73,6 +81,7 @@ enum handler_next {
     HANDLER_ASK_AGAIN, /* take(): ask() is called once more */
     HANDLER_WAIT,      /* start(), next(): nothing yet; call_wake() will be called */
     HANDLER_MESSAGE,   /* next(): c->response is the next message */
+    HANDLER_BYTES,     /* next(): c->bytes is, as call_encode() makes it */
 };
 
 struct handler {
@@ -92,6 +101,12 @@ struct handler {
     /* Instead of respond(), of streams: MESSAGE, made in `p`, which lasts until the next call of it;
      * WAIT; or DONE at the end. Never waits itself. On the thread that sends it. */
     int (*next)(struct call *c, struct pool *p, struct failure *f);
+    /* Of a stream that goes on until it is ended, by its deadline, the gateway's stop or a policy that no
+     * longer allows it (`why`): what it has to say then. As next(), until DONE or a failure. NULL: such a
+     * stream ends by itself, is not told of a stop, and its policy stays. */
+    int (*leave)(struct call *c, struct pool *p, const struct failure *why);
+    /* c->policy is another, and allows the call. NULL: that is nothing to it. */
+    void (*policy_changed)(struct call *c);
     /* Ends what start() and next() began: when it returns, nobody calls call_wake() any more. Once,
      * where start() was called, on any thread, at any time after that. NULL: nothing to end. */
     void (*stop)(struct call *c);
@@ -103,6 +118,16 @@ int call_keep(struct call *c, const union message *answer, struct mapper_slot *s
 /* True where the policy lets the caller do it; `domain` and `type` as in struct policy_question. */
 bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
                  enum action action);
+/* What the call holds, from now on, of the caller's share of the arena, beside its slot: images. It is
+ * given back at the end of the call. -ERROR_RESOURCE_EXHAUSTED: it holds what it held. */
+int call_hold(struct call *c, uint64_t bytes, struct failure *f);
+/* A message of a stream as its client takes it: encoded, compressed, behind its head. `out` is empty, and
+ * its maximum is set here. */
+int call_encode(struct call *c, const ProtobufCMessage *message, struct buffer *out,
+                struct failure *f);
+/* Which form that is, below CALL_VARIANTS: calls of the same one get the same bytes. */
+enum { CALL_VARIANTS = 6 };
+unsigned call_variant(const struct call *c);
 /* There is more to say than start() or next() found: respond() or next() is called then. Any thread;
  * not with a lock that stop() takes. */
 void call_wake(struct call *c);

@@ -18,13 +18,15 @@
 
 static bool ask(struct exchange *x);
 
-static struct policy *current_policy(struct rpc *rpc)
+static void take_policy(struct exchange *x)
 {
-    pthread_mutex_lock(&rpc->lock);
-    struct policy *policy = policy_ref(rpc->policy);
+    struct rpc *rpc = x->rpc;
 
+    policy_unref(x->call.policy);
+    pthread_mutex_lock(&rpc->lock);
+    x->call.policy = policy_ref(rpc->policy);
+    x->policy_number = atomic_load(&rpc->policy_number);
     pthread_mutex_unlock(&rpc->lock);
-    return policy;
 }
 
 /* A domain of which the caller may do nothing at all does not exist for it. */
@@ -44,14 +46,14 @@ static bool is_visible(void *arg, const struct domain_identity *domain)
 }
 
 /* The rule that decided is for the operator, never for the caller: it would tell what is there. */
-static int authorise(struct exchange *x)
+static int authorise_action(struct exchange *x, enum action action)
 {
     const struct call *c = &x->call;
     const struct policy_question q = {
         .who = c->who,
         .domain = c->domain != NULL ? &c->identity : NULL,
         .type = c->type,
-        .action = c->method->action,
+        .action = action,
     };
     struct policy_verdict verdict = policy_decide(c->policy, &q);
     struct failure *f = &x->failure;
@@ -68,6 +70,19 @@ static int authorise(struct exchange *x)
 
     failure_cause(f, result, "no rule of the gateway's policy gives it to %s", c->who->text);
     return failure_next(f, result, "ask the operator of the gateway for a rule that does");
+}
+
+static int authorise(struct exchange *x)
+{
+    int result = authorise_action(x, x->call.method->action);
+
+    return result == 0 && x->call.also_decode ? authorise_action(x, ACTION_DECODE) : result;
+}
+
+int dispatch_judge(struct exchange *x)
+{
+    take_policy(x);
+    return authorise(x);
 }
 
 static int check_incarnation(struct exchange *x)
@@ -122,6 +137,24 @@ static void give_quota(struct exchange *x)
     }
 }
 
+int call_hold(struct call *c, uint64_t bytes, struct failure *f)
+{
+    struct exchange *x = exchange_of(c);
+    struct quota *quota = x->rpc->options.quota;
+
+    if (bytes > x->held_bytes) {
+        int result = quota_hold(quota, c->who, bytes - x->held_bytes, f);
+
+        if (result != 0) {
+            return result;
+        }
+    } else {
+        quota_release(quota, c->who, x->held_bytes - bytes);
+    }
+    x->held_bytes = bytes;
+    return 0;
+}
+
 /* The slot turned out larger than was known before: "all frames", status frames. */
 static int charge_slot(struct exchange *x)
 {
@@ -146,12 +179,14 @@ static void drop_slot(struct exchange *x)
 
 void dispatch_done(struct exchange *x)
 {
+    streams_remove(&x->rpc->streams, &x->entry);
     if (x->started) {
         x->started = false;
         x->call.method->handler->stop(&x->call);
     }
     drop_slot(x);
     give_quota(x);
+    (void)call_hold(&x->call, 0, NULL); /* less never fails */
 }
 
 /* The domain is known, or it is not: goes on to the mapper. */
@@ -255,6 +290,9 @@ static bool start(struct exchange *x)
     if (next < 0) {
         return true;
     }
+    if (c->method->cost == METHOD_COST_WATCH) {
+        give_quota(x); /* it is a subscriber from now on */
+    }
     if (is_stream ? x->connect.timeout_ms > 0 : next == HANDLER_WAIT) {
         timer_arm(x->rpc->timers, &x->timer,
                   is_stream ? x->head.received_ns + x->connect.timeout_ms * CLOCK_NS_PER_MS
@@ -344,8 +382,11 @@ bool dispatch_run(struct exchange *x)
 {
     struct call *c = &x->call;
 
-    c->policy = current_policy(x->rpc);
+    take_policy(x);
     c->mapper = x->rpc->options.mapper;
+    c->feeds = x->rpc->options.feeds;
+    c->watch_meter = &x->rpc->watch_meter;
+    c->heartbeat_ns = x->rpc->options.heartbeat_ms * CLOCK_NS_PER_MS;
     c->seal = x->rpc->options.seal;
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;

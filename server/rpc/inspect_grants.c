@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "common/layout.h"
-#include "server/rpc/present.h"
+#include "server/rpc/present_inspect.h"
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
 #include "xenres/v1/inspect.pb-c.h"
@@ -188,42 +188,6 @@ static bool decode_grant(const struct table *t, uint64_t reference, struct layou
                ? layout_grant_v1(t->frames, t->frames_len_bytes, t->first_reference, index, out)
                : layout_grant_v2(t->frames, t->frames_len_bytes, t->first_reference, index,
                                  t->status, t->status_len_bytes, t->first_status_reference, out);
-}
-
-static const Xenres__V1__GrantKind grant_kinds[] = {
-    [LAYOUT_GRANT_UNUSED] = XENRES__V1__GRANT_KIND__GRANT_KIND_UNUSED,
-    [LAYOUT_GRANT_PERMIT_ACCESS] = XENRES__V1__GRANT_KIND__GRANT_KIND_PERMIT_ACCESS,
-    [LAYOUT_GRANT_ACCEPT_TRANSFER] = XENRES__V1__GRANT_KIND__GRANT_KIND_ACCEPT_TRANSFER,
-    [LAYOUT_GRANT_TRANSITIVE] = XENRES__V1__GRANT_KIND__GRANT_KIND_TRANSITIVE,
-};
-
-static void present_grant(struct pool *p, const struct layout_grant *grant,
-                          Xenres__V1__GrantEntry *m)
-{
-    xenres__v1__grant_entry__init(m);
-    m->reference = grant->reference;
-    m->kind = grant_kinds[grant->kind];
-    m->domid = grant->domid;
-    m->frame = grant->frame;
-    m->readonly = grant->readonly;
-    m->reading = grant->reading;
-    m->writing = grant->writing;
-    m->raw_flags = grant->flags;
-    m->raw_status = grant->status;
-    if (grant->has_sub_page) {
-        m->sub_page = PRESENT_NEW(p, Xenres__V1__GrantSubPage, xenres__v1__grant_sub_page);
-    }
-    if (m->sub_page != NULL) {
-        m->sub_page->offset_bytes = grant->sub_page_offset_bytes;
-        m->sub_page->length_bytes = grant->sub_page_length_bytes;
-    }
-    if (grant->kind == LAYOUT_GRANT_TRANSITIVE) {
-        m->transitive = PRESENT_NEW(p, Xenres__V1__GrantTransitive, xenres__v1__grant_transitive);
-    }
-    if (m->transitive != NULL) {
-        m->transitive->domid = grant->transitive_domid;
-        m->transitive->reference = grant->transitive_reference;
-    }
 }
 
 static bool is_wanted(const struct grants *g, const struct layout_grant *grant)

@@ -3,7 +3,7 @@
 
 /* InspectService.GetIoreqServer: the requests in the pages of an ioreq server. */
 #include "common/layout.h"
-#include "server/rpc/present.h"
+#include "server/rpc/present_inspect.h"
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
 #include "xenres/v1/inspect.pb-c.h"
@@ -35,63 +35,6 @@ static void ioreq_ask(struct call *c, union message *m)
     snapshot_ask(c, c->state, m);
 }
 
-static const Xenres__V1__IoreqState ioreq_states[] = {
-    [LAYOUT_IOREQ_NONE] = XENRES__V1__IOREQ_STATE__IOREQ_STATE_NONE,
-    [LAYOUT_IOREQ_READY] = XENRES__V1__IOREQ_STATE__IOREQ_STATE_READY,
-    [LAYOUT_IOREQ_INPROCESS] = XENRES__V1__IOREQ_STATE__IOREQ_STATE_IN_PROCESS,
-    [LAYOUT_IOREQ_RESP_READY] = XENRES__V1__IOREQ_STATE__IOREQ_STATE_RESPONSE_READY,
-};
-
-static Xenres__V1__IoreqState present_ioreq_state(uint8_t state)
-{
-    return state < sizeof(ioreq_states) / sizeof(ioreq_states[0])
-               ? ioreq_states[state]
-               : XENRES__V1__IOREQ_STATE__IOREQ_STATE_UNSPECIFIED;
-}
-
-static const struct {
-    uint8_t type;
-    Xenres__V1__IoreqType presented;
-} ioreq_types[] = {
-    { LAYOUT_IOREQ_PIO, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_PIO },
-    { LAYOUT_IOREQ_COPY, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_COPY },
-    { LAYOUT_IOREQ_PCI_CONFIG, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_PCI_CONFIG },
-    { LAYOUT_IOREQ_TIMEOFFSET, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_TIMEOFFSET },
-    { LAYOUT_IOREQ_INVALIDATE, XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_INVALIDATE },
-};
-
-static Xenres__V1__IoreqType present_ioreq_type(uint8_t type)
-{
-    for (size_t i = 0; i < sizeof(ioreq_types) / sizeof(ioreq_types[0]); i++) {
-        if (ioreq_types[i].type == type) {
-            return ioreq_types[i].presented;
-        }
-    }
-    return XENRES__V1__IOREQ_TYPE__IOREQ_TYPE_UNKNOWN;
-}
-
-static Xenres__V1__Ioreq *present_ioreq(struct pool *p, uint32_t vcpu,
-                                        const struct layout_ioreq *ioreq)
-{
-    Xenres__V1__Ioreq *m = PRESENT_NEW(p, Xenres__V1__Ioreq, xenres__v1__ioreq);
-
-    if (m != NULL) {
-        m->vcpu = vcpu;
-        m->state = present_ioreq_state(ioreq->state);
-        m->type = present_ioreq_type(ioreq->type);
-        m->address = ioreq->address;
-        m->data = ioreq->data;
-        m->data_is_pointer = ioreq->data_is_pointer;
-        m->count = ioreq->count;
-        m->size_bytes = ioreq->size_bytes;
-        m->event_channel = ioreq->event_channel;
-        m->read = ioreq->read;
-        m->descending = ioreq->descending;
-        m->raw_type = ioreq->type;
-    }
-    return m;
-}
-
 static void present_vcpu_ioreqs(struct call *c, const uint8_t *frame,
                                 Xenres__V1__GetIoreqServerResponse *m)
 {
@@ -106,53 +49,6 @@ static void present_vcpu_ioreqs(struct call *c, const uint8_t *frame,
          vcpu++) {
         rows[m->n_vcpus++] = present_ioreq(&c->pool, vcpu, &ioreq);
     }
-}
-
-static Xenres__V1__BufferedIoreq *present_buffered(struct pool *p,
-                                                   const struct layout_buffered_ioreq *ioreq)
-{
-    Xenres__V1__BufferedIoreq *m =
-        PRESENT_NEW(p, Xenres__V1__BufferedIoreq, xenres__v1__buffered_ioreq);
-
-    if (m != NULL) {
-        m->type = present_ioreq_type(ioreq->type);
-        m->address = ioreq->address;
-        m->data = ioreq->data;
-        m->size_bytes = ioreq->size_bytes;
-        m->read = ioreq->read;
-        m->raw_type = ioreq->type;
-    }
-    return m;
-}
-
-static Xenres__V1__BufferedIoreqs *present_queue(struct pool *p, const uint8_t *frame)
-{
-    Xenres__V1__BufferedIoreqs *m =
-        PRESENT_NEW(p, Xenres__V1__BufferedIoreqs, xenres__v1__buffered_ioreqs);
-    Xenres__V1__BufferedIoreq **rows = pool_array(p, LAYOUT_BUFFERED_SLOTS, sizeof(*rows));
-    struct layout_buffered_ioreq ioreq;
-    bool valid = false;
-
-    if (m == NULL || rows == NULL ||
-        !layout_buffered_pointers(frame, MESSAGE_FRAME_BYTES, &m->read_pointer, &m->write_pointer,
-                                  &valid)) {
-        return m;
-    }
-    m->requests = rows;
-    m->pointers_valid = valid;
-    uint32_t left = valid ? m->write_pointer - m->read_pointer : 0; /* they wrap at 2^32 */
-
-    while (left > 0 && m->n_requests < LAYOUT_BUFFERED_SLOTS) {
-        uint32_t slots =
-            layout_buffered_ioreq(frame, MESSAGE_FRAME_BYTES, m->write_pointer - left, &ioreq);
-
-        if (slots == 0 || slots > left) {
-            break; /* the second half of an 8-byte request is not written yet */
-        }
-        rows[m->n_requests++] = present_buffered(p, &ioreq);
-        left -= slots;
-    }
-    return m;
 }
 
 static int ioreq_respond(struct call *c, struct failure *f)
@@ -176,7 +72,8 @@ static int ioreq_respond(struct call *c, struct failure *f)
         present_vcpu_ioreqs(c, bytes + IOREQ_FRAME_SYNCHRONOUS * MESSAGE_FRAME_BYTES, m);
     }
     if ((a->frames_present & (1U << IOREQ_FRAME_BUFFERED)) != 0) {
-        m->buffered = present_queue(p, bytes + IOREQ_FRAME_BUFFERED * MESSAGE_FRAME_BYTES);
+        m->buffered =
+            present_buffered_ioreqs(p, bytes + IOREQ_FRAME_BUFFERED * MESSAGE_FRAME_BYTES);
     }
     c->response = &m->base;
     return 0;

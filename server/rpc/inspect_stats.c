@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* InspectService.GetVcpuStats: run time per vCPU, wherever the mapper has it from. */
-#include "server/rpc/present.h"
+#include "server/rpc/present_inspect.h"
 #include "server/rpc/services.h"
 #include "xenres/v1/inspect.pb-c.h"
 
@@ -42,19 +42,6 @@ static Xenres__V1__StatsSource present_source(uint32_t source)
     return XENRES__V1__STATS_SOURCE__STATS_SOURCE_UNSPECIFIED;
 }
 
-static Xenres__V1__VcpuStats *present_vcpu(struct pool *p, const struct message_vcpu *vcpu)
-{
-    Xenres__V1__VcpuStats *m = PRESENT_NEW(p, Xenres__V1__VcpuStats, xenres__v1__vcpu_stats);
-
-    if (m != NULL) {
-        m->vcpu = vcpu->vcpu;
-        m->online = (vcpu->flags & VCPU_ONLINE) != 0;
-        m->unreadable = (vcpu->flags & VCPU_UNREADABLE) != 0;
-        m->run_time_ns = m->unreadable ? 0 : vcpu->run_time_ns;
-    }
-    return m;
-}
-
 static int stats_respond(struct call *c, struct failure *f)
 {
     const struct message_vcpu_stats_answer *a = &c->answer->vcpu_stats_answer;
@@ -74,7 +61,7 @@ static int stats_respond(struct call *c, struct failure *f)
     m->vcpus = rows;
     /* message_check() has seen that the slot has room for so many. */
     for (uint32_t i = 0; i < a->vcpu_count; i++) {
-        rows[m->n_vcpus++] = present_vcpu(p, &vcpus[i]);
+        rows[m->n_vcpus++] = present_vcpu_stats(p, &vcpus[i]);
     }
     c->response = &m->base;
     return 0;

@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "common/buffer.h"
 
@@ -17,7 +16,7 @@ struct content {
 };
 _Static_assert(sizeof(struct content) <= SEAL_CONTENT_MAX_BYTES, "fits a token");
 
-static XXH128_canonical_t digest_of(const struct identity *who)
+XXH128_canonical_t page_caller_digest(const struct identity *who)
 {
     XXH128_canonical_t digest;
 
@@ -41,7 +40,7 @@ int page_size(int32_t asked, uint32_t *out, struct failure *f)
 int page_token_make(struct call *c, const char *list, const void *place, size_t place_bytes,
                     char **token, struct failure *f)
 {
-    struct content content = { .caller = digest_of(c->who) };
+    struct content content = { .caller = page_caller_digest(c->who) };
     BUFFER_AUTO(text, SEAL_TOKEN_MAX_BYTES);
 
     assert(place_bytes <= sizeof(content.place));
@@ -77,7 +76,7 @@ int page_token_open(struct call *c, const char *list, const char *token, void *p
 {
     struct content content;
     size_t len_bytes = 0;
-    XXH128_canonical_t caller = digest_of(c->who);
+    XXH128_canonical_t caller = page_caller_digest(c->who);
 
     if (token[0] == '\0') {
         return 0;

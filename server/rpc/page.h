@@ -9,12 +9,17 @@
 #ifndef XENRES_RPC_PAGE_H
 #define XENRES_RPC_PAGE_H
 
+#include <xxhash.h>
+
 #include "server/rpc/call.h"
 
 enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_PLACE_MAX_BYTES = 128 };
 
 /* -ERROR_INVALID_ARGUMENT for a negative one. */
 int page_size(int32_t asked, uint32_t *out, struct failure *f);
+
+/* Names a caller in a token. */
+XXH128_canonical_t page_caller_digest(const struct identity *who);
 
 /* `list`: "page.domains". `place`: the list's own, of one fixed size. In the pool. */
 int page_token_make(struct call *c, const char *list, const void *place, size_t place_bytes,

@@ -13,7 +13,8 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
 {
     assert(options->methods != NULL && options->mapper != NULL && options->policy != NULL &&
            options->quota != NULL && options->seal != NULL && options->request_timeout_ms > 0 &&
-           options->request_max_bytes > 0 && options->response_max_bytes > 0);
+           options->request_max_bytes > 0 && options->response_max_bytes > 0 &&
+           (options->feeds == NULL || options->heartbeat_ms > 0));
     struct rpc *rpc = calloc(1, sizeof(*rpc));
 
     if (rpc == NULL) {
@@ -42,7 +43,7 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
         return result;
     }
     rpc->options = *options;
-    atomic_init(&rpc->exchanges, 0);
+    streams_init(&rpc->streams);
     pthread_mutex_init(&rpc->lock, NULL);
     rpc->policy = policy_ref(options->policy);
     *out = rpc;
@@ -57,8 +58,16 @@ void rpc_set_policy(struct rpc *rpc, struct policy *policy)
     struct policy *old = rpc->policy;
 
     rpc->policy = fresh;
+    atomic_fetch_add(&rpc->policy_number, 1);
     pthread_mutex_unlock(&rpc->lock);
     policy_unref(old);
+    streams_wake(&rpc->streams);
+}
+
+void rpc_drain(struct rpc *rpc)
+{
+    atomic_store(&rpc->draining, true);
+    streams_wake(&rpc->streams);
 }
 
 void rpc_free(struct rpc *rpc)
@@ -67,6 +76,7 @@ void rpc_free(struct rpc *rpc)
         return;
     }
     assert(atomic_load(&rpc->exchanges) == 0);
+    streams_done(&rpc->streams);
     meter_free(rpc->meter);
     timers_free(rpc->timers);
     host_memo_free(rpc->host_memo);
@@ -91,4 +101,9 @@ const struct meter *rpc_meter(const struct rpc *rpc)
 unsigned rpc_requests_in_flight(const struct rpc *rpc)
 {
     return atomic_load_explicit(&rpc->exchanges, memory_order_relaxed);
+}
+
+void rpc_watches(const struct rpc *rpc, struct watch_counters *out)
+{
+    watch_meter_read(&rpc->watch_meter, out);
 }

@@ -3,7 +3,8 @@
 
 /*
  * The services: what they answer with, and their limits. Immutable but for the policy, which
- * rpc_set_policy() exchanges (each call decides with the one in force when it began). Any thread.
+ * rpc_set_policy() exchanges: each call decides with the one in force when it began, and streams that
+ * stay open are decided anew. Any thread.
  */
 #ifndef XENRES_RPC_RPC_H
 #define XENRES_RPC_RPC_H
@@ -14,7 +15,9 @@
 #include "server/resource/mapper_client.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/meter.h"
+#include "server/rpc/watch_meter.h"
 
+struct feeds;
 struct rpc;
 struct method_table;
 
@@ -22,6 +25,7 @@ struct rpc_options {
     const struct method_table *methods; /* outlives it; services_table, as a rule */
     const struct cors *cors;            /* outlives it; NULL: no page of another origin */
     struct mapper_client *mapper;
+    struct feeds *feeds;   /* NULL: no method of `methods` watches */
     struct policy *policy; /* a reference is taken */
     struct quota *quota;
     const struct seal *seal;
@@ -29,14 +33,19 @@ struct rpc_options {
     uint32_t request_timeout_ms;      /* the longest; a client may ask for less */
     uint32_t request_max_bytes;       /* of a message received */
     uint32_t response_max_bytes;      /* of a message sent; raw frames are not bound by it */
+    uint32_t heartbeat_ms;            /* of streams that are silent */
 };
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
 void rpc_set_policy(struct rpc *rpc, struct policy *policy);
+/* Every stream that stays open says where it was, and ends; later ones do so at once. Returns when they
+ * have been told to, not when they have. */
+void rpc_drain(struct rpc *rpc);
 void rpc_free(struct rpc *rpc); /* no exchange may be left */
 /* What came of the requests, and how many are under way. */
 const struct meter *rpc_meter(const struct rpc *rpc);
 unsigned rpc_requests_in_flight(const struct rpc *rpc);
+void rpc_watches(const struct rpc *rpc, struct watch_counters *out);
 /* The domain list changed (mapper_client's on_domains_changed). */
 void rpc_domains_changed(struct rpc *rpc, uint64_t generation);
 

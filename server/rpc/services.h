@@ -9,9 +9,11 @@
 
 extern const struct handler host_service_get_host;
 extern const struct handler host_service_list_domains;
+extern const struct handler host_service_watch_domains;
 extern const struct handler resource_service_list_resources;
 extern const struct handler resource_service_get_snapshot;
 extern const struct handler resource_service_read_snapshot;
+extern const struct handler resource_service_watch;
 extern const struct handler inspect_service_get_grant_table;
 extern const struct handler inspect_service_get_ioreq_server;
 extern const struct handler inspect_service_get_vcpu_stats;

@@ -24,7 +24,9 @@
 #include "server/rpc/call.h"
 #include "server/rpc/connect.h"
 #include "server/rpc/rpc.h"
+#include "server/rpc/streams.h"
 #include "server/rpc/timer.h"
+#include "server/rpc/watch_meter.h"
 
 enum {
     EXCHANGE_FIRST_BYTES = 2048,        /* of the pool, within the exchange */
@@ -40,8 +42,12 @@ struct rpc {
     struct host_memo *host_memo;
     struct timers *timers;
     struct meter *meter;
+    struct watch_meter watch_meter;
+    struct streams streams;
     atomic_uint exchanges;
-    pthread_mutex_t lock; /* of `policy`: held to count, no longer */
+    atomic_bool draining;
+    atomic_uint policy_number; /* counts the policies: one that differs is another policy */
+    pthread_mutex_t lock;      /* of `policy`, and to exchange it: held to count, no longer */
     struct policy *policy;
 };
 
@@ -67,6 +73,8 @@ struct exchange {
     bool retry_if_other; /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
+    uint64_t held_bytes;    /* call_hold()'s */
+    unsigned policy_number; /* of call.policy */
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;
@@ -74,17 +82,29 @@ struct exchange {
     int http_status;        /* 0: that of the failure */
     bool built;             /* `reply` is */
     struct exchange_reply reply;
-    struct buffer reply_body; /* of a stream: the message that is sent now */
-    size_t sent_bytes;        /* of it */
-    bool ended;               /* it is the last */
-    uint64_t streamed_bytes;  /* read of a stream so far */
-    struct pool message_pool; /* of a stream: of the one message */
+    struct buffer reply_body; /* of a stream: the message that is sent now, unless it is shared */
+    const uint8_t *sending;   /* of a stream: that message, or one that others send too */
+    size_t sending_bytes;
+    size_t sent_bytes; /* of it */
+    bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
+    bool ended;        /* it is the last */
+    struct stream_entry entry; /* of one that has to be told to leave */
+    uint64_t streamed_bytes;   /* read of a stream so far */
+    struct pool message_pool;  /* of a stream: of the one message */
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
 };
+
+static inline struct exchange *exchange_of(struct call *c)
+{
+    return (struct exchange *)(void *)((char *)c - offsetof(struct exchange, call));
+}
 
 /* Runs the exchange as far as it goes without waiting. True: it is answered, by `failure` or by
  * what is in `call`. False: it goes on by itself, and calls on_ready. */
 bool dispatch_run(struct exchange *x);
+
+/* Takes the policy in force, and decides again. 0, or `x->failure`. */
+int dispatch_judge(struct exchange *x);
 
 /* Decodes the request's message, where the method has one: request.c. */
 int request_decode(struct exchange *x);

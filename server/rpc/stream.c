@@ -6,11 +6,14 @@
  * a slow reader holds one at a time, and nobody else's thread. Whatever goes wrong behind the first
  * byte is told by the message that ends it.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "server/rpc/envelope.h"
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
+
+enum { STOPPING_RETRY_MS = 1000 };
 
 /* --- its head and its end ----------------------------------------------------------------------- */
 
@@ -39,10 +42,12 @@ static void fill_end(struct exchange *x)
     }
     if (out->failed) { /* no end at all: the client sees that it is missing */
         buffer_done(out);
-        return;
+    } else {
+        envelope_write_head(out->data, ENVELOPE_END_OF_STREAM,
+                            (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
     }
-    envelope_write_head(out->data, ENVELOPE_END_OF_STREAM,
-                        (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
+    x->sending = out->data;
+    x->sending_bytes = out->len_bytes;
 }
 
 static void add_headers(struct exchange *x)
@@ -63,6 +68,9 @@ void stream_begin(struct exchange *x)
     add_headers(x);
     x->reply.streamed = true;
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
+    if (x->call.method->handler->leave != NULL) {
+        streams_add(&x->rpc->streams, &x->entry, &x->call);
+    }
 }
 
 void stream_refuse(struct exchange *x)
@@ -82,34 +90,22 @@ static void end(struct exchange *x)
 
 /* --- its messages ------------------------------------------------------------------------------- */
 
-/* Encodes c->response behind the head of its envelope. */
-static int encode(struct exchange *x, struct buffer *out)
+_Static_assert(CALL_VARIANTS == CODEC_COUNT * COMPRESS_COUNT, "each codec in each encoding");
+
+unsigned call_variant(const struct call *c)
 {
-    const struct rpc_options *options = &x->rpc->options;
+    const struct exchange *x = (const void *)exchange_of((struct call *)(uintptr_t)c);
 
-    buffer_done(out);
-    buffer_init(out, (size_t)options->response_max_bytes + ENVELOPE_HEAD_BYTES);
-    if (buffer_extend(out, ENVELOPE_HEAD_BYTES) == NULL) {
-        return call_no_memory(&x->failure);
-    }
-    int result =
-        codec_encode(x->connect.codec, x->call.response, options->methods->types, out, &x->failure);
-
-    if (result != 0) {
-        return result;
-    }
-    envelope_write_head(out->data, 0, (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
-    return 0;
+    return (unsigned)x->connect.codec * COMPRESS_COUNT + (unsigned)x->connect.answer_encoding;
 }
 
-static void shrink(struct exchange *x)
+static void shrink(enum compress_encoding encoding, struct buffer *out)
 {
-    struct buffer *out = &x->reply_body;
     struct buffer small;
 
     buffer_init(&small, out->max_bytes);
     if (buffer_extend(&small, ENVELOPE_HEAD_BYTES) != NULL &&
-        compress_shrink(x->connect.answer_encoding, out->data + ENVELOPE_HEAD_BYTES,
+        compress_shrink(encoding, out->data + ENVELOPE_HEAD_BYTES,
                         out->len_bytes - ENVELOPE_HEAD_BYTES, &small)) {
         envelope_write_head(small.data, ENVELOPE_COMPRESSED,
                             (uint32_t)(small.len_bytes - ENVELOPE_HEAD_BYTES));
@@ -119,6 +115,28 @@ static void shrink(struct exchange *x)
         buffer_done(&small);
     }
 }
+
+int call_encode(struct call *c, const ProtobufCMessage *message, struct buffer *out,
+                struct failure *f)
+{
+    const struct exchange *x = exchange_of(c);
+    const struct rpc_options *options = &x->rpc->options;
+
+    buffer_init(out, (size_t)options->response_max_bytes + ENVELOPE_HEAD_BYTES);
+    if (buffer_extend(out, ENVELOPE_HEAD_BYTES) == NULL) {
+        return call_no_memory(f);
+    }
+    int result = codec_encode(x->connect.codec, message, options->methods->types, out, f);
+
+    if (result != 0) {
+        return result;
+    }
+    envelope_write_head(out->data, 0, (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
+    shrink(x->connect.answer_encoding, out);
+    return 0;
+}
+
+/* --- why it ends from outside ------------------------------------------------------------------- */
 
 static bool is_late(struct exchange *x)
 {
@@ -130,20 +148,99 @@ static bool is_late(struct exchange *x)
     return true;
 }
 
-/* The next message, into `reply_body`. False: there is none yet, and on_ready will be called. */
+static bool is_stopping(struct exchange *x)
+{
+    if (!atomic_load(&x->rpc->draining)) {
+        return false;
+    }
+    failure_set(&x->failure, ERROR_UNAVAILABLE, "the gateway stops");
+    failure_cause(&x->failure, 0, "it was told to, as a rule to start again");
+    failure_retry(&x->failure, 0, STOPPING_RETRY_MS);
+    failure_next(&x->failure, 0, "watch again, from the last cursor");
+    return true;
+}
+
+static bool is_forbidden(struct exchange *x)
+{
+    struct call *c = &x->call;
+
+    if (atomic_load(&x->rpc->policy_number) == x->policy_number) {
+        return false;
+    }
+    if (dispatch_judge(x) != 0) {
+        return true;
+    }
+    if (c->method->handler->policy_changed != NULL) {
+        c->method->handler->policy_changed(c);
+    }
+    return false;
+}
+
+/* True: `x->failure` says why. One that ends by itself is bound by its deadline alone. */
+static bool has_to_leave(struct exchange *x)
+{
+    return x->leaving || is_late(x) ||
+           (x->call.method->handler->leave != NULL && (is_stopping(x) || is_forbidden(x)));
+}
+
+/* --- one after the other ------------------------------------------------------------------------ */
+
+/* What the handler says next: an enum handler_next, or a failure. */
+static int ask_handler(struct exchange *x)
+{
+    struct call *c = &x->call;
+    const struct handler *handler = c->method->handler;
+
+    x->leaving = has_to_leave(x);
+    pool_done(&x->message_pool);
+    pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
+    if (!x->leaving) {
+        return handler->next(c, &x->message_pool, &x->failure);
+    }
+    int next =
+        handler->leave != NULL ? handler->leave(c, &x->message_pool, &x->failure) : HANDLER_DONE;
+
+    assert(next != HANDLER_WAIT);
+    return next;
+}
+
+/* Makes what the handler has said what is sent. False: that was its end. */
+static bool take_message(struct exchange *x, int next)
+{
+    struct call *c = &x->call;
+
+    if (next == HANDLER_BYTES) {
+        x->sending = c->bytes;
+        x->sending_bytes = c->bytes_len;
+        return true;
+    }
+    if (next != HANDLER_MESSAGE) {
+        return false;
+    }
+    buffer_done(&x->reply_body);
+    /* A stream that leaves has its failure already. */
+    struct failure *f = x->leaving ? NULL : &x->failure;
+
+    if (x->message_pool.failed) {
+        (void)call_no_memory(f);
+        return false;
+    }
+    if (call_encode(c, c->response, &x->reply_body, f) != 0) {
+        return false;
+    }
+    x->sending = x->reply_body.data;
+    x->sending_bytes = x->reply_body.len_bytes;
+    return true;
+}
+
+/* The next message. False: there is none yet, and on_ready will be called. */
 static bool make_next(struct exchange *x)
 {
     struct call *c = &x->call;
 
     for (;;) {
         wait_look(&c->wait);
-        if (is_late(x)) {
-            end(x);
-            return true;
-        }
-        pool_done(&x->message_pool);
-        pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
-        int next = c->method->handler->next(c, &x->message_pool, &x->failure);
+        int next = ask_handler(x);
 
         if (next == HANDLER_WAIT) {
             if (wait_begin(&c->wait)) {
@@ -151,13 +248,8 @@ static bool make_next(struct exchange *x)
             }
             continue;
         }
-        if (next == HANDLER_MESSAGE && x->message_pool.failed) {
-            next = call_no_memory(&x->failure);
-        }
         x->sent_bytes = 0;
-        if (next == HANDLER_MESSAGE && encode(x, &x->reply_body) == 0) {
-            shrink(x);
-        } else {
+        if (!take_message(x, next)) {
             end(x);
         }
         return true;
@@ -166,7 +258,7 @@ static bool make_next(struct exchange *x)
 
 ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
 {
-    if (x->sent_bytes == x->reply_body.len_bytes) {
+    if (x->sent_bytes == x->sending_bytes) {
         if (x->ended) {
             return 0;
         }
@@ -174,11 +266,11 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
             return EXCHANGE_READ_LATER;
         }
     }
-    size_t left = x->reply_body.len_bytes - x->sent_bytes;
+    size_t left = x->sending_bytes - x->sent_bytes;
     size_t taken = left < max_bytes ? left : max_bytes;
 
     if (taken > 0) {
-        memcpy(out, x->reply_body.data + x->sent_bytes, taken);
+        memcpy(out, x->sending + x->sent_bytes, taken);
         x->sent_bytes += taken;
         x->streamed_bytes += taken;
     }

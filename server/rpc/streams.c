@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/rpc/streams.h"
+
+#include <assert.h>
+
+#include "server/rpc/call.h"
+
+void streams_init(struct streams *s)
+{
+    (void)pthread_mutex_init(&s->lock, NULL);
+    TAILQ_INIT(&s->list);
+    s->count = 0;
+}
+
+void streams_done(struct streams *s)
+{
+    assert(s->count == 0);
+    (void)pthread_mutex_destroy(&s->lock);
+}
+
+void streams_add(struct streams *s, struct stream_entry *e, struct call *call)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    e->call = call;
+    TAILQ_INSERT_TAIL(&s->list, e, link);
+    s->count++;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void streams_remove(struct streams *s, struct stream_entry *e)
+{
+    if (e->call == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    TAILQ_REMOVE(&s->list, e, link);
+    s->count--;
+    (void)pthread_mutex_unlock(&s->lock);
+    e->call = NULL;
+}
+
+void streams_wake(struct streams *s)
+{
+    struct stream_entry *e;
+
+    (void)pthread_mutex_lock(&s->lock);
+    TAILQ_FOREACH(e, &s->list, link)
+    {
+        call_wake(e->call);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+unsigned streams_count(struct streams *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    unsigned count = s->count;
+
+    (void)pthread_mutex_unlock(&s->lock);
+    return count;
+}

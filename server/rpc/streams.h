@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The streams that are open until somebody ends them, so that all of them can be woken: when the gateway
+ * stops, and when the policy is another. What they then have to say, each says on its own thread.
+ *
+ * In place. Any thread. Lock: one; calls are woken under it, so it is not to be held by who removes one.
+ */
+#ifndef XENRES_RPC_STREAMS_H
+#define XENRES_RPC_STREAMS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct call;
+
+/* Zeroed before it is added. Its user's memory; all of it is streams.c's. */
+struct stream_entry {
+    TAILQ_ENTRY(stream_entry) link;
+    struct call *call;
+};
+
+struct streams {
+    pthread_mutex_t lock;
+    TAILQ_HEAD(stream_list, stream_entry) list; /* under `lock`, and so the next */
+    unsigned count;
+};
+
+void streams_init(struct streams *s);
+void streams_done(struct streams *s); /* none may be left */
+void streams_add(struct streams *s, struct stream_entry *e, struct call *call);
+/* When this returns, the call is not woken any more. One that was not added is fine. */
+void streams_remove(struct streams *s, struct stream_entry *e);
+void streams_wake(struct streams *s); /* all */
+unsigned streams_count(struct streams *s);
+
+#endif

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* ResourceService.Watch: the life of a stream, and what comes next in it. */
+#include "server/rpc/watch.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "server/rpc/present_watch.h"
+#include "server/rpc/services.h"
+#include "server/rpc/watch_cursor.h"
+
+static int watch_prepare(struct call *c, struct failure *f)
+{
+    struct watch *w = pool_alloc(&c->pool, sizeof(*w));
+
+    c->state = w;
+    return w != NULL ? watch_request_read(c, w, f) : call_no_memory(f);
+}
+
+/* --- its beginning and its end ------------------------------------------------------------------ */
+
+/* The cursor has to be of what is asked for now. */
+static int check_cursor(const struct call *c, const struct watch *w, struct failure *f)
+{
+    const struct feed_cursor *cursor = &w->cursor;
+    const struct feed_source *s = &w->source;
+
+    if (memcmp(cursor->incarnation, c->identity.incarnation, sizeof(cursor->incarnation)) != 0) {
+        int result = failure_set(f, ERROR_ABORTED, "the domain is not that of the cursor");
+
+        failure_cause(f, result, "it was restarted, or the gateway lost sight of it for a while");
+        failure_field(f, result, "cursor");
+        return failure_next(f, result, "see whether it is the domain meant, and watch it anew");
+    }
+    return cursor->type == s->type && cursor->id == s->id &&
+                   cursor->first_frame == s->first_frame && cursor->frame_count == s->frame_count &&
+                   cursor->flags == s->flags
+               ? 0
+               : watch_cursor_of_another(f);
+}
+
+static void on_wake(void *arg)
+{
+    call_wake(arg);
+}
+
+static enum subscription_mode subscription_mode(const struct watch *w)
+{
+    switch (w->mode) {
+    case XENRES__V1__WATCH_MODE__WATCH_MODE_FULL: return SUBSCRIPTION_FULL;
+    case XENRES__V1__WATCH_MODE__WATCH_MODE_LATEST: return SUBSCRIPTION_LATEST;
+    default: return SUBSCRIPTION_DELTA;
+    }
+}
+
+static int subscribe(struct call *c, struct watch *w, struct failure *f)
+{
+    const struct subscription_request request = {
+        .source = w->source,
+        .who = c->who,
+        .mode = subscription_mode(w),
+        .period_ns = w->period_ns,
+        .cursor = w->has_cursor && !w->resuming ? &w->cursor : NULL,
+        .deadline_ns = c->deadline_ns,
+        .wake = on_wake,
+        .arg = c,
+    };
+
+    return subscription_begin(c->feeds, &request, &w->subscription, f);
+}
+
+static int watch_start(struct call *c, struct failure *f)
+{
+    struct watch *w = c->state;
+    int result = w->has_cursor ? check_cursor(c, w, f) : 0;
+
+    if (result != 0) {
+        return result;
+    }
+    w->source.domain = c->identity;
+    w->resuming = w->has_cursor && w->decode;
+    if (w->decode) {
+        w->decoder = watch_decoder_new(w->source.type, c->max_vcpus);
+        if (w->decoder == NULL) {
+            return call_no_memory(f);
+        }
+    }
+    watch_pulse_begin(&w->pulse, c);
+    result = subscribe(c, w, f);
+    if (result != 0) {
+        watch_decoder_free(w->decoder);
+        return result;
+    }
+    w->end = WATCH_END_CLIENT; /* unless it is told another one */
+    watch_meter_opened(c->watch_meter);
+    return HANDLER_DONE;
+}
+
+static void watch_stop(struct call *c)
+{
+    struct watch *w = c->state;
+
+    watch_pulse_stop(&w->pulse);
+    shared_bytes_unref(w->shared);
+    subscription_end(w->subscription);
+    watch_decoder_free(w->decoder);
+    watch_meter_ended(c->watch_meter, w->end);
+}
+
+/* --- what it says of itself --------------------------------------------------------------------- */
+
+/* A cursor for all that was said, or "" where there is no place between two messages. */
+static char *cursor_now(struct call *c, struct pool *p)
+{
+    const struct watch *w = c->state;
+    struct feed_cursor cursor;
+
+    return !watch_has_part(w) && subscription_cursor(w->subscription, &cursor)
+               ? watch_cursor_make(c, p, &cursor, NULL)
+               : pool_string(p, "");
+}
+
+static int say_checkpoint(struct call *c, struct pool *p, char *cursor, struct failure *f)
+{
+    struct watch *w = c->state;
+    Xenres__V1__WatchResponse *m =
+        watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_CHECKPOINT);
+    Xenres__V1__WatchCheckpoint *checkpoint =
+        PRESENT_NEW(p, Xenres__V1__WatchCheckpoint, xenres__v1__watch_checkpoint);
+
+    if (m == NULL || checkpoint == NULL) {
+        return call_no_memory(f);
+    }
+    m->checkpoint = checkpoint;
+    checkpoint->cursor = cursor;
+    checkpoint->sequence = w->sequence;
+    watch_pulse_sealed(&w->pulse);
+    return watch_say(c, m, f);
+}
+
+static int say_heartbeat(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    Xenres__V1__WatchResponse *m = watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_HEARTBEAT);
+    Xenres__V1__WatchHeartbeat *heartbeat =
+        PRESENT_NEW(p, Xenres__V1__WatchHeartbeat, xenres__v1__watch_heartbeat);
+
+    if (m == NULL || heartbeat == NULL) {
+        return call_no_memory(f);
+    }
+    m->heartbeat = heartbeat;
+    heartbeat->time = present_time(p, clock_wall_ns());
+    heartbeat->sequence = w->sequence;
+    if (w->sampled.monotonic_ns != 0) {
+        heartbeat->sampled = present_sample(p, &w->sampled);
+    }
+    heartbeat->samples = w->samples;
+    heartbeat->failed_samples = w->failed_samples;
+    watch_meter_heartbeat(c->watch_meter);
+    return watch_say(c, m, f);
+}
+
+static int say_gap(struct call *c, struct pool *p, const struct subscription_item *gap,
+                   struct failure *f)
+{
+    struct watch *w = c->state;
+    Xenres__V1__WatchResponse *m = watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_GAP);
+
+    if (m != NULL) {
+        m->gap = present_gap(p, gap);
+    }
+    w->sequence = gap->gap.batch;
+    return watch_say(c, m, f);
+}
+
+/* The last message. Behind it comes Connect's own end, with `why_failed`. */
+static int say_end(struct call *c, struct pool *p, enum watch_end why,
+                   const struct failure *why_failed, uint64_t sequence, struct failure *f)
+{
+    struct watch *w = c->state;
+    Xenres__V1__WatchResponse *m = watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_END);
+    char *cursor = cursor_now(c, p);
+
+    w->over = true;
+    w->end = why;
+    w->failure = *why_failed;
+    if (m != NULL) {
+        m->end = present_end(p, why, why_failed, cursor, sequence);
+    }
+    return watch_say(c, m, f);
+}
+
+/* It cannot go on. Before it has begun that is an answer like any other's failure. */
+static int fail(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    struct failure why = *f;
+
+    w->end = WATCH_END_FAILED;
+    if (!w->begun) {
+        return -why.code;
+    }
+    f->code = 0;
+    return say_end(c, p, WATCH_END_FAILED, &why, w->sequence, f);
+}
+
+/* --- what comes next ---------------------------------------------------------------------------- */
+
+static int broken(const char *what, struct failure *f)
+{
+    int result = failure_set(f, ERROR_DATA_LOSS, "%s", what);
+
+    return failure_next(f, result, "watch anew, and report this with the gateway's log");
+}
+
+static int take_begun(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+
+    if (w->resuming &&
+        memcmp(w->item.begun.feed_id, w->cursor.feed_id, sizeof(w->cursor.feed_id)) != 0) {
+        int result = failure_set(f, ERROR_OUT_OF_RANGE, "what came behind the cursor is gone");
+
+        failure_cause(f, result, "the mapper stopped since, or nobody watched for too long");
+        failure_field(f, result, "cursor");
+        return failure_next(f, result, "watch anew, without a cursor");
+    }
+    w->begun = true;
+    return watch_say_begin(c, p, f);
+}
+
+/* Decoding goes on from an image: what came between the cursor and it, was not told. 0: nothing. */
+static int say_resumed_gap(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    const struct message_image_answer *a = &w->item.image.answer;
+    struct subscription_item gap = {
+        .kind = SUBSCRIPTION_GAP,
+        .gap = { .reason = FEED_GAP_RESUMED,
+                 .first_batch = w->cursor.batch + 1,
+                 .batch = a->batch,
+                 .blocks = a->blocks_before - w->cursor.blocks_before },
+    };
+
+    w->resuming = false;
+    if (a->batch < w->cursor.batch || a->blocks_before < w->cursor.blocks_before) {
+        return broken("the feed has gone backwards", f);
+    }
+    return a->batch > w->cursor.batch ? say_gap(c, p, &gap, f) : 0;
+}
+
+static int take_image(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    int result = watch_take_image(c, f);
+
+    if (result == 0 && w->resuming) {
+        result = say_resumed_gap(c, p, f);
+    }
+    return result == 0 ? watch_say_part(c, p, f) : result;
+}
+
+static int take_changes(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    struct watch_changes changes;
+
+    if (w->item.kind == SUBSCRIPTION_RECORD) {
+        const struct feed_record *r = &w->item.record.record;
+
+        if (r->kind != FEED_RECORD_CHANGES) {
+            return broken("the feed has a record of another kind", f);
+        }
+        changes = (struct watch_changes){
+            .first_batch = r->changes->batch,
+            .batch = r->changes->batch,
+            .segment = r->changes->segment,
+            .stamp = &r->changes->stamp,
+            .blocks = r->blocks,
+            .contents = r->contents,
+            .block_count = r->changes->block_count,
+            .more = r->changes->more != 0,
+        };
+    } else {
+        changes = (struct watch_changes){
+            .first_batch = w->item.merged.first_batch,
+            .batch = w->item.merged.batch,
+            .segment = w->item.merged.segment,
+            .stamp = &w->item.merged.stamp,
+            .blocks = w->item.merged.blocks,
+            .contents = w->item.merged.contents,
+            .block_count = w->item.merged.block_count,
+        };
+    }
+    int result = watch_take_changes(c, &changes, f);
+
+    return result == 0 && watch_has_part(w) ? watch_say_part(c, p, f) : result;
+}
+
+static int take_end(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    struct failure why;
+    enum watch_end end = present_end_reason(&w->item, &why);
+
+    return say_end(c, p, end, &why, w->item.ended.batch, f);
+}
+
+static void note_still(struct watch *w)
+{
+    w->sampled = w->item.still.stamp;
+    w->samples = w->item.still.samples;
+    w->failed_samples = w->item.still.failures;
+}
+
+/* 0: nothing is to be said of the item. */
+static int take_item(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+
+    switch (w->item.kind) {
+    case SUBSCRIPTION_BEGUN: return take_begun(c, p, f);
+    case SUBSCRIPTION_IMAGE: return take_image(c, p, f);
+    case SUBSCRIPTION_RECORD:
+    case SUBSCRIPTION_MERGED: return take_changes(c, p, f);
+    case SUBSCRIPTION_STILL: note_still(w); return 0;
+    case SUBSCRIPTION_GAP: return say_gap(c, p, &w->item, f);
+    case SUBSCRIPTION_ENDED: return take_end(c, p, f);
+    case SUBSCRIPTION_NOTHING: break;
+    }
+    return w->begun && watch_pulse_wants_heartbeat(&w->pulse)
+               ? say_heartbeat(c, p, f)
+               : watch_pulse_wait(&w->pulse, w->item.wake_ns);
+}
+
+static int next_item(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+    int result;
+
+    if (watch_pulse_wants_checkpoint(&w->pulse)) {
+        char *cursor = cursor_now(c, p);
+
+        if (cursor[0] != '\0') {
+            return say_checkpoint(c, p, cursor, f);
+        }
+    }
+    do {
+        result = subscription_next(w->subscription, &w->item, f);
+        if (result == 0) {
+            result = take_item(c, p, f);
+        }
+    } while (result == 0);
+    return result;
+}
+_Static_assert(HANDLER_DONE == 0, "an item of which nothing is to be said is not the end");
+
+/* Of the message that was sent. */
+static void drop_shared(struct watch *w)
+{
+    shared_bytes_unref(w->shared);
+    w->shared = NULL;
+}
+
+static int watch_next(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+
+    drop_shared(w);
+    if (w->over) {
+        *f = w->failure;
+        return f->code != 0 ? -f->code : HANDLER_DONE;
+    }
+    int result = watch_has_part(w) ? watch_say_part(c, p, f) : next_item(c, p, f);
+
+    return result < 0 ? fail(c, p, f) : result;
+}
+
+/* --- when it is ended --------------------------------------------------------------------------- */
+
+static enum watch_end end_of(const struct failure *why)
+{
+    return why->code == ERROR_DEADLINE_EXCEEDED   ? WATCH_END_DEADLINE
+           : why->code == ERROR_PERMISSION_DENIED ? WATCH_END_PERMISSION_WITHDRAWN
+                                                  : WATCH_END_SHUTTING_DOWN;
+}
+
+static int watch_leave(struct call *c, struct pool *p, const struct failure *why)
+{
+    struct watch *w = c->state;
+    struct failure f = { 0 };
+
+    drop_shared(w);
+    if (w->over || !w->begun) {
+        w->end = w->over ? w->end : end_of(why);
+        return HANDLER_DONE;
+    }
+    /* What there is of changes is sent to its end, so that there is a place to go on from; an image may
+     * be too long for that. */
+    if (w->part == WATCH_PART_CHANGES && why->code != ERROR_PERMISSION_DENIED) {
+        return watch_say_part(c, p, &f);
+    }
+    return say_end(c, p, end_of(why), why, w->sequence, &f);
+}
+
+const struct handler resource_service_watch = { .prepare = watch_prepare,
+                                                .start = watch_start,
+                                                .next = watch_next,
+                                                .leave = watch_leave,
+                                                .stop = watch_stop };

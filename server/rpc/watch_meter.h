@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * What the streams that watch count: how long what was published took to be sent, heartbeats, and why
+ * they ended. No row of it is a subscriber's. Any thread, no lock: relaxed adds.
+ */
+#ifndef XENRES_RPC_WATCH_METER_H
+#define XENRES_RPC_WATCH_METER_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Upper bounds of the lags that are counted apart; what is longer is in the last one. */
+#define WATCH_LAG_BOUNDS_NS                                                                        \
+    {                                                                                              \
+        100000, 250000, 500000, 1000000, 2500000, 10000000, 50000000, 250000000, 1000000000,       \
+            5000000000                                                                             \
+    }
+enum { WATCH_LAG_BUCKETS = 11 }; /* one more than bounds */
+
+/* Why a stream ended. The names (metrics) never change. */
+enum watch_end {
+    WATCH_END_INCARNATION,
+    WATCH_END_RENAMED,
+    WATCH_END_RESOURCE_GONE,
+    WATCH_END_SAMPLING_FAILED,
+    WATCH_END_MAPPER_GONE,
+    WATCH_END_SHUTTING_DOWN,
+    WATCH_END_PERMISSION_WITHDRAWN,
+    WATCH_END_DEADLINE,
+    WATCH_END_FAILED, /* by any other failure, which it was told */
+    WATCH_END_CLIENT, /* its client went */
+    WATCH_END_COUNT
+};
+const char *watch_end_name(enum watch_end end); /* "incarnation_ended" */
+
+struct watch_meter {
+    _Atomic uint64_t lags[WATCH_LAG_BUCKETS];
+    _Atomic uint64_t lag_sum_ns, heartbeats;
+    _Atomic uint64_t ends[WATCH_END_COUNT];
+    atomic_uint open;
+};
+
+void watch_meter_lag(struct watch_meter *m, uint64_t lag_ns);
+void watch_meter_heartbeat(struct watch_meter *m);
+void watch_meter_opened(struct watch_meter *m);
+void watch_meter_ended(struct watch_meter *m, enum watch_end why);
+
+struct watch_counters {
+    uint64_t lags[WATCH_LAG_BUCKETS]; /* each by itself */
+    uint64_t lag_sum_ns, heartbeats;
+    uint64_t ends[WATCH_END_COUNT];
+    unsigned open;
+};
+void watch_meter_read(const struct watch_meter *m, struct watch_counters *out);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/rpc/watch_pulse.h"
+
+#include "common/clock.h"
+
+void watch_pulse_begin(struct watch_pulse *p, struct call *call)
+{
+    p->call = call;
+    atomic_init(&p->armed_at_ns, UINT64_MAX);
+    watch_pulse_said(p);
+}
+
+void watch_pulse_stop(struct watch_pulse *p)
+{
+    timer_cancel(p->call->timers, &p->timer);
+}
+
+void watch_pulse_said(struct watch_pulse *p)
+{
+    p->heartbeat_at_ns = clock_monotonic_ns() + p->call->heartbeat_ns;
+}
+
+void watch_pulse_news(struct watch_pulse *p, bool seal_now)
+{
+    p->unsealed = true;
+    if (seal_now) {
+        p->checkpoint_at_ns = 0;
+    }
+}
+
+bool watch_pulse_wants_checkpoint(const struct watch_pulse *p)
+{
+    return p->unsealed && clock_monotonic_ns() >= p->checkpoint_at_ns;
+}
+
+void watch_pulse_sealed(struct watch_pulse *p)
+{
+    p->unsealed = false;
+    p->checkpoint_at_ns = clock_monotonic_ns() + WATCH_CHECKPOINT_MS * CLOCK_NS_PER_MS;
+}
+
+bool watch_pulse_wants_heartbeat(const struct watch_pulse *p)
+{
+    return clock_monotonic_ns() >= p->heartbeat_at_ns;
+}
+
+static void on_time(void *arg)
+{
+    struct watch_pulse *p = arg;
+
+    atomic_store(&p->armed_at_ns, UINT64_MAX);
+    call_wake(p->call);
+}
+
+int watch_pulse_wait(struct watch_pulse *p, uint64_t wake_ns)
+{
+    uint64_t at_ns = p->heartbeat_at_ns < wake_ns ? p->heartbeat_at_ns : wake_ns;
+
+    if (p->unsealed && p->checkpoint_at_ns < at_ns) {
+        at_ns = p->checkpoint_at_ns;
+    }
+    /* One that fires too soon wakes for nothing, once: dearer would be to arm it at each message. */
+    if (at_ns < atomic_load(&p->armed_at_ns)) {
+        timer_cancel(p->call->timers, &p->timer);
+        atomic_store(&p->armed_at_ns, at_ns);
+        timer_arm(p->call->timers, &p->timer, at_ns, on_time, p);
+    }
+    return HANDLER_WAIT;
+}
