@@ -319,13 +319,14 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 # --- install ---------------------------------------------------------------------------------
 
 install: all ## install under DESTDIR/PREFIX
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include lib/pkgconfig share/man/man1 \
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include/xenres lib/pkgconfig share/man/man1 \
 	    share/man/man3 share/man/man5 share/man/man7 share/man/man8 share/xenresd/examples \
 	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
 	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 client/include/xenres/watch.h $(DESTDIR)$(PREFIX)/include/xenres/
 	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
 	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/
