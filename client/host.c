@@ -183,17 +183,7 @@ static int view_domains(xenres_reply *reply, const xenres_domain_list **out, str
         return -ERROR_RESOURCE_EXHAUSTED;
     }
     for (size_t i = 0; i < m->n_domains; i++) {
-        const Xenres__V1__Domain *from = m->domains[i];
-
-        domains[i] = (xenres_domain){
-            .type = (uint32_t)from->type,
-            .state = (uint32_t)from->state,
-            .online_vcpus = from->online_vcpus,
-            .max_vcpus = from->max_vcpus,
-            .memory_kib = from->memory_kib,
-            .cpu_time_ns = from->cpu_time_ns,
-        };
-        view_identity(from->identity, &domains[i].identity);
+        view_domain(m->domains[i], &domains[i]);
     }
     *list = (xenres_domain_list){ .domains = domains, .domain_count = m->n_domains };
     *out = list;
