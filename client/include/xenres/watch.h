@@ -153,8 +153,8 @@ typedef struct xenres_watch_query {
     bool decode;                    /* meaning instead of bytes; needed for XENRES_VCPU_STATS */
     const char *cursor;             /* of a checkpoint of the same domain, resource and range: go on
                                        from there. NULL or "": from now on */
-    const char *feed;               /* with `cursor`: what had been delivered behind it, up to */
-    uint64_t sequence;              /* `sequence` of `feed`, is not delivered again. NULL: nothing */
+    const char *feed;               /* what was delivered up to `sequence` of this feed is not delivered */
+    uint64_t sequence;              /* again, and what is missing behind it is told. NULL: nothing was */
     uint32_t outage_max_ms;         /* a cut longer than this ends it; 0: 300 000; at most
                                        86 400 000, or XENRES_NO_RECONNECT */
 } xenres_watch_query;
@@ -303,7 +303,9 @@ XENRES_API int xenres_watch_message(const void *message, size_t len_bytes,
 
 /* --- an image kept --------------------------------------------------------------------------- */
 
-/* What a watched resource holds now, put together out of pieces and changes. One owner. */
+/* What a watched resource holds now, put together out of pieces and changes. It is of one number at
+ * every moment: what has several parts is put aside until the last one, and dropped when it comes
+ * again after a cut. Memory: up to three times the image. One owner. */
 typedef struct xenres_image xenres_image;
 
 /* `max_bytes`: the largest image taken; 0: 64 MiB, which is the gateway's own limit.
@@ -313,15 +315,14 @@ XENRES_API int xenres_image_new(size_t max_bytes, xenres_image **out, xenres_err
  * Takes a piece, or a batch, as the callbacks are given them.
  * Errors: XENRES_RESOURCE_EXHAUSTED: larger than max_bytes, or no memory. XENRES_INVALID_ARGUMENT: it
  * does not fit to what is there: another segment, a block beyond the end, changes without an image, a
- * piece that does not follow the one before. The image is as before then, but for a piece: there is none.
+ * piece that does not follow the one before. The image is as before then.
  */
 XENRES_API int xenres_image_apply_piece(xenres_image *image, const xenres_watch_image *piece,
                                         xenres_error *error);
 XENRES_API int xenres_image_apply_changes(xenres_image *image, const xenres_watch_changes *changes,
                                           xenres_error *error);
 /* The bytes, and the number that they are of (both outputs may be NULL). They stand until the next
- * call with the image. NULL while there are none: before the last piece. Between the parts of a batch
- * they are of neither number. */
+ * call with the image. NULL before the first image was whole. */
 XENRES_API const void *xenres_image_bytes(const xenres_image *image, size_t *len_bytes,
                                           uint64_t *sequence);
 /* NULL is fine. */
