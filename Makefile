@@ -47,7 +47,8 @@ HTTP := socket tally credentials connection inflow outflow tls heading body watc
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
-          sink inspect frames timestamp
+          sink inspect frames timestamp domain_query numbering follow follow_message watch_view \
+          watch_read watch watch_domains image
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call completion completion_bash completion_zsh
@@ -338,13 +339,14 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 # --- install ---------------------------------------------------------------------------------
 
 install: all ## install under DESTDIR/PREFIX
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include lib/pkgconfig share/man/man1 \
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include/xenres lib/pkgconfig share/man/man1 \
 	    share/man/man3 share/man/man5 share/man/man7 share/man/man8 share/xenresd/examples \
 	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
 	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 client/include/xenres/watch.h $(DESTDIR)$(PREFIX)/include/xenres/
 	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
 	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/

@@ -16,6 +16,7 @@ struct fault {
     int http_status;     /* 0: no answer came */
     char errno_name[24]; /* as the gateway wrote it; else "" and failure.xen_errno counts */
     bool may_pass;       /* it is of the moment: the same request may succeed when sent again */
+    bool is_cut;         /* what came is the beginning of a proper answer, without its end */
     uint32_t tries;      /* how often it was sent, or was tried to be */
 };
 

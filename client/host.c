@@ -3,6 +3,7 @@
 
 /* HostService. */
 #include "client/call.h"
+#include "client/domain_query.h"
 #include "client/pages.h"
 #include "client/view.h"
 #include "xenres/v1/host.pb-c.h"
@@ -109,51 +110,10 @@ int xenres_get_host(xenres *handle, xenres_reply **reply, const xenres_host **ho
     return fault_export(result, &fault, error);
 }
 
-/* What is asked, with the arrays as protobuf-c wants them. */
-struct domains_query {
-    Xenres__V1__DomainFilter filter;
-    Xenres__V1__DomainState states[XENRES_DOMAIN_QUERY_MAX];
-    Xenres__V1__DomainType types[XENRES_DOMAIN_QUERY_MAX];
-};
-
-static int take_domain_query(const xenres_domain_query *given, struct domains_query *out,
-                             struct fault *fault)
-{
-    xenres_domain_query query = XENRES_DOMAIN_QUERY_INIT;
-    int result = given != NULL
-                     ? fault_copy_sized(&query, given, sizeof(query), "xenres_domain_query", fault)
-                     : 0;
-
-    if (result != 0) {
-        return result;
-    }
-    if (query.state_count > XENRES_DOMAIN_QUERY_MAX || query.type_count > XENRES_DOMAIN_QUERY_MAX) {
-        result =
-            failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
-                        "more than %d states or types to choose from", XENRES_DOMAIN_QUERY_MAX);
-        failure_field(&fault->failure, result, "filter.%s",
-                      query.state_count > XENRES_DOMAIN_QUERY_MAX ? "states" : "types");
-        return failure_next(&fault->failure, result, "give each once, or none for all");
-    }
-    xenres__v1__domain_filter__init(&out->filter);
-    out->filter.name_glob = call_string(query.name_glob);
-    out->filter.states = out->states;
-    out->filter.n_states = query.state_count;
-    out->filter.types = out->types;
-    out->filter.n_types = query.type_count;
-    for (size_t i = 0; i < query.state_count; i++) {
-        out->states[i] = (Xenres__V1__DomainState)query.states[i];
-    }
-    for (size_t i = 0; i < query.type_count; i++) {
-        out->types[i] = (Xenres__V1__DomainType)query.types[i];
-    }
-    return 0;
-}
-
 static int call_domains_page(xenres *handle, void *arg, const char *page_token, xenres_reply **page,
                              struct fault *fault)
 {
-    struct domains_query *query = arg;
+    struct domain_query *query = arg;
     Xenres__V1__ListDomainsRequest request;
 
     xenres__v1__list_domains_request__init(&request);
@@ -183,17 +143,7 @@ static int view_domains(xenres_reply *reply, const xenres_domain_list **out, str
         return -ERROR_RESOURCE_EXHAUSTED;
     }
     for (size_t i = 0; i < m->n_domains; i++) {
-        const Xenres__V1__Domain *from = m->domains[i];
-
-        domains[i] = (xenres_domain){
-            .type = (uint32_t)from->type,
-            .state = (uint32_t)from->state,
-            .online_vcpus = from->online_vcpus,
-            .max_vcpus = from->max_vcpus,
-            .memory_kib = from->memory_kib,
-            .cpu_time_ns = from->cpu_time_ns,
-        };
-        view_identity(from->identity, &domains[i].identity);
+        view_domain(m->domains[i], &domains[i]);
     }
     *list = (xenres_domain_list){ .domains = domains, .domain_count = m->n_domains };
     *out = list;
@@ -204,9 +154,9 @@ static int list_domains(xenres *handle, const xenres_domain_query *given, xenres
                         const xenres_domain_list **list, struct fault *fault)
 {
     static const struct pages_kind kind = { .call = call_domains_page, .list = domains_list };
-    struct domains_query query;
+    struct domain_query query;
     REPLY_AUTO fresh = NULL;
-    int result = take_domain_query(given, &query, fault);
+    int result = domain_query_take(given, &query, fault);
 
     if (result == 0) {
         result = pages_collect(handle, &kind, &query, &fresh, fault);

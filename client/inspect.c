@@ -9,31 +9,6 @@
 
 /* --- GetGrantTable --- */
 
-static void view_grant(const Xenres__V1__GrantEntry *m, xenres_grant *out)
-{
-    *out = (xenres_grant){
-        .reference = m->reference,
-        .kind = (uint32_t)m->kind,
-        .domid = m->domid,
-        .frame = m->frame,
-        .readonly = m->readonly != 0,
-        .reading = m->reading != 0,
-        .writing = m->writing != 0,
-        .raw_flags = m->raw_flags,
-        .raw_status = m->raw_status,
-    };
-    if (m->sub_page != NULL) {
-        out->has_sub_page = true;
-        out->sub_page_offset_bytes = m->sub_page->offset_bytes;
-        out->sub_page_length_bytes = m->sub_page->length_bytes;
-    }
-    if (m->transitive != NULL) {
-        out->has_transitive = true;
-        out->transitive_domid = m->transitive->domid;
-        out->transitive_reference = m->transitive->reference;
-    }
-}
-
 /* References go up, and the next one is beyond them: a caller that follows next_reference comes to
  * an end. */
 static int check_order(const Xenres__V1__GetGrantTableResponse *m, uint32_t first_reference,
@@ -141,53 +116,6 @@ int xenres_get_grant_table(xenres *handle, const xenres_grant_query *query, xenr
 
 /* --- GetIoreqServer --- */
 
-static void view_ioreq(const Xenres__V1__Ioreq *m, xenres_ioreq *out)
-{
-    *out = (xenres_ioreq){
-        .vcpu = m->vcpu,
-        .state = (uint32_t)m->state,
-        .type = (uint32_t)m->type,
-        .address = m->address,
-        .data = m->data,
-        .data_is_pointer = m->data_is_pointer != 0,
-        .count = m->count,
-        .size_bytes = m->size_bytes,
-        .event_channel = m->event_channel,
-        .read = m->read != 0,
-        .descending = m->descending != 0,
-        .raw_type = m->raw_type,
-    };
-}
-
-static int view_buffered(xenres_reply *reply, const Xenres__V1__BufferedIoreqs *m,
-                         xenres_ioreq_server *server, struct fault *fault)
-{
-    xenres_buffered_ioreq *requests = reply_array(reply, m->n_requests, sizeof(*requests), fault);
-
-    if (requests == NULL) {
-        return -ERROR_RESOURCE_EXHAUSTED;
-    }
-    for (size_t i = 0; i < m->n_requests; i++) {
-        const Xenres__V1__BufferedIoreq *from = m->requests[i];
-
-        requests[i] = (xenres_buffered_ioreq){
-            .type = (uint32_t)from->type,
-            .address = from->address,
-            .data = from->data,
-            .size_bytes = from->size_bytes,
-            .read = from->read != 0,
-            .raw_type = from->raw_type,
-        };
-    }
-    server->has_buffered = true;
-    server->read_pointer = m->read_pointer;
-    server->write_pointer = m->write_pointer;
-    server->pointers_valid = m->pointers_valid != 0;
-    server->requests = requests;
-    server->request_count = m->n_requests;
-    return 0;
-}
-
 static int view_ioreq_server(xenres_reply *reply, const xenres_ioreq_query *query,
                              const xenres_ioreq_server **out, struct fault *fault)
 {
@@ -208,7 +136,12 @@ static int view_ioreq_server(xenres_reply *reply, const xenres_ioreq_query *quer
                              "asked about ioreq server %u, answered about %u", query->id, m->id);
     }
     if (result == 0 && m->buffered != NULL) {
-        result = view_buffered(reply, m->buffered, server, fault);
+        server->has_buffered = true;
+        server->read_pointer = m->buffered->read_pointer;
+        server->write_pointer = m->buffered->write_pointer;
+        server->pointers_valid = m->buffered->pointers_valid != 0;
+        server->request_count = m->buffered->n_requests;
+        result = view_buffered(reply, m->buffered, &server->requests, fault);
     }
     if (result != 0) {
         return result;
@@ -287,12 +220,7 @@ static int view_vcpu_stats(xenres_reply *reply, const char *domain, const char *
         return result;
     }
     for (size_t i = 0; i < m->n_vcpus; i++) {
-        vcpus[i] = (xenres_vcpu){
-            .vcpu = m->vcpus[i]->vcpu,
-            .run_time_ns = m->vcpus[i]->run_time_ns,
-            .online = m->vcpus[i]->online != 0,
-            .unreadable = m->vcpus[i]->unreadable != 0,
-        };
+        view_vcpu(m->vcpus[i], &vcpus[i]);
     }
     stats->source = (uint32_t)m->source;
     stats->vcpus = vcpus;

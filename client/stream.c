@@ -166,8 +166,8 @@ int stream_open(xenres *handle, const struct stream_request *request, xenres_str
     atomic_flag_clear(&s->busy);
     s->handle = handle;
     s->type = method.answer;
-    s->is_idempotent = method.is_idempotent;
-    s->retry = retry_begin(method.is_idempotent, request->timeout_ms);
+    s->is_idempotent = method.is_idempotent && !request->is_once;
+    s->retry = retry_begin(s->is_idempotent, request->timeout_ms);
     stream_answer_init(&s->answer, handle);
     if (!prepare(s, request)) {
         return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED, "no memory for a stream");
@@ -178,6 +178,12 @@ int stream_open(xenres *handle, const struct stream_request *request, xenres_str
         s = NULL;
     }
     return result;
+}
+
+void stream_set_idle_timeout(xenres_stream *s, uint32_t idle_timeout_ms)
+{
+    s->question.idle_timeout_ms = idle_timeout_ms;
+    s->answer.transport.request.stall_ms = idle_timeout_ms;
 }
 
 void stream_free(xenres_stream *s)

@@ -20,6 +20,7 @@ struct stream_request {
     size_t len_bytes;
     uint32_t timeout_ms; /* of all of it; 0: none */
     uint32_t idle_timeout_ms;
+    bool is_once; /* not to be asked again by itself */
 };
 
 struct xenres_stream {
@@ -43,6 +44,8 @@ int stream_open(xenres *handle, const struct stream_request *request, xenres_str
                 struct fault *fault);
 /* The next message, unpacked where the method is known; *reply NULL at the end. */
 int stream_next(xenres_stream *stream, xenres_reply **reply, struct fault *fault);
+/* From the next wait on. */
+void stream_set_idle_timeout(xenres_stream *stream, uint32_t idle_timeout_ms);
 void stream_free(xenres_stream *stream);
 
 #define STREAM_AUTO __attribute__((cleanup(stream_free_at))) xenres_stream *

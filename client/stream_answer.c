@@ -183,6 +183,7 @@ int stream_answer_wait(struct stream_answer *a, struct fault *fault)
         return result;
     }
     if (!envelope_is_whole(&a->envelope)) {
+        fault->is_cut = true;
         return broken(fault, envelope_is_empty(&a->envelope) ? "has no end message"
                                                              : "is cut within a message");
     }

@@ -724,4 +724,9 @@ XENRES_API void xenres_stream_close(xenres_stream *stream);
 }
 #endif
 
+/* --- what changes ---------------------------------------------------------------------------- */
+
+/* xenres_watch(), xenres_watch_domains(): streams that are followed, also across interruptions. */
+#include <xenres/watch.h>
+
 #endif

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (C) 2026 The xenresd authors
 #
-# What libxenres exports is what its header declares and its version script lists: no more (it would
+# What libxenres exports is what its headers declare and its version script lists: no more (it would
 # become an interface), no less (a caller would not link).
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
@@ -16,8 +16,8 @@ exported() { # of the library; the version nodes are absolute symbols
     nm -D --defined-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u
 }
 
-declared() { # functions that the compiler sees in the header
-    cc -E -P "$header" | tr '\n' ' ' | tr ';{}' '\n' | grep -v '\btypedef\b' |
+declared() { # functions that the compiler sees in the headers
+    cc -E -P -I"$top/client/include" "$header" | tr '\n' ' ' | tr ';{}' '\n' | grep -v '\btypedef\b' |
         grep -oP '\bxenres_\w+(?=\s*\()' | sort -u
 }
 

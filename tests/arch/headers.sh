@@ -10,7 +10,7 @@
 
 cc=${CC:-cc}
 requires "$cc"
-public=client/include/xenres.h
+public=client/include/xenres.h # and what it includes of ours
 
 compiles() { # HEADER: twice included, too
     printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$work/alone.c"
@@ -18,9 +18,9 @@ compiles() { # HEADER: twice included, too
         -I"$top" -I"$top/client/include" -I"$BUILD/gen" "$work/alone.c"
 }
 
-public_in() { # COMPILER STANDARD LANGUAGE
+public_in() { # COMPILER STANDARD LANGUAGE HEADER
     command -v "$1" >/dev/null || skip "needs $1"
-    printf '#include <xenres.h>\nint main(void) { return 0; }\n' >"$work/public.$3"
+    printf '#include <%s>\nint main(void) { return 0; }\n' "$4" >"$work/public.$3"
     # Not by -I: that of a system folder would hide warnings.
     "$1" -std="$2" -x "$3" -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
         -I"$top/$(dirname "$public")" "$work/public.$3"
@@ -53,10 +53,12 @@ for header in $(cd "$top" && find common proto auth server client tests -name '*
     esac
     check "$header compiles alone" compiles "$header"
 done
-for standard in c99 c11 c17; do
-    check "xenres.h compiles in $standard" public_in "$cc" "$standard" c
-done
-for standard in c++11 c++20; do
-    check "xenres.h compiles in $standard" public_in g++ "$standard" c++
+for header in xenres.h xenres/watch.h; do
+    for standard in c99 c11 c17; do
+        check "$header compiles in $standard" public_in "$cc" "$standard" c "$header"
+    done
+    for standard in c++11 c++20; do
+        check "$header compiles in $standard" public_in g++ "$standard" c++ "$header"
+    done
 done
 check "a C++ program links with the library" public_links_in_cplusplus

@@ -29,7 +29,8 @@ client/cli:        client/include proto generated common/buffer.h common/clock.h
 
 # LIBRARY HEADER (a glob, the first that matches): the folders that may include it.
 libraries='
-xenres.h:          client client/cli
+xenres.h:          client client/cli client/include
+xenres/*:          client client/cli client/include
 microhttpd.h:      server/http
 gnutls/*:          server/http
 xenctrl.h:         server/mapper/xen

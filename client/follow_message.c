@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "client/follow_message.h"
+
+#include <string.h>
+
+enum { MESSAGE_MAX_BYTES = 96 << 20 }; /* of one that is shown by itself */
+
+/* --- callbacks --- */
+
+#define TELL(f, callback, value)                                                                   \
+    ((f)->to.callback == NULL || (f)->to.callback((f)->to.arg, (value)) == 0)
+
+int follow_ended_by_callback(struct fault *fault)
+{
+    return failure_set(&fault->failure, ERROR_CANCELED, "ended by a callback");
+}
+
+static int answer(bool goes_on, struct fault *fault)
+{
+    return goes_on ? 0 : follow_ended_by_callback(fault);
+}
+
+/* A message to its callback. */
+static int deliver(const struct follow *f, const struct follow_message *m,
+                   const struct numbering_verdict *v, struct fault *fault)
+{
+    switch (m->numbers.kind) {
+    case NUMBERING_BEGIN:
+    case NUMBERING_CONTENT:
+    case NUMBERING_CHANGES: return answer(f->ops->deliver(f, m, v) == 0, fault);
+    case NUMBERING_GAP: return answer(TELL(f, gap, &m->gap), fault);
+    case NUMBERING_CHECKPOINT: return answer(TELL(f, checkpoint, &m->checkpoint), fault);
+    case NUMBERING_HEARTBEAT: return answer(TELL(f, heartbeat, &m->heartbeat), fault);
+    case NUMBERING_END: return answer(TELL(f, end, &m->end), fault);
+    case NUMBERING_OTHER:
+    default: return 0;
+    }
+}
+
+static int tell_raw(const struct follow *f, const xenres_reply *reply, struct fault *fault)
+{
+    size_t len_bytes;
+    const void *message = xenres_reply_message(reply, &len_bytes, NULL);
+
+    return f->to.raw == NULL || f->to.raw(f->to.arg, message, len_bytes) == 0
+               ? 0
+               : follow_ended_by_callback(fault);
+}
+
+/* `last` 0: no number is known to be missing. */
+static int tell_loss(const struct follow *f, uint32_t reason, uint64_t first, uint64_t last,
+                     bool is_exact, struct fault *fault)
+{
+    const xenres_watch_gap gap = {
+        .reason = reason, .first_sequence = first, .sequence = last, .exact = is_exact
+    };
+
+    return answer(TELL(f, gap, &gap), fault);
+}
+
+/* What was produced and will not come. */
+static int tell_rest(const struct follow *f, bool is_all_known, struct fault *fault)
+{
+    uint64_t first, last;
+    bool is_some = numbering_rest(&f->numbering, &first, &last);
+
+    return f->numbering.is_known && (is_some || !is_all_known)
+               ? tell_loss(f, XENRES_GAP_AT_END, first, is_some ? last : 0, is_all_known, fault)
+               : 0;
+}
+
+int follow_tell_end(struct follow *f, uint32_t reason, const char *message, struct fault *fault)
+{
+    const xenres_watch_end end = { .reason = reason, .message = message, .cursor = "" };
+    int result = tell_rest(f, false, fault);
+
+    f->is_over = result == 0;
+    return result == 0 ? answer(TELL(f, end, &end), fault) : result;
+}
+
+/* --- messages --- */
+
+static int tell_lost_place(struct follow *f, const struct numbering_verdict *v, bool resumed,
+                           struct fault *fault)
+{
+    bool led_nowhere = f->asked_to_go_on && !resumed && !f->numbering.is_known;
+    int result = 0;
+
+    if (v->is_other_feed) {
+        result = tell_loss(f, XENRES_GAP_NEW_FEED, v->lost_first, v->lost, false, fault);
+    } else if (led_nowhere) { /* the cursor was from elsewhere: of which feed is not known */
+        result = tell_loss(f, XENRES_GAP_INTERRUPTED, 0, 0, false, fault);
+    }
+    f->asked_to_go_on = false;
+    return result;
+}
+
+static int take_begin(struct follow *f, xenres_stream *stream, const xenres_reply *reply,
+                      const struct follow_message *m, struct fault *fault)
+{
+    struct numbering_verdict verdict;
+    bool is_other_life = false;
+    int result = f->ops->admit != NULL ? f->ops->admit(f, m, &is_other_life, fault) : 0;
+
+    if (result == 0 && is_other_life && f->has_begun) {
+        return follow_tell_end(f, XENRES_END_INCARNATION_ENDED, "the domain is another now", fault);
+    }
+    if (result == 0 && m->begin.resumed &&
+        (f->place.cursor[0] == '\0' ||
+         (f->place.is_ours && f->place.sequence != m->begin.sequence))) {
+        result = numbering_lie(fault, "goes on where nobody asked it to");
+    }
+    if (result == 0) {
+        result = numbering_begin(&f->numbering, &m->begin, &verdict, fault);
+    }
+    if (result == 0) {
+        result = tell_lost_place(f, &verdict, m->begin.resumed, fault);
+    }
+    if (result != 0) {
+        return result;
+    }
+    if (m->begin.resumed) {
+        f->content_bytes = f->place.content_bytes;
+    } else {
+        f->place.cursor[0] = '\0';
+    }
+    f->has_begun = f->is_begun = true;
+    if (m->silence_max_ms > 0) {
+        stream_set_idle_timeout(stream, m->silence_max_ms);
+    }
+    result = tell_raw(f, reply, fault);
+    return result == 0 ? deliver(f, m, &verdict, fault) : result;
+}
+
+static void keep_place(struct follow *f, const char *cursor, uint64_t sequence)
+{
+    f->place.is_ours = true;
+    f->place.sequence = sequence;
+    f->place.content_bytes = f->content_bytes;
+    (void)snprintf(f->place.cursor, sizeof(f->place.cursor), "%s", cursor);
+}
+
+/* The gateway stops, or its mapper did: there will be another one. */
+static bool may_come_back(uint32_t end_reason)
+{
+    return end_reason == XENRES_END_SHUTTING_DOWN || end_reason == XENRES_END_MAPPER_GONE;
+}
+
+/* Nothing may follow but the stream's own end, with how long to wait. */
+static int take_last_words(struct follow *f, xenres_stream *stream, struct fault *fault)
+{
+    REPLY_AUTO more = NULL;
+    struct fault last = { 0 };
+
+    stream_set_idle_timeout(stream, FOLLOW_LAST_WORDS_MS);
+    int result = stream_next(stream, &more, &last);
+
+    f->retry_after_ms = last.failure.retry_after_ms;
+    if (result == -ERROR_CANCELED) {
+        *fault = last;
+        return result;
+    }
+    return more == NULL ? 0 : numbering_lie(fault, "goes on behind its last message");
+}
+
+static int take_end(struct follow *f, xenres_stream *stream, const xenres_reply *reply,
+                    const struct follow_message *m, struct fault *fault)
+{
+    int result = take_last_words(f, stream, fault);
+
+    if (result != 0) {
+        return result;
+    }
+    if (m->end.cursor[0] != '\0' && !f->numbering.is_in_parts && !f->numbering.is_due) {
+        keep_place(f, m->end.cursor, f->numbering.at);
+    }
+    if (may_come_back(m->end.reason) && f->outage_max_ms != XENRES_NO_RECONNECT) {
+        f->end_reason = m->end.reason;
+        f->is_final = false;
+        result = failure_set(&fault->failure, ERROR_UNAVAILABLE, "the gateway ended the stream");
+        return failure_cause(&fault->failure, result, "%s", m->end.message);
+    }
+    result = tell_rest(f, m->end.sequence != 0 || f->numbering.delivered == 0, fault);
+    if (result == 0) {
+        result = tell_raw(f, reply, fault);
+    }
+    f->is_over = result == 0;
+    return result == 0 ? deliver(f, m, NULL, fault) : result;
+}
+
+/* What is new of it, to its callback. */
+static int hand_on(struct follow *f, const xenres_reply *reply, struct follow_message *m,
+                   const struct numbering_verdict *v, struct fault *fault)
+{
+    int result = 0;
+
+    if (v->lost != 0) {
+        result = tell_loss(f, XENRES_GAP_INTERRUPTED, v->lost_first, v->lost, true, fault);
+    }
+    if (m->numbers.kind == NUMBERING_GAP) {
+        /* What was behind the gap was told as lost: it is not to come all the same. */
+        f->place.cursor[0] = '\0';
+        m->gap.first_sequence = v->first;
+        m->gap.blocks = v->is_cut_short ? 0 : m->gap.blocks;
+    }
+    m->checkpoint.feed = f->numbering.feed;
+    f->cut_ns = 0;
+    f->tries = 0;
+    if (result == 0) {
+        result = tell_raw(f, reply, fault);
+    }
+    return result == 0 ? deliver(f, m, v, fault) : result;
+}
+
+static int take_other(struct follow *f, const xenres_reply *reply, struct follow_message *m,
+                      struct fault *fault)
+{
+    struct numbering_verdict verdict;
+    bool has_bytes = m->numbers.kind == NUMBERING_CONTENT || m->numbers.kind == NUMBERING_CHANGES;
+    int result = numbering_take(&f->numbering, &m->numbers, &verdict, fault);
+
+    if (result == 0 && has_bytes && f->ops->check != NULL) {
+        result = f->ops->check(f, m, fault);
+    }
+    if (result != 0) {
+        return result;
+    }
+    if (m->numbers.kind == NUMBERING_CHECKPOINT) {
+        keep_place(f, m->checkpoint.cursor, m->numbers.sequence);
+    }
+    return verdict.is_new ? hand_on(f, reply, m, &verdict, fault) : 0;
+}
+
+int follow_take(struct follow *f, xenres_stream *stream, xenres_reply *reply, struct fault *fault)
+{
+    struct follow_message m = { .numbers = { .kind = NUMBERING_OTHER } };
+    struct numbering_verdict verdict;
+    int result = f->ops->read(reply, &m, fault);
+
+    if (result != 0 || m.numbers.kind == NUMBERING_OTHER) {
+        return result;
+    }
+    if (f->is_begun == (m.numbers.kind == NUMBERING_BEGIN)) {
+        return numbering_lie(fault,
+                             f->is_begun ? "begins twice" : "does not say first what it is of");
+    }
+    if (m.numbers.kind == NUMBERING_BEGIN) {
+        return take_begin(f, stream, reply, &m, fault);
+    }
+    if (m.numbers.kind == NUMBERING_END) {
+        result = numbering_take(&f->numbering, &m.numbers, &verdict, fault);
+        return result == 0 ? take_end(f, stream, reply, &m, fault) : result;
+    }
+    return take_other(f, reply, &m, fault);
+}
+
+/* --- one by itself --- */
+
+int follow_show(const struct follow *f, const void *message, size_t len_bytes,
+                const ProtobufCMessageDescriptor *type, struct fault *fault)
+{
+    struct follow_message m = { .numbers = { .kind = NUMBERING_OTHER } };
+    REPLY_AUTO reply = reply_new(MESSAGE_MAX_BYTES, fault);
+
+    if (reply == NULL || !buffer_append(&reply->bytes, message, len_bytes)) {
+        return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED,
+                           "the message has more than %d bytes", MESSAGE_MAX_BYTES);
+    }
+    int result = reply_unpack(reply, type, fault);
+
+    if (result == 0) {
+        result = f->ops->read(reply, &m, fault);
+    }
+    const struct numbering_verdict verdict = { .is_new = true, .first = m.numbers.first };
+
+    m.checkpoint.feed = "";
+    return result == 0 ? deliver(f, &m, &verdict, fault) : result;
+}
