@@ -3,8 +3,8 @@
 
 /*
  * A TLS server for tests of the client that does what a real one doesn't. It answers each request
- * by the next step of a script, byte for byte, and then goes on, closes, stops, or drips. One
- * thread of its own; every wait ends when the test stops it. Its certificate is made anew for each,
+ * by the next step of a script, byte for byte, or by what a function makes of it, and then goes on,
+ * closes, stops, or drips. One thread of its own; every wait ends when the test stops it. Its certificate is made anew for each,
  * and lies in a file that the client can trust.
  */
 #ifndef XENRES_TESTS_TLS_SERVER_H
@@ -28,10 +28,12 @@
 #include <unistd.h>
 
 enum tls_server_then {
-    TLS_SERVER_KEEP,  /* wait for the next request */
-    TLS_SERVER_CLOSE, /* close at once, without TLS's own good-bye */
-    TLS_SERVER_HANG,  /* say nothing more until the test ends it */
-    TLS_SERVER_DRIP,  /* a byte of "x" every 50 ms */
+    TLS_SERVER_KEEP,   /* wait for the next request */
+    TLS_SERVER_CLOSE,  /* close at once, without TLS's own good-bye */
+    TLS_SERVER_HANG,   /* say nothing more until the test ends it */
+    TLS_SERVER_DRIP,   /* a byte of "x" every 50 ms */
+    TLS_SERVER_RESET,  /* close so that the client's connection is reset */
+    TLS_SERVER_SILENT, /* say nothing more until the client closes */
 };
 
 struct tls_server_step {
@@ -53,6 +55,10 @@ struct tls_server {
     const struct tls_server_step *steps;
     size_t step_count;
     size_t next_step; /* the thread's, until tls_server_stop() */
+    /* Instead of a script: on the server's thread, with the request's body. */
+    struct tls_server_step (*answer)(void *arg, const void *body, size_t len);
+    void *arg;
+    size_t piece_bytes; /* what is sent at once; 0: all */
     unsigned connections;
     bool only_tcp; /* the steps are sent without TLS, as soon as a connection is there */
     sem_t asked;   /* posted for each whole request, before its answer */
@@ -128,12 +134,14 @@ static inline bool tls_server_request(struct tls_server *s, SSL *ssl)
     return true;
 }
 
-static inline void tls_server_send(SSL *ssl, const void *bytes, size_t len)
+static inline void tls_server_send(const struct tls_server *s, SSL *ssl, const void *bytes,
+                                   size_t len)
 {
     const char *at = bytes;
+    size_t most = s->piece_bytes > 0 ? s->piece_bytes : 16384;
 
     while (len > 0) {
-        int sent = SSL_write(ssl, at, (int)(len < 16384 ? len : 16384));
+        int sent = SSL_write(ssl, at, (int)(len < most ? len : most));
 
         if (sent <= 0) {
             return; /* the client gave up: what is tested as a rule */
@@ -155,16 +163,28 @@ static inline void tls_server_drip(struct tls_server *s, SSL *ssl)
     }
 }
 
+/* The next close() of it does not end the connection but cuts it. */
+static inline void tls_server_reset(int fd)
+{
+    const struct linger cut = { .l_onoff = 1, .l_linger = 0 };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut));
+}
+
 static inline void tls_server_serve(struct tls_server *s, SSL *ssl)
 {
-    while (s->next_step < s->step_count && tls_server_request(s, ssl)) {
-        const struct tls_server_step *step = &s->steps[s->next_step++];
+    while ((s->answer != NULL || s->next_step < s->step_count) && tls_server_request(s, ssl)) {
+        struct tls_server_step step =
+            s->answer != NULL ? s->answer(s->arg, s->body, s->body_len) : s->steps[s->next_step];
 
-        tls_server_send(ssl, step->bytes, step->len);
-        switch (step->then) {
+        s->next_step++;
+        tls_server_send(s, ssl, step.bytes, step.len);
+        switch (step.then) {
         case TLS_SERVER_CLOSE: return;
         case TLS_SERVER_HANG: tls_server_until_stop(s); return;
         case TLS_SERVER_DRIP: tls_server_drip(s, ssl); return;
+        case TLS_SERVER_RESET: tls_server_reset(SSL_get_fd(ssl)); return;
+        case TLS_SERVER_SILENT: (void)tls_server_wait(s, SSL_get_fd(ssl), POLLIN, 60000); return;
         case TLS_SERVER_KEEP:
         default: break;
         }
