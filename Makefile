@@ -51,7 +51,9 @@ CLIENT := fault handle options cancel sigpipe transport diagnose head details re
           watch_read watch watch_domains image
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
-       call completion completion_bash completion_zsh
+       call recording recording_reader recording_writer ledger player recorder request wording teller lines \
+       board attendant watching watch scenario_files replay verification verify \
+       completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           xenres/v1/watch google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
@@ -77,7 +79,7 @@ sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
 xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
-cli_libs := -lprotobuf-c
+cli_libs := -lprotobuf-c -lz
 
 have_xen := $(wildcard /usr/include/xenforeignmemory.h)
 programs := $(if $(SERVER),xenresd) $(if $(MAPPER),xenresd-mapper-sim $(if $(have_xen),$(if $(MAPPER_XEN),xenresd-mapper))) \

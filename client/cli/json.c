@@ -9,29 +9,36 @@
 #include "proto/json/print.h"
 #include "proto/wire/wire.h"
 
-ProtobufCMessage *json_unpack_reply(const xenres_reply *reply)
+/* The library has bounded it; here only what cannot be is refused. */
+static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, const void *bytes,
+                                size_t len_bytes)
 {
-    /* The library has bounded it; here only what cannot be is refused. */
     static const struct wire_limits limits = {
         .len_max_bytes = (size_t)1 << 31,
         .elements_max = UINT32_MAX,
         .memory_max_bytes = (size_t)1 << 34,
     };
+    ProtobufCMessage *message = NULL;
+    struct failure f = { 0 };
+
+    if (wire_unpack(type, bytes, len_bytes, &limits, &message, &f) != 0) {
+        (void)report_failure(&f);
+    }
+    return message;
+}
+
+ProtobufCMessage *json_unpack_reply(const xenres_reply *reply)
+{
     size_t len_bytes;
     const char *type_name;
     const void *bytes = xenres_reply_message(reply, &len_bytes, &type_name);
     const ProtobufCMessageDescriptor *type = methods_response(type_name);
-    ProtobufCMessage *message = NULL;
-    struct failure f = { 0 };
 
     if (type == NULL) {
         (void)report_local("no JSON for", type_name, 0, "report it, with the version of xenres");
         return NULL;
     }
-    if (wire_unpack(type, bytes, len_bytes, &limits, &message, &f) != 0) {
-        (void)report_failure(&f);
-    }
-    return message;
+    return unpack(type, bytes, len_bytes);
 }
 
 int json_append_message(struct buffer *out, const ProtobufCMessage *message, bool is_pretty)
@@ -42,10 +49,9 @@ int json_append_message(struct buffer *out, const ProtobufCMessage *message, boo
     return json_print(message, &options, out, &f) == 0 ? 0 : report_failure(&f);
 }
 
-int json_append_reply(struct buffer *out, const xenres_reply *reply, bool is_pretty)
+/* `message`: NULL: reported. */
+static int append_and_free(struct buffer *out, ProtobufCMessage *message, bool is_pretty)
 {
-    ProtobufCMessage *message = json_unpack_reply(reply);
-
     if (message == NULL) {
         return EXIT_LOCAL;
     }
@@ -53,6 +59,17 @@ int json_append_reply(struct buffer *out, const xenres_reply *reply, bool is_pre
 
     wire_free(message);
     return status;
+}
+
+int json_append_reply(struct buffer *out, const xenres_reply *reply, bool is_pretty)
+{
+    return append_and_free(out, json_unpack_reply(reply), is_pretty);
+}
+
+int json_append_bytes(struct buffer *out, const ProtobufCMessageDescriptor *type, const void *bytes,
+                      size_t len_bytes)
+{
+    return append_and_free(out, unpack(type, bytes, len_bytes), false);
 }
 
 int json_show_text(struct buffer *document)

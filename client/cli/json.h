@@ -18,6 +18,9 @@
  * reported; the exit status. */
 int json_append_message(struct buffer *out, const ProtobufCMessage *message, bool is_pretty);
 int json_append_reply(struct buffer *out, const xenres_reply *reply, bool is_pretty);
+/* The same of a message's bytes, in one line. */
+int json_append_bytes(struct buffer *out, const ProtobufCMessageDescriptor *type, const void *bytes,
+                      size_t len_bytes);
 
 /* The answer's message, unpacked; release with wire_free(). NULL: reported. */
 ProtobufCMessage *json_unpack_reply(const xenres_reply *reply);

@@ -135,3 +135,32 @@ const char *name_stats_source(uint32_t value, struct name_room *room)
 
     return FIND(names, value, room);
 }
+
+static const char *const watch_modes[] = {
+    "?", [XENRES_WATCH_DELTA] = "delta", [XENRES_WATCH_FULL] = "full",
+    [XENRES_WATCH_LATEST] = "latest"
+};
+
+const char *name_watch_mode(uint32_t value, struct name_room *room)
+{
+    return FIND(watch_modes, value, room);
+}
+
+uint32_t name_to_watch_mode(const char *name)
+{
+    return number_of(watch_modes, COUNT(watch_modes), name);
+}
+
+const char *name_gap_reason(uint32_t value, struct name_room *room)
+{
+    const char *name = xenres_gap_reason_name(value);
+
+    return name[0] != '\0' ? name : find(NULL, 0, value, room);
+}
+
+const char *name_end_reason(uint32_t value, struct name_room *room)
+{
+    const char *name = xenres_end_reason_name(value);
+
+    return name[0] != '\0' ? name : find(NULL, 0, value, room);
+}

@@ -26,5 +26,9 @@ const char *name_ioreq_state(uint32_t value, struct name_room *room);
 /* `raw`: what stands in the page, shown where the type is unknown. */
 const char *name_ioreq_type(uint32_t value, uint32_t raw, struct name_room *room);
 const char *name_stats_source(uint32_t value, struct name_room *room);
+const char *name_watch_mode(uint32_t value, struct name_room *room);
+uint32_t name_to_watch_mode(const char *name);
+const char *name_gap_reason(uint32_t value, struct name_room *room);
+const char *name_end_reason(uint32_t value, struct name_room *room);
 
 #endif

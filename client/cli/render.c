@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <locale.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -54,25 +55,47 @@ void render_safe(struct buffer *out, const char *text)
     }
 }
 
-unsigned render_width(const char *text)
+/* The length of what fits, with the columns that it takes. */
+static size_t measure(const char *text, unsigned columns_max, unsigned *columns)
 {
     size_t len = strlen(text);
-    unsigned columns = 0;
     mbstate_t state = { 0 };
 
+    *columns = 0;
     for (size_t i = 0; i < len;) {
         wchar_t wide;
         size_t taken = mbrtowc(&wide, text + i, len - i, &state);
+        bool is_character =
+            taken > 0 && taken <= len - i; /* else: cannot be, after render_safe() */
+        int width = is_character ? wcwidth(wide) : 1;
 
-        if (taken == 0 || taken > len - i) { /* cannot be, after render_safe() */
-            return columns + (unsigned)(len - i);
+        taken = is_character ? taken : 1;
+        width = width > 0 ? width : 0;
+        if ((unsigned)width > columns_max - *columns) {
+            return i;
         }
-        int width = wcwidth(wide);
-
-        columns += width > 0 ? (unsigned)width : 0;
+        *columns += (unsigned)width;
         i += taken;
+        if (!is_character) {
+            state = (mbstate_t){ 0 };
+        }
     }
+    return len;
+}
+
+unsigned render_width(const char *text)
+{
+    unsigned columns;
+
+    (void)measure(text, UINT_MAX, &columns);
     return columns;
+}
+
+size_t render_fitting(const char *text, unsigned columns)
+{
+    unsigned taken;
+
+    return measure(text, columns, &taken);
 }
 
 void render_time(struct buffer *out, int64_t seconds, uint32_t nanoseconds)

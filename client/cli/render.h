@@ -25,6 +25,8 @@ unsigned render_columns(void);
 void render_safe(struct buffer *out, const char *text);
 /* Columns that harmless text takes. */
 unsigned render_width(const char *text);
+/* Bytes of harmless text that take at most so many columns. */
+size_t render_fitting(const char *text, unsigned columns);
 
 void render_time(struct buffer *out, int64_t seconds, uint32_t nanoseconds); /* "… UTC" */
 void render_duration(struct buffer *out, uint64_t ns);                       /* "12.3 us" */

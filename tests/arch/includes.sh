@@ -41,7 +41,7 @@ xen*.h:            server/mapper/xen
 xen/*:             server/mapper/xen
 curl/*:            client
 openssl/*:         auth client
-zlib.h:            server/rpc client
+zlib.h:            server/rpc client client/cli
 protobuf-c/*:      proto server/rpc client client/cli
 jansson.h:         proto auth server/rpc client
 cjose/*:           auth

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * A thread beside a call that blocks: it takes the signals that end the program, cancels the call at
+ * the first one, and ends the program at the second; and it draws the live view, at a bounded rate, on
+ * a terminal that is put back as it was whatever happens but SIGKILL. One at a time.
+ */
+#ifndef XENRES_CLI_ATTENDANT_H
+#define XENRES_CLI_ATTENDANT_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <xenres.h>
+
+#include "client/cli/board.h"
+#include "common/error.h"
+
+enum { ATTENDANT_DRAW_MS = 200 };
+
+struct attendant {
+    xenres *handle;
+    struct board *board; /* NULL: nothing is drawn */
+    sigset_t signals;    /* that it waits for */
+    sigset_t before;     /* the mask as it was */
+    pthread_t thread;
+    bool is_running;
+    atomic_bool is_stopping;
+    atomic_bool was_signalled;
+};
+
+/* Before the handle is made, so that no thread of the library's takes the signals: blocks them. */
+void attendant_prepare(struct attendant *a);
+/* Begins; negative: no thread can be had. The handle and the board outlive it. */
+int attendant_start(struct attendant *a, xenres *handle, struct board *board, struct failure *f);
+/* Ends it: the terminal is as it was. True: a signal ended the call. Harmless when not started. */
+bool attendant_stop(struct attendant *a);
+
+#endif
