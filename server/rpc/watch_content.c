@@ -209,7 +209,6 @@ static struct feed_stamp stamp_of(const struct subscription_item *item)
     return (struct feed_stamp){
         .wall_ns = o->wall_ns,
         .monotonic_ns = o->monotonic_ns,
-        .since_monotonic_ns = item->image.since_monotonic_ns,
         .duration_ns = o->copy_duration_ns,
     };
 }
