@@ -75,8 +75,7 @@ static void move_something(void)
     }
     uint64_t next = wheel_next_ns(&wheel), first = first_due();
 
-    assert_true(first == UINT64_MAX ? next == UINT64_MAX
-                                    : next <= tick_of(first) * WHEEL_TICK_NS);
+    assert_true(first == UINT64_MAX ? next == UINT64_MAX : next <= tick_of(first) * WHEEL_TICK_NS);
 }
 
 static void it_does_what_a_list_does(void **state)
