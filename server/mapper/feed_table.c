@@ -39,6 +39,7 @@ struct feed_table {
     struct feed *feeds[FEED_TABLE_MAX]; /* by number; NULL: free */
     uint32_t count;
     int told_fd;
+    bool is_to_look; /* at all feeds: one may have ended, or be free to be taken away */
     struct doorbell bell;
     struct domain_feed *domains; /* NULL: nobody asked for it */
     bool domains_are_held;
@@ -314,6 +315,7 @@ void feed_table_take(struct feed_table *t, uint32_t number, struct feed_about *o
     struct feed *feed = t->feeds[number];
     feed->waiting--;
     feed->is_held = true;
+    t->is_to_look = true; /* it may be over by now */
     *out = (struct feed_about){ .id = feed->id,
                                 .number = number,
                                 .spool_bytes = feed->job.sampling.spool.capacity_bytes,
@@ -325,6 +327,7 @@ void feed_table_refuse(struct feed_table *t, uint32_t number)
 {
     struct feed *feed = t->feeds[number];
     feed->waiting--;
+    t->is_to_look = true;
     if (!feed->is_held && feed->waiting == 0 && !feed->is_ending) {
         end_feed(feed, FEED_END_RELEASED); /* nobody was told of it */
     }
@@ -394,18 +397,24 @@ static void sweep(struct feed_table *t, uint64_t now_ns)
     }
 }
 
+void feed_table_hear(struct feed_table *t)
+{
+    uint64_t told;
+    t->is_to_look = read(t->told_fd, &told, sizeof(told)) == sizeof(told) || t->is_to_look;
+}
+
 void feed_table_step(struct feed_table *t)
 {
-    uint64_t told = 0, now_ns = clock_monotonic_ns();
-    bool is_told = read(t->told_fd, &told, sizeof(told)) == sizeof(told);
-    if (is_told || now_ns >= feed_table_deadline_ns(t)) {
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns >= feed_table_deadline_ns(t)) {
+        t->is_to_look = false;
         sweep(t, now_ns);
     }
 }
 
 uint64_t feed_table_deadline_ns(const struct feed_table *t)
 {
-    uint64_t first = UINT64_MAX;
+    uint64_t first = t->is_to_look ? 0 : UINT64_MAX;
     for (uint32_t i = 0, seen = 0; i < FEED_TABLE_MAX && seen < t->count; i++) {
         const struct feed *feed = t->feeds[i];
         seen += feed != NULL;
@@ -534,6 +543,7 @@ void feed_table_unpin(struct feed_table *t, struct feed_pin *pin)
         struct feed *feed = t->feeds[pin->feed];
         sampler_unpin(feed->sampler, &feed->job);
         feed->pins--;
+        t->is_to_look = true;
         pin->is_held = false;
     }
 }

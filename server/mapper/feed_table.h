@@ -50,9 +50,12 @@ int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello,
 
 uint64_t feed_table_period_min_ns(const struct feed_table *t);
 
-/* To be polled: samplers have something to tell. */
+/* To be polled: samplers have something to tell. At each turn it is heard first, then feed_watch and
+ * feed_image look at their feeds, then comes the step: so that what is told meanwhile is seen in the next
+ * turn, which it wakes. */
 int feed_table_fd(const struct feed_table *t);
-/* Takes away what has ended, and ends what nobody holds; to be called at each turn. */
+void feed_table_hear(struct feed_table *t);
+/* Takes away what has ended, and ends what nobody holds. */
 void feed_table_step(struct feed_table *t);
 /* When it has something to do by itself (monotonic); UINT64_MAX: never. */
 uint64_t feed_table_deadline_ns(const struct feed_table *t);

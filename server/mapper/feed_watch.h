@@ -25,7 +25,7 @@ int feed_watch(struct mapper *m, const struct message_watch *request, struct fai
 int feed_watch_domains(struct mapper *m, const struct message_plain *request, struct failure *f);
 void feed_watch_end(struct mapper *m, const struct message_unwatch *request);
 
-/* Answers what can be answered; to be called at each turn, before feed_table_step(). */
+/* Answers what can be answered; to be called at each turn: see feed_table_fd(). */
 void feed_watch_step(struct mapper *m);
 /* When a deadline passes (monotonic); UINT64_MAX: none does. */
 uint64_t feed_watch_deadline_ns(const struct feed_watches *w);

@@ -171,6 +171,16 @@ static bool wait_for_work(struct loop *l, bool busy)
     return ready <= 0 || (rows[ROW_SIGNAL].revents & POLLIN) == 0;
 }
 
+/* In this order: see feed_table_fd(). */
+static bool step_feeds(struct mapper *m)
+{
+    feed_table_hear(m->feeds);
+    feed_watch_step(m);
+    bool busy = feed_image_step(m);
+    feed_table_step(m->feeds);
+    return busy;
+}
+
 static void keep_time(struct loop *l)
 {
     struct mapper *m = l->m;
@@ -200,10 +210,8 @@ void loop_run(struct mapper *m, const struct loop_options *options)
             begin_service(&l, &hello);
         }
         serve(&l);
-        feed_watch_step(m);
-        feed_table_step(m->feeds);
         busy = snapshot_step(m);
-        busy = feed_image_step(m) || busy;
+        busy = step_feeds(m) || busy;
         keep_time(&l);
         if (l.was_served && !peer_is_served(m->peer)) {
             end_service(&l);
