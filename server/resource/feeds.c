@@ -126,18 +126,18 @@ static int find_or_make(struct feeds *s, const struct feed_source *source, struc
 /* What has to be asked because of a new member. */
 static void welcome(struct feeds *s, struct feed *y, const struct feed_member *m)
 {
-    bool was_idle = y->drop_ns != UINT64_MAX;
+    bool was_idle = y->drop_ns != UINT64_MAX && y->phase == FEED_LIVE;
 
     y->drop_ns = UINT64_MAX;
-    if (was_idle && y->phase == FEED_LIVE) {
+    if (was_idle) {
         /* Its end may be there, and nobody has read it: whether it lives, the mapper knows. */
         (void)pthread_mutex_lock(&y->lock);
         y->phase = FEED_STARTING;
         (void)pthread_mutex_unlock(&y->lock);
     }
-    bool is_new = y->phase == FEED_STARTING && !y->is_asking && y->ask_ns == UINT64_MAX;
+    bool is_waiting = y->ask_ns != UINT64_MAX && !was_idle; /* for room for the question */
 
-    if (is_new) {
+    if (y->phase == FEED_STARTING && !y->is_asking && !is_waiting) {
         feed_table_ask(s, y);
     } else if (m->period_ns < y->asked_period_ns) {
         feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
