@@ -94,7 +94,6 @@ static void the_end_of_a_feed_is_the_last_that_is_told(void **state)
     tear_down(&r, &p);
 }
 
-
 static void who_is_overtaken_gets_a_gap_with_numbers_and_an_image(void **state)
 {
     struct feeds_rig r;
