@@ -27,6 +27,7 @@ struct feeds_rig {
     unsigned watches, unwatches, images; /* that were served */
     uint64_t period_ns;                  /* of the last WATCH */
     uint64_t least_ns;                   /* that the mapper admits */
+    uint32_t image_frames;               /* that an image says it has */
     void (*image_lie)(struct message_image_answer *a);
     void (*watch_lie)(struct message_watch_answer *a);
     bool image_fails, watch_fails;
@@ -140,7 +141,7 @@ static inline void rig_answer_image(struct feeds_rig *r, const union message *re
                   .generation = 1,
                   .offset_bytes = (uint64_t)(slot % AT_ONCE) * SLOT_BYTES,
                   .len_bytes = bytes },
-        .observation = { .wall_ns = 1, .frames_max = 64 },
+        .observation = { .wall_ns = 1, .frame_count = r->image_frames, .frames_max = 64 },
         .place_position = place.position,
         .place_sequence = place.sequence,
         .place_bytes = place.bytes,
