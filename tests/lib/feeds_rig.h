@@ -129,8 +129,9 @@ static inline void rig_answer_image(struct feeds_rig *r, const union message *re
     uint32_t slot = r->mapper.next_slot++;
     uint32_t bytes = p->block_count * FEED_BLOCK_BYTES;
 
-    if (r->image_fails) {
-        fake_mapper_failed(&r->mapper, request->head.serial, r->failure, 0);
+    if (r->image_fails || p->is_over) {
+        fake_mapper_failed(&r->mapper, request->head.serial,
+                           r->image_fails ? r->failure : ERROR_NOT_FOUND, 0);
         return;
     }
     assert_true(bytes <= SLOT_BYTES);

@@ -478,8 +478,6 @@ static void one_overtaken_by_the_end_is_told_what_it_missed(void **state)
         feed_play_change(&p, i % 4, i);
     }
     feed_play_end(&p, FEED_END_RESOURCE);
-    r.image_fails = true;
-    r.failure = ERROR_NOT_FOUND;
     watcher_next(&r, &w, SUBSCRIPTION_GAP, &item);
     assert_int_equal(item.gap.first_batch, 1);
     assert_int_equal(item.gap.batch, 100);
