@@ -32,7 +32,7 @@ MAPPER_SIM := backend call event resource world guest pages scenario scenario_sc
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
-            domain_list resolver copies holders merge feed_position feed_piece feed feed_image feed_table \
+            domain_list resolver copies holders merge feed_position feed_piece feed feed_image feeds_table \
             feeds subscription subscription_read
 RPC := exchange request dispatch reply reply_head stream call wait timer rpc meter method services connect \
        connect_error query codec compress envelope metadata cors uri pool page present snapshot frames \
