@@ -10,10 +10,7 @@
 #include "server/mapper/backend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,7 +22,10 @@
 #include "common/clock.h"
 #include "server/mapper/sim/call.h"
 #include "server/mapper/sim/event.h"
+#include "server/mapper/sim/host.h"
 #include "server/mapper/sim/resource.h"
+#include "server/mapper/sim/timeline.h"
+#include "server/mapper/sim/truth.h"
 
 const char backend_argument_help[] =
     "what the simulated host has and does, see xenresd-scenario(5);"
@@ -33,9 +33,9 @@ const char backend_argument_help[] =
 
 /* --- domains ----------------------------------------------------------------------------------- */
 
-static void fill_domain(struct guest *g, struct backend_domain *out)
+static void fill_domain(struct backend *b, struct guest *g, struct backend_domain *out)
 {
-    guest_advance(g, clock_monotonic_ns());
+    world_look(&b->sim->world, g);
     *out = (struct backend_domain){
         .domid = g->domid,
         .dying = g->dying,
@@ -46,7 +46,7 @@ static void fill_domain(struct guest *g, struct backend_domain *out)
         .memory_kib = g->dying ? 0 : g->spec->memory_mib * 1024,
         .cpu_time_ns = g->cpu_time_ns,
     };
-    memcpy(out->uuid, g->spec->uuid, sizeof(out->uuid));
+    memcpy(out->uuid, g->uuid, sizeof(out->uuid));
 }
 
 static int sim_list(struct backend *b, uint16_t first_domid, struct backend_domain *out,
@@ -55,14 +55,15 @@ static int sim_list(struct backend *b, uint16_t first_domid, struct backend_doma
     const struct call c = { SCENARIO_OP_LIST,
                             { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
     uint32_t found = 0;
-    for (uint32_t i = 0; i < b->world.guest_count && found < max; i++) {
-        if (b->world.guests[i]->domid >= first_domid) {
-            fill_domain(b->world.guests[i], &out[found++]);
+    for (uint32_t i = 0; i < b->sim->world.guest_count && found < max; i++) {
+        if (b->sim->world.guests[i]->domid >= first_domid) {
+            fill_domain(b, b->sim->world.guests[i], &out[found++]);
         }
     }
     *count = found;
@@ -75,15 +76,16 @@ static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *ou
 {
     const struct call c = { SCENARIO_OP_FIND, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
-    struct guest *g = world_find(&b->world, domid);
+    struct guest *g = world_find(&b->sim->world, domid);
     if (!g) {
         return call_fail(&c, ESRCH, f);
     }
-    fill_domain(g, out);
+    fill_domain(b, g, out);
     call_leave(b, &c, fault);
     return 0;
 }
@@ -93,11 +95,12 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
 {
     const struct call c = { SCENARIO_OP_NAME, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
-    const struct guest *g = world_find(&b->world, domid);
+    const struct guest *g = world_find(&b->sim->world, domid);
     memset(out, 0, MESSAGE_NAME_BYTES);
     if (g) {
         memcpy(out, g->name, strlen(g->name));
@@ -113,15 +116,16 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
     const struct call c = { SCENARIO_OP_VCPU_INFO,
                             { .domid = domid, .type = RESOURCE_VCPU_STATS } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
-    struct guest *g = world_find(&b->world, domid);
+    struct guest *g = world_find(&b->sim->world, domid);
     if (!g) {
         return call_fail(&c, ESRCH, f);
     }
-    guest_advance(g, clock_monotonic_ns());
+    world_look(&b->sim->world, g);
     uint32_t vcpus = g->spec->max_vcpus < max ? g->spec->max_vcpus : max;
     for (uint32_t i = 0; i < vcpus; i++) {
         out[i] = (struct message_vcpu){ .vcpu = i,
@@ -136,7 +140,7 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
 
 static int sim_event_fd(struct backend *b)
 {
-    return b->epoll_fd;
+    return b->sim->epoll_fd;
 }
 
 static uint64_t sim_hypercalls(struct backend *b)
@@ -144,96 +148,21 @@ static uint64_t sim_hypercalls(struct backend *b)
     return b->calls;
 }
 
-/* --- host, start and stop ---------------------------------------------------------------------- */
+/* --- start and stop ---------------------------------------------------------------------------- */
 
-struct sim_ledger sim_ledger(const struct backend *b)
+static void free_simulation(struct simulation *sim)
 {
-    struct sim_ledger ledger = b->ledger;
-    for (uint32_t i = 0; i < b->world.guest_count; i++) {
-        ledger.zombies += b->world.guests[i]->dying;
-    }
-    return ledger;
-}
-
-static void read_boot_id(char *out, size_t out_bytes)
-{
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, out, out_bytes - 1) : -1;
-    if (fd >= 0) {
-        close(fd);
-    }
-    out[n > 0 ? n : 0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-}
-
-static void add_check(struct message_host_answer *out, const char *name, bool ok,
-                      const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void add_check(struct message_host_answer *out, const char *name, bool ok,
-                      const char *format, ...)
-{
-    struct message_check_row *row = &out->checks[out->check_count++];
-    va_list arguments;
-    snprintf(row->name, sizeof(row->name), "%s", name);
-    row->ok = ok;
-    va_start(arguments, format);
-    vsnprintf(row->detail, sizeof(row->detail), format, arguments);
-    va_end(arguments);
-}
-
-static void tell_ledger(struct backend *b, struct message_host_answer *out)
-{
-    struct sim_ledger l = sim_ledger(b);
-    add_check(
-        out, "sim_ledger", l.grant_tables_grown == 0 && l.zombies == 0,
-        "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
-        " %llu, live mappings %llu, zombies %llu, steps %u",
-        (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
-        (unsigned long long)l.maps, (unsigned long long)l.status_maps,
-        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
-}
-
-/* What the hypervisor itself has to be asked for. */
-static void tell_machine(struct backend *b, struct message_host_answer *out)
-{
-    const struct scenario_host *host = &b->scenario->host;
-    snprintf(out->xen_version, sizeof(out->xen_version), "%s", host->xen_version);
-    snprintf(out->guest_abis, sizeof(out->guest_abis),
-             "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64");
-    out->capabilities = HOST_CAN_HVM | HOST_CAN_PV | HOST_CAN_HAP | HOST_CAN_SHADOW;
-    uint64_t used_mib = 0;
-    for (uint32_t i = 0; i < b->world.guest_count; i++) {
-        used_mib += b->world.guests[i]->spec->memory_mib;
-        if (b->world.guests[i]->vmtrace.memory) {
-            out->capabilities |= HOST_CAN_VMTRACE;
+    const int fds[] = { sim->epoll_fd, sim->signal_fd, sim->timer_fd, sim->wake_fd };
+    timeline_end(&sim->world);
+    world_done(&sim->world);
+    scenario_free(sim->scenario);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
         }
     }
-    out->cpu_count = host->cpus;
-    out->total_memory_kib = host->memory_mib * 1024;
-    out->free_memory_kib = used_mib < host->memory_mib ? (host->memory_mib - used_mib) * 1024 : 0;
-}
-
-static void sim_host(struct backend *b, struct message_host_answer *out)
-{
-    const struct call c = { SCENARIO_OP_HOST,
-                            { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
-    const struct scenario_fault *fault;
-    struct failure f;
-    call_make_steps(b);
-    memset(out, 0, sizeof(*out));
-    memcpy(out->uuid, b->scenario->host.uuid, sizeof(out->uuid));
-    snprintf(out->uuid_source, sizeof(out->uuid_source), "scenario");
-    read_boot_id(out->boot_id, UUID_TEXT_BYTES);
-    out->monotonic_ns = clock_monotonic_ns();
-    out->wall_ns = clock_wall_ns();
-    if (call_enter(b, &c, &fault, &f) == 0) {
-        tell_machine(b, out);
-        call_leave(b, &c, fault);
-    } else { /* as the xen backend tells it */
-        add_check(out, "hypercall", false, "%s (%s): %s", f.cause, error_errno_name(f.xen_errno),
-                  f.next_step);
-    }
-    tell_ledger(b, out);
+    pthread_mutex_destroy(&sim->lock);
+    free(sim);
 }
 
 static void sim_close(struct backend *b)
@@ -241,34 +170,32 @@ static void sim_close(struct backend *b)
     if (!b) {
         return;
     }
-    world_done(&b->world);
-    scenario_free(b->scenario);
-    const int fds[] = { b->epoll_fd, b->signal_fd, b->timer_fd, b->wake_fd };
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        if (fds[i] >= 0) {
-            close(fds[i]);
-        }
+    pthread_mutex_lock(&b->sim->lock);
+    bool is_last = --b->sim->handle_count == 0;
+    pthread_mutex_unlock(&b->sim->lock);
+    if (is_last) {
+        free_simulation(b->sim);
     }
     free(b);
 }
 
 /* One descriptor to poll, for steps, times, and events that calls have caused. */
-static int open_events(struct backend *b, struct failure *f)
+static int open_events(struct simulation *sim, struct failure *f)
 {
     sigset_t step;
     sigemptyset(&step);
     sigaddset(&step, SIGUSR1);
-    if (sigprocmask(SIG_BLOCK, &step, NULL) == 0) {
-        b->signal_fd = signalfd(-1, &step, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (pthread_sigmask(SIG_BLOCK, &step, NULL) == 0) { /* samplers' threads inherit it */
+        sim->signal_fd = signalfd(-1, &step, SFD_CLOEXEC | SFD_NONBLOCK);
     }
-    b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    const int fds[] = { b->signal_fd, b->timer_fd, b->wake_fd };
+    sim->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    sim->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sim->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    const int fds[] = { sim->signal_fd, sim->timer_fd, sim->wake_fd };
     bool added = true;
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]) && added; i++) {
         struct epoll_event event = { .events = EPOLLIN };
-        added = epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, fds[i], &event) == 0;
+        added = epoll_ctl(sim->epoll_fd, EPOLL_CTL_ADD, fds[i], &event) == 0;
     }
     if (added) {
         return 0;
@@ -277,33 +204,71 @@ static int open_events(struct backend *b, struct failure *f)
     return failure_call(f, result, "epoll_ctl", errno);
 }
 
-int backend_open(const char *argument, struct backend **out, struct failure *f)
+static int no_memory(struct failure *f)
+{
+    return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
+}
+
+/* Takes the scenario. */
+static int open_simulation(struct scenario *scenario, struct backend **out, struct failure *f)
 {
     struct backend *b = calloc(1, sizeof(*b));
-    if (!b) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
+    struct simulation *sim = calloc(1, sizeof(*sim));
+    if (!b || !sim || pthread_mutex_init(&sim->lock, NULL) != 0) {
+        free(b);
+        free(sim);
+        scenario_free(scenario);
+        return no_memory(f);
     }
-    b->epoll_fd = b->signal_fd = b->timer_fd = b->wake_fd = -1;
-    int result = scenario_load(argument, &b->scenario, f);
+    b->sim = sim;
+    sim->handle_count = 1;
+    sim->scenario = scenario;
+    sim->epoll_fd = sim->signal_fd = sim->timer_fd = sim->wake_fd = -1;
+    int result = open_events(sim, f);
     if (result == 0) {
-        result = open_events(b, f);
-    }
-    if (result == 0) {
-        result = world_init(&b->world, b->scenario, clock_monotonic_ns(), f);
+        result = world_init(&sim->world, scenario, f);
     }
     if (result < 0) {
         sim_close(b);
         return result;
     }
-    call_arm_timer(b);
-    call_update_wake(b);
+    timeline_begin(&sim->world);
+    call_arm_timer(sim);
+    call_update_wake(sim);
     *out = b;
+    return 0;
+}
+
+int backend_open(const char *argument, struct backend **out, struct failure *f)
+{
+    struct scenario *scenario = NULL;
+    int result = scenario_load(argument, &scenario, f);
+    return result < 0 ? result : open_simulation(scenario, out, f);
+}
+
+int sim_open(const char *text, struct backend **out, struct failure *f)
+{
+    struct scenario *scenario = NULL;
+    int result = scenario_parse(text, "scenario", &scenario, f);
+    return result < 0 ? result : open_simulation(scenario, out, f);
+}
+
+static int sim_open_sampler(struct backend *parent, struct backend **child, struct failure *f)
+{
+    struct backend *b = calloc(1, sizeof(*b));
+    if (!b) {
+        return no_memory(f);
+    }
+    CALL_LOCKED(parent);
+    parent->sim->handle_count++;
+    b->sim = parent->sim;
+    *child = b;
     return 0;
 }
 
 static const struct backend_ops ops = {
     .name = "sim",
-    .host = sim_host,
+    .host = host_describe,
     .list = sim_list,
     .find = sim_find,
     .domain_name = sim_domain_name,
@@ -316,6 +281,7 @@ static const struct backend_ops ops = {
     .watch_name = event_watch_name,
     .unwatch_name = event_unwatch_name,
     .hypercalls = sim_hypercalls,
+    .open_sampler = sim_open_sampler,
     .close = sim_close,
 };
 const struct backend_ops *const backend_ops = &ops;

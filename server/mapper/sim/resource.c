@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "common/clock.h"
 #include "common/layout.h"
 #include "server/mapper/sim/call.h"
 
@@ -26,11 +25,11 @@ static int check_domain(struct backend *b, const struct call *c, struct guest **
     if (c->subject.domid == 0) {
         return call_fail(c, EPERM, f); /* our own */
     }
-    struct guest *g = world_find(&b->world, c->subject.domid);
+    struct guest *g = world_find(&b->sim->world, c->subject.domid);
     if (!g) {
         return call_fail(c, ESRCH, f);
     }
-    guest_advance(g, clock_monotonic_ns());
+    world_look(&b->sim->world, g);
     *out = g;
     return 0;
 }
@@ -42,8 +41,8 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
     uint32_t first;
     switch (c->subject.type) {
     case RESOURCE_GRANT_TABLE:
-        size.grant_version = g->grant_version;
-        size.frames_in_use = g->grant_frames;
+        size.grant_version = g->grants.version;
+        size.frames_in_use = g->grants.frame_count;
         size.frames_max = g->spec->grant_frames_max;
         if (c->subject.id > GRANT_TABLE_STATUS) {
             return call_fail(c, EINVAL, f);
@@ -51,10 +50,10 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
         if (c->subject.id == GRANT_TABLE_SHARED) {
             break;
         }
-        if (g->grant_version != 2) {
+        if (g->grants.version != 2) {
             return call_fail(c, EINVAL, f);
         }
-        layout_status_range(0, g->grant_frames, &first, &size.frames_in_use);
+        layout_status_range(0, g->grants.frame_count, &first, &size.frames_in_use);
         layout_status_range(0, g->spec->grant_frames_max, &first, &size.frames_max);
         break;
     case RESOURCE_IOREQ_SERVER: /* whether the server exists or not */
@@ -101,6 +100,7 @@ int resource_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     const struct call c = { SCENARIO_OP_SIZE, { .domid = domid, .type = (int32_t)type, .id = id } };
     const struct scenario_fault *fault;
     struct guest *g;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result == 0) {
         result = check_domain(b, &c, &g, f);
@@ -132,10 +132,10 @@ static int grant_pages(struct backend *b, const struct call *c, struct guest *g,
         return call_fail(c, EINVAL, f);
     }
     bool status = c->subject.id == GRANT_TABLE_STATUS;
-    if (status && g->grant_version != 2) {
+    if (status && g->grants.version != 2) {
         return call_fail(c, EINVAL, f);
     }
-    const struct pages *p = status ? &g->status : &g->grants;
+    const struct pages *p = status ? &g->grants.status : &g->grants.shared;
     if (end > p->frame_count) {
         return call_fail(c, EINVAL, f);
     }
@@ -143,13 +143,13 @@ static int grant_pages(struct backend *b, const struct call *c, struct guest *g,
     if (needed > g->spec->grant_frames_max) {
         needed = g->spec->grant_frames_max;
     }
-    uint32_t first, in_use = g->grant_frames;
+    uint32_t first, in_use = g->grants.frame_count;
     if (status) {
-        layout_status_range(0, g->grant_frames, &first, &in_use);
+        layout_status_range(0, g->grants.frame_count, &first, &in_use);
     }
     if (end > in_use) {
-        b->ledger.grant_tables_grown++;
-        g->grant_frames = (uint32_t)needed;
+        b->sim->ledger.grant_tables_grown++;
+        g->grants.frame_count = (uint32_t)needed;
     }
     *out = p;
     return 0;
@@ -162,13 +162,13 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
     if (g->spec->type == DOMAIN_PV) {
         return call_fail(c, EINVAL, f);
     }
-    if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->spec->ioreq[id].exists) {
+    if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->ioreq[id].exists) {
         return call_fail(c, ENOENT, f);
     }
     if (g->spec->ioreq[id].in_stub_domain) {
         return call_fail(c, EPERM, f);
     }
-    if (end > 2) {
+    if (end > SCENARIO_IOREQ_FRAMES) {
         return call_fail(c, EINVAL, f);
     }
     bool allocated;
@@ -177,12 +177,12 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
         return result;
     }
     if (allocated) {
-        b->ledger.ioreq_allocations++;
+        b->sim->ledger.ioreq_allocations++;
     }
     if (c->subject.first_frame == 0 && !g->spec->ioreq[id].buffered) {
         return call_fail(c, ENOENT, f);
     }
-    *out = &g->ioreq[id];
+    *out = &g->ioreq[id].pages;
     return 0;
 }
 
@@ -246,9 +246,9 @@ static int map_pages(struct backend *b, const struct call *c, struct guest *g,
         .len_bytes = (size_t)c->subject.frame_count * LAYOUT_FRAME_BYTES,
     };
     g->mappings++;
-    b->ledger.live_mappings++;
+    b->sim->ledger.live_mappings++;
     if (c->subject.type == RESOURCE_GRANT_TABLE && c->subject.id == GRANT_TABLE_STATUS) {
-        b->ledger.status_maps++;
+        b->sim->ledger.status_maps++;
     }
     *out = (struct backend_mapping){ .address = memory,
                                      .frame_count = c->subject.frame_count,
@@ -269,6 +269,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     const struct scenario_fault *fault;
     struct guest *g;
     assert(frame_count > 0); /* the core's promise */
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result == 0) {
         result = check_domain(b, &c, &g, f);
@@ -279,7 +280,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     if (result < 0) {
         return result;
     }
-    b->ledger.maps++;
+    b->sim->ledger.maps++;
     if (fault && fault->effect == SCENARIO_PAGES_LOST) {
         guest_lose_pages(g);
     }
@@ -290,6 +291,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
 void resource_unmap(struct backend *b, struct backend_mapping *mapping)
 {
     struct mapping_handle *handle = mapping->handle;
+    CALL_LOCKED(b);
     const struct call c = { SCENARIO_OP_UNMAP,
                             { .domid = handle->guest->domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
@@ -297,9 +299,9 @@ void resource_unmap(struct backend *b, struct backend_mapping *mapping)
     if (call_enter(b, &c, &fault, &f) < 0) {
         backend_give_up(f.xen_errno);
     }
-    b->ledger.live_mappings--;
+    b->sim->ledger.live_mappings--;
     munmap((void *)(uintptr_t)mapping->address, handle->len_bytes);
-    world_unmapped(&b->world, handle->guest);
+    world_unmapped(&b->sim->world, handle->guest);
     free(handle);
     *mapping = (struct backend_mapping){ 0 };
     call_leave(b, &c, fault);
