@@ -32,7 +32,8 @@ MAPPER_SIM := backend call event resource world guest pages scenario scenario_sc
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
-            domain_list domain_rows resolver copies
+            domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
+            feed_table feeds subscription subscription_read
 RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \
@@ -158,7 +159,7 @@ $(BUILD)/xenresd-mapper: $(common_objs) $(mapper_objs) $(xen_objs)
 	$(link) $(mapper_libs) $(xen_libs)
 $(BUILD)/xenresd-mapper-sim: $(common_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
-$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(proto_objs) $(auth_objs) $(server_objs)
+$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'

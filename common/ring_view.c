@@ -115,6 +115,11 @@ uint64_t ring_view_capacity(const struct ring_view *v)
     return v->capacity_bytes;
 }
 
+uint64_t ring_view_committed(const struct ring_view *v)
+{
+    return RING_LOAD(&v->control->committed, memory_order_acquire);
+}
+
 static int broken(struct failure *f, const char *what, uint64_t position)
 {
     int result = failure_set(f, ERROR_DATA_LOSS, "the ring holds nonsense at %llu: %s",

@@ -23,6 +23,9 @@ struct ring_view;
 int ring_view_open(int fd, uint64_t capacity_max_bytes, struct ring_view **out, struct failure *f);
 void ring_view_close(struct ring_view *v); /* NULL is fine */
 uint64_t ring_view_capacity(const struct ring_view *v);
+/* Where the newest record ends, as the writer says: to see whether there is another one, at the cost of
+ * one load. A hint: no place to read at. */
+uint64_t ring_view_committed(const struct ring_view *v);
 
 enum ring_answer {
     RING_NOTHING,     /* the end: the next record will be there */

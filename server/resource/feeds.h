@@ -65,7 +65,8 @@ struct feed_cursor {
     struct ring_place place;
     uint64_t batch, blocks_before; /* behind which the place is; domains: events, 0 */
     uint64_t wall_ns;              /* when it was made */
-    uint8_t reserved[40];          /* 0 */
+    uint32_t image_bytes;          /* of the segment */
+    uint8_t reserved[36];          /* 0 */
 };
 _Static_assert(sizeof(struct feed_cursor) == FEED_CURSOR_BYTES, "a cursor is what is announced");
 
@@ -77,6 +78,7 @@ struct subscription_request {
     enum subscription_mode mode;
     uint64_t period_ns;               /* wanted; 0: the least */
     const struct feed_cursor *cursor; /* NULL: from an image, or of domains from now on */
+    bool is_image_needed;             /* with a cursor: from an image all the same, behind a gap */
     uint64_t deadline_ns;             /* of the first item */
     /* There may be something: subscription_next() is to be called. Any thread, also before
      * subscription_begin() has returned; not after subscription_end() has. */
@@ -92,14 +94,16 @@ int subscription_begin(struct feeds *s, const struct subscription_request *reque
 void subscription_end(struct subscription *u);
 
 enum subscription_item_kind {
-    SUBSCRIPTION_NOTHING, /* not now; `wake` will be called, or look again at `wake_ns` */
-    SUBSCRIPTION_BEGUN,   /* the first: `begun` */
-    SUBSCRIPTION_IMAGE,   /* the whole content: `image` */
-    SUBSCRIPTION_RECORD,  /* one record of the feed: `record`: CHANGES, BYTES, LOSS or DOMAIN */
-    SUBSCRIPTION_MERGED,  /* several batches as one: `merged` */
-    SUBSCRIPTION_STILL,   /* samples were taken, and nothing has changed: `still` */
-    SUBSCRIPTION_GAP,     /* `gap`; an IMAGE follows, or of domains a new list has to be made */
-    SUBSCRIPTION_ENDED,   /* the last: `ended` */
+    SUBSCRIPTION_NOTHING, /* not now; `wake` will be called, or look again at `wake_ns`: the item that is
+                             due then is not waked for */
+    SUBSCRIPTION_BEGUN,  /* the first: `begun` */
+    SUBSCRIPTION_IMAGE,  /* the whole content: `image` */
+    SUBSCRIPTION_RECORD, /* one record of the feed: `record`: CHANGES, BYTES, LOSS or DOMAIN */
+    SUBSCRIPTION_MERGED, /* several batches as one: `merged`; one of one record comes as RECORD */
+    SUBSCRIPTION_STILL,  /* samples were taken, and nothing has changed: `still` */
+    SUBSCRIPTION_GAP, /* `gap`; an IMAGE follows, or of domains a new list has to be made; or, where
+                             the feed is over, ENDED */
+    SUBSCRIPTION_ENDED, /* the last: `ended` */
 };
 
 /* What an item holds is the subscription's, until the next call of it. */
@@ -117,9 +121,9 @@ struct subscription_item {
         struct {
             struct mapper_slot *slot; /* counted */
             struct message_image_answer answer;
-            uint64_t
-                first_batch; /* the first that this image has and that was not told of; 0: none */
-            uint64_t wall_ns, since_monotonic_ns;
+            /* The first that this image has and that was not told of; 0: none. */
+            uint64_t first_batch;
+            uint64_t wall_ns;
         } image;
         struct {
             struct feed_record record;

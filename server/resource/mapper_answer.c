@@ -3,6 +3,7 @@
 
 #include "server/resource/mapper_answer.h"
 
+#include "common/feed_record.h"
 #include "common/layout.h"
 
 enum { DOMID_MAX = 32751 }; /* DOMID_FIRST_RESERVED - 1 */
@@ -123,6 +124,28 @@ static const char *check_snapshot(const struct mapper_question *q, const union m
     return wrong;
 }
 
+/* A source or the host's domains: only the first is sampled. */
+static const char *check_watch(const struct mapper_question *q, const union message *m)
+{
+    const struct message_watch_answer *a = &m->watch_answer;
+
+    return (a->period_ns == 0) == (q->type == MESSAGE_WATCH_DOMAINS)
+               ? NULL
+               : "a period of what is not sampled, or none of what is";
+}
+
+/* Whether the frames are those of the feed, and the place is one of its spool, feeds knows. */
+static const char *check_image(const struct mapper_question *q, const union message *m)
+{
+    const struct message_slot *slot = &m->image_answer.slot;
+
+    (void)q;
+    return slot->len_bytes > 0 && slot->len_bytes <= FEED_IMAGE_MAX_BYTES &&
+                   slot->len_bytes % FEED_BLOCK_BYTES == 0
+               ? NULL
+               : "an image of a size that cannot be";
+}
+
 static const char *check_nothing(const struct mapper_question *q, const union message *m)
 {
     (void)q;
@@ -134,9 +157,10 @@ static const struct {
     uint16_t type;
     answer_check *check;
 } checks[] = {
-    { MESSAGE_HOST, check_nothing },       { MESSAGE_DOMAINS, check_domains },
-    { MESSAGE_DESCRIBE, check_describe },  { MESSAGE_SNAPSHOT, check_snapshot },
-    { MESSAGE_COUNTERS, check_nothing },
+    { MESSAGE_HOST, check_nothing },        { MESSAGE_DOMAINS, check_domains },
+    { MESSAGE_DESCRIBE, check_describe },   { MESSAGE_SNAPSHOT, check_snapshot },
+    { MESSAGE_COUNTERS, check_nothing },    { MESSAGE_WATCH, check_watch },
+    { MESSAGE_WATCH_DOMAINS, check_watch }, { MESSAGE_IMAGE, check_image },
     { MESSAGE_VCPU_STATS, check_nothing }, /* all of it is message_check()'s, and the slot */
 };
 
@@ -167,6 +191,17 @@ const struct message_slot *mapper_answer_slot(const union message *answer)
     switch (answer->head.type) {
     case MESSAGE_SNAPSHOT | MESSAGE_ANSWER: return &answer->snapshot_answer.slot;
     case MESSAGE_VCPU_STATS | MESSAGE_ANSWER: return &answer->vcpu_stats_answer.slot;
+    case MESSAGE_IMAGE | MESSAGE_ANSWER: return &answer->image_answer.slot;
     default: return NULL;
+    }
+}
+
+size_t mapper_answer_fd_count(const union message *answer)
+{
+    switch (answer->head.type) {
+    case MESSAGE_HELLO | MESSAGE_ANSWER: return MAPPER_HELLO_FDS;
+    case MESSAGE_WATCH | MESSAGE_ANSWER:
+    case MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER: return 1;
+    default: return 0;
     }
 }

@@ -30,4 +30,8 @@ int mapper_answer_check(const struct mapper_question *q, const union message *an
 /* The slot that an answer names; NULL for those that have none. */
 const struct message_slot *mapper_answer_slot(const union message *answer);
 
+enum { MAPPER_HELLO_FDS = 2 }; /* the arena's, and the doorbell's end to wait at */
+/* How many descriptors come with a message: with another number it is none of this release. */
+size_t mapper_answer_fd_count(const union message *answer);
+
 #endif

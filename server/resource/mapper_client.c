@@ -28,6 +28,7 @@
 
 enum {
     HELLO_SERIAL = 1,        /* no call has it: see mapper_calls */
+    SEND_SERIAL = 1,         /* of what is not answered */
     HELLO_TIMEOUT_MS = 5000, /* a mapper that listens but does not speak */
     MESSAGES_PER_ROUND = 64, /* before deadlines and releases are looked at again */
 };
@@ -40,6 +41,7 @@ struct mapper_client {
     atomic_bool stop;
     struct mapper_calls *calls;
     struct mapper_state state;
+    atomic_int doorbell_fd; /* -1: taken, or there is no mapper */
 
     /* The thread's own. */
     struct mapper_link *link; /* joining or up */
@@ -51,6 +53,13 @@ struct mapper_client {
     struct failure logged; /* the last reason that was logged */
     union message received;
 };
+
+static void put_doorbell(struct mapper_client *c, int fd)
+{
+    int before = atomic_exchange(&c->doorbell_fd, fd);
+
+    scope_close_fd(&before);
+}
 
 static void wake(struct mapper_client *c)
 {
@@ -93,6 +102,7 @@ static void drop(struct mapper_client *c, const struct failure *why)
         backoff_reset(&c->backoff);
     }
     c->joined = false;
+    put_doorbell(c, -1);
     if (link != NULL) {
         mapper_link_end(link); /* first: what is added from now on cannot be sent */
         mapper_calls_abandon(c->calls, false, &told);
@@ -138,9 +148,9 @@ static void come_up(struct mapper_client *c, const struct message_hello_answer *
     }
 }
 
-/* The first message of a connection: the hello's answer, or why there is none. */
-static int receive_hello(struct mapper_client *c, const int *fds, size_t fd_count,
-                         struct failure *f)
+/* The first message of a connection: the hello's answer, or why there is none. Takes the doorbell out
+ * of `fds`. */
+static int receive_hello(struct mapper_client *c, int *fds, struct failure *f)
 {
     union message *m = &c->received;
 
@@ -150,19 +160,20 @@ static int receive_hello(struct mapper_client *c, const int *fds, size_t fd_coun
         return -f->code;
     }
     if (m->head.type != (MESSAGE_HELLO | MESSAGE_ANSWER) || m->head.serial != HELLO_SERIAL ||
-        fd_count != 1 || m->hello_answer.requests_max == 0) {
+        m->hello_answer.requests_max == 0) {
         return failure_set(f, ERROR_INTERNAL, "what listens on %s is no mapper", c->socket_path);
     }
     int result = mapper_link_set_arena(c->link, &m->hello_answer, fds[0], f);
 
     if (result == 0) {
+        put_doorbell(c, scope_take_fd(&fds[1]));
         come_up(c, &m->hello_answer);
     }
     return result;
 }
 
 /* Gives the answer to its call. Releases its slot where nobody waits any more. */
-static int receive_answer(struct mapper_client *c, struct failure *f)
+static int receive_answer(struct mapper_client *c, int fd, struct failure *f)
 {
     union message *m = &c->received;
     const struct message_slot *named = mapper_answer_slot(m);
@@ -188,14 +199,15 @@ static int receive_answer(struct mapper_client *c, struct failure *f)
                                                                          : NULL;
         call.done(call.arg, &(struct mapper_result){ .failure = failure,
                                                      .answer = failure == NULL ? m : NULL,
-                                                     .slot = slot });
+                                                     .slot = slot,
+                                                     .fd = failure == NULL ? fd : -1 });
     }
     mapper_slot_unref(slot);
     c->proven = true;
     return result == -ERROR_RESOURCE_EXHAUSTED ? 0 : result; /* our memory, not its fault */
 }
 
-static int receive_one(struct mapper_client *c, struct failure *f)
+static int receive_one(struct mapper_client *c, int fd, struct failure *f)
 {
     union message *m = &c->received;
 
@@ -208,7 +220,24 @@ static int receive_one(struct mapper_client *c, struct failure *f)
     if (m->head.type != MESSAGE_FAILED && (m->head.type & MESSAGE_ANSWER) == 0) {
         return failure_set(f, ERROR_INTERNAL, "the mapper sent a request");
     }
-    return receive_answer(c, f);
+    return receive_answer(c, fd, f);
+}
+
+/* What has arrived, with its descriptors, of which those that are kept become -1. */
+static int accept_message(struct mapper_client *c, ssize_t len_bytes, int *fds, size_t fd_count,
+                          struct failure *f)
+{
+    int result = len_bytes < 0 ? (int)len_bytes : message_check(&c->received, (size_t)len_bytes, f);
+
+    if (result != 0) {
+        return result;
+    }
+    /* Else a mapper that was taken over could fill our table of descriptors, or make us guess. */
+    if (fd_count != mapper_answer_fd_count(&c->received)) {
+        return failure_set(f, ERROR_INTERNAL, "%zu descriptors came with a message %#x", fd_count,
+                           (unsigned)c->received.head.type);
+    }
+    return c->joined ? receive_one(c, fd_count > 0 ? fds[0] : -1, f) : receive_hello(c, fds, f);
 }
 
 /* True where another message may be waiting. */
@@ -217,19 +246,15 @@ static bool receive(struct mapper_client *c)
     struct failure f = { 0 };
     int fds[CHANNEL_FDS_MAX];
     size_t fd_count = 0;
-    /* Only the hello brings descriptors: any that comes later is refused by the kernel. */
-    ssize_t got = mapper_link_receive(c->link, &c->received, c->joined ? NULL : fds, &fd_count, &f);
+    ssize_t got = mapper_link_receive(c->link, &c->received, fds, &fd_count, &f);
 
     if (got == 0) {
         return false;
     }
-    int result = got < 0 ? (int)got : message_check(&c->received, (size_t)got, &f);
+    int result = accept_message(c, got, fds, fd_count, &f);
 
-    if (result == 0) {
-        result = c->joined ? receive_one(c, &f) : receive_hello(c, fds, fd_count, &f);
-    }
     for (size_t i = 0; i < fd_count; i++) {
-        (void)close(fds[i]);
+        scope_close_fd(&fds[i]);
     }
     if (result != 0) {
         drop(c, &f);
@@ -347,6 +372,7 @@ static void free_client(struct mapper_client *c)
 {
     mapper_calls_free(c->calls);
     scope_close_fd(&c->wake_fd);
+    put_doorbell(c, -1);
     mapper_state_done(&c->state);
     free(c->socket_path);
     free(c);
@@ -361,6 +387,7 @@ int mapper_client_new(const struct mapper_client_options *options, struct mapper
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the mapper's client");
     }
     c->options = *options;
+    atomic_init(&c->doorbell_fd, -1);
     backoff_init(&c->backoff, options->backoff_min_ms, options->backoff_max_ms);
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->socket_path = strdup(options->socket_path);
@@ -447,6 +474,25 @@ int mapper_client_call(struct mapper_client *c, union message *request, uint64_t
     }
     mapper_link_unref(link);
     return result;
+}
+
+int mapper_client_send(struct mapper_client *c, union message *m, struct failure *f)
+{
+    struct mapper_link *link = NULL;
+    unsigned max = 0;
+    int result = mapper_state_take(&c->state, &link, &max, f);
+
+    if (result == 0) {
+        message_init(m, m->head.type, SEND_SERIAL);
+        result = mapper_link_send(link, m, f);
+        mapper_link_unref(link);
+    }
+    return result;
+}
+
+int mapper_client_take_doorbell(struct mapper_client *c)
+{
+    return atomic_exchange(&c->doorbell_fd, -1);
 }
 
 int mapper_client_wait(struct mapper_client *c, uint64_t deadline_ns, mapper_done *done, void *arg,

@@ -8,7 +8,8 @@
  * xenresd sees it (read-only), the calls in flight, and a thread that receives. Calls are made from
  * any thread and never wait: the answer comes to `done`, exactly once for every call that was
  * accepted, on the receiving thread: with the mapper's answer, its refusal, `unavailable` when it
- * dies, or `deadline_exceeded`. An answer that comes later is dropped and its slot released.
+ * dies, or `deadline_exceeded`. An answer that comes later is dropped, and its slot and descriptor are
+ * released: what a WATCH holds in the mapper stays held, so that one is better made without a deadline.
  *
  * Lock order: nothing of a caller may be held that `done` takes.
  */
@@ -34,7 +35,8 @@ void mapper_slot_unref(struct mapper_slot *s); /* NULL is fine; any thread */
 struct mapper_result {
     const struct failure *failure; /* NULL: success */
     const union message *answer;   /* of the request's type | MESSAGE_ANSWER */
-    struct mapper_slot *slot;      /* of SNAPSHOT and VCPU_STATS, else NULL */
+    struct mapper_slot *slot;      /* of SNAPSHOT, VCPU_STATS and IMAGE, else NULL */
+    int fd; /* of WATCH and WATCH_DOMAINS, the spool's, else -1; closed when `done` has returned */
 };
 typedef void mapper_done(void *arg, const struct mapper_result *result);
 
@@ -57,9 +59,14 @@ int mapper_client_new(const struct mapper_client_options *options, struct mapper
  * is fine. */
 void mapper_client_free(struct mapper_client *c);
 
-/* Head is filled in here. `request->head.type` says which. On failure `done` is not called. */
+/* Head is filled in here. `request->head.type` says which. On failure `done` is not called. A deadline
+ * of UINT64_MAX is none. */
 int mapper_client_call(struct mapper_client *c, union message *request, uint64_t deadline_ns,
                        mapper_done *done, void *arg, struct failure *f);
+
+/* Sends what has no answer: UNWATCH. What one thread calls and sends arrives in its order.
+ * -ERROR_RESOURCE_EXHAUSTED: the mapper does not read now; -ERROR_UNAVAILABLE: there is none. */
+int mapper_client_send(struct mapper_client *c, union message *m, struct failure *f);
 
 /* Waits for nothing but the deadline: `done` comes with `deadline_exceeded` then, or with
  * `unavailable` when the client stops. */
@@ -67,6 +74,10 @@ int mapper_client_wait(struct mapper_client *c, uint64_t deadline_ns, mapper_don
                        uint64_t *wait, struct failure *f);
 /* True: the wait is over and its `done` is not called. False: it was, or is about to be. */
 bool mapper_client_end_wait(struct mapper_client *c, uint64_t wait);
+
+/* The end of the doorbell that came with the hello (common/doorbell.h), the caller's from now on. -1:
+ * there is no mapper, or it was taken. */
+int mapper_client_take_doorbell(struct mapper_client *c);
 
 /* What the mapper said in its hello. False while there is none. */
 bool mapper_client_hello(struct mapper_client *c, struct message_hello_answer *out);

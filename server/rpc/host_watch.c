@@ -383,6 +383,39 @@ static int take_item(struct call *c, struct pool *p, struct failure *f)
     return wait_or_beat(c, p, f);
 }
 
+/* The feed is over, and with it what was to be listed. What was passed over is declared before that. */
+static int take_end_at_once(struct call *c, struct pool *p, struct failure *f)
+{
+    struct host_watch *w = c->state;
+
+    domain_rows_free(w->rows);
+    w->rows = NULL;
+    w->wants_list = w->has_list = false;
+    w->holds_item = w->has_told && w->seen > w->told;
+    return w->holds_item ? say_gap(c, p, f) : take_end(c, p, f);
+}
+
+/* There is no list. Where that is because the mapper is gone, the feed says so. */
+static int miss_list(struct call *c, struct pool *p, int result, struct failure *f)
+{
+    struct host_watch *w = c->state;
+    struct failure ignored;
+
+    while (subscription_next(w->subscription, &w->item, &ignored) == 0 &&
+           w->item.kind != SUBSCRIPTION_NOTHING) {
+        if (w->item.kind == SUBSCRIPTION_ENDED) {
+            return take_end_at_once(c, p, f);
+        }
+        if (w->item.kind == SUBSCRIPTION_RECORD &&
+            w->item.record.record.kind == FEED_RECORD_DOMAIN) {
+            w->seen = w->item.record.record.domain->number;
+        } else if (w->item.kind == SUBSCRIPTION_GAP) {
+            w->seen = w->item.gap.batch;
+        }
+    }
+    return result;
+}
+
 /* Brings a list that has come up to the events that are in it. Returns 0 when it can be told. */
 static int catch_up(struct call *c, struct pool *p, struct failure *f)
 {
@@ -399,13 +432,15 @@ static int catch_up(struct call *c, struct pool *p, struct failure *f)
             w->seen = w->item.record.record.domain->number;
             continue;
         }
-        w->has_list = true;
-        w->holds_item = w->item.kind == SUBSCRIPTION_RECORD;
-        if (w->item.kind == SUBSCRIPTION_GAP || w->item.kind == SUBSCRIPTION_ENDED) {
-            w->has_list = false;
-            result = take_item(c, p, f);
+        switch (w->item.kind) {
+        case SUBSCRIPTION_GAP: take_gap(w); break;
+        case SUBSCRIPTION_ENDED: return take_end_at_once(c, p, f);
+        default:
+            w->has_list = true;
+            w->holds_item = w->item.kind == SUBSCRIPTION_RECORD;
+            break;
         }
-        return result;
+        return 0;
     }
 }
 
@@ -416,13 +451,14 @@ static int make_list(struct call *c, struct pool *p, struct failure *f)
     int result = 0;
 
     if (w->wants_list) {
-        return ask_list(c, f);
+        result = ask_list(c, f);
+        return result == 0 ? 0 : miss_list(c, p, result, f);
     }
     if (!w->has_list) {
         if (!domain_rows_ready(w->rows, &result, f)) {
             return wait_or_beat(c, p, f);
         }
-        return result == 0 ? catch_up(c, p, f) : result;
+        return result == 0 ? catch_up(c, p, f) : miss_list(c, p, result, f);
     }
     if (w->has_told && w->listed == 0 && w->seen > w->told) {
         return say_gap(c, p, f);
@@ -490,13 +526,14 @@ static void domains_policy_changed(struct call *c)
 {
     struct host_watch *w = c->state;
 
-    if (w->begun && !w->over) {
-        if (w->holds_item) { /* it is in the list that is to be made */
-            w->holds_item = false;
-            w->seen = w->item.record.record.domain->number;
-        }
-        forget_list(w);
+    if (!w->begun || w->over || (w->holds_item && w->item.kind == SUBSCRIPTION_ENDED)) {
+        return;
     }
+    if (w->holds_item) { /* it is in the list that is to be made */
+        w->holds_item = false;
+        w->seen = w->item.record.record.domain->number;
+    }
+    forget_list(w);
 }
 
 const struct handler host_service_watch_domains = { .prepare = domains_prepare,

@@ -63,7 +63,8 @@ static int subscribe(struct call *c, struct watch *w, struct failure *f)
         .who = c->who,
         .mode = subscription_mode(w),
         .period_ns = w->period_ns,
-        .cursor = w->has_cursor && !w->resuming ? &w->cursor : NULL,
+        .cursor = w->has_cursor ? &w->cursor : NULL,
+        .is_image_needed = w->decode, /* what was, nobody keeps for it */
         .deadline_ns = c->deadline_ns,
         .wake = on_wake,
         .arg = c,
@@ -81,7 +82,6 @@ static int watch_start(struct call *c, struct failure *f)
         return result;
     }
     w->source.domain = c->identity;
-    w->resuming = w->has_cursor && w->decode;
     if (w->decode) {
         w->decoder = watch_decoder_new(w->source.type, c->max_vcpus);
         if (w->decoder == NULL) {
@@ -220,46 +220,14 @@ static int take_begun(struct call *c, struct pool *p, struct failure *f)
 {
     struct watch *w = c->state;
 
-    if (w->resuming &&
-        memcmp(w->item.begun.feed_id, w->cursor.feed_id, sizeof(w->cursor.feed_id)) != 0) {
-        int result = failure_set(f, ERROR_OUT_OF_RANGE, "what came behind the cursor is gone");
-
-        failure_cause(f, result, "the mapper stopped since, or nobody watched for too long");
-        failure_field(f, result, "cursor");
-        return failure_next(f, result, "watch anew, without a cursor");
-    }
     w->begun = true;
     return watch_say_begin(c, p, f);
 }
 
-/* Decoding goes on from an image: what came between the cursor and it, was not told. 0: nothing. */
-static int say_resumed_gap(struct call *c, struct pool *p, struct failure *f)
-{
-    struct watch *w = c->state;
-    const struct message_image_answer *a = &w->item.image.answer;
-    struct subscription_item gap = {
-        .kind = SUBSCRIPTION_GAP,
-        .gap = { .reason = FEED_GAP_RESUMED,
-                 .first_batch = w->cursor.batch + 1,
-                 .batch = a->batch,
-                 .blocks = a->blocks_before - w->cursor.blocks_before },
-    };
-
-    w->resuming = false;
-    if (a->batch < w->cursor.batch || a->blocks_before < w->cursor.blocks_before) {
-        return broken("the feed has gone backwards", f);
-    }
-    return a->batch > w->cursor.batch ? say_gap(c, p, &gap, f) : 0;
-}
-
 static int take_image(struct call *c, struct pool *p, struct failure *f)
 {
-    struct watch *w = c->state;
     int result = watch_take_image(c, f);
 
-    if (result == 0 && w->resuming) {
-        result = say_resumed_gap(c, p, f);
-    }
     return result == 0 ? watch_say_part(c, p, f) : result;
 }
 

@@ -66,7 +66,6 @@ struct watch {
     struct shared_bytes *shared; /* being sent */
 
     struct watch_decoder *decoder; /* NULL: raw */
-    bool resuming;                 /* decoding goes on from a cursor, whose image is not known */
 };
 
 /* Reads c->request into a zeroed one, and says what the call is about. */

@@ -52,9 +52,9 @@ int watch_say_begin(struct call *c, struct pool *p, struct failure *f)
     begin->mode = w->mode;
     begin->decode = w->decode;
     begin->period = present_duration(p, w->item.begun.period_ns);
-    begin->resumed = w->item.begun.resumed || w->resuming;
-    begin->sequence = w->resuming ? w->cursor.batch : w->item.begun.batch;
-    begin->segment = w->resuming ? w->cursor.segment : w->item.begun.segment;
+    begin->resumed = w->item.begun.resumed;
+    begin->sequence = w->item.begun.batch;
+    begin->segment = w->item.begun.segment;
     begin->feed = pool_string(p, feed);
     begin->block_bytes = FEED_BLOCK_BYTES;
     begin->silence_max = present_duration(p, c->heartbeat_ns * WATCH_SILENCE_FACTOR);
@@ -209,7 +209,6 @@ static struct feed_stamp stamp_of(const struct subscription_item *item)
     return (struct feed_stamp){
         .wall_ns = o->wall_ns,
         .monotonic_ns = o->monotonic_ns,
-        .since_monotonic_ns = item->image.since_monotonic_ns,
         .duration_ns = o->copy_duration_ns,
     };
 }

@@ -16,7 +16,7 @@ auth:              common
 server/mapper:     common
 server/mapper/xen: common server/mapper
 server/mapper/sim: common server/mapper
-server/resource:   common
+server/resource:   common auth/identity.h
 server/rpc:        common proto generated auth server/resource
 server/http:       common auth/identity.h server/rpc
 server:            common proto generated auth server/resource server/rpc server/http

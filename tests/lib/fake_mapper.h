@@ -22,6 +22,8 @@
 
 #include "common/channel.h"
 #include "common/clock.h"
+#include "common/doorbell.h"
+#include "common/scope.h"
 #include "server/resource/mapper_client.h"
 #include "tests/lib/folder.h"
 
@@ -38,6 +40,7 @@ struct fake_mapper {
     struct channel peer;
     int arena_fd;
     uint8_t *arena;
+    struct doorbell doorbell;
     int seals;                         /* of the next arena */
     struct message_hello_answer hello; /* of the next fake_mapper_join() */
     uint32_t next_slot;
@@ -46,7 +49,11 @@ struct fake_mapper {
 static inline void fake_mapper_init(struct fake_mapper *m)
 {
     *m = (struct fake_mapper){
-        .listen_fd = -1, .peer = { .fd = -1 }, .arena_fd = -1, .seals = FAKE_SEALS
+        .listen_fd = -1,
+        .peer = { .fd = -1 },
+        .arena_fd = -1,
+        .doorbell = { -1, -1 },
+        .seals = FAKE_SEALS,
     };
     m->folder = folder_make();
     memcpy(m->path, folder_path(&m->folder, "socket"), FOLDER_PATH_BYTES);
@@ -142,16 +149,23 @@ static inline void fake_mapper_drop_arena(struct fake_mapper *m)
     m->arena_fd = -1;
 }
 
+/* `fd` for the arena's; -1: no descriptor comes along. */
 static inline void fake_mapper_answer_hello(struct fake_mapper *m, int fd)
 {
     union message hello, answer;
+
+    doorbell_close(&m->doorbell);
+    assert_int_equal(doorbell_open(&m->doorbell, NULL), 0);
+    const int fds[] = { fd, m->doorbell.wait_fd };
 
     fake_mapper_receive(m, &hello);
     assert_int_equal(hello.head.type, MESSAGE_HELLO);
     answer.hello_answer = m->hello;
     message_init(&answer, MESSAGE_HELLO | MESSAGE_ANSWER, hello.head.serial);
     assert_int_equal(
-        channel_send(&m->peer, &answer, sizeof(answer.hello_answer), &fd, fd >= 0, NULL), 0);
+        channel_send(&m->peer, &answer, sizeof(answer.hello_answer), fds, fd >= 0 ? 2 : 0, NULL),
+        0);
+    scope_close_fd(&m->doorbell.wait_fd);
 }
 
 /* Accepts and says hello, with an arena of its own. */
@@ -166,6 +180,7 @@ static inline void fake_mapper_join(struct fake_mapper *m)
 static inline void fake_mapper_leave(struct fake_mapper *m)
 {
     channel_close(&m->peer);
+    doorbell_close(&m->doorbell);
     fake_mapper_drop_arena(m);
 }
 

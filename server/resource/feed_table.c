@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/resource/feed_table.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/scope.h"
+
+static struct feed **bucket_of(struct feeds *s, const struct feed_source *source)
+{
+    uint64_t mixed = UINT64_MAX;
+
+    if (!source->is_domains) {
+        memcpy(&mixed, source->domain.incarnation, sizeof(mixed)); /* random, says the mapper */
+        mixed ^= source->type + ((uint64_t)source->id << 8) + ((uint64_t)source->first_frame << 16);
+    }
+    mixed *= UINT64_C(0x9e3779b97f4a7c15);
+    return &s->buckets[(mixed >> 32) % FEED_TABLE_BUCKETS];
+}
+
+struct feed *feed_table_find(struct feeds *s, const struct feed_source *source)
+{
+    struct feed *y = *bucket_of(s, source);
+
+    while (y != NULL && !feed_source_equal(&y->source, source)) {
+        y = y->chain;
+    }
+    return y;
+}
+
+void feed_table_list(struct feeds *s, struct feed *y)
+{
+    struct feed **at = bucket_of(s, &y->source);
+
+    y->chain = *at;
+    *at = feed_ref(y);
+    y->is_listed = true;
+    s->feed_count++;
+}
+
+static void end_live(struct feeds *s, struct feed *y)
+{
+    if (y->live_index < 0) {
+        return;
+    }
+    struct live *last = &s->lives[--s->live_count];
+
+    s->spool_bytes -= ring_view_capacity(y->view);
+    last->feed->live_index = y->live_index;
+    s->lives[y->live_index] = *last;
+    y->live_index = -1;
+}
+
+static void begin_live(struct feeds *s, struct feed *y)
+{
+    assert(y->live_index < 0 && s->live_count < s->options.feeds_max);
+    y->live_index = (int)s->live_count;
+    s->lives[s->live_count++] =
+        (struct live){ .view = y->view, .seen = ring_view_committed(y->view), .feed = y };
+    s->spool_bytes += ring_view_capacity(y->view);
+}
+
+void feed_table_unlist(struct feeds *s, struct feed *y)
+{
+    struct feed **at = bucket_of(s, &y->source);
+
+    if (!y->is_listed) {
+        return;
+    }
+    while (*at != y) {
+        at = &(*at)->chain;
+    }
+    *at = y->chain;
+    y->is_listed = false;
+    s->feed_count--;
+    end_live(s, y);
+    feed_unref(y);
+}
+
+/* --- what the mapper is told------------------------------------------------------- */
+
+static int send_unwatch(struct feeds *s, const uint8_t *id, uint32_t number)
+{
+    union message m;
+
+    memset(&m.unwatch, 0, sizeof(m.unwatch));
+    m.head.type = MESSAGE_UNWATCH;
+    memcpy(m.unwatch.feed_id, id, FEED_ID_BYTES);
+    m.unwatch.feed = number;
+    return mapper_client_send(s->mapper, &m, NULL);
+}
+
+bool feed_table_let_go(struct feeds *s, struct feed *y)
+{
+    if (y->view != NULL && send_unwatch(s, y->id, y->number) == -ERROR_RESOURCE_EXHAUSTED) {
+        return false;
+    }
+    feed_table_unlist(s, y);
+    return true;
+}
+
+static void watch_done(void *arg, const struct mapper_result *result);
+
+static void fill_watch(const struct feed *y, union message *m)
+{
+    memset(&m->watch, 0, sizeof(m->watch));
+    m->head.type = y->source.is_domains ? MESSAGE_WATCH_DOMAINS : MESSAGE_WATCH;
+    if (!y->source.is_domains) {
+        m->watch.domain = y->source.domain;
+        m->watch.type = y->source.type;
+        m->watch.id = y->source.id;
+        m->watch.first_frame = y->source.first_frame;
+        m->watch.frame_count = y->source.frame_count;
+        m->watch.flags = y->source.flags;
+        m->watch.period_ns = y->asked_period_ns;
+    }
+}
+
+void feed_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
+{
+    uint64_t at_ns = clock_monotonic_ns() + in_ms * CLOCK_NS_PER_MS;
+
+    *due_ns = at_ns < *due_ns ? at_ns : *due_ns;
+    feeds_look_by(s, *due_ns);
+}
+
+/* Asks for the feed, or for another period of it. Without a deadline: the answer to one that came too
+ * late would be dropped, and the feed be held for nobody. */
+void feed_table_ask(struct feeds *s, struct feed *y)
+{
+    struct failure f = { 0 };
+    union message m;
+    uint64_t wanted_ns = feed_wanted_period(y);
+
+    y->ask_ns = UINT64_MAX;
+    y->asked_period_ns = wanted_ns != UINT64_MAX ? wanted_ns : y->asked_period_ns;
+    y->is_asking = true;
+    fill_watch(y, &m);
+    feed_ref(y);
+    int result = mapper_client_call(s->mapper, &m, UINT64_MAX, watch_done, y, &f);
+
+    if (result == 0) {
+        return;
+    }
+    y->is_asking = false;
+    if (result == -ERROR_RESOURCE_EXHAUSTED) {
+        feed_table_look_again(s, &y->ask_ns, FEED_RETRY_MS);
+    } else if (y->phase == FEED_STARTING) {
+        (void)pthread_mutex_lock(&y->lock);
+        feed_fail(y, &f);
+        (void)pthread_mutex_unlock(&y->lock);
+        feed_table_unlist(s, y);
+        feed_wake(y);
+    }
+    feed_unref(y);
+}
+
+/* --- what it answers ---------------------------------------------------------------------------------- */
+
+/* The end to wait at, where it was not taken yet: whoever made us may have been told of the mapper before
+ * we were there. With the lock. */
+void feed_table_take_doorbell(struct feeds *s)
+{
+    int fd = mapper_client_take_doorbell(s->mapper);
+
+    if (fd >= 0) {
+        scope_close_fd(&s->doorbell_fd);
+        s->doorbell_fd = fd;
+        feeds_poke(s);
+    }
+}
+
+static uint64_t least_period(struct feeds *s)
+{
+    struct message_hello_answer hello;
+
+    return mapper_client_hello(s->mapper, &hello) ? hello.period_min_ns : 0;
+}
+
+/* Of a feed that is starting, or starting again. With both locks. */
+static void become(struct feed *y, const struct message_watch_answer *a, struct ring_view **view)
+{
+    bool is_same = y->view != NULL && memcmp(y->id, a->feed_id, sizeof(y->id)) == 0;
+
+    if (!is_same) { /* nobody reads there: who is subscribed has not begun */
+        feed_pieces_drop(&y->pieces);
+        feed_image_unref(scope_take_pointer(y->image));
+        ring_view_close(y->view);
+        y->view = scope_take_pointer(*view);
+        memcpy(y->id, a->feed_id, sizeof(y->id));
+    }
+    y->number = a->feed;
+    y->phase = FEED_LIVE;
+}
+
+static void install(struct feeds *s, struct feed *y, const struct message_watch_answer *a,
+                    struct ring_view **view)
+{
+    if (s->is_stopping) {
+        return;
+    }
+    if (!y->is_listed || (y->phase == FEED_LIVE && memcmp(y->id, a->feed_id, sizeof(y->id)) != 0)) {
+        /* Its end has come meanwhile; what is there now nobody here has asked for. */
+        (void)send_unwatch(s, a->feed_id, a->feed);
+        return;
+    }
+    if (y->phase == FEED_STARTING) {
+        end_live(s, y);
+        (void)pthread_mutex_lock(&y->lock);
+        become(y, a, view);
+        y->least_period_ns = least_period(s);
+        (void)pthread_mutex_unlock(&y->lock);
+        begin_live(s, y);
+    }
+    atomic_store(&y->period_ns, a->period_ns);
+}
+
+static int open_view(const struct mapper_result *result, struct ring_view **out, struct failure *f)
+{
+    const struct message_watch_answer *a = &result->answer->watch_answer;
+
+    if (result->failure != NULL) {
+        *f = *result->failure;
+        return -f->code;
+    }
+    int opened = ring_view_open(result->fd, a->spool_bytes, out, f);
+
+    if (opened == 0 && ring_view_capacity(*out) != a->spool_bytes) {
+        ring_view_close(scope_take_pointer(*out));
+        opened = -ERROR_INVALID_ARGUMENT;
+    }
+    if (opened != -ERROR_INVALID_ARGUMENT) {
+        return opened;
+    }
+    opened = failure_set(f, ERROR_DATA_LOSS, "the mapper gave no spool of a feed");
+    failure_cause(f, opened, "the mapper is not the one of this release, or it is taken over");
+    return failure_next(f, opened, "see the mapper's log; install both programs from one release");
+}
+
+/* What the mapper may hold, though nobody here does. */
+static void unwatch_failed(struct feeds *s, const struct feed *y,
+                           const struct mapper_result *result)
+{
+    if (result->answer != NULL) {
+        (void)send_unwatch(s, result->answer->watch_answer.feed_id,
+                           result->answer->watch_answer.feed);
+    } else if (y->view != NULL) {
+        (void)send_unwatch(s, y->id, y->number);
+    }
+}
+
+/* On the mapper client's thread, without its locks. */
+static void watch_done(void *arg, const struct mapper_result *result)
+{
+    struct feed *y = arg;
+    struct feeds *s = feeds_ref(y->feeds);
+    struct ring_view *view = NULL;
+    struct failure f = { 0 };
+    int opened = open_view(result, &view, &f);
+
+    (void)pthread_mutex_lock(&s->lock);
+    feed_table_take_doorbell(s);
+    y->is_asking = false;
+    if (opened == 0) {
+        install(s, y, &result->answer->watch_answer, &view);
+    } else if (y->phase == FEED_STARTING) {
+        (void)pthread_mutex_lock(&y->lock);
+        feed_fail(y, &f);
+        (void)pthread_mutex_unlock(&y->lock);
+        if (!s->is_stopping) {
+            unwatch_failed(s, y, result);
+        }
+        feed_table_unlist(s, y);
+    }
+    feeds_look_by(s, y->drop_ns < y->ask_ns ? y->drop_ns : y->ask_ns);
+    (void)pthread_mutex_unlock(&s->lock);
+    feed_wake(y);
+    ring_view_close(view);
+    feed_unref(y);
+    feeds_unref(s);
+}

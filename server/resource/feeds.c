@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * Who comes and goes, and the thread at the doorbell. Parts: feed_table.c (the feeds there are, and what
+ * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c and
+ * subscription_read.c (one who reads), feed_position.c, merge.c, holders.c.
+ */
+#include "server/resource/feeds.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "common/clock.h"
+#include "common/doorbell.h"
+#include "common/scope.h"
+#include "server/resource/feed_table.h"
+
+enum {
+    PERIOD_SETTLES_MS = 100, /* before the mapper is told of another period */
+    SLEEP_MAX_MS = 60 * 1000,
+};
+
+struct feeds_sums *feeds_sums(struct feeds *s)
+{
+    return &s->sums;
+}
+
+struct scratches *feeds_scratches(struct feeds *s)
+{
+    return &s->scratches;
+}
+
+struct mapper_client *feeds_mapper(struct feeds *s)
+{
+    return s->mapper;
+}
+
+void feeds_poke(struct feeds *s)
+{
+    uint64_t one = 1;
+
+    (void)!write(s->wake_fd, &one, sizeof(one)); /* full: it is awake already */
+}
+
+void feeds_look_by(struct feeds *s, uint64_t at_ns)
+{
+    uint64_t due_ns = atomic_load(&s->due_ns);
+
+    while (at_ns < due_ns) {
+        if (atomic_compare_exchange_weak(&s->due_ns, &due_ns, at_ns)) {
+            feeds_poke(s);
+            return;
+        }
+    }
+}
+
+void feeds_connected(struct feeds *s, bool connected)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    if (connected) {
+        feed_table_take_doorbell(s);
+    }
+    for (uint32_t i = s->live_count; !connected && i > 0; i--) {
+        struct feed *y = feed_ref(s->lives[i - 1].feed);
+
+        feed_table_unlist(s, y);
+        feed_go(y);
+        feed_unref(y);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* --- members ------------------------------------------------------------------------------------------ */
+
+static int too_many(struct failure *f, const char *what, uint32_t max)
+{
+    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u %s are open already", max, what);
+
+    failure_cause(f, result, "the configuration allows no more of them in all");
+    return failure_next(f, result, "try again when others have ended, or raise the limit");
+}
+
+/* One that is held for nobody makes room for another: the one for which nobody came longest. */
+static bool make_room(struct feeds *s)
+{
+    struct feed *least = NULL;
+
+    if (s->feed_count < s->options.feeds_max) {
+        return true;
+    }
+    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+        for (struct feed *y = s->buckets[i]; y != NULL; y = y->chain) {
+            if (y->drop_ns != UINT64_MAX && !y->is_asking &&
+                (least == NULL || y->drop_ns < least->drop_ns)) {
+                least = y;
+            }
+        }
+    }
+    return least != NULL && feed_table_let_go(s, least);
+}
+
+static int find_or_make(struct feeds *s, const struct feed_source *source, struct feed **out,
+                        struct failure *f)
+{
+    struct feed *y = feed_table_find(s, source);
+
+    if (y != NULL) {
+        *out = feed_ref(y);
+        return 0;
+    }
+    if (!make_room(s)) {
+        return too_many(f, "feeds", s->options.feeds_max);
+    }
+    int result = feed_new(s, source, out, f);
+
+    if (result == 0) {
+        feed_table_list(s, *out);
+    }
+    return result;
+}
+
+/* What has to be asked because of a new member. */
+static void welcome(struct feeds *s, struct feed *y, const struct feed_member *m)
+{
+    bool was_idle = y->drop_ns != UINT64_MAX;
+
+    y->drop_ns = UINT64_MAX;
+    if (was_idle && y->phase == FEED_LIVE) {
+        /* Its end may be there, and nobody has read it: whether it lives, the mapper knows. */
+        (void)pthread_mutex_lock(&y->lock);
+        y->phase = FEED_STARTING;
+        (void)pthread_mutex_unlock(&y->lock);
+    }
+    bool is_new = y->phase == FEED_STARTING && !y->is_asking && y->ask_ns == UINT64_MAX;
+
+    if (is_new) {
+        feed_table_ask(s, y);
+    } else if (m->period_ns < y->asked_period_ns) {
+        feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
+    }
+}
+
+static int join(struct feeds *s, const struct feed_source *source, const struct identity *who,
+                struct feed_member *m, struct holder **holder, struct feed **out, struct failure *f)
+{
+    if (s->subscriber_count >= s->options.subscribers_max) {
+        return too_many(f, "streams", s->options.subscribers_max);
+    }
+    int result = holders_take(&s->holders, who, s->options.subscribers_per_identity, holder, f);
+
+    if (result == 0) {
+        result = find_or_make(s, source, out, f);
+        if (result != 0) {
+            holders_give(&s->holders, *holder);
+        }
+    }
+    if (result == 0) {
+        s->subscriber_count++;
+        feed_enter(*out, m);
+        welcome(s, *out, m);
+    }
+    return result;
+}
+
+int feeds_join(struct feeds *s, const struct feed_source *source, const struct identity *who,
+               struct feed_member *m, struct holder **holder, struct feed **out, struct failure *f)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    int result = join(s, source, who, m, holder, out, f);
+
+    (void)pthread_mutex_unlock(&s->lock);
+    if (result == 0 && !feed_arm(*out, m, NULL)) {
+        m->wake(m->arg);
+    }
+    return result;
+}
+
+void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m, struct holder *holder)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    holders_give(&s->holders, holder);
+    s->subscriber_count--;
+    bool is_empty = feed_exit(y, m);
+
+    if (y->is_listed && is_empty) {
+        y->drop_ns = UINT64_MAX;
+        feed_table_look_again(s, &y->drop_ns, s->options.linger_ms);
+    } else if (y->is_listed && !y->source.is_domains && m->period_ns <= y->asked_period_ns) {
+        feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    feed_unref(y);
+}
+
+void feeds_retire(struct feeds *s, struct feed *y)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    bool was_listed = y->is_listed;
+
+    /* Told or not, the mapper has done with it. */
+    if (was_listed && !feed_table_let_go(s, y)) {
+        feed_table_unlist(s, y);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (was_listed) {
+        feed_wake(y); /* nobody looks at its spool any more */
+    }
+}
+
+/* --- the thread --------------------------------------------------------------------------------------- */
+
+/* The doorbell rang: which have moved? Once over all of them, without a lock of theirs. */
+static void look(struct feeds *s)
+{
+    uint32_t count = 0;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->live_count; i++) {
+        struct live *l = &s->lives[i];
+        uint64_t committed = ring_view_committed(l->view);
+
+        if (committed != l->seen) {
+            l->seen = committed;
+            s->moved[count++] = feed_ref(l->feed);
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        feed_wake(s->moved[i]);
+        feed_unref(s->moved[i]);
+    }
+}
+
+/* What is due of one feed; when to look at it again. May let it go. */
+static uint64_t tend_feed(struct feeds *s, struct feed *y, uint64_t now_ns)
+{
+    uint64_t image_ns = feed_tend_image(y, now_ns);
+
+    if (now_ns >= y->drop_ns && !y->is_asking) {
+        if (feed_table_let_go(s, y)) {
+            return UINT64_MAX;
+        }
+        y->drop_ns = now_ns + FEED_RETRY_MS * CLOCK_NS_PER_MS;
+    }
+    if (now_ns >= y->ask_ns && !y->is_asking) {
+        y->ask_ns = UINT64_MAX;
+        if (y->phase == FEED_STARTING || feed_wanted_period(y) != y->asked_period_ns) {
+            feed_table_ask(s, y);
+        }
+    }
+    uint64_t due_ns = y->drop_ns < y->ask_ns ? y->drop_ns : y->ask_ns;
+
+    /* What waits for an answer is looked at when that has come. */
+    due_ns = y->is_asking ? UINT64_MAX : due_ns;
+    return image_ns < due_ns ? image_ns : due_ns;
+}
+
+static void tend(struct feeds *s)
+{
+    uint64_t now_ns = clock_monotonic_ns(), next_ns = UINT64_MAX;
+
+    atomic_store(&s->due_ns, UINT64_MAX);
+    (void)pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+        for (struct feed *y = s->buckets[i], *next; y != NULL; y = next) {
+            next = y->chain;
+            feed_ref(y);
+            uint64_t due_ns = tend_feed(s, y, now_ns);
+
+            feed_unref(y);
+            next_ns = due_ns < next_ns ? due_ns : next_ns;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    feeds_look_by(s, next_ns);
+}
+
+static int take_new_doorbell(struct feeds *s, int doorbell_fd)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    int fd = scope_take_fd(&s->doorbell_fd);
+
+    (void)pthread_mutex_unlock(&s->lock);
+    if (fd >= 0) {
+        scope_close_fd(&doorbell_fd);
+        doorbell_fd = fd;
+    }
+    return doorbell_fd;
+}
+
+static void *run(void *arg)
+{
+    struct feeds *s = arg;
+    SCOPE_FD int doorbell_fd = -1;
+
+    while (!atomic_load(&s->stop)) {
+        struct pollfd fds[] = { { .fd = doorbell_fd, .events = POLLIN },
+                                { .fd = s->wake_fd, .events = POLLIN } };
+        uint64_t count, due_ns = atomic_load(&s->due_ns);
+
+        (void)poll(fds, 2, clock_poll_timeout_ms(due_ns, SLEEP_MAX_MS));
+        if (fds[0].revents != 0) {
+            if (!doorbell_answer(doorbell_fd)) {
+                scope_close_fd(&doorbell_fd);
+            }
+            look(s);
+        }
+        if (fds[1].revents != 0) {
+            (void)!read(s->wake_fd, &count, sizeof(count));
+            doorbell_fd = take_new_doorbell(s, doorbell_fd);
+        }
+        if (clock_monotonic_ns() >= atomic_load(&s->due_ns)) {
+            tend(s);
+        }
+    }
+    return NULL;
+}
+
+/* --- its life ----------------------------------------------------------------------------------------- */
+
+struct feeds *feeds_ref(struct feeds *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void feeds_unref(struct feeds *s)
+{
+    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    scratches_done(&s->scratches);
+    scope_close_fd(&s->doorbell_fd);
+    scope_close_fd(&s->wake_fd);
+    pthread_mutex_destroy(&s->lock);
+    free(s->lives);
+    free(s->moved);
+    free(s);
+}
+
+static int no_memory(struct failure *f)
+{
+    return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory or no descriptor for feeds");
+}
+
+int feeds_new(struct mapper_client *mapper, const struct feeds_options *options, struct feeds **out,
+              struct failure *f)
+{
+    assert(options->feeds_max > 0 && options->feeds_max <= INT32_MAX);
+    assert(options->subscribers_max <= FEEDS_SUBSCRIBERS_MAX);
+    struct feeds *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        return no_memory(f);
+    }
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->due_ns, UINT64_MAX);
+    s->mapper = mapper;
+    s->options = *options;
+    s->doorbell_fd = -1;
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->lives = calloc(options->feeds_max, sizeof(*s->lives));
+    s->moved = calloc(options->feeds_max, sizeof(struct feed *));
+    pthread_mutex_init(&s->lock, NULL);
+    scratches_init(&s->scratches);
+    int result = s->wake_fd >= 0 && s->lives != NULL && s->moved != NULL ? 0 : no_memory(f);
+    int errnum = result == 0 ? pthread_create(&s->thread, NULL, run, s) : 0;
+
+    if (errnum != 0) {
+        result = failure_call(f, no_memory(f), "pthread_create", errnum);
+    }
+    if (result != 0) {
+        feeds_unref(s);
+        return result;
+    }
+    (void)pthread_setname_np(s->thread, "feeds");
+    *out = s;
+    return 0;
+}
+
+void feeds_free(struct feeds *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    atomic_store(&s->stop, true);
+    feeds_poke(s);
+    pthread_join(s->thread, NULL);
+    (void)pthread_mutex_lock(&s->lock);
+    assert(s->subscriber_count == 0);
+    s->is_stopping = true;
+    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+        while (s->buckets[i] != NULL) {
+            feed_table_unlist(s, s->buckets[i]);
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    feeds_unref(s);
+}
+
+void feeds_count(struct feeds *s, struct feeds_counters *out)
+{
+    const struct feeds_sums *sums = &s->sums;
+
+    *out = (struct feeds_counters){
+        .delivered_batches = atomic_load(&sums->delivered_batches),
+        .delivered_events = atomic_load(&sums->delivered_events),
+        .gaps_too_slow = atomic_load(&sums->gaps[FEED_GAP_TOO_SLOW]),
+        .gaps_too_many = atomic_load(&sums->gaps[FEED_GAP_TOO_MANY]),
+        .gaps_segment = atomic_load(&sums->gaps[FEED_GAP_SEGMENT]),
+        .gaps_resumed = atomic_load(&sums->gaps[FEED_GAP_RESUMED]),
+        .lost_batches = atomic_load(&sums->lost_batches),
+        .lost_blocks = atomic_load(&sums->lost_blocks),
+        .images = atomic_load(&sums->images),
+        .wakes = atomic_load(&sums->wakes),
+    };
+    (void)pthread_mutex_lock(&s->lock);
+    out->feeds = s->feed_count;
+    out->subscribers = s->subscriber_count;
+    out->spool_bytes = s->spool_bytes;
+    (void)pthread_mutex_unlock(&s->lock);
+}
