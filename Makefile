@@ -27,7 +27,9 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
-          stats claim export directory mapping arena copy ceiling explain backend
+          stats run_times claim export directory mapping arena copy ceiling explain backend \
+          feed_table feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
+          diff allowance
 MAPPER_SIM := backend call event resource world guest pages scenario scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
@@ -155,9 +157,10 @@ $(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(genera
 
 link = $(call quiet,LINK)$(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-$(BUILD)/xenresd-mapper: $(common_objs) $(mapper_objs) $(xen_objs)
+mapper_spool_objs := $(addprefix $(BUILD)/common/,ring.o doorbell.o)
+$(BUILD)/xenresd-mapper: $(common_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
 	$(link) $(mapper_libs) $(xen_libs)
-$(BUILD)/xenresd-mapper-sim: $(common_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
+$(BUILD)/xenresd-mapper-sim: $(common_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
 $(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)

@@ -10,6 +10,8 @@
 /* Written before threads start, read by all. */
 static struct clock_source source;
 
+static int64_t wall_shift_ns; /* atomic */
+
 static uint64_t kernel_ns(clockid_t id)
 {
     struct timespec now;
@@ -27,7 +29,21 @@ uint64_t clock_monotonic_ns(void)
 
 uint64_t clock_wall_ns(void)
 {
-    return source.wall_ns != NULL ? source.wall_ns(source.arg) : kernel_ns(CLOCK_REALTIME);
+    uint64_t now_ns =
+        source.wall_ns != NULL ? source.wall_ns(source.arg) : kernel_ns(CLOCK_REALTIME);
+    int64_t shift_ns = __atomic_load_n(&wall_shift_ns, __ATOMIC_RELAXED);
+
+    if (shift_ns >= 0) {
+        return now_ns + (uint64_t)shift_ns;
+    }
+    uint64_t back_ns = -(uint64_t)shift_ns;
+
+    return back_ns < now_ns ? now_ns - back_ns : 0;
+}
+
+void clock_shift_wall(int64_t by_ns)
+{
+    (void)__atomic_fetch_add(&wall_shift_ns, by_ns, __ATOMIC_RELAXED);
 }
 
 int clock_poll_timeout_ms(uint64_t deadline_ns, int cap_ms)

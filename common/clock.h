@@ -3,7 +3,8 @@
 
 /*
  * Time. Everything that waits or stamps asks here, so that tests can move it: with
- * clock_set_source() a test supplies its own clock for the whole process. Any thread.
+ * clock_set_source() a test supplies its own clock for the whole process, and clock_shift_wall()
+ * moves the wall clock alone while it runs. Any thread.
  */
 #ifndef XENRES_COMMON_CLOCK_H
 #define XENRES_COMMON_CLOCK_H
@@ -28,5 +29,9 @@ struct clock_source {
 };
 /* NULL: the kernel's clocks again. Before other threads start. */
 void clock_set_source(const struct clock_source *source);
+
+/* From now on this process sees the wall clock so much later, or earlier, than it saw it: as when
+ * somebody sets it. Shifts add up. At any time; it never is before 1970. */
+void clock_shift_wall(int64_t by_ns);
 
 #endif

@@ -5,8 +5,8 @@
  * What the mapper's core needs of a hypervisor: a table of functions. xen/ fills it with Xen's
  * libraries, sim/ with a simulation that obeys the same rules; one contract suite runs against both.
  *
- * One thread, the mapper's loop, makes every call. A backend reports what the hypervisor says, with
- * call and errno and the texts of its likely cause and next step (failure_xen() words those once for
+ * One thread, the mapper's loop, makes every call; samplers have handles of their own, one thread
+ * each (open_sampler). A backend reports what the hypervisor says, with call and errno and the texts of its likely cause and next step (failure_xen() words those once for
  * both); it keeps no policy: limits, identity, export list and caching are the core's.
  */
 #ifndef XENRES_MAPPER_BACKEND_H
@@ -89,8 +89,12 @@ struct backend_ops {
     void (*watch_name)(struct backend *, uint16_t domid);
     void (*unwatch_name)(struct backend *, uint16_t domid);
 
-    /* How many hypercalls it has made, for ceilings and metrics. */
+    /* How many hypercalls this handle has made, for ceilings and metrics. */
     uint64_t (*hypercalls)(struct backend *);
+
+    /* Another handle on the same hypervisor, for one other thread: only find, size, map, unmap,
+     * vcpu_info, hypercalls and close may be called on it, while the parent is used by its own. */
+    int (*open_sampler)(struct backend *parent, struct backend **child, struct failure *f);
 
     void (*close)(struct backend *);
 };

@@ -16,18 +16,22 @@ static int64_t burst(const struct ceiling *c)
     return tokens > 0 ? tokens : 1;
 }
 
-void ceiling_init(struct ceiling *c, uint64_t per_second, uint64_t now_ns, uint64_t hypercalls)
+void ceiling_init(struct ceiling *c, uint64_t per_second, uint64_t now_ns)
 {
-    *c = (struct ceiling){ .per_second = per_second, .filled_ns = now_ns, .seen = hypercalls };
+    *c = (struct ceiling){ .per_second = per_second, .filled_ns = now_ns };
     c->tokens = burst(c);
+    pthread_mutex_init(&c->lock, NULL);
 }
 
-int ceiling_admit(struct ceiling *c, uint64_t now_ns, uint64_t hypercalls, struct failure *f)
+void ceiling_done(struct ceiling *c)
 {
-    c->tokens -= (int64_t)(hypercalls - c->seen);
-    c->seen = hypercalls;
+    pthread_mutex_destroy(&c->lock);
+}
 
-    uint64_t elapsed_ns = now_ns - c->filled_ns;
+/* Threads look at the clock before they have the lock: time may seem to go back a little. */
+static void fill(struct ceiling *c, uint64_t now_ns)
+{
+    uint64_t elapsed_ns = now_ns > c->filled_ns ? now_ns - c->filled_ns : 0;
     if (elapsed_ns > ELAPSED_MAX_NS) {
         c->filled_ns = now_ns - ELAPSED_MAX_NS;
         elapsed_ns = ELAPSED_MAX_NS;
@@ -40,11 +44,38 @@ int ceiling_admit(struct ceiling *c, uint64_t now_ns, uint64_t hypercalls, struc
     if (c->tokens > burst(c)) {
         c->tokens = burst(c);
     }
-    if (c->tokens > 0) {
+}
+
+static void charge(struct ceiling *c, struct ceiling_meter *meter, uint64_t hypercalls)
+{
+    c->tokens -= (int64_t)(hypercalls - meter->seen);
+    meter->seen = hypercalls;
+}
+
+void ceiling_charge(struct ceiling *c, struct ceiling_meter *meter, uint64_t hypercalls)
+{
+    pthread_mutex_lock(&c->lock);
+    charge(c, meter, hypercalls);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool ceiling_has_room(struct ceiling *c, struct ceiling_meter *meter, uint64_t now_ns,
+                      uint64_t hypercalls)
+{
+    pthread_mutex_lock(&c->lock);
+    charge(c, meter, hypercalls);
+    fill(c, now_ns);
+    bool has_room = c->tokens > 0;
+    pthread_mutex_unlock(&c->lock);
+    return has_room;
+}
+
+int ceiling_admit(struct ceiling *c, struct ceiling_meter *meter, uint64_t now_ns,
+                  uint64_t hypercalls, struct failure *f)
+{
+    if (ceiling_has_room(c, meter, now_ns, hypercalls)) {
         return 0;
     }
-
-    c->refusals++;
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                              "the mapper is at its ceiling of %llu hypercalls per second",
                              (unsigned long long)c->per_second);

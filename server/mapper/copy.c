@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The guard: a static record of the ranges being touched and a jump buffer. A fault outside of them,
+ * The guard: a record of the ranges being touched and a jump buffer, of each thread. A fault outside of them,
  * or while nothing is guarded, is a bug of ours and is delivered as it would be without us. The
  * handler is installed with SA_NODEFER, so that leaving it by a jump needs no system call to restore
  * the signal mask.
@@ -31,7 +31,8 @@ _Static_assert(SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 refuses shorter secre
 
 static uint8_t secret[SECRET_BYTES];
 
-static struct {
+/* Of each thread: a fault is delivered to the one that caused it. */
+static _Thread_local struct {
     sigjmp_buf jump;
     uintptr_t from, from_end, to, to_end;
     volatile sig_atomic_t armed;

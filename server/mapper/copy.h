@@ -9,7 +9,8 @@
  * run under a guard that turns SIGBUS and SIGSEGV at the source or at the destination into an
  * error. Nothing else in the mapper may dereference a mapping.
  *
- * Owns the process's handlers of those two signals and a secret of this start. One thread.
+ * Owns the process's handlers of those two signals and a secret of this start. Any thread, once
+ * copy_init() has returned; a digest is one thread's at a time.
  */
 #ifndef XENRES_MAPPER_COPY_H
 #define XENRES_MAPPER_COPY_H

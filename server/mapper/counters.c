@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "server/mapper/feed_image.h"
+#include "server/mapper/feed_table.h"
 #include "server/mapper/snapshot.h"
 
 static const struct directory_entry *entry_of(const struct directory *d, uint16_t domid)
@@ -27,32 +29,56 @@ static const struct directory_entry *entry_of(const struct directory *d, uint16_
     return NULL;
 }
 
-static bool is_dead(const struct directory *d, const struct mapping_key *key)
+struct subject {
+    uint16_t domid;
+    const uint8_t *incarnation; /* NULL: there are no more */
+};
+
+static bool is_dead(const struct directory *d, struct subject s)
 {
-    const struct directory_entry *e = entry_of(d, key->domid);
-    return !e || e->domain.dying ||
-           memcmp(e->identity.incarnation, key->incarnation, sizeof(key->incarnation)) != 0;
+    const struct directory_entry *e = entry_of(d, s.domid);
+    return !e || e->domain.dying || memcmp(e->identity.incarnation, s.incarnation, 16) != 0;
 }
 
-/* Is there a mapping of the same incarnation before this one? */
-static bool is_counted(const struct mapping_cache *mappings, const struct mapping_key *key)
+/* Whose frames are mapped, of the cache and then of feeds. */
+struct walk {
+    const struct mapping_cache *mappings;
+    const struct feed_table *feeds;
+    uint32_t mapping_at, feed_at;
+};
+
+static struct subject next_mapped(struct walk *w)
 {
-    uint32_t at = 0;
-    const struct mapping_key *before = mapping_next(mappings, &at);
-    while (before != key &&
-           memcmp(before->incarnation, key->incarnation, sizeof(key->incarnation)) != 0) {
-        before = mapping_next(mappings, &at);
+    struct subject s = { 0 };
+    const struct mapping_key *key = mapping_next(w->mappings, &w->mapping_at);
+    if (key) {
+        return (struct subject){ key->domid, key->incarnation };
     }
-    return before != key;
+    if (w->feeds) {
+        s.incarnation = feed_table_next_mapped(w->feeds, &w->feed_at, &s.domid);
+    }
+    return s;
 }
 
-uint32_t counters_zombies(const struct mapping_cache *mappings, const struct directory *directory)
+/* Is the same incarnation there before this one? */
+static bool is_counted(struct walk from, struct subject s)
 {
+    struct subject before = next_mapped(&from);
+    while (before.incarnation && before.incarnation != s.incarnation &&
+           memcmp(before.incarnation, s.incarnation, 16) != 0) {
+        before = next_mapped(&from);
+    }
+    return before.incarnation != s.incarnation;
+}
+
+uint32_t counters_zombies(const struct mapping_cache *mappings, const struct feed_table *feeds,
+                          const struct directory *directory)
+{
+    const struct walk start = { .mappings = mappings, .feeds = feeds };
+    struct walk w = start;
     uint32_t zombies = 0;
-    uint32_t at = 0;
-    const struct mapping_key *key;
-    while ((key = mapping_next(mappings, &at)) != NULL) {
-        zombies += is_dead(directory, key) && !is_counted(mappings, key);
+    for (struct subject s = next_mapped(&w); s.incarnation; s = next_mapped(&w)) {
+        zombies += is_dead(directory, s) && !is_counted(start, s);
     }
     return zombies;
 }
@@ -74,19 +100,30 @@ void counters_read(const struct mapper *m, const struct message_plain *request, 
     uint64_t serial = request->head.serial;
     struct arena_usage arena = arena_usage(m->arena);
     struct mapping_usage mappings = mapping_usage(m->mappings);
+    struct feed_table_counts feeds;
+    feed_table_count(m->feeds, &feeds);
     memset(a, 0, sizeof(*a));
     message_init(out, MESSAGE_COUNTERS | MESSAGE_ANSWER, serial);
     a->requests = m->requests;
-    a->hypercalls = m->ops->hypercalls(m->backend);
-    a->ceiling_refusals = m->ceiling.refusals;
-    a->maps = mappings.made + m->brief_maps;
-    a->mapped_frames = mappings.frame_count;
+    a->hypercalls = m->ops->hypercalls(m->backend) + feeds.sampled.hypercalls;
+    a->ceiling_refusals = m->refusals;
+    a->maps = mappings.made + m->brief_maps + feeds.sampled.maps;
+    a->mapped_frames = mappings.frame_count + feeds.sampled.mapped_frames;
     a->arena_bytes = arena_bytes(m->arena);
     a->arena_used_bytes = arena.used_bytes;
     a->false_releases = arena.false_releases;
     a->arena_slots = arena.slot_count;
-    a->mappings = mappings.count;
-    a->zombies = counters_zombies(m->mappings, m->directory);
-    a->copies = snapshot_count(m->jobs);
+    a->mappings = mappings.count + feeds.sampled.mapped;
+    a->zombies = counters_zombies(m->mappings, m->feeds, m->directory);
+    a->copies = snapshot_count(m->jobs) + feed_image_count(m->images);
     a->domains = listable_domains(m);
+    a->feeds = feeds.feeds;
+    a->spool_bytes = feeds.spool_bytes;
+    a->samples = feeds.sampled.samples;
+    a->sample_failures = feeds.sampled.failures;
+    a->samples_late = feeds.sampled.late;
+    a->sampled_bytes = feeds.sampled.sampled_bytes;
+    a->produced_batches = feeds.sampled.produced_batches;
+    a->produced_blocks = feeds.sampled.produced_blocks;
+    a->produced_events = feeds.events;
 }

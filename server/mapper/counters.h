@@ -15,7 +15,8 @@
 void counters_read(const struct mapper *m, const struct message_plain *request, union message *out);
 
 /* Domains that live mappings keep though they are dead, dying or another by now: 0, or mappings are
- * not dropped when they have to be. Each counts once. */
-uint32_t counters_zombies(const struct mapping_cache *mappings, const struct directory *directory);
+ * not dropped when they have to be. Each counts once. `feeds` may be NULL. */
+uint32_t counters_zombies(const struct mapping_cache *mappings, const struct feed_table *feeds,
+                          const struct directory *directory);
 
 #endif

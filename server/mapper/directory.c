@@ -28,6 +28,8 @@ struct directory {
     struct backend *backend;
     directory_gone *gone;
     void *gone_arg;
+    directory_told *told; /* NULL: nobody listens */
+    void *told_arg;
     struct directory_entry *entries;
     uint32_t count, capacity;
     uint64_t generation;
@@ -67,6 +69,20 @@ void directory_free(struct directory *d)
     }
     free(d->entries);
     free(d);
+}
+
+void directory_listen(struct directory *d, directory_told *told, void *arg)
+{
+    d->told = told;
+    d->told_arg = arg;
+}
+
+static void tell(struct directory *d, enum feed_domain_kind kind, const struct directory_entry *e,
+                 const struct domain_identity *before)
+{
+    if (d->told) {
+        d->told(d->told_arg, kind, e, before);
+    }
 }
 
 /* A random number that nobody can foresee: whoever holds it has seen this very incarnation. */
@@ -111,9 +127,21 @@ static struct directory_entry *entry_of(struct directory *d, uint16_t domid)
     return at < d->count && d->entries[at].domain.domid == domid ? &d->entries[at] : NULL;
 }
 
+/* Somebody else by the same number. */
+static void begin_incarnation(struct directory *d, struct directory_entry *e,
+                              const struct directory_entry *fresh)
+{
+    end_incarnation(d, e);
+    tell(d, FEED_DOMAIN_GONE, e, NULL);
+    *e = *fresh;
+    draw_incarnation(e);
+    tell(d, FEED_DOMAIN_CREATED, e, NULL);
+}
+
 static void remove_at(struct directory *d, uint32_t at)
 {
     end_incarnation(d, &d->entries[at]);
+    tell(d, FEED_DOMAIN_GONE, &d->entries[at], NULL);
     d->ops->unwatch_name(d->backend, d->entries[at].domain.domid);
     memmove(&d->entries[at], &d->entries[at + 1], (d->count - at - 1) * sizeof(d->entries[0]));
     d->count--;
@@ -165,6 +193,7 @@ static int add_at(struct directory *d, uint32_t at, const struct backend_domain 
     d->entries[at] = e;
     d->count++;
     d->generation++;
+    tell(d, FEED_DOMAIN_CREATED, &d->entries[at], NULL);
     return 0;
 }
 
@@ -173,23 +202,32 @@ static bool is_over(uint32_t state)
     return state == DOMAIN_SHUTDOWN || state == DOMAIN_CRASHED;
 }
 
+bool directory_is_another(const struct backend_domain *before, const struct backend_domain *now)
+{
+    return memcmp(before->uuid, now->uuid, UUID_BYTES) != 0 ||
+           now->cpu_time_ns + CPU_TIME_SLACK_NS < before->cpu_time_ns ||
+           (before->dying && !now->dying); /* nobody comes back from dying */
+}
+
 /* The same number is there again: is it the same domain? */
 static void update_entry(struct directory *d, struct directory_entry *e,
                          const struct backend_domain *fresh)
 {
-    bool other = memcmp(e->domain.uuid, fresh->uuid, UUID_BYTES) != 0 ||
-                 fresh->cpu_time_ns + CPU_TIME_SLACK_NS < e->domain.cpu_time_ns ||
-                 (e->domain.dying && !fresh->dying); /* nobody comes back from dying */
-    if (other) {
-        end_incarnation(d, e);
-        draw_incarnation(e);
-        memcpy(e->identity.uuid, fresh->uuid, UUID_BYTES);
-    } else if (fresh->dying && !e->domain.dying) {
-        end_incarnation(d, e); /* it is still listed, but nothing may hold on to it */
-    } else if (is_over(fresh->state) != is_over(e->domain.state)) {
-        d->generation++;
+    struct backend_domain before = e->domain;
+    if (directory_is_another(&before, fresh)) {
+        struct directory_entry next = { .domain = *fresh, .identity = e->identity };
+        memcpy(next.identity.uuid, fresh->uuid, UUID_BYTES);
+        begin_incarnation(d, e, &next);
+        return;
     }
     e->domain = *fresh;
+    if (fresh->dying && !before.dying) {
+        end_incarnation(d, e); /* it is still listed, but nothing may hold on to it */
+        tell(d, FEED_DOMAIN_DYING, e, NULL);
+    } else if (is_over(fresh->state) != is_over(before.state)) {
+        d->generation++;
+        tell(d, FEED_DOMAIN_STATE, e, NULL);
+    }
 }
 
 static int scan(struct directory *d, struct failure *f)
@@ -236,24 +274,27 @@ static int reread_name(struct directory *d, uint16_t domid, struct failure *f)
     if (!e) {
         return 0;
     }
-    struct domain_identity before = e->identity;
-    int result = read_name(d, domid, &e->identity, f);
+    struct directory_entry next = *e;
+    int result = read_name(d, domid, &next.identity, f);
     if (result < 0) {
         /* A write was seen and its value was not: treat it as the worst that it can be. */
-        end_incarnation(d, e);
-        draw_incarnation(e);
+        begin_incarnation(d, e, e);
         d->stale = true;
         return result;
     }
+    struct domain_identity before = e->identity;
     bool had_name = before.name[0] != '\0' || before.name_cut;
     bool same =
-        before.name_cut == e->identity.name_cut && strcmp(before.name, e->identity.name) == 0;
-    bool has_name = e->identity.name[0] != '\0' || e->identity.name_cut;
+        before.name_cut == next.identity.name_cut && strcmp(before.name, next.identity.name) == 0;
+    bool has_name = next.identity.name[0] != '\0' || next.identity.name_cut;
     if (had_name && (same || !has_name)) {
-        end_incarnation(d, e);
-        draw_incarnation(e);
+        begin_incarnation(d, e, &next);
     }
     d->generation++;
+    if (!same && has_name) {
+        e->identity = next.identity;
+        tell(d, FEED_DOMAIN_RENAMED, e, &before);
+    }
     return 0;
 }
 

@@ -17,12 +17,16 @@
 #define XENRES_MAPPER_DIRECTORY_H
 
 #include "common/error.h"
+#include "common/feed_record.h"
 #include "common/message.h"
 #include "server/mapper/backend.h"
 
 enum { DIRECTORY_DOMAINS_MAX = 4096 }; /* a host with more is refused, never shown in part */
 
 struct directory;
+
+/* Two looks at one number, one after the other: another domain, or another life of the same. */
+bool directory_is_another(const struct backend_domain *before, const struct backend_domain *now);
 
 struct directory_entry {
     struct backend_domain domain; /* as last seen */
@@ -31,9 +35,16 @@ struct directory_entry {
 
 typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
 
+/* What happened: the entry as it is now (GONE: as it was last), once the generation is what it is after
+ * it; `before`: of RENAMED, else NULL. A new incarnation is one GONE and one CREATED. */
+typedef void directory_told(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
+                            const struct domain_identity *before);
+
 int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
                   void *arg, struct directory **out, struct failure *f);
 void directory_free(struct directory *d); /* NULL is fine */
+/* From now on tells `told` of every change; it must not call here. */
+void directory_listen(struct directory *d, directory_told *told, void *arg);
 
 /* Takes what the backend reports, and reads the list or a name again where it must. On failure the
  * directory knows that it is out of date, and the next call tries again. */

@@ -20,9 +20,9 @@ void inventory_host(struct mapper *m, const struct message_plain *request, union
     message_init(out, MESSAGE_HOST | MESSAGE_ANSWER, serial);
 }
 
-static void put_domain(struct message_domain *out, const struct directory_entry *e)
+struct message_domain inventory_domain(const struct directory_entry *e)
 {
-    *out = (struct message_domain){
+    return (struct message_domain){
         .identity = e->identity,
         .type = e->domain.type,
         .state = e->domain.dying ? DOMAIN_DYING : e->domain.state,
@@ -61,7 +61,7 @@ int inventory_domains(struct mapper *m, const struct message_domains *request, u
             a->more = 1;
             break;
         }
-        put_domain(&a->domains[a->domain_count++], e);
+        a->domains[a->domain_count++] = inventory_domain(e);
     }
     return 0;
 }
@@ -85,7 +85,7 @@ uint64_t inventory_announce(struct mapper *m, struct inventory_announced *last)
     memset(&event.event_domains, 0, sizeof(event.event_domains));
     message_init(&event, MESSAGE_EVENT_DOMAINS, 0);
     event.event_domains.generation = generation;
-    peer_send(m->peer, &event, -1);
+    peer_send(m->peer, &event, NULL, 0);
     last->generation = generation;
     last->sent_ns = now_ns;
     return UINT64_MAX;

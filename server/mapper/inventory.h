@@ -17,6 +17,9 @@ void inventory_host(struct mapper *m, const struct message_plain *request, union
 int inventory_domains(struct mapper *m, const struct message_domains *request, union message *out,
                       struct failure *f);
 
+/* A domain as the peer is told of it. */
+struct message_domain inventory_domain(const struct directory_entry *e);
+
 /* What was last announced to the peer. Zeroed for a new peer. */
 struct inventory_announced {
     uint64_t generation;

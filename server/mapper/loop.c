@@ -9,6 +9,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/mapper/feed_image.h"
+#include "server/mapper/feed_table.h"
 #include "server/mapper/inventory.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/request.h"
@@ -17,12 +19,15 @@
 enum {
     ROW_SIGNAL,
     ROW_BACKEND,
+    ROW_FEEDS,
     ROWS_FIXED,
     REQUESTS_A_TURN = 16, /* taken before copies and events get their turn again */
-    CHECK_MS = 500,       /* how often domains with live mappings are looked at */
+    CHECK_MS = 500,       /* how often domains with live mappings and feeds are looked at */
     WAIT_MAX_MS = 60000,
-    MAPPED_DOMAINS_MAX = 4096, /* --mappings-max is no more */
+    LOOKED_AT_MAX = 4096, /* --mappings-max and --feeds-max are no more */
 };
+/* Where events do not come, somebody who follows the domains learns of them so late. */
+#define LIST_AGE_MAX_NS (2 * CLOCK_NS_PER_S)
 
 struct loop {
     struct mapper *m;
@@ -45,42 +50,68 @@ static void log_once(struct loop *l, int result, const struct failure *f)
     l->directory_failed = result < 0;
 }
 
-/*
- * Domains with live mappings must not die unnoticed, whatever became of the event: as long as we
- * hold a frame, Xen keeps the whole domain as a zombie.
- */
-static void check_mapped(struct loop *l, uint64_t now_ns)
+static void look_at(struct loop *l, uint16_t domid)
 {
-    if (mapping_count(l->m->mappings) == 0 || now_ns < l->check_ns) {
-        return;
-    }
-    l->check_ns = now_ns + CHECK_MS * CLOCK_NS_PER_MS;
-    uint16_t domids[MAPPED_DOMAINS_MAX];
-    uint32_t count = mapping_domids(l->m->mappings, domids, MAPPED_DOMAINS_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        struct failure f;
-        const struct directory_entry *e;
-        int result = directory_find(l->m->directory, domids[i], &e, &f);
-        if (result < 0 && result != -ERROR_NOT_FOUND) {
-            log_once(l, result, &f);
-        }
+    struct failure f;
+    const struct directory_entry *e;
+    int result = directory_find(l->m->directory, domid, &e, &f);
+    if (result < 0 && result != -ERROR_NOT_FOUND) {
+        log_once(l, result, &f);
     }
 }
 
-/* The peer is gone: what it had is freed now, live mappings after the grace period. */
+static bool has_to_look(const struct loop *l)
+{
+    uint16_t any;
+    return mapping_count(l->m->mappings) > 0 || feed_table_domids(l->m->feeds, &any, 1) > 0 ||
+           feed_table_has_domains(l->m->feeds);
+}
+
+/*
+ * Domains with live mappings must not die unnoticed, whatever became of the event: as long as we
+ * hold a frame, Xen keeps the whole domain as a zombie. Nor those that somebody follows.
+ */
+static void look_after_domains(struct loop *l, uint64_t now_ns)
+{
+    if (now_ns < l->check_ns || !has_to_look(l)) {
+        return;
+    }
+    l->check_ns = now_ns + CHECK_MS * CLOCK_NS_PER_MS;
+    uint16_t domids[2 * LOOKED_AT_MAX];
+    uint32_t count = mapping_domids(l->m->mappings, domids, LOOKED_AT_MAX);
+    uint32_t of_mappings = count;
+    count += feed_table_domids(l->m->feeds, domids + count, LOOKED_AT_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_known = false;
+        for (uint32_t k = 0; k < of_mappings && i >= of_mappings && !is_known; k++) {
+            is_known = domids[k] == domids[i];
+        }
+        if (!is_known) {
+            look_at(l, domids[i]);
+        }
+    }
+    if (feed_table_has_domains(l->m->feeds)) {
+        struct failure f;
+        log_once(l, directory_refresh(l->m->directory, LIST_AGE_MAX_NS, &f), &f);
+    }
+}
+
+/* The peer is gone: what it had is freed now, live mappings and feeds after the grace period. */
 static void end_service(struct loop *l)
 {
     struct mapper *m = l->m;
     snapshot_abandon(m);
+    feed_image_abandon(m);
     arena_free(m->arena);
     m->arena = NULL;
     l->was_served = false;
     l->grace_end_ns = clock_monotonic_ns() + l->options->grace_ns;
+    feed_table_let_go(m, l->grace_end_ns);
 }
 
 static void begin_service(struct loop *l, const union message *hello)
 {
-    mapping_drop_all(l->m->mappings); /* nothing goes over from one peer to the next */
+    mapping_drop_all(l->m->mappings); /* of these nothing goes over from one peer to the next */
     l->grace_end_ns = UINT64_MAX;
     l->announced = (struct inventory_announced){
         .generation = directory_generation(l->m->directory),
@@ -117,12 +148,14 @@ static bool wait_for_work(struct loop *l, bool busy)
     struct pollfd rows[ROWS_FIXED + PEER_POLL_MAX] = {
         [ROW_SIGNAL] = { .fd = l->options->signal_fd, .events = POLLIN },
         [ROW_BACKEND] = { .fd = m->ops->event_fd(m->backend), .events = POLLIN },
+        [ROW_FEEDS] = { .fd = feed_table_fd(m->feeds), .events = POLLIN },
     };
     nfds_t count = ROWS_FIXED + peer_poll_rows(m->peer, rows + ROWS_FIXED);
     uint64_t deadline_ns = earliest(peer_deadline_ns(m->peer), l->grace_end_ns);
     deadline_ns = earliest(deadline_ns, mapping_idle_deadline_ns(m->mappings));
     deadline_ns = earliest(deadline_ns, l->announce_ns);
-    if (mapping_count(m->mappings) > 0) {
+    deadline_ns = earliest(deadline_ns, feed_table_deadline_ns(m->feeds));
+    if (has_to_look(l)) {
         deadline_ns = earliest(deadline_ns, l->check_ns);
     }
     int timeout_ms = busy ? 0 : clock_poll_timeout_ms(deadline_ns, WAIT_MAX_MS);
@@ -139,7 +172,7 @@ static void keep_time(struct loop *l)
 {
     struct mapper *m = l->m;
     uint64_t now_ns = clock_monotonic_ns();
-    check_mapped(l, now_ns);
+    look_after_domains(l, now_ns);
     mapping_drop_idle(m->mappings, now_ns);
     if (now_ns >= l->grace_end_ns) {
         mapping_drop_all(m->mappings);
@@ -164,7 +197,9 @@ void loop_run(struct mapper *m, const struct loop_options *options)
             begin_service(&l, &hello);
         }
         serve(&l);
+        feed_table_step(m);
         busy = snapshot_step(m);
+        busy = feed_image_step(m) || busy;
         keep_time(&l);
         if (l.was_served && !peer_is_served(m->peer)) {
             end_service(&l);

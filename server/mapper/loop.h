@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The mapper's one thread: waits for signals, connections, the peer and the hypervisor's events,
+ * The mapper's main thread, beside which only the samplers' do anything: waits for signals, connections, the peer and the hypervisor's events,
  * and gives every copy its turn. Nothing in it blocks.
  */
 #ifndef XENRES_MAPPER_LOOP_H
@@ -13,7 +13,7 @@
 struct loop_options {
     int signal_fd; /* a signalfd: anything that it reports ends the loop */
     bool exit_with_peer;
-    uint64_t grace_ns; /* how long mappings outlive the peer */
+    uint64_t grace_ns; /* how long mappings and feeds outlive the peer */
 };
 
 /* Returns when told to stop, or with exit_with_peer when the first peer is gone. Nothing is mapped

@@ -20,6 +20,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/mapper/copy.h"
+#include "server/mapper/feed_image.h"
+#include "server/mapper/feed_table.h"
 #include "server/mapper/loop.h"
 #include "server/mapper/mapper.h"
 #include "server/mapper/notify.h"
@@ -28,9 +30,13 @@
 #include "server/mapper/privilege.h"
 #include "server/mapper/snapshot.h"
 
+#define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
 
-enum { EXIT_USAGE = 2 };
+enum {
+    EXIT_USAGE = 2,
+    DESCRIPTORS_ELSE_MAX = 256, /* beside one of each feed's */
+};
 
 /* Signals that end the mapper become readable; the loop reads them between two steps. */
 static int open_signals(int *out, struct failure *f)
@@ -107,6 +113,53 @@ static void on_gone(void *arg, const uint8_t incarnation[16])
     mapping_drop_incarnation(arg, incarnation);
 }
 
+static void on_changed(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
+                       const struct domain_identity *before)
+{
+    feed_table_changed(arg, kind, e, before);
+}
+
+/* Their handles need privileges; and their threads, of which a user may have but a few later, and which
+ * are told of the change of user by libc. */
+static int start_samplers(const struct options *o, struct mapper *m, struct failure *f)
+{
+    const struct feed_table_options options = {
+        .ops = m->ops,
+        .backend = m->backend,
+        .samplers = (uint32_t)o->samplers,
+        .feeds_max = (uint32_t)o->feeds_max,
+        .spool_most_bytes = (uint64_t)o->spool_kib_max * KIB,
+        .memory_most_bytes = (uint64_t)o->spools_mib * MIB,
+        .period_min_ns = (uint64_t)o->period_min_ms * CLOCK_NS_PER_MS,
+    };
+    privilege_raise_descriptors(options.feeds_max + DESCRIPTORS_ELSE_MAX);
+    return feed_table_new(&options, &m->feeds, f);
+}
+
+/* What works without privileges. */
+static int make_parts(const struct options *o, struct mapper *m, struct failure *f)
+{
+    m->arena_bytes = (uint64_t)o->arena_mib * MIB;
+    m->slot_max_bytes = (uint64_t)o->slot_max_mib * MIB;
+    ssize_t drawn = getrandom(m->mapper_id, sizeof(m->mapper_id), 0);
+    assert(drawn == sizeof(m->mapper_id)); /* so few bytes are never cut or interrupted */
+    ceiling_init(&m->ceiling, (uint64_t)o->hypercalls_per_second, clock_monotonic_ns());
+    m->meter.seen = m->ops->hypercalls(m->backend);
+    feed_table_set_ceiling(m->feeds, &m->ceiling);
+    int result = mapping_cache_new(m->ops, m->backend, (uint32_t)o->mappings_max,
+                                   (uint64_t)o->mapping_idle_s * CLOCK_NS_PER_S, &m->mappings, f);
+    if (result == 0) {
+        result = directory_new(m->ops, m->backend, on_gone, m->mappings, &m->directory, f);
+    }
+    if (result == 0) {
+        result = snapshot_jobs_new(&m->jobs, f);
+    }
+    if (result == 0) {
+        result = feed_image_jobs_new(&m->images, f);
+    }
+    return result;
+}
+
 /* Everything that is opened, in the order in which it has to be. */
 static int start(const struct options *o, struct mapper *m, struct failure *f)
 {
@@ -131,29 +184,18 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
     m->ops = backend_ops;
     result = open_peer(o, has_user ? &user : NULL, m, f);
     if (result == 0) {
+        result = start_samplers(o, m, f);
+    }
+    if (result == 0) {
         result = privilege_drop(has_user ? &user : NULL, o->exit_with_peer, f);
     }
-    if (result < 0) {
-        return result;
-    }
-
-    m->arena_bytes = (uint64_t)o->arena_mib * MIB;
-    m->slot_max_bytes = (uint64_t)o->slot_max_mib * MIB;
-    ssize_t drawn = getrandom(m->mapper_id, sizeof(m->mapper_id), 0);
-    assert(drawn == sizeof(m->mapper_id)); /* so few bytes are never cut or interrupted */
-    ceiling_init(&m->ceiling, (uint64_t)o->hypercalls_per_second, clock_monotonic_ns(),
-                 m->ops->hypercalls(m->backend));
-    result = mapping_cache_new(m->ops, m->backend, (uint32_t)o->mappings_max,
-                               (uint64_t)o->mapping_idle_s * CLOCK_NS_PER_S, &m->mappings, f);
     if (result == 0) {
-        result = directory_new(m->ops, m->backend, on_gone, m->mappings, &m->directory, f);
-    }
-    if (result == 0) {
-        result = snapshot_jobs_new(&m->jobs, f);
+        result = make_parts(o, m, f);
     }
     if (result < 0) {
         return result;
     }
+    directory_listen(m->directory, on_changed, m);
 
     struct failure first; /* no reason not to start: each request looks again, and says why */
     if (directory_drain(m->directory, &first) < 0) {
@@ -165,6 +207,8 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
 /* The reverse; of a start that failed half way as well. */
 static void stop(const struct options *o, struct mapper *m)
 {
+    feed_table_free(m->feeds); /* before what their mappings are of */
+    feed_image_jobs_free(m->images);
     snapshot_jobs_free(m->jobs);
     if (m->directory) {
         directory_free(m->directory);

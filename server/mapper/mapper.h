@@ -3,7 +3,7 @@
 
 /*
  * What the handlers of requests work with: the parts of the running mapper. main owns all of it, and
- * the one thread of the loop uses it.
+ * the one thread of the loop uses it; of the samplers it uses the ceiling alone is known to them as well.
  */
 #ifndef XENRES_MAPPER_MAPPER_H
 #define XENRES_MAPPER_MAPPER_H
@@ -16,6 +16,8 @@
 #include "server/mapper/export.h"
 #include "server/mapper/mapping.h"
 
+struct feed_image_jobs;
+struct feed_table;
 struct peer;
 struct snapshot_jobs;
 
@@ -26,12 +28,16 @@ struct mapper {
     struct directory *directory;
     struct mapping_cache *mappings;
     struct snapshot_jobs *jobs;
+    struct feed_table *feeds;
+    struct feed_image_jobs *images;
     struct peer *peer;   /* never NULL; whether anybody is served it knows itself */
     struct arena *arena; /* of the peer that is served; NULL: none is */
     struct ceiling ceiling;
+    struct ceiling_meter meter; /* of the loop's handle */
     uint64_t arena_bytes, slot_max_bytes;
     uint8_t mapper_id[16]; /* random, of this start */
-    uint64_t requests;     /* received, for COUNTERS; as is the next */
+    uint64_t requests;     /* received, for COUNTERS; as are the next */
+    uint64_t refusals;     /* of requests, at the ceiling */
     uint64_t brief_maps;   /* mappings made for one step, beside those of the cache */
 };
 

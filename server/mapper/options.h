@@ -27,6 +27,7 @@ struct options {
     enum log_level log_level;
     bool exit_with_peer, version, help;
     int64_t grace_s, arena_mib, slot_max_mib, mappings_max, mapping_idle_s, hypercalls_per_second;
+    int64_t samplers, feeds_max, spool_kib_max, spools_mib, period_min_ms;
 };
 
 /* Strings point into `argv`. -ERROR_INVALID_ARGUMENT with what was expected. With --help or

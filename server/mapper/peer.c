@@ -321,13 +321,13 @@ ssize_t peer_receive(struct peer *p, union message *out)
     return len;
 }
 
-void peer_send(struct peer *p, const union message *m, int fd)
+void peer_send(struct peer *p, const union message *m, const int *fds, size_t fd_count)
 {
     if (p->channel.fd < 0) {
         return;
     }
     struct failure f;
-    int result = channel_send(&p->channel, m, m->head.len_bytes, &fd, fd >= 0 ? 1 : 0, &f);
+    int result = channel_send(&p->channel, m, m->head.len_bytes, fds, fd_count, &f);
     if (result == -ERROR_RESOURCE_EXHAUSTED) {
         peer_drop(p, "it does not read its answers");
     } else if (result < 0) {
@@ -341,7 +341,7 @@ void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *fa
     memset(&m.failed, 0, sizeof(m.failed));
     message_init(&m, MESSAGE_FAILED, serial);
     m.failed.failure = *failure;
-    peer_send(p, &m, -1);
+    peer_send(p, &m, NULL, 0);
 }
 
 void peer_drop(struct peer *p, const char *why)

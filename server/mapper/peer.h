@@ -54,8 +54,9 @@ bool peer_is_writable(struct peer *p);
  * the channel (cut messages, descriptors), and was dropped.
  */
 ssize_t peer_receive(struct peer *p, union message *out);
-/* Sends a message whose head message_init() has filled; on failure the peer is dropped. */
-void peer_send(struct peer *p, const union message *m, int fd);
+/* Sends a message whose head message_init() has filled, with descriptors (at most CHANNEL_FDS_MAX; they
+ * stay the caller's); on failure the peer is dropped. */
+void peer_send(struct peer *p, const union message *m, const int *fds, size_t fd_count);
 void peer_send_failure(struct peer *p, uint64_t serial, const struct failure *failure);
 /* Ends the connection; nothing happens when there is none. `why` is logged. */
 void peer_drop(struct peer *p, const char *why);

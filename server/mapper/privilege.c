@@ -107,6 +107,15 @@ int privilege_begin(struct failure *f)
     return privilege_failure("prctl(PR_SET_NO_NEW_PRIVS)", f);
 }
 
+void privilege_raise_descriptors(uint32_t wanted)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < wanted) {
+        l.rlim_cur = l.rlim_max < wanted ? l.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 int privilege_drop(const struct privilege_user *user, bool die_with_parent, struct failure *f)
 {
     pid_t parent = getppid();

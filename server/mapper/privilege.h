@@ -10,6 +10,7 @@
 #define XENRES_MAPPER_PRIVILEGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/error.h"
@@ -34,6 +35,9 @@ int privilege_find_user(const char *name, struct privilege_user *out, struct fai
 /* Gives up new privileges (no_new_privs), which counts for this thread and those that it starts: so
  * before backend_open(), whose libraries start some. */
 int privilege_begin(struct failure *f);
+
+/* So many open files, or as many as may be: who has too few is told so when there are none left. */
+void privilege_raise_descriptors(uint32_t wanted);
 
 /*
  * `user` NULL: stays who it is. `die_with_parent`: SIGTERM when the process that started this one

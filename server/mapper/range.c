@@ -5,8 +5,10 @@
 #include "server/mapper/range.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/layout.h"
+#include "server/mapper/copy.h"
 #include "server/mapper/explain.h"
 
 static int refuse_as_xen(const struct message_snapshot *r, int errnum, struct failure *f)
@@ -131,14 +133,14 @@ static int check_range(const struct message_snapshot *r, struct range *range, st
 }
 
 /* The status frames that belong to the range of a version 2 table. */
-static int add_status(struct mapper *m, const struct message_snapshot *r, struct range *range,
-                      struct failure *f)
+static int add_status(const struct backend_ops *ops, struct backend *backend,
+                      const struct message_snapshot *r, struct range *range, struct failure *f)
 {
     if (!(r->flags & SNAPSHOT_WITH_STATUS) || range->size.grant_version != 2) {
         return 0;
     }
     struct backend_size status;
-    int result = m->ops->size(m->backend, r->domain.domid, r->type, GRANT_TABLE_STATUS, &status, f);
+    int result = ops->size(backend, r->domain.domid, r->type, GRANT_TABLE_STATUS, &status, f);
     if (result == 0) {
         result = range_check_size(r->domain.domid, r->type, GRANT_TABLE_STATUS, &status, f);
     }
@@ -157,11 +159,11 @@ static int add_status(struct mapper *m, const struct message_snapshot *r, struct
     return 0;
 }
 
-int range_resolve(struct mapper *m, const struct message_snapshot *r, struct range *out,
-                  struct failure *f)
+int range_resolve(const struct backend_ops *ops, struct backend *backend,
+                  const struct message_snapshot *r, struct range *out, struct failure *f)
 {
     struct range range = { 0 };
-    int result = m->ops->size(m->backend, r->domain.domid, r->type, r->id, &range.size, f);
+    int result = ops->size(backend, r->domain.domid, r->type, r->id, &range.size, f);
     if (result == 0) {
         result = range_check_size(r->domain.domid, r->type, r->id, &range.size, f);
     }
@@ -176,7 +178,7 @@ int range_resolve(struct mapper *m, const struct message_snapshot *r, struct ran
     }
     result = check_range(r, &range, f);
     if (result == 0) {
-        result = add_status(m, r, &range, f);
+        result = add_status(ops, backend, r, &range, f);
     }
     if (result < 0) {
         return result;
@@ -185,14 +187,14 @@ int range_resolve(struct mapper *m, const struct message_snapshot *r, struct ran
     return 0;
 }
 
-int range_recheck(struct mapper *m, const struct message_snapshot *r, const struct range *range,
-                  struct failure *f)
+int range_recheck(const struct backend_ops *ops, struct backend *backend,
+                  const struct message_snapshot *r, const struct range *range, struct failure *f)
 {
     if (r->type != RESOURCE_GRANT_TABLE) {
         return 0;
     }
     struct backend_size now;
-    int result = m->ops->size(m->backend, r->domain.domid, r->type, r->id, &now, f);
+    int result = ops->size(backend, r->domain.domid, r->type, r->id, &now, f);
     if (result < 0) {
         return result;
     }
@@ -210,4 +212,21 @@ int range_recheck(struct mapper *m, const struct message_snapshot *r, const stru
         return 0;
     }
     return is_changing(result, f);
+}
+
+void range_begin_digest(struct copy_digest *d, const struct message_snapshot *r,
+                        const struct range *range)
+{
+    struct {
+        uint8_t incarnation[16];
+        uint32_t type, id, first_frame, frame_count, first_status, status_count;
+    } key = { .type = r->type,
+              .id = r->id,
+              .first_frame = range->first_frame,
+              .frame_count = range->frame_count,
+              .first_status = range->first_status_frame,
+              .status_count = range->status_frame_count };
+    memcpy(key.incarnation, r->domain.incarnation, sizeof(key.incarnation));
+    copy_digest_begin(d);
+    copy_digest_add(d, &key, sizeof(key));
 }

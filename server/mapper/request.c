@@ -10,8 +10,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/scope.h"
 #include "server/mapper/counters.h"
 #include "server/mapper/describe.h"
+#include "server/mapper/feed_image.h"
+#include "server/mapper/feed_table.h"
 #include "server/mapper/inventory.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/snapshot.h"
@@ -83,6 +86,35 @@ static int on_counters(struct mapper *m, const union message *request, union mes
     return 0;
 }
 
+static int on_watch(struct mapper *m, const union message *request, union message *out,
+                    struct failure *f)
+{
+    (void)out;
+    return feed_table_watch(m, &request->watch, f); /* answers by itself; as do the next */
+}
+
+static int on_watch_domains(struct mapper *m, const union message *request, union message *out,
+                            struct failure *f)
+{
+    (void)out;
+    return feed_table_watch_domains(m, &request->plain, f);
+}
+
+static int on_image(struct mapper *m, const union message *request, union message *out,
+                    struct failure *f)
+{
+    (void)out;
+    return feed_image_begin(m, &request->image, f);
+}
+
+static int on_unwatch(struct mapper *m, const union message *request, union message *out,
+                      struct failure *f)
+{
+    (void)out, (void)f;
+    feed_table_unwatch(m, &request->unwatch);
+    return 0;
+}
+
 static const struct row {
     uint16_t type;
     size_t len_bytes;
@@ -98,6 +130,10 @@ static const struct row {
     { MESSAGE_VCPU_STATS, sizeof(struct message_vcpu_stats), on_vcpu_stats, true, true },
     { MESSAGE_RELEASE, sizeof(struct message_release), on_release, false, false },
     { MESSAGE_COUNTERS, sizeof(struct message_plain), on_counters, true, false },
+    { MESSAGE_WATCH, sizeof(struct message_watch), on_watch, true, true },
+    { MESSAGE_WATCH_DOMAINS, sizeof(struct message_plain), on_watch_domains, true, true },
+    { MESSAGE_UNWATCH, sizeof(struct message_unwatch), on_unwatch, false, false },
+    { MESSAGE_IMAGE, sizeof(struct message_image), on_image, true, false },
 };
 
 static const struct row *row_of(const union message *request, size_t len_bytes, struct failure *f)
@@ -132,8 +168,9 @@ void request_handle(struct mapper *m, union message *request, size_t len_bytes)
     }
     int result = 0;
     if (row->is_metered) {
-        result =
-            ceiling_admit(&m->ceiling, clock_monotonic_ns(), m->ops->hypercalls(m->backend), &f);
+        result = ceiling_admit(&m->ceiling, &m->meter, clock_monotonic_ns(),
+                               m->ops->hypercalls(m->backend), &f);
+        m->refusals += result < 0;
     }
     union message out __attribute__((uninitialized)); /* 10 KiB: handlers clear what they use */
     out.head.len_bytes = 0;
@@ -147,30 +184,40 @@ void request_handle(struct mapper *m, union message *request, size_t len_bytes)
         assert(f.code == -result); /* who fails says why */
         peer_send_failure(m->peer, serial, &f);
     } else if (out.head.len_bytes > 0) {
-        peer_send(m->peer, &out, -1);
+        peer_send(m->peer, &out, NULL, 0);
     }
+}
+
+/* The peer's arena and its end of the doorbell. */
+static int equip(struct mapper *m, struct message_hello_answer *hello, int *wait_fd,
+                 struct failure *f)
+{
+    arena_free(m->arena);
+    m->arena = NULL;
+    int result = arena_new(m->arena_bytes, m->slot_max_bytes, &m->arena, f);
+    return result < 0 ? result : feed_table_welcome(m->feeds, hello, wait_fd, f);
 }
 
 void request_welcome(struct mapper *m, const union message *hello)
 {
     struct failure f;
-    arena_free(m->arena);
-    m->arena = NULL;
-    if (arena_new(m->arena_bytes, m->slot_max_bytes, &m->arena, &f) < 0) {
+    SCOPE_FD int wait_fd = -1;
+    union message out;
+    memset(&out.hello_answer, 0, sizeof(out.hello_answer));
+    message_init(&out, MESSAGE_HELLO | MESSAGE_ANSWER, hello->head.serial);
+    struct message_hello_answer *a = &out.hello_answer;
+    if (equip(m, a, &wait_fd, &f) < 0) {
         log_failure(LOG_LEVEL_ERROR, "making an arena for the new peer", &f);
         peer_send_failure(m->peer, hello->head.serial, &f);
         peer_drop(m->peer, "there is no arena for it");
         return;
     }
-    union message out;
-    memset(&out.hello_answer, 0, sizeof(out.hello_answer));
-    message_init(&out, MESSAGE_HELLO | MESSAGE_ANSWER, hello->head.serial);
-    struct message_hello_answer *a = &out.hello_answer;
     snprintf(a->version, sizeof(a->version), "%s", XENRES_VERSION);
     snprintf(a->backend, sizeof(a->backend), "%s", m->ops->name);
     memcpy(a->mapper_id, m->mapper_id, sizeof(a->mapper_id));
     a->arena_bytes = m->arena_bytes;
     a->slot_max_bytes = m->slot_max_bytes;
     a->requests_max = SNAPSHOT_JOBS_MAX;
-    peer_send(m->peer, &out, arena_fd(m->arena));
+    const int fds[] = { arena_fd(m->arena), wait_fd };
+    peer_send(m->peer, &out, fds, 2);
 }

@@ -71,24 +71,6 @@ static void end_job(struct mapper *m, struct job *j)
     m->jobs->active_count--;
 }
 
-/* Before the content the digest covers what was asked for: equal bytes of another domain or range are
- * not "unchanged". */
-static void begin_digest(struct job *j)
-{
-    struct {
-        uint8_t incarnation[16];
-        uint32_t type, id, first_frame, frame_count, first_status, status_count;
-    } key = { .type = j->request.type,
-              .id = j->request.id,
-              .first_frame = j->range.first_frame,
-              .frame_count = j->range.frame_count,
-              .first_status = j->range.first_status_frame,
-              .status_count = j->range.status_frame_count };
-    memcpy(key.incarnation, j->request.domain.incarnation, sizeof(key.incarnation));
-    copy_digest_begin(j->digest);
-    copy_digest_add(j->digest, &key, sizeof(key));
-}
-
 static int check_deadline(const struct job *j, struct failure *f)
 {
     if (j->request.deadline_ns == 0 || clock_monotonic_ns() <= j->request.deadline_ns) {
@@ -111,7 +93,7 @@ static int begin(struct mapper *m, struct job *j, struct failure *f)
         result = claim_check(m, &r->domain, NULL, f);
     }
     if (result == 0) {
-        result = range_resolve(m, r, &j->range, f);
+        result = range_resolve(m->ops, m->backend, r, &j->range, f);
     }
     if (result < 0) {
         return result;
@@ -123,7 +105,7 @@ static int begin(struct mapper *m, struct job *j, struct failure *f)
     }
     j->wall_ns = clock_wall_ns();
     j->monotonic_ns = clock_monotonic_ns();
-    begin_digest(j);
+    range_begin_digest(j->digest, r, &j->range);
     return 0;
 }
 
@@ -264,7 +246,7 @@ static void answer(struct mapper *m, struct job *j)
     out.snapshot_answer.first_status_frame = j->range.first_status_frame;
     out.snapshot_answer.status_frame_count = j->range.status_frame_count;
     out.snapshot_answer.frames_present = j->frames_present;
-    peer_send(m->peer, &out, -1);
+    peer_send(m->peer, &out, NULL, 0);
 }
 
 /* Advances a job that begin() has let in. True while it is not over. */
@@ -282,7 +264,7 @@ static bool advance(struct mapper *m, struct job *j)
     struct failure changed = { 0 };
     int still = claim_check(m, &j->request.domain, NULL, &changed);
     if (still == 0 && result == 0) {
-        still = range_recheck(m, &j->request, &j->range, &changed);
+        still = range_recheck(m->ops, m->backend, &j->request, &j->range, &changed);
     }
     if (still < 0) { /* that the domain is another explains a failure to copy it as well */
         result = still;

@@ -2,8 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Run times of a domain's vCPUs: from the table that some hypervisors share, recognised by its magic
- * and read under its sequence lock, else by hypercall. The same answer either way, with its source.
+ * The answer to VCPU_STATS: run times of a domain's vCPUs, in a slot. One thread.
  */
 #ifndef XENRES_MAPPER_STATS_H
 #define XENRES_MAPPER_STATS_H

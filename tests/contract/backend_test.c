@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -19,7 +20,7 @@
 #include "server/mapper/copy.h"
 #include "tests/lib/unit.h"
 
-enum { DOMAINS_MAX = 256, VCPUS_MAX = 512 };
+enum { DOMAINS_MAX = 256, VCPUS_MAX = 512, SAMPLES = 200 };
 
 static const struct backend_ops *ops;
 static struct backend *b;
@@ -333,6 +334,144 @@ static void calls_are_counted(void **state)
     assert_true(ops->hypercalls(b) > before);
 }
 
+/* --- samplers ---------------------------------------------------------------------------------- */
+
+static void a_sampler_sees_what_its_parent_sees(void **state)
+{
+    struct backend *sampler = NULL;
+    uint16_t domid = guest(0, 0);
+
+    (void)state;
+    assert_int_equal(ops->open_sampler(b, &sampler, NULL), 0);
+    for (uint32_t i = 0; i < domain_count; i++) {
+        struct backend_domain d;
+
+        assert_int_equal(ops->find(sampler, domains[i].domid, &d, NULL), 0);
+        assert_memory_equal(d.uuid, domains[i].uuid, UUID_BYTES);
+    }
+    struct backend_size ours, its;
+
+    assert_int_equal(grant_size(domid, GRANT_TABLE_SHARED, &ours), 0);
+    assert_int_equal(
+        ops->size(sampler, domid, RESOURCE_GRANT_TABLE, GRANT_TABLE_SHARED, &its, NULL), 0);
+    assert_int_equal(its.frames_max, ours.frames_max);
+    assert_int_equal(its.grant_version, ours.grant_version);
+    ops->close(sampler);
+}
+
+static void a_sampler_explains_its_failures(void **state)
+{
+    struct backend *sampler = NULL;
+    struct backend_domain d;
+    struct backend_size size;
+    struct failure f;
+
+    (void)state;
+    assert_int_equal(ops->open_sampler(b, &sampler, NULL), 0);
+    assert_int_equal(ops->find(sampler, 9999, &d, &f), -ERROR_NOT_FOUND);
+    assert_explained(&f, ERROR_NOT_FOUND, ESRCH);
+    assert_true(ops->size(sampler, 0, RESOURCE_GRANT_TABLE, 0, &size, &f) < 0);
+    assert_explained(&f, ERROR_PERMISSION_DENIED, EPERM);
+    ops->close(sampler);
+}
+
+/* A ceiling counts what each of them asks of the hypervisor, once. */
+static void each_handle_counts_its_own_calls(void **state)
+{
+    struct backend *sampler = NULL;
+    struct backend_domain d;
+
+    (void)state;
+    assert_int_equal(ops->open_sampler(b, &sampler, NULL), 0);
+    uint64_t before = ops->hypercalls(b);
+
+    assert_int_equal(ops->hypercalls(sampler), 0);
+    assert_int_equal(ops->find(sampler, domains[0].domid, &d, NULL), 0);
+    assert_true(ops->hypercalls(sampler) > 0);
+    assert_int_equal(ops->hypercalls(b), before);
+    ops->close(sampler);
+}
+
+static void a_mapping_of_one_handle_outlives_the_other_handle(void **state)
+{
+    struct backend *sampler = NULL;
+    struct backend_mapping m = { 0 };
+    static uint64_t copy[LAYOUT_FRAME_BYTES / 8];
+    uint16_t domid = guest(0, 0);
+
+    (void)state;
+    assert_int_equal(copy_init(NULL), 0);
+    assert_int_equal(ops->map(b, domid, RESOURCE_GRANT_TABLE, 0, 0, 1, &m, NULL), 0);
+    assert_int_equal(ops->open_sampler(b, &sampler, NULL), 0);
+    ops->close(sampler);
+    assert_int_equal(copy_step(copy, m.address, sizeof(copy), NULL, NULL), 0);
+    ops->unmap(b, &m);
+}
+
+struct sampling {
+    struct backend *handle;
+    uint16_t domid;
+    int samples; /* that went right */
+};
+
+/* What a sampler does: identity, size, map, copy, unmap. The only thread that copies. */
+static void *sample(void *arg)
+{
+    struct sampling *s = arg;
+    static uint64_t copy[LAYOUT_FRAME_BYTES / 8];
+    static struct message_vcpu vcpus[VCPUS_MAX];
+
+    for (int i = 0; i < SAMPLES; i++) {
+        struct backend_domain d;
+        struct backend_size size;
+        struct backend_mapping m = { 0 };
+        uint32_t count = 0;
+        bool ok = ops->find(s->handle, s->domid, &d, NULL) == 0 && d.domid == s->domid &&
+                  ops->size(s->handle, s->domid, RESOURCE_GRANT_TABLE, 0, &size, NULL) == 0 &&
+                  ops->vcpu_info(s->handle, s->domid, vcpus, VCPUS_MAX, &count, NULL) == 0 &&
+                  count == d.max_vcpus &&
+                  ops->map(s->handle, s->domid, RESOURCE_GRANT_TABLE, 0, 0, 1, &m, NULL) == 0;
+
+        if (m.handle != NULL) {
+            ok = copy_step(copy, m.address, sizeof(copy), NULL, NULL) == 0 && ok;
+            ops->unmap(s->handle, &m);
+        }
+        s->samples += ok;
+    }
+    return NULL;
+}
+
+static void a_sampler_works_in_its_thread_while_the_parent_works_in_its_own(void **state)
+{
+    struct sampling s = { .domid = guest(0, 0) };
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(copy_init(NULL), 0);
+    assert_int_equal(ops->open_sampler(b, &s.handle, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, sample, &s), 0);
+    int listed = 0;
+
+    for (int i = 0; i < SAMPLES; i++) {
+        static struct backend_domain again[DOMAINS_MAX];
+        struct backend_mapping m = { 0 };
+        unsigned events;
+        uint16_t of;
+        uint32_t count = 0;
+
+        listed += ops->list(b, 0, again, DOMAINS_MAX, &count, NULL) == 0 && count == domain_count;
+        if (ops->map(b, s.domid, RESOURCE_GRANT_TABLE, 0, 0, 1, &m, NULL) == 0) {
+            ops->unmap(b, &m);
+        }
+        while (ops->next_event(b, &events, &of)) {
+        }
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(s.samples, SAMPLES);
+    assert_int_equal(listed, SAMPLES);
+    ops->close(s.handle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +490,11 @@ int main(void)
         cmocka_unit_test(run_times_are_of_each_vcpu_and_grow),
         cmocka_unit_test(watching_a_name_reports_nothing_by_itself),
         cmocka_unit_test(calls_are_counted),
+        cmocka_unit_test(a_sampler_sees_what_its_parent_sees),
+        cmocka_unit_test(a_sampler_explains_its_failures),
+        cmocka_unit_test(each_handle_counts_its_own_calls),
+        cmocka_unit_test(a_mapping_of_one_handle_outlives_the_other_handle),
+        cmocka_unit_test(a_sampler_works_in_its_thread_while_the_parent_works_in_its_own),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

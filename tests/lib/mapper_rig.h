@@ -33,7 +33,7 @@
 
 enum { RIG_LIMIT_MS = 20000, RIG_ARGUMENTS_MAX = 24 };
 
-#define RIG_EXPORT_ALL "allow all all list,snapshot\nallow dom0 all list,snapshot\n"
+#define RIG_EXPORT_ALL "allow all all list,snapshot,watch\nallow dom0 all list,snapshot,watch\n"
 
 struct rig {
     pid_t pid;
@@ -44,6 +44,7 @@ struct rig {
 struct rig_peer {
     struct channel channel;
     const uint8_t *arena;
+    int bell_fd; /* the end of the doorbell to wait at */
     struct message_hello_answer hello;
     uint64_t serial;
     uint32_t events; /* EVENT_DOMAINS seen meanwhile */
@@ -206,16 +207,25 @@ static inline bool rig_readable(const struct rig_peer *p, int limit_ms)
     return poll(&row, 1, limit_ms) == 1;
 }
 
-/* The next message; 0 bytes at the end of the connection. Descriptors go to `fd`. */
-static inline size_t rig_receive(struct rig_peer *p, union message *m, int *fd)
+/* The next message; 0 bytes at the end of the connection. Descriptors are the caller's. */
+static inline size_t rig_receive_all(struct rig_peer *p, union message *m,
+                                     int fds[CHANNEL_FDS_MAX], size_t *fd_count)
 {
-    int fds[CHANNEL_FDS_MAX];
-    size_t fd_count = 0;
-
+    *fd_count = 0;
     if (!rig_readable(p, RIG_LIMIT_MS)) {
         fail_msg("no answer");
     }
-    ssize_t len = channel_receive(&p->channel, m, sizeof(*m), fds, &fd_count, NULL);
+    ssize_t len = channel_receive(&p->channel, m, sizeof(*m), fds, fd_count, NULL);
+
+    return len > 0 ? (size_t)len : 0;
+}
+
+/* The same; the first descriptor goes to `fd`. */
+static inline size_t rig_receive(struct rig_peer *p, union message *m, int *fd)
+{
+    int fds[CHANNEL_FDS_MAX];
+    size_t fd_count;
+    size_t len = rig_receive_all(p, m, fds, &fd_count);
 
     for (size_t i = 0; i < fd_count; i++) {
         if (i == 0 && fd != NULL) {
@@ -224,14 +234,14 @@ static inline size_t rig_receive(struct rig_peer *p, union message *m, int *fd)
             close(fds[i]);
         }
     }
-    return len > 0 ? (size_t)len : 0;
+    return len;
 }
 
 static inline void rig_connect(struct rig *r, struct rig_peer *p)
 {
     uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
 
-    *p = (struct rig_peer){ .channel.fd = -1 };
+    *p = (struct rig_peer){ .channel.fd = -1, .bell_fd = -1 };
     while (channel_connect(r->socket, &p->channel, NULL) < 0) { /* others wait to be accepted */
         assert_true(clock_monotonic_ns() < end_ns);
         poll(NULL, 0, 1);
@@ -253,8 +263,9 @@ static inline void rig_send(struct rig_peer *p, const union message *m)
     }
 }
 
-/* Sends, and waits for the answer with its serial. True: not a failure. */
-static inline bool rig_call(struct rig_peer *p, union message *request, union message *answer)
+/* Sends, and waits for the answer with its serial. True: not a failure. A descriptor goes to `fd`. */
+static inline bool rig_call_for(struct rig_peer *p, union message *request, union message *answer,
+                                int *fd)
 {
     uint16_t type = request->head.type;
     struct failure f;
@@ -262,7 +273,7 @@ static inline bool rig_call(struct rig_peer *p, union message *request, union me
     message_init(request, type, ++p->serial);
     rig_send(p, request);
     for (;;) {
-        size_t len = rig_receive(p, answer, NULL);
+        size_t len = rig_receive(p, answer, fd);
 
         if (len == 0) {
             fail_msg("the mapper closed the connection");
@@ -279,6 +290,11 @@ static inline bool rig_call(struct rig_peer *p, union message *request, union me
                     answer->head.type == MESSAGE_FAILED);
         return answer->head.type != MESSAGE_FAILED;
     }
+}
+
+static inline bool rig_call(struct rig_peer *p, union message *request, union message *answer)
+{
+    return rig_call_for(p, request, answer, NULL);
 }
 
 static inline union message rig_message(uint16_t type)
@@ -302,11 +318,12 @@ static inline union message rig_hello_message(void)
 static inline void rig_join(struct rig *r, struct rig_peer *p)
 {
     union message m = rig_hello_message();
-    int fd = -1;
+    int fds[CHANNEL_FDS_MAX];
+    size_t fd_count;
 
     rig_connect(r, p);
     rig_send(p, &m);
-    size_t len = rig_receive(p, &m, &fd);
+    size_t len = rig_receive_all(p, &m, fds, &fd_count);
 
     assert_true(len > 0);
     if (m.head.type == MESSAGE_FAILED) {
@@ -314,13 +331,15 @@ static inline void rig_join(struct rig *r, struct rig_peer *p)
     }
     assert_int_equal(message_check(&m, len, NULL), 0);
     assert_int_equal(m.head.type, MESSAGE_HELLO | MESSAGE_ANSWER);
+    assert_int_equal(fd_count, 2);
     p->hello = m.hello_answer;
     p->serial = 1;
-    const void *arena = mmap(NULL, p->hello.arena_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    const void *arena = mmap(NULL, p->hello.arena_bytes, PROT_READ, MAP_SHARED, fds[0], 0);
 
     assert_ptr_not_equal(arena, MAP_FAILED);
     p->arena = arena;
-    close(fd);
+    p->bell_fd = fds[1];
+    close(fds[0]);
 }
 
 static inline void rig_leave(struct rig_peer *p)
@@ -328,7 +347,11 @@ static inline void rig_leave(struct rig_peer *p)
     if (p->arena != NULL) {
         munmap((void *)(uintptr_t)p->arena, p->hello.arena_bytes);
     }
+    if (p->bell_fd >= 0) {
+        close(p->bell_fd);
+    }
     p->arena = NULL;
+    p->bell_fd = -1;
     channel_close(&p->channel);
 }
 

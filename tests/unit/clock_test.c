@@ -47,6 +47,25 @@ static void a_test_can_move_time(void **state)
     assert_true(clock_wall_ns() > CLOCK_NS_PER_S); /* the kernel's, as none was given */
 }
 
+static void the_wall_clock_can_be_set_and_the_other_stands(void **state)
+{
+    uint64_t wall_ns = 100 * CLOCK_NS_PER_S;
+    struct clock_source source = { .wall_ns = read_fake, .arg = &wall_ns };
+
+    (void)state;
+    clock_set_source(&source);
+    uint64_t monotonic_ns = clock_monotonic_ns();
+
+    clock_shift_wall(7);
+    clock_shift_wall(-10);
+    assert_int_equal(clock_wall_ns(), wall_ns - 3);
+    clock_shift_wall(-(int64_t)(200 * CLOCK_NS_PER_S));
+    assert_int_equal(clock_wall_ns(), 0);
+    assert_true(clock_monotonic_ns() - monotonic_ns < 50 * CLOCK_NS_PER_S);
+    clock_shift_wall((int64_t)(200 * CLOCK_NS_PER_S) + 3);
+    assert_int_equal(clock_wall_ns(), wall_ns);
+}
+
 static void a_poll_waits_until_its_deadline_and_not_less(void **state)
 {
     uint64_t fake_ns = 10 * CLOCK_NS_PER_S;
@@ -71,6 +90,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernel_clocks_are_the_kernels),
         cmocka_unit_test_teardown(a_test_can_move_time, stop_faking),
+        cmocka_unit_test_teardown(the_wall_clock_can_be_set_and_the_other_stands, stop_faking),
         cmocka_unit_test_teardown(a_poll_waits_until_its_deadline_and_not_less, stop_faking),
     };
 

@@ -55,14 +55,15 @@ static int sim_list(struct backend *b, uint16_t first_domid, struct backend_doma
     const struct call c = { SCENARIO_OP_LIST,
                             { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
     uint32_t found = 0;
-    for (uint32_t i = 0; i < b->world.guest_count && found < max; i++) {
-        if (b->world.guests[i]->domid >= first_domid) {
-            fill_domain(b->world.guests[i], &out[found++]);
+    for (uint32_t i = 0; i < b->sim->world.guest_count && found < max; i++) {
+        if (b->sim->world.guests[i]->domid >= first_domid) {
+            fill_domain(b->sim->world.guests[i], &out[found++]);
         }
     }
     *count = found;
@@ -75,11 +76,12 @@ static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *ou
 {
     const struct call c = { SCENARIO_OP_FIND, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
-    struct guest *g = world_find(&b->world, domid);
+    struct guest *g = world_find(&b->sim->world, domid);
     if (!g) {
         return call_fail(&c, ESRCH, f);
     }
@@ -93,11 +95,12 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
 {
     const struct call c = { SCENARIO_OP_NAME, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
-    const struct guest *g = world_find(&b->world, domid);
+    const struct guest *g = world_find(&b->sim->world, domid);
     memset(out, 0, MESSAGE_NAME_BYTES);
     if (g) {
         memcpy(out, g->name, strlen(g->name));
@@ -113,11 +116,12 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
     const struct call c = { SCENARIO_OP_VCPU_INFO,
                             { .domid = domid, .type = RESOURCE_VCPU_STATS } };
     const struct scenario_fault *fault;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result < 0) {
         return result;
     }
-    struct guest *g = world_find(&b->world, domid);
+    struct guest *g = world_find(&b->sim->world, domid);
     if (!g) {
         return call_fail(&c, ESRCH, f);
     }
@@ -136,7 +140,7 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
 
 static int sim_event_fd(struct backend *b)
 {
-    return b->epoll_fd;
+    return b->sim->epoll_fd;
 }
 
 static uint64_t sim_hypercalls(struct backend *b)
@@ -146,13 +150,19 @@ static uint64_t sim_hypercalls(struct backend *b)
 
 /* --- host, start and stop ---------------------------------------------------------------------- */
 
-struct sim_ledger sim_ledger(const struct backend *b)
+static struct sim_ledger ledger_of(const struct backend *b)
 {
-    struct sim_ledger ledger = b->ledger;
-    for (uint32_t i = 0; i < b->world.guest_count; i++) {
-        ledger.zombies += b->world.guests[i]->dying;
+    struct sim_ledger ledger = b->sim->ledger;
+    for (uint32_t i = 0; i < b->sim->world.guest_count; i++) {
+        ledger.zombies += b->sim->world.guests[i]->dying;
     }
     return ledger;
+}
+
+struct sim_ledger sim_ledger(const struct backend *b)
+{
+    CALL_LOCKED(b);
+    return ledger_of(b);
 }
 
 static void read_boot_id(char *out, size_t out_bytes)
@@ -183,28 +193,28 @@ static void add_check(struct message_host_answer *out, const char *name, bool ok
 
 static void tell_ledger(struct backend *b, struct message_host_answer *out)
 {
-    struct sim_ledger l = sim_ledger(b);
+    struct sim_ledger l = ledger_of(b);
     add_check(
         out, "sim_ledger", l.grant_tables_grown == 0 && l.zombies == 0,
         "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
         " %llu, live mappings %llu, zombies %llu, steps %u",
         (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
         (unsigned long long)l.maps, (unsigned long long)l.status_maps,
-        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->world.steps);
+        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->sim->world.steps);
 }
 
 /* What the hypervisor itself has to be asked for. */
 static void tell_machine(struct backend *b, struct message_host_answer *out)
 {
-    const struct scenario_host *host = &b->scenario->host;
+    const struct scenario_host *host = &b->sim->scenario->host;
     snprintf(out->xen_version, sizeof(out->xen_version), "%s", host->xen_version);
     snprintf(out->guest_abis, sizeof(out->guest_abis),
              "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64");
     out->capabilities = HOST_CAN_HVM | HOST_CAN_PV | HOST_CAN_HAP | HOST_CAN_SHADOW;
     uint64_t used_mib = 0;
-    for (uint32_t i = 0; i < b->world.guest_count; i++) {
-        used_mib += b->world.guests[i]->spec->memory_mib;
-        if (b->world.guests[i]->vmtrace.memory) {
+    for (uint32_t i = 0; i < b->sim->world.guest_count; i++) {
+        used_mib += b->sim->world.guests[i]->spec->memory_mib;
+        if (b->sim->world.guests[i]->vmtrace.memory) {
             out->capabilities |= HOST_CAN_VMTRACE;
         }
     }
@@ -219,9 +229,10 @@ static void sim_host(struct backend *b, struct message_host_answer *out)
                             { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
     struct failure f;
-    call_make_steps(b);
+    CALL_LOCKED(b);
+    call_make_steps(b->sim);
     memset(out, 0, sizeof(*out));
-    memcpy(out->uuid, b->scenario->host.uuid, sizeof(out->uuid));
+    memcpy(out->uuid, b->sim->scenario->host.uuid, sizeof(out->uuid));
     snprintf(out->uuid_source, sizeof(out->uuid_source), "scenario");
     read_boot_id(out->boot_id, UUID_TEXT_BYTES);
     out->monotonic_ns = clock_monotonic_ns();
@@ -236,39 +247,51 @@ static void sim_host(struct backend *b, struct message_host_answer *out)
     tell_ledger(b, out);
 }
 
-static void sim_close(struct backend *b)
+static void free_simulation(struct simulation *sim)
 {
-    if (!b) {
-        return;
-    }
-    world_done(&b->world);
-    scenario_free(b->scenario);
-    const int fds[] = { b->epoll_fd, b->signal_fd, b->timer_fd, b->wake_fd };
+    const int fds[] = { sim->epoll_fd, sim->signal_fd, sim->timer_fd, sim->wake_fd };
+    world_done(&sim->world);
+    scenario_free(sim->scenario);
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
         }
     }
+    pthread_mutex_destroy(&sim->lock);
+    free(sim);
+}
+
+static void sim_close(struct backend *b)
+{
+    if (!b) {
+        return;
+    }
+    pthread_mutex_lock(&b->sim->lock);
+    bool is_last = --b->sim->handle_count == 0;
+    pthread_mutex_unlock(&b->sim->lock);
+    if (is_last) {
+        free_simulation(b->sim);
+    }
     free(b);
 }
 
 /* One descriptor to poll, for steps, times, and events that calls have caused. */
-static int open_events(struct backend *b, struct failure *f)
+static int open_events(struct simulation *sim, struct failure *f)
 {
     sigset_t step;
     sigemptyset(&step);
     sigaddset(&step, SIGUSR1);
-    if (sigprocmask(SIG_BLOCK, &step, NULL) == 0) {
-        b->signal_fd = signalfd(-1, &step, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (pthread_sigmask(SIG_BLOCK, &step, NULL) == 0) { /* samplers' threads inherit it */
+        sim->signal_fd = signalfd(-1, &step, SFD_CLOEXEC | SFD_NONBLOCK);
     }
-    b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    const int fds[] = { b->signal_fd, b->timer_fd, b->wake_fd };
+    sim->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    sim->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sim->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    const int fds[] = { sim->signal_fd, sim->timer_fd, sim->wake_fd };
     bool added = true;
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]) && added; i++) {
         struct epoll_event event = { .events = EPOLLIN };
-        added = epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, fds[i], &event) == 0;
+        added = epoll_ctl(sim->epoll_fd, EPOLL_CTL_ADD, fds[i], &event) == 0;
     }
     if (added) {
         return 0;
@@ -277,27 +300,50 @@ static int open_events(struct backend *b, struct failure *f)
     return failure_call(f, result, "epoll_ctl", errno);
 }
 
+static int no_memory(struct failure *f)
+{
+    return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
+}
+
 int backend_open(const char *argument, struct backend **out, struct failure *f)
 {
     struct backend *b = calloc(1, sizeof(*b));
-    if (!b) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
+    struct simulation *sim = calloc(1, sizeof(*sim));
+    if (!b || !sim || pthread_mutex_init(&sim->lock, NULL) != 0) {
+        free(b);
+        free(sim);
+        return no_memory(f);
     }
-    b->epoll_fd = b->signal_fd = b->timer_fd = b->wake_fd = -1;
-    int result = scenario_load(argument, &b->scenario, f);
+    b->sim = sim;
+    sim->handle_count = 1;
+    sim->epoll_fd = sim->signal_fd = sim->timer_fd = sim->wake_fd = -1;
+    int result = scenario_load(argument, &sim->scenario, f);
     if (result == 0) {
-        result = open_events(b, f);
+        result = open_events(sim, f);
     }
     if (result == 0) {
-        result = world_init(&b->world, b->scenario, clock_monotonic_ns(), f);
+        result = world_init(&sim->world, sim->scenario, clock_monotonic_ns(), f);
     }
     if (result < 0) {
         sim_close(b);
         return result;
     }
-    call_arm_timer(b);
-    call_update_wake(b);
+    call_arm_timer(sim);
+    call_update_wake(sim);
     *out = b;
+    return 0;
+}
+
+static int sim_open_sampler(struct backend *parent, struct backend **child, struct failure *f)
+{
+    struct backend *b = calloc(1, sizeof(*b));
+    if (!b) {
+        return no_memory(f);
+    }
+    CALL_LOCKED(parent);
+    parent->sim->handle_count++;
+    b->sim = parent->sim;
+    *child = b;
     return 0;
 }
 
@@ -316,6 +362,7 @@ static const struct backend_ops ops = {
     .watch_name = event_watch_name,
     .unwatch_name = event_unwatch_name,
     .hypercalls = sim_hypercalls,
+    .open_sampler = sim_open_sampler,
     .close = sim_close,
 };
 const struct backend_ops *const backend_ops = &ops;

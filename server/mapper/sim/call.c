@@ -35,66 +35,66 @@ int call_fail(const struct call *c, int errnum, struct failure *f)
 }
 
 /* Wakes whoever polls, for as long as there is an event to fetch. */
-void call_update_wake(struct backend *b)
+void call_update_wake(struct simulation *sim)
 {
     uint64_t count = 1;
-    bool has_event = world_has_event(&b->world);
-    if (has_event == b->is_awake) {
+    bool has_event = world_has_event(&sim->world);
+    if (has_event == sim->is_awake) {
         return;
     }
-    ssize_t n = has_event ? write(b->wake_fd, &count, sizeof(count))
-                          : read(b->wake_fd, &count, sizeof(count));
+    ssize_t n = has_event ? write(sim->wake_fd, &count, sizeof(count))
+                          : read(sim->wake_fd, &count, sizeof(count));
     assert(n == sizeof(count)); /* the counter is 0 or 1, as is_awake says */
-    b->is_awake = has_event;
+    sim->is_awake = has_event;
 }
 
-void call_arm_timer(struct backend *b)
+void call_arm_timer(struct simulation *sim)
 {
-    uint64_t next_ns = world_next_ns(&b->world);
+    uint64_t next_ns = world_next_ns(&sim->world);
     struct itimerspec at = { 0 };
     if (next_ns != UINT64_MAX) {
         at.it_value.tv_sec = (time_t)(next_ns / CLOCK_NS_PER_S);
         at.it_value.tv_nsec = (long)(next_ns % CLOCK_NS_PER_S);
     }
-    timerfd_settime(b->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+    timerfd_settime(sim->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 /* Makes the steps that were asked for. The core fetches events before it believes what it knows, so
  * that a request that was sent after the signal sees the step. */
-void call_make_steps(struct backend *b)
+void call_make_steps(struct simulation *sim)
 {
     struct signalfd_siginfo info;
-    while (read(b->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        world_step(&b->world, clock_monotonic_ns());
+    while (read(sim->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        world_step(&sim->world, clock_monotonic_ns());
     }
 }
 
 /* Lets happen what is due, before any call looks. */
-void call_tick(struct backend *b)
+void call_tick(struct simulation *sim)
 {
     uint64_t now_ns = clock_monotonic_ns();
-    if (now_ns >= world_next_ns(&b->world)) {
-        world_tick(&b->world, now_ns);
-        call_arm_timer(b);
-    } else if (b->scenario->event_count > 0) {
-        world_tick(&b->world, now_ns); /* a number may have become free */
+    if (now_ns >= world_next_ns(&sim->world)) {
+        world_tick(&sim->world, now_ns);
+        call_arm_timer(sim);
+    } else if (sim->scenario->event_count > 0) {
+        world_tick(&sim->world, now_ns); /* a number may have become free */
     }
 }
 
 /* The scenario's fault for this call, if one is due. */
-static const struct scenario_fault *due_fault(struct backend *b, const struct call *c)
+static const struct scenario_fault *due_fault(struct simulation *sim, const struct call *c)
 {
     const struct scenario_fault *due = NULL;
-    const struct guest *g = world_find(&b->world, c->subject.domid);
-    for (uint32_t i = 0; i < b->scenario->fault_count; i++) {
-        const struct scenario_fault *fault = &b->scenario->faults[i];
+    const struct guest *g = world_find(&sim->world, c->subject.domid);
+    for (uint32_t i = 0; i < sim->scenario->fault_count; i++) {
+        const struct scenario_fault *fault = &sim->scenario->faults[i];
         if (fault->operation != c->operation) {
             continue;
         }
         if (fault->domain != SCENARIO_NO_DOMAIN && (!g || g->spec_index != fault->domain)) {
             continue;
         }
-        uint64_t n = ++b->matches[i];
+        uint64_t n = ++sim->matches[i];
         if (n >= fault->first_call && n - fault->first_call < fault->call_count && !due) {
             due = fault;
         }
@@ -107,8 +107,8 @@ int call_enter(struct backend *b, const struct call *c, const struct scenario_fa
                struct failure *f)
 {
     b->calls += calls[c->operation].is_hypercall;
-    call_tick(b);
-    *fault = due_fault(b, c);
+    call_tick(b->sim);
+    *fault = due_fault(b->sim, c);
     if (*fault && (*fault)->effect == SCENARIO_FAIL) {
         return call_fail(c, (*fault)->errnum, f);
     }
@@ -118,10 +118,11 @@ int call_enter(struct backend *b, const struct call *c, const struct scenario_fa
 /* Ends it: a fault that strikes afterwards. */
 void call_leave(struct backend *b, const struct call *c, const struct scenario_fault *fault)
 {
-    struct guest *g =
-        fault && fault->effect == SCENARIO_DIES ? world_find(&b->world, c->subject.domid) : NULL;
+    struct guest *g = fault && fault->effect == SCENARIO_DIES
+                          ? world_find(&b->sim->world, c->subject.domid)
+                          : NULL;
     if (g) {
-        world_destroy(&b->world, g);
+        world_destroy(&b->sim->world, g);
     }
-    call_update_wake(b);
+    call_update_wake(b->sim);
 }

@@ -26,7 +26,7 @@ static int check_domain(struct backend *b, const struct call *c, struct guest **
     if (c->subject.domid == 0) {
         return call_fail(c, EPERM, f); /* our own */
     }
-    struct guest *g = world_find(&b->world, c->subject.domid);
+    struct guest *g = world_find(&b->sim->world, c->subject.domid);
     if (!g) {
         return call_fail(c, ESRCH, f);
     }
@@ -101,6 +101,7 @@ int resource_size(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     const struct call c = { SCENARIO_OP_SIZE, { .domid = domid, .type = (int32_t)type, .id = id } };
     const struct scenario_fault *fault;
     struct guest *g;
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result == 0) {
         result = check_domain(b, &c, &g, f);
@@ -148,7 +149,7 @@ static int grant_pages(struct backend *b, const struct call *c, struct guest *g,
         layout_status_range(0, g->grant_frames, &first, &in_use);
     }
     if (end > in_use) {
-        b->ledger.grant_tables_grown++;
+        b->sim->ledger.grant_tables_grown++;
         g->grant_frames = (uint32_t)needed;
     }
     *out = p;
@@ -177,7 +178,7 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
         return result;
     }
     if (allocated) {
-        b->ledger.ioreq_allocations++;
+        b->sim->ledger.ioreq_allocations++;
     }
     if (c->subject.first_frame == 0 && !g->spec->ioreq[id].buffered) {
         return call_fail(c, ENOENT, f);
@@ -246,9 +247,9 @@ static int map_pages(struct backend *b, const struct call *c, struct guest *g,
         .len_bytes = (size_t)c->subject.frame_count * LAYOUT_FRAME_BYTES,
     };
     g->mappings++;
-    b->ledger.live_mappings++;
+    b->sim->ledger.live_mappings++;
     if (c->subject.type == RESOURCE_GRANT_TABLE && c->subject.id == GRANT_TABLE_STATUS) {
-        b->ledger.status_maps++;
+        b->sim->ledger.status_maps++;
     }
     *out = (struct backend_mapping){ .address = memory,
                                      .frame_count = c->subject.frame_count,
@@ -269,6 +270,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     const struct scenario_fault *fault;
     struct guest *g;
     assert(frame_count > 0); /* the core's promise */
+    CALL_LOCKED(b);
     int result = call_enter(b, &c, &fault, f);
     if (result == 0) {
         result = check_domain(b, &c, &g, f);
@@ -279,7 +281,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
     if (result < 0) {
         return result;
     }
-    b->ledger.maps++;
+    b->sim->ledger.maps++;
     if (fault && fault->effect == SCENARIO_PAGES_LOST) {
         guest_lose_pages(g);
     }
@@ -290,6 +292,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
 void resource_unmap(struct backend *b, struct backend_mapping *mapping)
 {
     struct mapping_handle *handle = mapping->handle;
+    CALL_LOCKED(b);
     const struct call c = { SCENARIO_OP_UNMAP,
                             { .domid = handle->guest->domid, .type = EXPLAIN_NO_RESOURCE } };
     const struct scenario_fault *fault;
@@ -297,9 +300,9 @@ void resource_unmap(struct backend *b, struct backend_mapping *mapping)
     if (call_enter(b, &c, &fault, &f) < 0) {
         backend_give_up(f.xen_errno);
     }
-    b->ledger.live_mappings--;
+    b->sim->ledger.live_mappings--;
     munmap((void *)(uintptr_t)mapping->address, handle->len_bytes);
-    world_unmapped(&b->world, handle->guest);
+    world_unmapped(&b->sim->world, handle->guest);
     free(handle);
     *mapping = (struct backend_mapping){ 0 };
     call_leave(b, &c, fault);

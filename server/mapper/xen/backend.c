@@ -83,6 +83,51 @@ static void backend_close(struct backend *b)
     free(b);
 }
 
+static void close_half_open(struct backend **b)
+{
+    backend_close(*b);
+}
+
+/* The devices, which every handle needs. */
+static int open_devices(struct backend *b, struct failure *f)
+{
+    static const struct explain_subject about_host = {
+        .domid = EXPLAIN_NO_DOMAIN,
+        .type = EXPLAIN_NO_RESOURCE,
+    };
+
+    b->quiet.vmessage = discard_message;
+    b->quiet.destroy = keep_logger;
+    b->foreign = xenforeignmemory_open(&b->quiet, 0);
+    if (b->foreign == NULL) {
+        return failure_xen(f, "xenforeignmemory_open", errno, &about_host);
+    }
+    b->control = xc_interface_open(&b->quiet, &b->quiet, 0);
+    if (b->control == NULL) {
+        return failure_xen(f, "xc_interface_open", errno, &about_host);
+    }
+    return 0;
+}
+
+static int no_memory(struct failure *f)
+{
+    return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the xen backend");
+}
+
+/* Before the privileges are dropped, as backend_open(): the device nodes are root's. */
+static int open_sampler(struct backend *parent, struct backend **child, struct failure *f)
+{
+    __attribute__((cleanup(close_half_open))) struct backend *b = calloc(1, sizeof(*b));
+
+    (void)parent;
+    int result = b != NULL ? open_devices(b, f) : no_memory(f);
+    if (result < 0) {
+        return result;
+    }
+    *child = scope_take_pointer(b);
+    return 0;
+}
+
 static const struct backend_ops ops = {
     .name = "xen",
     .host = host_describe,
@@ -98,23 +143,15 @@ static const struct backend_ops ops = {
     .watch_name = watch_name,
     .unwatch_name = unwatch_name,
     .hypercalls = hypercalls,
+    .open_sampler = open_sampler,
     .close = backend_close,
 };
 
 const struct backend_ops *const backend_ops = &ops;
 const char backend_argument_help[] = "";
 
-static void close_half_open(struct backend **b)
-{
-    backend_close(*b);
-}
-
 int backend_open(const char *argument, struct backend **out, struct failure *f)
 {
-    static const struct explain_subject about_host = {
-        .domid = EXPLAIN_NO_DOMAIN,
-        .type = EXPLAIN_NO_RESOURCE,
-    };
     __attribute__((cleanup(close_half_open))) struct backend *b = NULL;
     int result;
 
@@ -124,21 +161,14 @@ int backend_open(const char *argument, struct backend **out, struct failure *f)
     }
     b = calloc(1, sizeof(*b));
     if (b == NULL) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the xen backend");
+        return no_memory(f);
     }
-    b->quiet.vmessage = discard_message;
-    b->quiet.destroy = keep_logger;
     /* First what only root may read, then the devices that every start needs. */
     host_identity_read(&b->identity, &host_identity_of_linux);
-    b->foreign = xenforeignmemory_open(&b->quiet, 0);
-    if (b->foreign == NULL) {
-        return failure_xen(f, "xenforeignmemory_open", errno, &about_host);
+    result = open_devices(b, f);
+    if (result == 0) {
+        result = store_open(&b->store, f);
     }
-    b->control = xc_interface_open(&b->quiet, &b->quiet, 0);
-    if (b->control == NULL) {
-        return failure_xen(f, "xc_interface_open", errno, &about_host);
-    }
-    result = store_open(&b->store, f);
     if (result < 0) {
         return result;
     }

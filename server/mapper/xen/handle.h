@@ -13,7 +13,9 @@
  * capability is needed, and the handles go on working after setuid() and no_new_privs. None of them
  * survives a fork.
  *
- * One thread, the mapper's loop; store.h has a thread of its own inside.
+ * One thread each: the mapper's loop, and a sampler for a handle that open_sampler() made, which has no
+ * store. The libraries promise nothing to two threads on one handle. store.h has a thread of its own
+ * inside.
  */
 #ifndef XENRES_MAPPER_XEN_HANDLE_H
 #define XENRES_MAPPER_XEN_HANDLE_H
@@ -30,7 +32,7 @@ struct backend {
     xentoollog_logger quiet; /* for the libraries: what fails is told by our failures */
     xenforeignmemory_handle *foreign;
     xc_interface *control;
-    struct store *store;
+    struct store *store; /* NULL: a sampler's */
     struct host_identity identity;
     uint64_t hypercall_count;
 };

@@ -71,6 +71,35 @@ static void an_argument_is_refused(void **state)
     backend_ops->close(NULL);
 }
 
+static void a_sampler_has_devices_of_its_own_and_no_store(void **state)
+{
+    struct backend *sampler = NULL;
+    struct backend_domain domain;
+    int before = fake_xen.open_handles;
+
+    (void)state;
+    assert_int_equal(backend_ops->open_sampler(b, &sampler, NULL), 0);
+    assert_int_equal(fake_xen.open_handles, before + 2);
+    assert_int_equal(backend_ops->find(sampler, 1, &domain, NULL), 0);
+    assert_int_equal(backend_ops->hypercalls(sampler), 1);
+    backend_ops->close(sampler);
+    assert_int_equal(fake_xen.open_handles, before);
+}
+
+static void a_sampler_that_cannot_be_opened_leaves_nothing(void **state)
+{
+    struct backend *sampler = NULL;
+    struct failure f = { 0 };
+    int before = fake_xen.open_handles;
+
+    (void)state;
+    fake_xen.open_control_errno = EACCES;
+    assert_int_equal(backend_ops->open_sampler(b, &sampler, &f), -ERROR_PERMISSION_DENIED);
+    assert_string_equal(f.call, "xc_interface_open");
+    assert_null(sampler);
+    assert_int_equal(fake_xen.open_handles, before);
+}
+
 /* --- host ------------------------------------------------------------------------------------- */
 
 static void another_interface_version_is_explained(void **state)
@@ -288,6 +317,8 @@ int main(void)
         cmocka_unit_test(without_device_nodes_opening_fails_with_the_cure),
         cmocka_unit_test(a_half_opened_backend_is_closed_again),
         cmocka_unit_test(an_argument_is_refused),
+        OPENED(a_sampler_has_devices_of_its_own_and_no_store),
+        OPENED(a_sampler_that_cannot_be_opened_leaves_nothing),
         OPENED(another_interface_version_is_explained),
         OPENED(want_of_privilege_is_explained),
         OPENED(a_kernel_without_sizes_is_told_from_one_that_maps_nothing),
