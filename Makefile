@@ -30,7 +30,8 @@ MAPPER := main options privilege notify loop peer patience request counters inve
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_table feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
           diff allowance
-MAPPER_SIM := backend call event resource world guest pages scenario scenario_schema builtin
+MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
+              truth scenario scenario_happenings scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \

@@ -5,9 +5,10 @@
  * What the mapper's core needs of a hypervisor: a table of functions. xen/ fills it with Xen's
  * libraries, sim/ with a simulation that obeys the same rules; one contract suite runs against both.
  *
- * One thread, the mapper's loop, makes every call; samplers have handles of their own, one thread
- * each (open_sampler). A backend reports what the hypervisor says, with call and errno and the texts of its likely cause and next step (failure_xen() words those once for
- * both); it keeps no policy: limits, identity, export list and caching are the core's.
+ * One thread, the mapper's loop, makes every call; samplers have handles of their own, one thread each
+ * (open_sampler). A backend reports what the hypervisor says, with call and errno and the texts of its
+ * likely cause and next step (failure_xen() words those once for both); it keeps no policy: limits,
+ * identity, export list and caching are the core's.
  */
 #ifndef XENRES_MAPPER_BACKEND_H
 #define XENRES_MAPPER_BACKEND_H

@@ -85,6 +85,30 @@ static void everything_is_read(void **state)
     scenario_free(s);
 }
 
+static void time_and_churn_are_read(void **state)
+{
+    struct scenario *s = parsed("clock = \"virtual\"\nstep_ms = 40\n" DOMAIN(
+        "grants { frames = 5 }") "churn { domains = 2 period_ms = 30 first_domid = 500 like = "
+                                 "\"a\" }\n"
+                                 "event { at_ms = 250 do = \"clock_step\" value = -3000 }\n"
+                                 "event { at_ms = 250 do = \"pause\" domain = \"churn-1\" }\n");
+
+    (void)state;
+    assert_true(s->clock_is_virtual);
+    assert_int_equal(s->step_ms, 40);
+    assert_int_equal(s->domain_count, 3);
+    assert_int_equal(s->churn.first_domain, 1);
+    assert_int_equal(s->churn.domain_count, 2);
+    assert_int_equal(s->churn.period_ms, 30);
+    assert_string_equal(s->domains[2].name, "churn-1");
+    assert_int_equal(s->domains[2].domid, 501);
+    assert_int_equal(s->domains[2].grant_frames, 5);
+    assert_memory_not_equal(s->domains[1].uuid, s->domains[2].uuid, UUID_BYTES);
+    assert_int_equal(s->events[0].clock_step_ms, -3000);
+    assert_int_equal(s->events[1].domain, 2);
+    scenario_free(s);
+}
+
 static void what_is_wrong_is_said_with_its_line(void **state)
 {
     (void)state;
@@ -112,6 +136,23 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused("fault { operation = \"map\" errno = \"E?\" }", "the name of an errno");
     refused(DOMAIN("") "fault { operation = \"host\" domain = \"a\" }", "is about none");
     refused("seed = ${HOME}\n", "file:1");
+    refused("clock = \"wall\"\n", "file:1: clock = \"wall\": expected one of: real virtual");
+    refused("step_ms = 5\n", "only a virtual clock");
+    refused("event { step = 1 do = \"clock_step\" domain = \"a\" }", "the clock is the host's");
+    refused(DOMAIN("") "event { step = 1 do = \"grow\" domain = \"a\" value = -1 }",
+            "only a clock goes back");
+    refused(DOMAIN("type = \"hvm\" ioreq \"1\" { }") "event { step = 1 do = \"destroy_ioreq\" "
+                                                     "domain = \"a\" value = 2 }",
+            "no ioreq server of this id");
+    refused(DOMAIN("") "event { step = 1 do = \"create_ioreq\" domain = \"a\" value = 9 }",
+            "no ioreq server of this id");
+    refused("churn { domains = 1 like = \"z\" }", "there is no such domain");
+    refused(DOMAIN("") "churn { domains = 257 like = \"a\" }", "from 0 to 256");
+    refused(DOMAIN("") "churn { domains = 1 period_ms = 0 like = \"a\" }", "from 1 to");
+    refused(DOMAIN("") "churn { domains = 2 first_domid = 6 like = \"a\" }", "with domid 7");
+    refused(DOMAIN("") "churn { domains = 1 like = \"a\" }"
+                       "domain \"churn-0\" { domid = 8 uuid = \"" UUID "\" }",
+            "is one of the churn's");
 }
 
 static void every_operation_can_fail_with_any_errno(void **state)
@@ -257,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_builtin_one_is_right),
         cmocka_unit_test(everything_is_read),
+        cmocka_unit_test(time_and_churn_are_read),
         cmocka_unit_test(what_is_wrong_is_said_with_its_line),
         cmocka_unit_test(every_operation_can_fail_with_any_errno),
         cmocka_unit_test(so_many_sections_and_not_one_more),

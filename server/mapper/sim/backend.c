@@ -10,10 +10,7 @@
 #include "server/mapper/backend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,7 +22,10 @@
 #include "common/clock.h"
 #include "server/mapper/sim/call.h"
 #include "server/mapper/sim/event.h"
+#include "server/mapper/sim/host.h"
 #include "server/mapper/sim/resource.h"
+#include "server/mapper/sim/timeline.h"
+#include "server/mapper/sim/truth.h"
 
 const char backend_argument_help[] =
     "what the simulated host has and does, see xenresd-scenario(5);"
@@ -33,9 +33,9 @@ const char backend_argument_help[] =
 
 /* --- domains ----------------------------------------------------------------------------------- */
 
-static void fill_domain(struct guest *g, struct backend_domain *out)
+static void fill_domain(struct backend *b, struct guest *g, struct backend_domain *out)
 {
-    guest_advance(g, clock_monotonic_ns());
+    world_look(&b->sim->world, g);
     *out = (struct backend_domain){
         .domid = g->domid,
         .dying = g->dying,
@@ -46,7 +46,7 @@ static void fill_domain(struct guest *g, struct backend_domain *out)
         .memory_kib = g->dying ? 0 : g->spec->memory_mib * 1024,
         .cpu_time_ns = g->cpu_time_ns,
     };
-    memcpy(out->uuid, g->spec->uuid, sizeof(out->uuid));
+    memcpy(out->uuid, g->uuid, sizeof(out->uuid));
 }
 
 static int sim_list(struct backend *b, uint16_t first_domid, struct backend_domain *out,
@@ -63,7 +63,7 @@ static int sim_list(struct backend *b, uint16_t first_domid, struct backend_doma
     uint32_t found = 0;
     for (uint32_t i = 0; i < b->sim->world.guest_count && found < max; i++) {
         if (b->sim->world.guests[i]->domid >= first_domid) {
-            fill_domain(b->sim->world.guests[i], &out[found++]);
+            fill_domain(b, b->sim->world.guests[i], &out[found++]);
         }
     }
     *count = found;
@@ -85,7 +85,7 @@ static int sim_find(struct backend *b, uint16_t domid, struct backend_domain *ou
     if (!g) {
         return call_fail(&c, ESRCH, f);
     }
-    fill_domain(g, out);
+    fill_domain(b, g, out);
     call_leave(b, &c, fault);
     return 0;
 }
@@ -125,7 +125,7 @@ static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu 
     if (!g) {
         return call_fail(&c, ESRCH, f);
     }
-    guest_advance(g, clock_monotonic_ns());
+    world_look(&b->sim->world, g);
     uint32_t vcpus = g->spec->max_vcpus < max ? g->spec->max_vcpus : max;
     for (uint32_t i = 0; i < vcpus; i++) {
         out[i] = (struct message_vcpu){ .vcpu = i,
@@ -148,108 +148,12 @@ static uint64_t sim_hypercalls(struct backend *b)
     return b->calls;
 }
 
-/* --- host, start and stop ---------------------------------------------------------------------- */
-
-static struct sim_ledger ledger_of(const struct backend *b)
-{
-    struct sim_ledger ledger = b->sim->ledger;
-    for (uint32_t i = 0; i < b->sim->world.guest_count; i++) {
-        ledger.zombies += b->sim->world.guests[i]->dying;
-    }
-    return ledger;
-}
-
-struct sim_ledger sim_ledger(const struct backend *b)
-{
-    CALL_LOCKED(b);
-    return ledger_of(b);
-}
-
-static void read_boot_id(char *out, size_t out_bytes)
-{
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, out, out_bytes - 1) : -1;
-    if (fd >= 0) {
-        close(fd);
-    }
-    out[n > 0 ? n : 0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-}
-
-static void add_check(struct message_host_answer *out, const char *name, bool ok,
-                      const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void add_check(struct message_host_answer *out, const char *name, bool ok,
-                      const char *format, ...)
-{
-    struct message_check_row *row = &out->checks[out->check_count++];
-    va_list arguments;
-    snprintf(row->name, sizeof(row->name), "%s", name);
-    row->ok = ok;
-    va_start(arguments, format);
-    vsnprintf(row->detail, sizeof(row->detail), format, arguments);
-    va_end(arguments);
-}
-
-static void tell_ledger(struct backend *b, struct message_host_answer *out)
-{
-    struct sim_ledger l = ledger_of(b);
-    add_check(
-        out, "sim_ledger", l.grant_tables_grown == 0 && l.zombies == 0,
-        "simulated: grant tables grown %llu, ioreq pages allocated %llu, maps %llu, status maps"
-        " %llu, live mappings %llu, zombies %llu, steps %u",
-        (unsigned long long)l.grant_tables_grown, (unsigned long long)l.ioreq_allocations,
-        (unsigned long long)l.maps, (unsigned long long)l.status_maps,
-        (unsigned long long)l.live_mappings, (unsigned long long)l.zombies, b->sim->world.steps);
-}
-
-/* What the hypervisor itself has to be asked for. */
-static void tell_machine(struct backend *b, struct message_host_answer *out)
-{
-    const struct scenario_host *host = &b->sim->scenario->host;
-    snprintf(out->xen_version, sizeof(out->xen_version), "%s", host->xen_version);
-    snprintf(out->guest_abis, sizeof(out->guest_abis),
-             "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64");
-    out->capabilities = HOST_CAN_HVM | HOST_CAN_PV | HOST_CAN_HAP | HOST_CAN_SHADOW;
-    uint64_t used_mib = 0;
-    for (uint32_t i = 0; i < b->sim->world.guest_count; i++) {
-        used_mib += b->sim->world.guests[i]->spec->memory_mib;
-        if (b->sim->world.guests[i]->vmtrace.memory) {
-            out->capabilities |= HOST_CAN_VMTRACE;
-        }
-    }
-    out->cpu_count = host->cpus;
-    out->total_memory_kib = host->memory_mib * 1024;
-    out->free_memory_kib = used_mib < host->memory_mib ? (host->memory_mib - used_mib) * 1024 : 0;
-}
-
-static void sim_host(struct backend *b, struct message_host_answer *out)
-{
-    const struct call c = { SCENARIO_OP_HOST,
-                            { .domid = EXPLAIN_NO_DOMAIN, .type = EXPLAIN_NO_RESOURCE } };
-    const struct scenario_fault *fault;
-    struct failure f;
-    CALL_LOCKED(b);
-    call_make_steps(b->sim);
-    memset(out, 0, sizeof(*out));
-    memcpy(out->uuid, b->sim->scenario->host.uuid, sizeof(out->uuid));
-    snprintf(out->uuid_source, sizeof(out->uuid_source), "scenario");
-    read_boot_id(out->boot_id, UUID_TEXT_BYTES);
-    out->monotonic_ns = clock_monotonic_ns();
-    out->wall_ns = clock_wall_ns();
-    if (call_enter(b, &c, &fault, &f) == 0) {
-        tell_machine(b, out);
-        call_leave(b, &c, fault);
-    } else { /* as the xen backend tells it */
-        add_check(out, "hypercall", false, "%s (%s): %s", f.cause, error_errno_name(f.xen_errno),
-                  f.next_step);
-    }
-    tell_ledger(b, out);
-}
+/* --- start and stop ---------------------------------------------------------------------------- */
 
 static void free_simulation(struct simulation *sim)
 {
     const int fds[] = { sim->epoll_fd, sim->signal_fd, sim->timer_fd, sim->wake_fd };
+    timeline_end(&sim->world);
     world_done(&sim->world);
     scenario_free(sim->scenario);
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
@@ -305,33 +209,48 @@ static int no_memory(struct failure *f)
     return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the simulation");
 }
 
-int backend_open(const char *argument, struct backend **out, struct failure *f)
+/* Takes the scenario. */
+static int open_simulation(struct scenario *scenario, struct backend **out, struct failure *f)
 {
     struct backend *b = calloc(1, sizeof(*b));
     struct simulation *sim = calloc(1, sizeof(*sim));
     if (!b || !sim || pthread_mutex_init(&sim->lock, NULL) != 0) {
         free(b);
         free(sim);
+        scenario_free(scenario);
         return no_memory(f);
     }
     b->sim = sim;
     sim->handle_count = 1;
+    sim->scenario = scenario;
     sim->epoll_fd = sim->signal_fd = sim->timer_fd = sim->wake_fd = -1;
-    int result = scenario_load(argument, &sim->scenario, f);
+    int result = open_events(sim, f);
     if (result == 0) {
-        result = open_events(sim, f);
-    }
-    if (result == 0) {
-        result = world_init(&sim->world, sim->scenario, clock_monotonic_ns(), f);
+        result = world_init(&sim->world, scenario, f);
     }
     if (result < 0) {
         sim_close(b);
         return result;
     }
+    timeline_begin(&sim->world);
     call_arm_timer(sim);
     call_update_wake(sim);
     *out = b;
     return 0;
+}
+
+int backend_open(const char *argument, struct backend **out, struct failure *f)
+{
+    struct scenario *scenario = NULL;
+    int result = scenario_load(argument, &scenario, f);
+    return result < 0 ? result : open_simulation(scenario, out, f);
+}
+
+int sim_open(const char *text, struct backend **out, struct failure *f)
+{
+    struct scenario *scenario = NULL;
+    int result = scenario_parse(text, "scenario", &scenario, f);
+    return result < 0 ? result : open_simulation(scenario, out, f);
 }
 
 static int sim_open_sampler(struct backend *parent, struct backend **child, struct failure *f)
@@ -349,7 +268,7 @@ static int sim_open_sampler(struct backend *parent, struct backend **child, stru
 
 static const struct backend_ops ops = {
     .name = "sim",
-    .host = sim_host,
+    .host = host_describe,
     .list = sim_list,
     .find = sim_find,
     .domain_name = sim_domain_name,

@@ -3,6 +3,7 @@
 
 /* See call.h. */
 #include "server/mapper/sim/call.h"
+#include "server/mapper/sim/timeline.h"
 
 #include <assert.h>
 #include <sys/signalfd.h>
@@ -50,9 +51,9 @@ void call_update_wake(struct simulation *sim)
 
 void call_arm_timer(struct simulation *sim)
 {
-    uint64_t next_ns = world_next_ns(&sim->world);
+    uint64_t next_ns = timeline_next_ns(&sim->world);
     struct itimerspec at = { 0 };
-    if (next_ns != UINT64_MAX) {
+    if (next_ns != UINT64_MAX && !sim->scenario->clock_is_virtual) {
         at.it_value.tv_sec = (time_t)(next_ns / CLOCK_NS_PER_S);
         at.it_value.tv_nsec = (long)(next_ns % CLOCK_NS_PER_S);
     }
@@ -65,19 +66,17 @@ void call_make_steps(struct simulation *sim)
 {
     struct signalfd_siginfo info;
     while (read(sim->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        world_step(&sim->world, clock_monotonic_ns());
+        timeline_step(&sim->world);
     }
 }
 
 /* Lets happen what is due, before any call looks. */
 void call_tick(struct simulation *sim)
 {
-    uint64_t now_ns = clock_monotonic_ns();
-    if (now_ns >= world_next_ns(&sim->world)) {
-        world_tick(&sim->world, now_ns);
+    uint64_t next_ns = timeline_next_ns(&sim->world);
+    timeline_tick(&sim->world);
+    if (timeline_next_ns(&sim->world) != next_ns) {
         call_arm_timer(sim);
-    } else if (sim->scenario->event_count > 0) {
-        world_tick(&sim->world, now_ns); /* a number may have become free */
     }
 }
 

@@ -4,7 +4,9 @@
 /* See pages.h. */
 #include "server/mapper/sim/pages.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -58,4 +60,51 @@ void *pages_map(const struct pages *p, uint32_t first_frame, uint32_t frame_coun
     void *memory = mmap(NULL, (size_t)frame_count * LAYOUT_FRAME_BYTES, PROT_READ, MAP_SHARED,
                         p->fd, (off_t)first_frame * LAYOUT_FRAME_BYTES);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+enum { WORD_BYTES = 8 };
+
+/* One word: `len` of its bytes from `at` on become those of `bytes`. */
+static bool store_word(struct pages *p, size_t word, size_t at, const uint8_t *bytes, size_t len)
+{
+    uint64_t *to = (uint64_t *)(void *)p->memory + word;
+    uint64_t before = *to, after = before; /* nobody else writes */
+    memcpy((uint8_t *)&after + at, bytes, len);
+    if (after == before) {
+        return false;
+    }
+    __atomic_store_n(to, after, __ATOMIC_RELEASE);
+    if (p->observer) {
+        p->observer->changed(p->observer->arg, p, word * WORD_BYTES, before, after);
+    }
+    return true;
+}
+
+bool pages_store(struct pages *p, size_t offset_bytes, const void *bytes, size_t len_bytes)
+{
+    size_t room = (size_t)p->frame_count * LAYOUT_FRAME_BYTES;
+    bool changed = false;
+    assert(offset_bytes <= room && len_bytes <= room - offset_bytes);
+    if (p->lost) {
+        return false;
+    }
+    for (size_t done = 0; done < len_bytes;) {
+        size_t at = (offset_bytes + done) % WORD_BYTES;
+        size_t len = len_bytes - done < WORD_BYTES - at ? len_bytes - done : WORD_BYTES - at;
+        changed |= store_word(p, (offset_bytes + done) / WORD_BYTES, at,
+                              (const uint8_t *)bytes + done, len);
+        done += len;
+    }
+    return changed;
+}
+
+bool pages_clear(struct pages *p, size_t offset_bytes, size_t len_bytes)
+{
+    static const uint8_t zeros[LAYOUT_FRAME_BYTES];
+    bool changed = false;
+    for (size_t done = 0; done < len_bytes; done += sizeof(zeros)) {
+        size_t len = len_bytes - done < sizeof(zeros) ? len_bytes - done : sizeof(zeros);
+        changed |= pages_store(p, offset_bytes + done, zeros, len);
+    }
+    return changed;
 }

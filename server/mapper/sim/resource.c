@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "common/clock.h"
 #include "common/layout.h"
 #include "server/mapper/sim/call.h"
 
@@ -30,7 +29,7 @@ static int check_domain(struct backend *b, const struct call *c, struct guest **
     if (!g) {
         return call_fail(c, ESRCH, f);
     }
-    guest_advance(g, clock_monotonic_ns());
+    world_look(&b->sim->world, g);
     *out = g;
     return 0;
 }
@@ -42,8 +41,8 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
     uint32_t first;
     switch (c->subject.type) {
     case RESOURCE_GRANT_TABLE:
-        size.grant_version = g->grant_version;
-        size.frames_in_use = g->grant_frames;
+        size.grant_version = g->grants.version;
+        size.frames_in_use = g->grants.frame_count;
         size.frames_max = g->spec->grant_frames_max;
         if (c->subject.id > GRANT_TABLE_STATUS) {
             return call_fail(c, EINVAL, f);
@@ -51,10 +50,10 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
         if (c->subject.id == GRANT_TABLE_SHARED) {
             break;
         }
-        if (g->grant_version != 2) {
+        if (g->grants.version != 2) {
             return call_fail(c, EINVAL, f);
         }
-        layout_status_range(0, g->grant_frames, &first, &size.frames_in_use);
+        layout_status_range(0, g->grants.frame_count, &first, &size.frames_in_use);
         layout_status_range(0, g->spec->grant_frames_max, &first, &size.frames_max);
         break;
     case RESOURCE_IOREQ_SERVER: /* whether the server exists or not */
@@ -133,10 +132,10 @@ static int grant_pages(struct backend *b, const struct call *c, struct guest *g,
         return call_fail(c, EINVAL, f);
     }
     bool status = c->subject.id == GRANT_TABLE_STATUS;
-    if (status && g->grant_version != 2) {
+    if (status && g->grants.version != 2) {
         return call_fail(c, EINVAL, f);
     }
-    const struct pages *p = status ? &g->status : &g->grants;
+    const struct pages *p = status ? &g->grants.status : &g->grants.shared;
     if (end > p->frame_count) {
         return call_fail(c, EINVAL, f);
     }
@@ -144,13 +143,13 @@ static int grant_pages(struct backend *b, const struct call *c, struct guest *g,
     if (needed > g->spec->grant_frames_max) {
         needed = g->spec->grant_frames_max;
     }
-    uint32_t first, in_use = g->grant_frames;
+    uint32_t first, in_use = g->grants.frame_count;
     if (status) {
-        layout_status_range(0, g->grant_frames, &first, &in_use);
+        layout_status_range(0, g->grants.frame_count, &first, &in_use);
     }
     if (end > in_use) {
         b->sim->ledger.grant_tables_grown++;
-        g->grant_frames = (uint32_t)needed;
+        g->grants.frame_count = (uint32_t)needed;
     }
     *out = p;
     return 0;
@@ -163,13 +162,13 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
     if (g->spec->type == DOMAIN_PV) {
         return call_fail(c, EINVAL, f);
     }
-    if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->spec->ioreq[id].exists) {
+    if (g->dying || id >= SCENARIO_IOREQ_SERVERS_MAX || !g->ioreq[id].exists) {
         return call_fail(c, ENOENT, f);
     }
     if (g->spec->ioreq[id].in_stub_domain) {
         return call_fail(c, EPERM, f);
     }
-    if (end > 2) {
+    if (end > SCENARIO_IOREQ_FRAMES) {
         return call_fail(c, EINVAL, f);
     }
     bool allocated;
@@ -183,7 +182,7 @@ static int ioreq_pages(struct backend *b, const struct call *c, struct guest *g,
     if (c->subject.first_frame == 0 && !g->spec->ioreq[id].buffered) {
         return call_fail(c, ENOENT, f);
     }
-    *out = &g->ioreq[id];
+    *out = &g->ioreq[id].pages;
     return 0;
 }
 

@@ -3,8 +3,8 @@
 
 /*
  * Two steps: libconfuse parses against the schema, and its validators check every number and word
- * where it stands (scenario_schema.c); then, here, the sections are copied into the scenario, and what
- * concerns several values at once is checked.
+ * where it stands (scenario_schema.c); then, here and in scenario_happenings.c, the sections are copied
+ * into the scenario, and what concerns several values at once is checked.
  */
 #include "server/mapper/sim/scenario.h"
 
@@ -13,182 +13,179 @@
 
 #include "common/log.h"
 #include "common/scope.h"
-#include "common/settings.h"
 #include "common/text.h"
+#include "server/mapper/sim/scenario_reader.h"
 #include "server/mapper/sim/scenario_schema.h"
 
-enum { FAULTS_BYTES_MAX = 16384 };
+enum { FAULTS_BYTES_MAX = 16384, PLAY_PATH_BYTES_MAX = 4096 };
 
-struct reader {
-    struct scenario *s;
-    struct buffer *faults;
-    const char *name;
-};
-
-#define FAULT(r, section, ...)                                                                     \
-    settings_fault_at((r)->faults, (r)->name, (unsigned)(section)->line, __VA_ARGS__)
-
-static uint32_t number(cfg_t *section, const char *name)
+uint32_t scenario_reader_number(cfg_t *section, const char *name)
 {
     return (uint32_t)cfg_getint(section, name);
 }
 
-static void read_text(struct reader *r, cfg_t *section, const char *what, const char *text,
-                      char *out, size_t out_bytes)
+void scenario_reader_text(struct scenario_reader *r, cfg_t *section, const char *what,
+                          const char *text, char *out, size_t out_bytes)
 {
     if (strlen(text) >= out_bytes) {
-        FAULT(r, section, "%s has more than %zu bytes", what, out_bytes - 1);
+        SCENARIO_FAULT(r, section, "%s has more than %zu bytes", what, out_bytes - 1);
         return;
     }
     memcpy(out, text, strlen(text) + 1);
 }
 
-static void read_ioreqs(struct reader *r, cfg_t *section, struct scenario_domain *d)
+/* Relative to the folder of the scenario's own file. */
+static void play_path(const char *name, const char *file, struct buffer *out)
+{
+    const char *slash = file[0] == '/' ? NULL : strrchr(name, '/');
+    if (slash) {
+        buffer_append(out, name, (size_t)(slash + 1 - name));
+    }
+    buffer_append_string(out, file);
+}
+
+/* The play that the option `play` names; NULL: none, or a fault. */
+static const struct play *read_play(struct scenario_reader *r, cfg_t *section)
+{
+    const char *file = cfg_getstr(section, "play");
+    struct failure f;
+    BUFFER_AUTO(path, PLAY_PATH_BYTES_MAX);
+    if (!file[0]) {
+        return NULL;
+    }
+    if (r->s->play_count == SCENARIO_PLAYS_MAX) {
+        SCENARIO_FAULT(r, section, "play = \"%s\": more than %d play files", file,
+                       SCENARIO_PLAYS_MAX);
+        return NULL;
+    }
+    play_path(r->name, file, &path);
+    if (!buffer_string(&path)) {
+        SCENARIO_FAULT(r, section, "play: the name of the file is too long");
+        return NULL;
+    }
+    if (play_load(buffer_string(&path), &r->s->plays[r->s->play_count], &f) < 0) {
+        SCENARIO_FAULT(r, section, "play: %s", f.message);
+        return NULL;
+    }
+    return r->s->plays[r->s->play_count++];
+}
+
+static void read_ioreq_play(struct scenario_reader *r, cfg_t *section, struct scenario_ioreq *q)
+{
+    q->play = read_play(r, section);
+    if (!q->play) {
+        return;
+    }
+    if (q->play->grant_version != 0) {
+        SCENARIO_FAULT(r, section, "play: the file is one of a grant table");
+    } else if (q->play->frame_count > SCENARIO_IOREQ_FRAMES) {
+        SCENARIO_FAULT(r, section, "play: the file has %u frames, an ioreq server 2",
+                       q->play->frame_count);
+    } else if (q->requests_per_second > 0) {
+        SCENARIO_FAULT(r, section, "play and requests_per_second: expected one of them");
+    }
+}
+
+static void read_ioreqs(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
 {
     for (unsigned i = 0; i < cfg_size(section, "ioreq"); i++) {
         cfg_t *server = cfg_getnsec(section, "ioreq", i);
         uint64_t id;
         if (!text_to_u64(cfg_title(server), SCENARIO_IOREQ_SERVERS_MAX - 1, &id)) {
-            FAULT(r, server, "ioreq \"%s\": expected an id from 0 to 7", cfg_title(server));
+            SCENARIO_FAULT(r, server, "ioreq \"%s\": expected an id from 0 to 7",
+                           cfg_title(server));
             continue;
         }
         if (d->type == DOMAIN_PV) {
-            FAULT(r, server, "a pv domain has no ioreq servers");
+            SCENARIO_FAULT(r, server, "a pv domain has no ioreq servers");
         }
         d->ioreq[id] = (struct scenario_ioreq){
             .exists = true,
             .buffered = cfg_getbool(server, "buffered"),
             .in_stub_domain = scenario_schema_word(server, "emulator") == 1,
-            .requests_per_second = number(server, "requests_per_second"),
+            .requests_per_second = scenario_reader_number(server, "requests_per_second"),
         };
+        read_ioreq_play(r, server, &d->ioreq[id]);
     }
 }
 
-static void read_grants(struct reader *r, cfg_t *section, struct scenario_domain *d)
+/* Version, frames and content are the file's. */
+static void read_grants_play(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
+{
+    d->grants_play = read_play(r, section);
+    if (!d->grants_play) {
+        return;
+    }
+    if (d->grants_play->grant_version == 0) {
+        SCENARIO_FAULT(r, section, "play: the file is none of a grant table");
+        return;
+    }
+    if (d->grant_changes_per_second > 0) {
+        SCENARIO_FAULT(r, section, "play and changes_per_second: expected one of them");
+    }
+    d->grant_version = d->grants_play->grant_version;
+    d->grant_frames = d->grants_play->frame_count;
+    d->grant_entries = 0;
+}
+
+static void read_grants(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
 {
     cfg_t *grants = cfg_getsec(section, "grants");
-    d->grant_version = number(grants, "version");
-    d->grant_frames = number(grants, "frames");
-    d->grant_frames_max = number(grants, "frames_max");
-    d->grant_entries = number(grants, "entries");
-    d->grant_changes_per_second = number(grants, "changes_per_second");
+    d->grant_version = scenario_reader_number(grants, "version");
+    d->grant_frames = scenario_reader_number(grants, "frames");
+    d->grant_frames_max = scenario_reader_number(grants, "frames_max");
+    d->grant_entries = scenario_reader_number(grants, "entries");
+    d->grant_changes_per_second = scenario_reader_number(grants, "changes_per_second");
+    read_grants_play(r, grants, d);
     uint32_t capacity = d->grant_frames * (d->grant_version == 1 ? 512U : 256U);
     if (d->grant_frames > d->grant_frames_max) {
-        FAULT(r, section, "frames = %u is above frames_max = %u", d->grant_frames,
-              d->grant_frames_max);
+        SCENARIO_FAULT(r, section, "frames = %u is above frames_max = %u", d->grant_frames,
+                       d->grant_frames_max);
     } else if (d->grant_entries > capacity) {
-        FAULT(r, section, "entries = %u: %u frames have %u", d->grant_entries, d->grant_frames,
-              capacity);
+        SCENARIO_FAULT(r, section, "entries = %u: %u frames have %u", d->grant_entries,
+                       d->grant_frames, capacity);
     }
 }
 
-static void read_domain(struct reader *r, cfg_t *section, struct scenario_domain *d)
+static void read_domain(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
 {
     const char *title = cfg_title(section);
     const char *name = cfg_getstr(section, "name");
-    read_text(r, section, "the title", title, d->title, sizeof(d->title));
-    read_text(r, section, "name", name[0] ? name : title, d->name, sizeof(d->name));
+    scenario_reader_text(r, section, "the title", title, d->title, sizeof(d->title));
+    scenario_reader_text(r, section, "name", name[0] ? name : title, d->name, sizeof(d->name));
     if (cfg_getint(section, "domid") < 0) {
-        FAULT(r, section, "domain \"%s\" has no domid", title);
+        SCENARIO_FAULT(r, section, "domain \"%s\" has no domid", title);
     }
     d->domid = (uint16_t)cfg_getint(section, "domid");
     if (!text_to_uuid(cfg_getstr(section, "uuid"), d->uuid)) {
-        FAULT(r, section, "domain \"%s\" has no uuid", title);
+        SCENARIO_FAULT(r, section, "domain \"%s\" has no uuid", title);
     }
     d->present = cfg_getbool(section, "present");
     d->type = (uint32_t)scenario_schema_word(section, "type");
     d->state = (uint32_t)scenario_schema_word(section, "state");
-    d->vcpus = number(section, "vcpus");
-    d->max_vcpus = number(section, "max_vcpus");
+    d->vcpus = scenario_reader_number(section, "vcpus");
+    d->max_vcpus = scenario_reader_number(section, "max_vcpus");
     if (d->max_vcpus == 0) {
         d->max_vcpus = d->vcpus;
     }
     if (d->max_vcpus < d->vcpus) {
-        FAULT(r, section, "max_vcpus = %u is below vcpus = %u", d->max_vcpus, d->vcpus);
+        SCENARIO_FAULT(r, section, "max_vcpus = %u is below vcpus = %u", d->max_vcpus, d->vcpus);
     }
     d->memory_mib = (uint64_t)cfg_getint(section, "memory_mib");
-    d->cpu_percent = number(section, "cpu_percent");
-    d->vmtrace_kib = number(section, "vmtrace_kib");
+    d->cpu_percent = scenario_reader_number(section, "cpu_percent");
+    d->vmtrace_kib = scenario_reader_number(section, "vmtrace_kib");
     if (d->vmtrace_kib % 4 != 0) {
-        FAULT(r, section, "vmtrace_kib: expected a multiple of 4");
+        SCENARIO_FAULT(r, section, "vmtrace_kib: expected a multiple of 4");
     }
     if (d->vmtrace_kib > 0 && d->type == DOMAIN_PV) {
-        FAULT(r, section, "a pv domain has no vmtrace buffer");
+        SCENARIO_FAULT(r, section, "a pv domain has no vmtrace buffer");
     }
     read_grants(r, section, d);
     read_ioreqs(r, section, d);
 }
 
-bool scenario_operation_is_of_a_domain(enum scenario_operation operation)
-{
-    return operation != SCENARIO_OP_HOST && operation != SCENARIO_OP_LIST &&
-           operation != SCENARIO_OP_EVENTS;
-}
-
-static uint32_t domain_titled(const struct scenario *s, const char *title)
-{
-    for (uint32_t i = 0; i < s->domain_count; i++) {
-        if (strcmp(s->domains[i].title, title) == 0) {
-            return i;
-        }
-    }
-    return SCENARIO_NO_DOMAIN;
-}
-
-static void read_event(struct reader *r, cfg_t *section, struct scenario_event *e)
-{
-    const char *title = cfg_getstr(section, "domain");
-    if (!cfg_getstr(section, "do")[0]) {
-        FAULT(r, section, "an event without `do`");
-    }
-    e->action = (enum scenario_action)scenario_schema_word(section, "do");
-    e->domain = domain_titled(r->s, title);
-    if (e->domain == SCENARIO_NO_DOMAIN) {
-        FAULT(r, section, "domain = \"%s\": there is none", title);
-    }
-    e->step = number(section, "step");
-    if ((cfg_getint(section, "at_ms") >= 0) == (e->step > 0)) {
-        FAULT(r, section, "expected exactly one of at_ms and step");
-    }
-    e->at_ms = e->step ? 0 : (uint64_t)cfg_getint(section, "at_ms");
-    e->value = number(section, "value");
-    read_text(r, section, "text", cfg_getstr(section, "text"), e->text, sizeof(e->text));
-}
-
-static void read_fault(struct reader *r, cfg_t *section, struct scenario_fault *f)
-{
-    const char *title = cfg_getstr(section, "domain");
-    if (!cfg_getstr(section, "operation")[0]) {
-        FAULT(r, section, "a fault without `operation`");
-    }
-    f->operation = (enum scenario_operation)scenario_schema_word(section, "operation");
-    f->effect = (enum scenario_effect)scenario_schema_word(section, "effect");
-    f->errnum = scenario_schema_errno(cfg_getstr(section, "errno"));
-    f->value = number(section, "value");
-    f->first_call = (uint64_t)cfg_getint(section, "call");
-    f->call_count = (uint64_t)cfg_getint(section, "count");
-    f->domain = SCENARIO_NO_DOMAIN;
-    if (title[0]) {
-        f->domain = domain_titled(r->s, title);
-        if (f->domain == SCENARIO_NO_DOMAIN) {
-            FAULT(r, section, "domain = \"%s\": there is none", title);
-        }
-    }
-    bool is_of_a_domain = scenario_operation_is_of_a_domain(f->operation);
-    if (f->domain != SCENARIO_NO_DOMAIN && !is_of_a_domain) {
-        FAULT(r, section, "domain = \"%s\": operation = \"%s\" is about none", title,
-              cfg_getstr(section, "operation"));
-    }
-    if ((f->effect == SCENARIO_WRONG_SIZE && f->operation != SCENARIO_OP_SIZE) ||
-        (f->effect == SCENARIO_PAGES_LOST && f->operation != SCENARIO_OP_MAP) ||
-        (f->effect == SCENARIO_EVENTS_LOST && f->operation != SCENARIO_OP_EVENTS) ||
-        (f->effect == SCENARIO_DIES && !is_of_a_domain)) {
-        FAULT(r, section, "effect = \"%s\" does not go with operation = \"%s\"",
-              cfg_getstr(section, "effect"), cfg_getstr(section, "operation"));
-    }
-}
-
-static uint32_t count_of(struct reader *r, cfg_t *cfg, const char *name, unsigned max)
+uint32_t scenario_reader_count(struct scenario_reader *r, cfg_t *cfg, const char *name,
+                               unsigned max)
 {
     unsigned count = cfg_size(cfg, name);
     if (count <= max) {
@@ -199,7 +196,7 @@ static uint32_t count_of(struct reader *r, cfg_t *cfg, const char *name, unsigne
     return 0;
 }
 
-static void check_domids(struct reader *r)
+static void check_domids(struct scenario_reader *r)
 {
     const struct scenario *s = r->s;
     for (uint32_t i = 0; i < s->domain_count; i++) {
@@ -215,30 +212,36 @@ static void check_domids(struct reader *r)
     }
 }
 
-static void read_all(struct reader *r, cfg_t *cfg)
+static void read_all(struct scenario_reader *r, cfg_t *cfg)
 {
     struct scenario *s = r->s;
     cfg_t *host = cfg_getsec(cfg, "host");
     s->seed = (uint64_t)cfg_getint(cfg, "seed");
-    read_text(r, host, "xen_version", cfg_getstr(host, "xen_version"), s->host.xen_version,
-              sizeof(s->host.xen_version));
+    s->clock_is_virtual = scenario_schema_word(cfg, "clock") == 1;
+    s->step_ms = (uint64_t)cfg_getint(cfg, "step_ms");
+    if (s->step_ms > 0 && !s->clock_is_virtual) {
+        settings_fault_at(r->faults, r->name, 0, "step_ms: only a virtual clock is moved by steps");
+    }
+    scenario_reader_text(r, host, "xen_version", cfg_getstr(host, "xen_version"),
+                         s->host.xen_version, sizeof(s->host.xen_version));
     (void)text_to_uuid(cfg_getstr(host, "uuid"), s->host.uuid); /* validated */
-    s->host.cpus = number(host, "cpus");
+    s->host.cpus = scenario_reader_number(host, "cpus");
     s->host.memory_mib = (uint64_t)cfg_getint(host, "memory_mib");
     s->host.stats_table = cfg_getbool(host, "stats_table");
     s->host.stats_busy = cfg_getbool(host, "stats_busy");
 
-    s->domain_count = count_of(r, cfg, "domain", SCENARIO_DOMAINS_MAX);
+    s->domain_count = scenario_reader_count(r, cfg, "domain", SCENARIO_DOMAINS_MAX);
     for (uint32_t i = 0; i < s->domain_count; i++) {
         read_domain(r, cfg_getnsec(cfg, "domain", i), &s->domains[i]);
     }
-    s->event_count = count_of(r, cfg, "event", SCENARIO_EVENTS_MAX);
+    scenario_reader_churn(r, cfg_getsec(cfg, "churn"));
+    s->event_count = scenario_reader_count(r, cfg, "event", SCENARIO_EVENTS_MAX);
     for (uint32_t i = 0; i < s->event_count; i++) {
-        read_event(r, cfg_getnsec(cfg, "event", i), &s->events[i]);
+        scenario_reader_event(r, cfg_getnsec(cfg, "event", i), &s->events[i]);
     }
-    s->fault_count = count_of(r, cfg, "fault", SCENARIO_FAULTS_MAX);
+    s->fault_count = scenario_reader_count(r, cfg, "fault", SCENARIO_FAULTS_MAX);
     for (uint32_t i = 0; i < s->fault_count; i++) {
-        read_fault(r, cfg_getnsec(cfg, "fault", i), &s->faults[i]);
+        scenario_reader_fault(r, cfg_getnsec(cfg, "fault", i), &s->faults[i]);
     }
     check_domids(r);
 }
@@ -259,9 +262,14 @@ static int faults_failure(const char *name, struct buffer *faults, struct failur
     return failure_next(f, result, "correct the scenario; the format is in xenresd-scenario(5)");
 }
 
+static void free_scenario(struct scenario **s)
+{
+    scenario_free(*s);
+}
+
 int scenario_parse(const char *text, const char *name, struct scenario **out, struct failure *f)
 {
-    SCOPE_FREE struct scenario *s = calloc(1, sizeof(*s));
+    __attribute__((cleanup(free_scenario))) struct scenario *s = calloc(1, sizeof(*s));
     SCOPE_FREE char *copy = strdup(text);
     cfg_t *cfg = scenario_schema_new();
     BUFFER_AUTO(faults, FAULTS_BYTES_MAX);
@@ -272,7 +280,7 @@ int scenario_parse(const char *text, const char *name, struct scenario **out, st
         result = settings_parse_text(cfg, name, copy, strlen(copy), &faults, f);
     }
     if (result == 0) {
-        struct reader r = { .s = s, .faults = &faults, .name = name };
+        struct scenario_reader r = { .s = s, .faults = &faults, .name = name };
         read_all(&r, cfg);
     }
     if (cfg) {
@@ -310,5 +318,11 @@ int scenario_load(const char *path, struct scenario **out, struct failure *f)
 
 void scenario_free(struct scenario *s)
 {
+    if (!s) {
+        return;
+    }
+    for (uint32_t i = 0; i < s->play_count; i++) {
+        free(s->plays[i]);
+    }
     free(s);
 }

@@ -4,7 +4,8 @@
 /*
  * What a scenario file says (xenresd-scenario(5)): the host, its domains, what happens to them when,
  * and which calls fail. Read once, with every value bounded; immutable after that. All faults of a
- * file that parses are reported together, each with file and line.
+ * file that parses are reported together, each with file and line. The play files that it names are
+ * read along with it.
  */
 #ifndef XENRES_SIM_SCENARIO_H
 #define XENRES_SIM_SCENARIO_H
@@ -14,6 +15,7 @@
 
 #include "common/error.h"
 #include "common/message.h"
+#include "server/mapper/sim/play.h"
 
 enum {
     SCENARIO_FILE_BYTES_MAX = 1 << 20,
@@ -21,7 +23,10 @@ enum {
     SCENARIO_EVENTS_MAX = 1024,
     SCENARIO_FAULTS_MAX = 256,
     SCENARIO_IOREQ_SERVERS_MAX = 8,
+    SCENARIO_IOREQ_FRAMES = 2, /* 0: buffered; 1: a slot for each vCPU */
     SCENARIO_GRANT_FRAMES_MAX = 16384,
+    SCENARIO_PLAYS_MAX = 16,
+    SCENARIO_CHURN_DOMAINS_MAX = 256,
     SCENARIO_NO_DOMAIN = 0xffffffff,
 };
 
@@ -38,6 +43,7 @@ struct scenario_ioreq {
     bool exists, buffered;
     bool in_stub_domain; /* emulated elsewhere: EPERM for us */
     uint32_t requests_per_second;
+    const struct play *play; /* what moves instead; NULL: none */
 };
 
 struct scenario_domain {
@@ -52,6 +58,7 @@ struct scenario_domain {
     uint32_t cpu_percent; /* of each vCPU */
     uint32_t grant_version, grant_frames, grant_frames_max, grant_entries;
     uint32_t grant_changes_per_second;
+    const struct play *grants_play; /* NULL: none */
     uint32_t vmtrace_kib;
     struct scenario_ioreq ioreq[SCENARIO_IOREQ_SERVERS_MAX];
 };
@@ -70,7 +77,10 @@ enum scenario_action {
     SCENARIO_GROW,
     SCENARIO_SET_VERSION,
     SCENARIO_CHANGE,
+    SCENARIO_DESTROY_IOREQ,
+    SCENARIO_CREATE_IOREQ,
     SCENARIO_LOSE_PAGES,
+    SCENARIO_CLOCK_STEP, /* of the host's wall clock; of no domain */
 };
 
 struct scenario_event {
@@ -79,6 +89,7 @@ struct scenario_event {
     enum scenario_action action;
     uint32_t domain; /* index */
     uint32_t value;
+    int64_t clock_step_ms;
     char text[MESSAGE_NAME_BYTES];
 };
 
@@ -116,9 +127,21 @@ struct scenario_fault {
     uint64_t first_call, call_count; /* of the calls that match, counted from 1 */
 };
 
+/* Domains that are destroyed and created for ever: domain_count of them, like another. */
+struct scenario_churn {
+    uint32_t first_domain, domain_count; /* indices; 0: there is no churn */
+    uint32_t first_domid, domid_count;   /* the numbers that they take turns with */
+    uint64_t period_ms;                  /* from one's end to the next beginning, and so on */
+};
+
 struct scenario {
     uint64_t seed;
+    bool clock_is_virtual; /* time passes when it is told to */
+    uint64_t step_ms;      /* of the virtual clock, at each SIGUSR1 */
     struct scenario_host host;
+    struct scenario_churn churn;
+    struct play *plays[SCENARIO_PLAYS_MAX]; /* owned; domains refer to them */
+    uint32_t play_count;
     uint32_t domain_count, event_count, fault_count;
     struct scenario_domain domains[SCENARIO_DOMAINS_MAX];
     struct scenario_event events[SCENARIO_EVENTS_MAX]; /* in the order of the file */
@@ -127,6 +150,7 @@ struct scenario {
 
 /* `path` NULL: the built-in scenario of the demo. */
 int scenario_load(const char *path, struct scenario **out, struct failure *f);
+/* Play files are relative to the folder that `name` is in. */
 int scenario_parse(const char *text, const char *name, struct scenario **out, struct failure *f);
 void scenario_free(struct scenario *s);
 

@@ -33,12 +33,14 @@ static cfg_opt_t grants_options[] = {
     NUMBER("frames_max", 64),
     NUMBER("entries", 8),
     NUMBER("changes_per_second", 0),
+    WORD("play", ""),
     CFG_END(),
 };
 static cfg_opt_t ioreq_options[] = {
     CFG_BOOL("buffered", cfg_true, CFGF_NONE),
     WORD("emulator", "dom0"),
     NUMBER("requests_per_second", 0),
+    WORD("play", ""),
     CFG_END(),
 };
 static cfg_opt_t domain_options[] = {
@@ -65,10 +67,20 @@ static cfg_opt_t fault_options[] = {
     WORD("operation", ""), WORD("effect", "fail"), WORD("errno", "EIO"), NUMBER("value", 0),
     WORD("domain", ""),    NUMBER("call", 1),      NUMBER("count", 1),   CFG_END(),
 };
+static cfg_opt_t churn_options[] = {
+    NUMBER("domains", 0),
+    NUMBER("period_ms", 1000),
+    NUMBER("first_domid", 1000),
+    WORD("like", ""),
+    CFG_END(),
+};
 static cfg_opt_t options[] = {
     NUMBER("seed", 1),
+    WORD("clock", "real"),
+    NUMBER("step_ms", 0),
     CFG_SEC("host", host_options, CFGF_NONE),
     CFG_SEC("domain", domain_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("churn", churn_options, CFGF_NONE),
     CFG_SEC("event", event_options, CFGF_MULTI),
     CFG_SEC("fault", fault_options, CFGF_MULTI),
     CFG_END(),
@@ -94,9 +106,13 @@ static const struct bounds all_bounds[] = {
     { "domain|grants|entries", 0, SCENARIO_GRANT_FRAMES_MAX * 512L },
     { "domain|grants|changes_per_second", 0, 10000000 },
     { "domain|ioreq|requests_per_second", 0, 1000000 },
+    { "churn|domains", 0, SCENARIO_CHURN_DOMAINS_MAX },
+    { "churn|period_ms", 1, 86400000 },
+    { "churn|first_domid", 1, 32000 },
+    { "step_ms", 0, 86400000 },
     { "event|at_ms", 0, 86400000 },
     { "event|step", 1, 1000000 },
-    { "event|value", 0, 0xffffffff },
+    { "event|value", -0xffffffffL, 0xffffffffL }, /* below 0 for a clock alone */
     { "fault|value", 0, 0xffffffff },
     { "fault|call", 1, 1000000000 },
     { "fault|count", 1, 1000000000 },
@@ -116,6 +132,7 @@ static const struct word states[] = {
     { "running", DOMAIN_RUNNING },   { "blocked", DOMAIN_BLOCKED }, { "paused", DOMAIN_PAUSED },
     { "shutdown", DOMAIN_SHUTDOWN }, { "crashed", DOMAIN_CRASHED }, { NULL, 0 },
 };
+static const struct word clocks[] = { { "real", 0 }, { "virtual", 1 }, { NULL, 0 } };
 static const struct word emulators[] = { { "dom0", 0 }, { "stubdom", 1 }, { NULL, 0 } };
 static const struct word actions[] = {
     { "create", SCENARIO_CREATE },
@@ -131,7 +148,10 @@ static const struct word actions[] = {
     { "grow", SCENARIO_GROW },
     { "set_version", SCENARIO_SET_VERSION },
     { "change", SCENARIO_CHANGE },
+    { "destroy_ioreq", SCENARIO_DESTROY_IOREQ },
+    { "create_ioreq", SCENARIO_CREATE_IOREQ },
     { "lose_pages", SCENARIO_LOSE_PAGES },
+    { "clock_step", SCENARIO_CLOCK_STEP },
     { NULL, 0 },
 };
 static const struct word operations[] = {
@@ -158,11 +178,9 @@ static const struct {
     const char *path;
     const struct word *words;
 } all_words[] = {
-    { "domain|type", types },
-    { "domain|state", states },
-    { "domain|ioreq|emulator", emulators },
-    { "event|do", actions },
-    { "fault|operation", operations },
+    { "clock", clocks },         { "domain|type", types },
+    { "domain|state", states },  { "domain|ioreq|emulator", emulators },
+    { "event|do", actions },     { "fault|operation", operations },
     { "fault|effect", effects },
 };
 

@@ -10,8 +10,6 @@
 #include "common/log.h"
 #include "server/mapper/backend.h"
 
-enum { DOMID_FIRST_GUEST = 1, DOMID_END = 0x7ff0 };
-
 struct guest *world_find(const struct world *w, uint16_t domid)
 {
     for (uint32_t i = 0; i < w->guest_count; i++) {
@@ -31,7 +29,7 @@ void world_report_name(struct world *w, uint16_t domid)
     w->renamed[(w->renamed_first + w->renamed_count++) % WORLD_NAME_EVENTS_MAX] = domid;
 }
 
-static void name_event(struct world *w, uint16_t domid)
+void world_name_event(struct world *w, uint16_t domid)
 {
     if (w->name_watched[domid]) {
         world_report_name(w, domid);
@@ -48,50 +46,52 @@ void world_report_all(struct world *w)
 {
     world_forget_events(w); /* what is told now comes to all of it */
     w->domains_changed = true;
-    for (uint32_t domid = 0; domid < DOMID_END; domid++) {
-        name_event(w, (uint16_t)domid);
+    for (uint32_t domid = 0; domid < WORLD_DOMIDS; domid++) {
+        world_name_event(w, (uint16_t)domid);
     }
 }
 
-/* The lowest number that is free and that the scenario gives to nobody. */
-static uint16_t free_domid(const struct world *w)
+uint64_t world_now_ns(const struct world *w)
 {
-    for (uint16_t domid = DOMID_FIRST_GUEST; domid < DOMID_END; domid++) {
-        bool taken = world_find(w, domid) != NULL;
-        for (uint32_t i = 0; i < w->scenario->domain_count && !taken; i++) {
-            taken = w->scenario->domains[i].domid == domid;
-        }
-        if (!taken) {
-            return domid;
-        }
-    }
-    return 0;
+    return w->scenario->clock_is_virtual ? w->virtual_ns : clock_monotonic_ns();
 }
 
-static void create(struct world *w, uint32_t spec, uint16_t domid, uint64_t now_ns)
+void world_move(struct world *w, struct guest *g, uint64_t now_ns)
 {
+    w->told.now_ns = now_ns;
+    guest_advance(g, now_ns);
+}
+
+void world_look(struct world *w, struct guest *g)
+{
+    world_move(w, g, world_now_ns(w));
+}
+
+void world_create(struct world *w, const struct guest_birth *birth)
+{
+    uint32_t spec = birth->spec_index;
     if (w->current[spec]) {
         return;
     }
-    w->waits_for_domid[spec] = world_find(w, domid) != NULL; /* a zombie may have it */
+    w->told.now_ns = birth->now_ns;
+    w->waits_for_domid[spec] = world_find(w, birth->domid) != NULL; /* a zombie may have it */
     if (w->waits_for_domid[spec]) {
         return;
     }
     struct failure f;
     struct guest *g = NULL;
-    if (w->guest_count == WORLD_GUESTS_MAX ||
-        guest_new(w->scenario, spec, domid, now_ns, &g, &f) < 0) {
-        log_error("the simulation cannot create domain %u", domid);
+    if (w->guest_count == WORLD_GUESTS_MAX || guest_new(w->scenario, birth, &w->told, &g, &f) < 0) {
+        log_error("the simulation cannot create domain %u", birth->domid);
         return;
     }
     uint32_t at = w->guest_count++;
-    for (; at > 0 && w->guests[at - 1]->domid > domid; at--) {
+    for (; at > 0 && w->guests[at - 1]->domid > birth->domid; at--) {
         w->guests[at] = w->guests[at - 1];
     }
     w->guests[at] = g;
     w->current[spec] = g;
     w->domains_changed = true;
-    name_event(w, domid);
+    world_name_event(w, birth->domid);
 }
 
 static void remove_guest(struct world *w, struct guest *g)
@@ -118,7 +118,7 @@ void world_destroy(struct world *w, struct guest *g)
     g->dying = true;
     g->state = DOMAIN_DYING;
     g->name[0] = '\0'; /* the toolstack takes the node away */
-    name_event(w, g->domid);
+    world_name_event(w, g->domid);
     if (g->mappings == 0) {
         remove_guest(w, g);
     }
@@ -132,120 +132,21 @@ void world_unmapped(struct world *w, struct guest *g)
     }
 }
 
-static void rename_guest(struct world *w, struct guest *g, const char *name)
+void world_rename(struct world *w, struct guest *g, const char *name)
 {
     memcpy(g->name, name, strlen(name) + 1); /* both arrays have the same size */
-    name_event(w, g->domid);
+    world_name_event(w, g->domid);
 }
 
-/* What needs no living domain. */
-static bool perform_birth(struct world *w, const struct scenario_event *e, uint64_t now_ns)
-{
-    uint16_t domid = w->scenario->domains[e->domain].domid;
-    struct guest *g = w->current[e->domain];
-    if (e->action == SCENARIO_CREATE) {
-        create(w, e->domain, e->value ? (uint16_t)e->value : domid, now_ns);
-    } else if (e->action == SCENARIO_REBOOT) {
-        if (g) {
-            world_destroy(w, g);
-        }
-        create(w, e->domain, e->value ? (uint16_t)e->value : free_domid(w), now_ns);
-    } else if (e->action == SCENARIO_RESTORE) {
-        if (g) {
-            domid = g->domid;
-        }
-        if (g) {
-            world_destroy(w, g);
-        }
-        create(w, e->domain, domid, now_ns);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static void perform(struct world *w, const struct scenario_event *e, uint64_t now_ns)
-{
-    struct guest *g = w->current[e->domain];
-    if (perform_birth(w, e, now_ns) || !g) {
-        return;
-    }
-    switch (e->action) {
-    case SCENARIO_DESTROY: world_destroy(w, g); break;
-    case SCENARIO_SHUTDOWN:
-        g->state = DOMAIN_SHUTDOWN;
-        w->domains_changed = true;
-        break;
-    case SCENARIO_PAUSE: g->state = DOMAIN_PAUSED; break;
-    case SCENARIO_UNPAUSE: g->state = DOMAIN_RUNNING; break;
-    case SCENARIO_RENAME: rename_guest(w, g, e->text); break;
-    case SCENARIO_REWRITE_NAME: name_event(w, g->domid); break;
-    case SCENARIO_REMOVE_NAME: rename_guest(w, g, ""); break;
-    case SCENARIO_GROW:
-        if (e->value <= g->spec->grant_frames_max && e->value > g->grant_frames) {
-            g->grant_frames = e->value;
-        }
-        break;
-    case SCENARIO_SET_VERSION: guest_set_version(g, e->value == 2 ? 2 : 1); break;
-    case SCENARIO_CHANGE: guest_change(g, e->value); break;
-    case SCENARIO_LOSE_PAGES: guest_lose_pages(g); break;
-    case SCENARIO_CREATE:
-    case SCENARIO_REBOOT:
-    case SCENARIO_RESTORE: break;
-    }
-}
-
-void world_tick(struct world *w, uint64_t now_ns)
-{
-    const struct scenario *s = w->scenario;
-    for (uint32_t i = 0; i < s->event_count; i++) {
-        const struct scenario_event *e = &s->events[i];
-        if (w->event_done[i] || e->step > 0) {
-            continue;
-        }
-        if (now_ns - w->started_ns < e->at_ms * CLOCK_NS_PER_MS) {
-            continue;
-        }
-        w->event_done[i] = true;
-        perform(w, e, now_ns);
-    }
-    for (uint32_t i = 0; i < s->domain_count; i++) {
-        if (w->waits_for_domid[i]) {
-            create(w, i, s->domains[i].domid, now_ns);
-        }
-    }
-}
-
-void world_step(struct world *w, uint64_t now_ns)
-{
-    w->steps++;
-    for (uint32_t i = 0; i < w->scenario->event_count; i++) {
-        if (w->scenario->events[i].step == w->steps) {
-            perform(w, &w->scenario->events[i], now_ns);
-        }
-    }
-}
-
-uint64_t world_next_ns(const struct world *w)
-{
-    uint64_t next = UINT64_MAX;
-    for (uint32_t i = 0; i < w->scenario->event_count; i++) {
-        const struct scenario_event *e = &w->scenario->events[i];
-        uint64_t at_ns = w->started_ns + e->at_ms * CLOCK_NS_PER_MS;
-        if (e->step == 0 && !w->event_done[i] && at_ns < next) {
-            next = at_ns;
-        }
-    }
-    return next;
-}
-
-int world_init(struct world *w, const struct scenario *s, uint64_t now_ns, struct failure *f)
+int world_init(struct world *w, const struct scenario *s, struct failure *f)
 {
     w->scenario = s;
-    w->started_ns = now_ns;
+    w->started_ns = world_now_ns(w);
     for (uint32_t i = 0; i < s->domain_count; i++) {
         if (s->domains[i].present) {
-            create(w, i, s->domains[i].domid, now_ns);
+            world_create(w, &(struct guest_birth){ .spec_index = i,
+                                                   .domid = s->domains[i].domid,
+                                                   .now_ns = w->started_ns });
         }
         if (s->domains[i].present && !w->current[i]) {
             return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the scenario's domains");

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* See truth.h; sim_open() is backend.c's. */
+#include "server/mapper/sim/truth.h"
+
+#include <string.h>
+
+#include "common/layout.h"
+#include "server/mapper/sim/call.h"
+#include "server/mapper/sim/timeline.h"
+
+uint64_t sim_now_ns(struct backend *b)
+{
+    CALL_LOCKED(b);
+    return world_now_ns(&b->sim->world);
+}
+
+void sim_advance(struct backend *b, uint64_t by_ns)
+{
+    CALL_LOCKED(b);
+    timeline_advance(&b->sim->world, by_ns);
+    call_update_wake(b->sim);
+}
+
+void sim_step(struct backend *b)
+{
+    CALL_LOCKED(b);
+    timeline_step(&b->sim->world);
+    call_update_wake(b->sim);
+}
+
+static const struct pages *pages_of(const struct guest *g, const struct sim_resource *what)
+{
+    switch (what->type) {
+    case RESOURCE_GRANT_TABLE:
+        return what->id == GRANT_TABLE_STATUS ? &g->grants.status : &g->grants.shared;
+    case RESOURCE_IOREQ_SERVER:
+        return what->id < SCENARIO_IOREQ_SERVERS_MAX ? &g->ioreq[what->id].pages : NULL;
+    case RESOURCE_VCPU_STATS: return &g->stats;
+    default: return NULL;
+    }
+}
+
+bool sim_read(struct backend *b, const struct sim_resource *what, uint32_t first_frame,
+              uint32_t frame_count, void *out)
+{
+    CALL_LOCKED(b);
+    const struct guest *g = world_find(&b->sim->world, what->domid);
+    const struct pages *p = g ? pages_of(g, what) : NULL;
+    if (!p || !p->memory || p->lost || frame_count > p->frame_count ||
+        first_frame > p->frame_count - frame_count) {
+        return false;
+    }
+    memcpy(out, p->memory + (size_t)first_frame * LAYOUT_FRAME_BYTES,
+           (size_t)frame_count * LAYOUT_FRAME_BYTES);
+    return true;
+}
+
+bool sim_changes(struct backend *b, uint16_t domid, struct sim_changes *out)
+{
+    CALL_LOCKED(b);
+    const struct guest *g = world_find(&b->sim->world, domid);
+    if (!g) {
+        return false;
+    }
+    *out = (struct sim_changes){ .words = g->words_changed, .grants = g->grants.changes };
+    for (uint32_t id = 0; id < SCENARIO_IOREQ_SERVERS_MAX; id++) {
+        out->ioreqs += g->ioreq[id].moves;
+        out->buffered_requests += g->ioreq[id].buffered;
+    }
+    return true;
+}
+
+void sim_observe(struct backend *b, const struct sim_observer *observer)
+{
+    CALL_LOCKED(b);
+    b->sim->world.told.observer = *observer;
+}
