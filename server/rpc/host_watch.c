@@ -305,7 +305,7 @@ static int take_begun(struct call *c, struct pool *p, struct failure *f)
     w->has_told = knows;
     /* Which domains were shown to whom filters by states, nobody knows any more. */
     w->wants_list = !knows || w->view.shown != NULL;
-    return say_begin(c, p, !w->wants_list, f);
+    return say_begin(c, p, knows, f);
 }
 
 static bool is_in_list(const struct host_watch *w)
@@ -354,7 +354,8 @@ static int take_end(struct call *c, struct pool *p, struct failure *f)
     struct failure why;
     enum watch_end end = present_end_reason(&w->item, &why);
 
-    return say_end(c, p, end, &why, w->item.ended.batch, f);
+    return say_end(c, p, end, &why, w->item.ended.batch > w->seen ? w->item.ended.batch : w->seen,
+                   f);
 }
 
 /* A new list has to be made, and says of all that is missing by then. */

@@ -173,6 +173,7 @@ static int say_gap(struct call *c, struct pool *p, const struct subscription_ite
         m->gap = present_gap(p, gap);
     }
     w->sequence = gap->gap.batch;
+    w->within_batch = false;
     return watch_say(c, m, f);
 }
 
@@ -274,7 +275,8 @@ static int take_end(struct call *c, struct pool *p, struct failure *f)
     struct failure why;
     enum watch_end end = present_end_reason(&w->item, &why);
 
-    return say_end(c, p, end, &why, w->item.ended.batch, f);
+    return say_end(c, p, end, &why,
+                   w->item.ended.batch > w->sequence ? w->item.ended.batch : w->sequence, f);
 }
 
 static void note_still(struct watch *w)
@@ -299,7 +301,7 @@ static int take_item(struct call *c, struct pool *p, struct failure *f)
     case SUBSCRIPTION_ENDED: return take_end(c, p, f);
     case SUBSCRIPTION_NOTHING: break;
     }
-    return w->begun && watch_pulse_wants_heartbeat(&w->pulse)
+    return w->begun && !w->within_batch && watch_pulse_wants_heartbeat(&w->pulse)
                ? say_heartbeat(c, p, f)
                : watch_pulse_wait(&w->pulse, w->item.wake_ns);
 }

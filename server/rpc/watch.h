@@ -63,6 +63,7 @@ struct watch {
     enum watch_part part;
     size_t at; /* bytes of the image, or blocks of the changes, that were sent */
     struct watch_changes changes;
+    bool within_batch; /* parts of it were sent, and more have to come before anything else */
     struct shared_bytes *shared; /* being sent */
 
     struct watch_decoder *decoder; /* NULL: raw */

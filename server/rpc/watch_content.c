@@ -73,6 +73,12 @@ static void finish_part(struct watch *w, uint64_t sequence, bool is_image)
     watch_pulse_news(&w->pulse, is_image);
 }
 
+static void finish_changes(struct watch *w)
+{
+    finish_part(w, w->changes.batch, false);
+    w->within_batch = w->changes.more;
+}
+
 static int say_image(struct call *c, struct pool *p, struct failure *f)
 {
     struct watch *w = c->state;
@@ -153,7 +159,7 @@ static int say_shared(struct call *c, struct pool *p, struct failure *f)
     if (w->shared == NULL) {
         return call_no_memory(f);
     }
-    finish_part(w, w->changes.batch, false);
+    finish_changes(w);
     watch_pulse_said(&w->pulse);
     c->bytes = shared_bytes_data(w->shared, &c->bytes_len);
     return HANDLER_BYTES;
@@ -171,7 +177,7 @@ static int say_changes(struct call *c, struct pool *p, struct failure *f)
     Xenres__V1__WatchResponse *m = present_changes(w, p);
 
     if (m != NULL && w->at == w->changes.block_count) {
-        finish_part(w, w->changes.batch, false);
+        finish_changes(w);
     }
     return watch_say(c, m, f);
 }

@@ -322,6 +322,45 @@ static void silence_is_broken_by_heartbeats(void **state)
     assert_int_equal(counters.ends[WATCH_END_CLIENT], 1);
 }
 
+static unsigned wakes_of(struct watching *w)
+{
+    pthread_mutex_lock(&w->flight.ready.lock);
+    unsigned count = w->flight.ready.count;
+
+    pthread_mutex_unlock(&w->flight.ready.lock);
+    return count;
+}
+
+/* One that has not begun, and one in the midst of a batch, have no heartbeat; nor are they waked for it
+ * again and again. */
+static void what_is_due_and_cannot_be_said_wakes_nobody(void **state)
+{
+    static const uint32_t blocks[] = { 1 };
+    static const uint8_t contents[FEED_BLOCK_BYTES];
+    struct watching beating, early, within;
+
+    (void)state;
+    open_begun(&beating, "{" GRANTS "}");
+    open_watch(&early, "{" GRANTS "}");
+    open_begun(&within, "{" GRANTS "}");
+    put_changes(&within, 6, blocks, 1, contents, true);
+    within.feed->has_cursor = false;
+    (void)watch_expect(&within, "changes");
+    within.feed->has_cursor = false;
+    (void)watch_await(&beating, "heartbeat");
+    (void)watch_await(&beating, "heartbeat");
+    watch_expect_nothing(&early);
+    watch_expect_nothing(&within);
+    unsigned of_early = wakes_of(&early), of_within = wakes_of(&within);
+
+    (void)watch_await(&beating, "heartbeat");
+    assert_int_equal(wakes_of(&early), of_early);
+    assert_int_equal(wakes_of(&within), of_within);
+    watch_done(&beating);
+    watch_done(&early);
+    watch_done(&within);
+}
+
 /* --- its end -------------------------------------------------------------------------------------------- */
 
 static void each_end_has_its_reason(void **state)
@@ -714,6 +753,7 @@ int main(void)
         TEST(merged_batches_say_which),
         TEST(what_is_missing_is_told_by_its_numbers),
         TEST(silence_is_broken_by_heartbeats),
+        TEST(what_is_due_and_cannot_be_said_wakes_nobody),
         TEST(each_end_has_its_reason),
         TEST(with_a_deadline_it_says_where_it_was),
         TEST(when_the_gateway_stops_every_stream_says_where_it_was),
