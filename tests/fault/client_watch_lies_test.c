@@ -92,7 +92,8 @@ static void part(struct buffer *b, uint64_t sequence, uint32_t block)
     LIE(changes_within_pieces, begin(b), PIECE(.len = 64, .more = true),                           \
         CHANGES(.sequence = 4, .segment = 1))                                                      \
     LIE(image_begins_in_the_middle, begin(b), PIECE(.offset = 64, .len = 4032))                    \
-    LIE(decoded_within_bytes, begin(b), say_decoded(b, 4, 4, false, false))                        \
+    LIE(decoded_within_bytes, say_begin(b, (struct say_begin){ .silence_ms = 1000 }),              \
+        IMAGE(.sequence = 3), say_decoded(b, 4, 4, false, false))                                  \
     LIE(gap_with_hole, begin(b), say_gap(b, 1, 5, 6))                                              \
     LIE(gap_again, begin(b), say_gap(b, 1, 3, 6))                                                  \
     LIE(gap_of_nothing, begin(b), say_gap(b, 1, 4, 3))                                             \

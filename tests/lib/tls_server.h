@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -166,13 +167,13 @@ static inline void tls_server_drip(struct tls_server *s, SSL *ssl)
 }
 
 /* The next close() of it does not end the connection but cuts it, behind what was sent: that has to
- * have arrived, or the kernel drops it. */
+ * have been sent, or the kernel drops it. */
 static inline void tls_server_reset(const struct tls_server *s, int fd)
 {
     const struct linger cut = { .l_onoff = 1, .l_linger = 0 };
     int left = 1;
 
-    for (int i = 0; i < 1000 && ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0; i++) {
+    for (int i = 0; i < 1000 && ioctl(fd, SIOCOUTQNSD, &left) == 0 && left > 0; i++) {
         (void)tls_server_wait(s, -1, 0, 1);
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut));
@@ -201,6 +202,7 @@ static inline void tls_server_serve(struct tls_server *s, SSL *ssl)
 static inline void *tls_server_thread(void *arg)
 {
     struct tls_server *s = arg;
+    const int on = 1;
     sigset_t pipe_signal;
 
     sigemptyset(&pipe_signal);
@@ -209,6 +211,7 @@ static inline void *tls_server_thread(void *arg)
     while (tls_server_wait(s, s->listen_fd, POLLIN, 60000)) {
         int fd = accept(s->listen_fd, NULL, NULL);
 
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         s->connections++;
         if (s->only_tcp) {
             if (s->step_count > 0) {
