@@ -390,7 +390,7 @@ static inline int told_checkpoint(void *arg, const xenres_watch_checkpoint *c)
 {
     struct told *t = arg;
 
-    assert_int_equal(strlen(c->feed), 32);
+    assert_true(strlen(c->feed) == 32 || c->feed[0] == '\0'); /* of one shown by itself */
     (void)snprintf(t->cursor, sizeof(t->cursor), "%s", c->cursor);
     buffer_printf(&t->lines, "checkpoint %" PRIu64 "\n", c->sequence);
     return told(t);
