@@ -257,7 +257,7 @@ static void cursor_from_elsewhere_goes_on(void **state)
     expect_watch_of(&s, &query, 0, "begin a behind 8\nchanges 9\nend incarnation_ended\n");
 
     /* With what had been delivered behind it. */
-    query.feed = FEED_A;
+    query.feed = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     query.sequence = 10;
     b = resumed(&s, 8);
     say_batch(b, 9);
@@ -428,6 +428,26 @@ static void wait_beyond_the_bound_is_not_begun(void **state)
     expect_watch(&s, XENRES_UNAVAILABLE, BEGUN "interrupted at 3 [c3]\n");
 }
 
+/* A gateway that takes the question and says nothing does not make it longer. */
+static void silent_try_ends_with_the_outage(void **state)
+{
+    static struct watching w;
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    buffer_init(&s.bytes[s.count], 1);
+    script_then(&s, TLS_SERVER_SILENT);
+    watching_start(&w, &s);
+    w.query.outage_max_ms = 300;
+    watching_run(&w); /* the handle's timeout is 20 s */
+    assert_int_equal(w.result, -XENRES_DEADLINE_EXCEEDED);
+    assert_string_equal(buffer_string(&w.told.lines), BEGUN "interrupted at 3 [c3]\n");
+    watching_stop(&w);
+    script_done(&s);
+}
+
 /* --- silence --- */
 
 static void silence_is_a_cut(void **state)
@@ -466,6 +486,7 @@ int main(void)
         cmocka_unit_test(without_reconnecting_the_first_cut_is_the_last),
         cmocka_unit_test(outage_has_a_bound),
         cmocka_unit_test(wait_beyond_the_bound_is_not_begun),
+        cmocka_unit_test(silent_try_ends_with_the_outage),
         cmocka_unit_test(silence_is_a_cut),
     };
 
