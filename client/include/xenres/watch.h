@@ -94,7 +94,7 @@ typedef struct xenres_watch_gap {
 /* A place to go on from, also in another process: everything before it was delivered. */
 typedef struct xenres_watch_checkpoint {
     const char *cursor;             /* not empty; below 4,096 bytes, of printable ASCII */
-    const char *feed;               /* whose numbers these are */
+    const char *feed;               /* whose numbers these are; "" by xenres_watch_message() */
     uint64_t sequence;              /* the last number before it */
 } xenres_watch_checkpoint;
 
