@@ -171,6 +171,7 @@ static int on_domains_heartbeat(void *arg, const xenres_watch_heartbeat *heartbe
 {
     struct passage *p = arg;
 
+    ledger_domains_heartbeat(p->player->ledger, heartbeat);
     return PASS(p, p->player->domains, heartbeat, heartbeat);
 }
 
