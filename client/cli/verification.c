@@ -3,6 +3,7 @@
 
 #include "client/cli/verification.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,9 +118,13 @@ static void look_at_the_end(struct verification *v)
         (void)add(v, VERIFICATION_EMPTY, "nothing was received");
     }
     if (!v->player.is_closed) {
-        struct verification_finding *finding =
-            add(v, VERIFICATION_NOT_CLOSED,
-                "the recorder was killed, or still runs: what came behind is not in it");
+        char detail[LEDGER_EXCUSE_MAX_BYTES + 1];
+
+        (void)snprintf(detail, sizeof(detail),
+                       "the recorder was killed, or still runs: what came behind %s %" PRIu64
+                       " is not in it",
+                       v->stream == RECORDING_OF_RESOURCE ? "batch" : "event", v->ledger.last);
+        struct verification_finding *finding = add(v, VERIFICATION_NOT_CLOSED, detail);
 
         if (finding != NULL) {
             finding->offset_bytes = v->player.end_bytes;

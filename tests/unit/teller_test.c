@@ -109,8 +109,8 @@ static void of_bytes_what_is_not_as_it_was(void **state)
     tell_image(r, 6, bytes, sizeof(bytes)); /* another whole one: what is different */
     assert_int_equal(r->teller.sums.changes, 3);
     assert_int_equal(r->teller.sums.batches, 4);
-    expect(r, "begin: web\\x1b[31m-1 (domain 5, " UUID_A ", incarnation " LIFE_A
-              ") grant_table 0, every 100.0 ms, delta\n"
+    expect(r, "begin: web\\x1b[31m-1 grant_table 0, every 100.0 ms, delta (domain 5, " UUID_A
+              ", incarnation " LIFE_A ")\n"
               "whole: 4096 bytes as they were behind batch 3\n"
               "5  00000088 changed: 00 ab 00 00 00 00 00 00 (was 00 00 00 00 00 00 00 00)\n"
               "6  00000088 changed: 00 00 00 00 00 00 00 00 (was 00 ab 00 00 00 00 00 00)\n"
