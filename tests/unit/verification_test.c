@@ -376,6 +376,21 @@ static void a_torn_tail_and_no_close_are_told(void **state)
     (void)verify(r, "unreadable\nnot_closed\n");
 }
 
+static void what_was_closed_in_an_interruption_may_lack_something(void **state)
+{
+    struct recorded *r = begun();
+
+    (void)state;
+    recording_file_note(&r->file, RECORDING_INTERRUPTED, XENRES_UNAVAILABLE, "the network is down");
+    const struct verification *v = verify_closed(r, "cut_off\n");
+
+    assert_non_null(strstr(v->findings[0].detail, "behind batch 3"));
+    r = begun();
+    recording_file_note(&r->file, RECORDING_INTERRUPTED, XENRES_UNAVAILABLE, "the network is down");
+    say_begin(&r->stream, (struct say_begin){ .feed = FEED_A, .resumed = true, .sequence = 3 });
+    (void)verify_closed(r, "");
+}
+
 static void an_empty_recording_is_not_complete(void **state)
 {
     (void)state;
@@ -440,6 +455,7 @@ int main(void)
         cmocka_unit_test(damage_costs_what_it_is_in),
         cmocka_unit_test(records_that_were_cut_out_are_missed),
         cmocka_unit_test(a_torn_tail_and_no_close_are_told),
+        cmocka_unit_test(what_was_closed_in_an_interruption_may_lack_something),
         cmocka_unit_test(an_empty_recording_is_not_complete),
         cmocka_unit_test(what_is_no_message_is_told),
         cmocka_unit_test(findings_have_a_maximum),
