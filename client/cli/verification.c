@@ -134,6 +134,8 @@ static void look_at_the_end(struct verification *v)
     }
     if (!v->player.is_closed) {
         add_rest(v, VERIFICATION_NOT_CLOSED, "the recorder was killed, or still runs");
+    } else if (v->player.closed.code != 0) {
+        add_rest(v, VERIFICATION_CUT_OFF, "it was ended by a failure");
     } else if (v->player.is_cut) {
         add_rest(v, VERIFICATION_CUT_OFF, "it was ended in an interruption");
     }

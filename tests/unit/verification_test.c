@@ -391,6 +391,15 @@ static void what_was_closed_in_an_interruption_may_lack_something(void **state)
     (void)verify_closed(r, "");
 }
 
+static void what_a_failure_has_closed_may_lack_something(void **state)
+{
+    struct recorded *r = begun();
+
+    (void)state;
+    recording_file_note(&r->file, RECORDING_CLOSED, XENRES_RESOURCE_EXHAUSTED, "no room");
+    (void)verify(r, "cut_off\n");
+}
+
 static void an_empty_recording_is_not_complete(void **state)
 {
     (void)state;
@@ -456,6 +465,7 @@ int main(void)
         cmocka_unit_test(records_that_were_cut_out_are_missed),
         cmocka_unit_test(a_torn_tail_and_no_close_are_told),
         cmocka_unit_test(what_was_closed_in_an_interruption_may_lack_something),
+        cmocka_unit_test(what_a_failure_has_closed_may_lack_something),
         cmocka_unit_test(an_empty_recording_is_not_complete),
         cmocka_unit_test(what_is_no_message_is_told),
         cmocka_unit_test(findings_have_a_maximum),
