@@ -129,6 +129,31 @@ static void an_image_of_another_size_is_whole(void **state)
               "whole: 8192 bytes as they were behind batch 4\n");
 }
 
+static void changes_of_what_is_not_known_are_told_once(void **state)
+{
+    static uint8_t bytes[4096], block[64];
+    static const uint32_t blocks[] = { 64 };
+    struct rig *r = start();
+    xenres_watch_changes changes = {
+        .first_sequence = 4, .sequence = 4, .blocks = blocks, .block_count = 1, .content = block
+    };
+    const xenres_watch_sink sink = teller_sink(&r->teller);
+
+    (void)state;
+    assert_int_equal(sink.changes(&r->teller, &changes), 0);
+    assert_int_equal(sink.changes(&r->teller, &changes), 0);
+    tell_image(r, 5, bytes, sizeof(bytes));
+    assert_int_equal(sink.changes(&r->teller, &changes), 0); /* beyond its end */
+    assert_int_equal(sink.changes(&r->teller, &changes), 0);
+    tell_image(r, 6, bytes, sizeof(bytes));
+    expect(r,
+           "cut: the content is not known until it comes whole again: no image came before these "
+           "changes\n"
+           "whole: 4096 bytes as they were behind batch 5\n"
+           "cut: the content is not known until it comes whole again: a block is beyond the image\n"
+           "whole: 4096 bytes as they were behind batch 6\n");
+}
+
 static void grants_appear_change_and_go_away(void **state)
 {
     struct rig *r = start();
@@ -271,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_bytes_what_is_not_as_it_was),
         cmocka_unit_test(an_image_of_another_size_is_whole),
+        cmocka_unit_test(changes_of_what_is_not_known_are_told_once),
         cmocka_unit_test(grants_appear_change_and_go_away),
         cmocka_unit_test(requests_and_run_times_are_told),
         cmocka_unit_test(domains_come_and_go_and_steer_nothing),
