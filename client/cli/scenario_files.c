@@ -135,7 +135,6 @@ static int take_image(struct maker *m)
 static int on_image(void *arg, const xenres_watch_image *piece)
 {
     struct maker *m = arg;
-    xenres_error error;
 
     if (m->full != NULL) {
         return 0;
@@ -151,24 +150,20 @@ static int on_image(void *arg, const xenres_watch_image *piece)
         m->next_version = piece->observation->grant_version;
         m->image_ns = piece->observation->monotonic_ns;
     }
-    if (xenres_image_apply_piece(m->image, piece, &error) != 0) {
-        return stop(m, report_error(&error));
-    }
-    return piece->complete ? take_image(m) : 0;
+    /* What does not fit is behind something that is missing: the next whole image is waited for. */
+    bool fits = xenres_image_apply_piece(m->image, piece, NULL) == 0;
+
+    return fits && piece->complete ? take_image(m) : 0;
 }
 
 static int on_changes(void *arg, const xenres_watch_changes *changes)
 {
     struct maker *m = arg;
     const uint8_t *content = changes->content;
-    xenres_error error;
     int status = 0;
 
-    if (m->full != NULL) {
+    if (m->full != NULL || xenres_image_apply_changes(m->image, changes, NULL) != 0) {
         return 0;
-    }
-    if (xenres_image_apply_changes(m->image, changes, &error) != 0) {
-        return stop(m, report_error(&error));
     }
     set_time(m, changes->sampled.monotonic_ns);
     for (size_t i = 0; i < changes->block_count && status == 0; i++) {
