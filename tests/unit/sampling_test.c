@@ -257,7 +257,7 @@ static void mutate(void)
     }
     if (random() % 30 == 0) {
         for (size_t at = 0; at < bytes; at += FEED_BLOCK_BYTES) {
-            fake_host.pages[at] ^= random() % 3 != 0;
+            fake_host.pages[at] ^= (uint8_t)(random() % 3 != 0);
         }
     }
 }
