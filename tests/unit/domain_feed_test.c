@@ -246,6 +246,36 @@ static void another_life_is_an_end_and_a_beginning(void **state)
     assert_false(next());
 }
 
+/* Told of in whichever order: the name that is taken away with a domain, and written with the next. */
+static void a_name_that_goes_and_comes_with_its_domain_is_no_event(void **state)
+{
+    (void)state;
+    start_counting();
+    add(3, "web-3");
+    look();
+    expect(FEED_DOMAIN_CREATED, "web-3");
+    set_name(3, "");
+    world.count = 2;
+    assert_int_equal(directory_drain(directory, NULL),
+                     0); /* the list is not stale, as far as it knows */
+    expect(FEED_DOMAIN_GONE, "web-3");
+    assert_false(next());
+    add(3, "web-3");
+    look();
+    expect(FEED_DOMAIN_CREATED, "web-3");
+    world.rows[2].uuid[5] = 9;
+    set_name(3, "web-4");
+    assert_int_equal(directory_drain(directory, NULL), 0);
+    expect(FEED_DOMAIN_GONE, "web-3");
+    expect(FEED_DOMAIN_CREATED, "web-4");
+    assert_false(next());
+    world.rows[2].dying = true;
+    set_name(3, "");
+    assert_int_equal(directory_drain(directory, NULL), 0);
+    expect(FEED_DOMAIN_DYING, "web-4");
+    assert_false(next());
+}
+
 static void a_name_tells_who_may_be_told_of(void **state)
 {
     (void)state;
@@ -316,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_life_is_told_from_its_beginning_to_its_end, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(another_life_is_an_end_and_a_beginning, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_that_goes_and_comes_with_its_domain_is_no_event,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_tells_who_may_be_told_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_overwrite_the_oldest_and_the_end_counts_all, set_up,
                                         tear_down),
