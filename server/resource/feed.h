@@ -76,7 +76,7 @@ struct feed {
     struct feed_members members, armed;
     unsigned member_count;
     struct failure *failure;
-    bool is_gone; /* its mapper is; nothing behind `gone_position` is looked at */
+    bool is_gone; /* its mapper is, or it has ended; nothing behind `gone_position` is looked at */
     uint64_t gone_position;
     struct feed_pieces pieces;
     struct feed_image *image;
@@ -99,7 +99,7 @@ void feed_wake(struct feed *y);
 /* The same with the lock, which is let go in between: who is woken will want it. */
 void feed_wake_locked(struct feed *y);
 void feed_arm_locked(struct feed *y, struct feed_member *m);
-/* The mapper is gone. Takes the lock, and wakes. */
+/* The mapper is gone, or it has ended. Takes the lock, and wakes. */
 void feed_go(struct feed *y);
 /* As failed, with why. With both locks. */
 void feed_fail(struct feed *y, const struct failure *why);
@@ -130,7 +130,7 @@ enum feed_image_answer {
     FEED_IMAGE_HERE,  /* with a reference */
     FEED_IMAGE_WAIT,  /* armed */
     FEED_IMAGE_RETRY, /* no room for the question: in FEED_RETRY_MS */
-    FEED_IMAGE_GONE,  /* the mapper is */
+    FEED_IMAGE_GONE,  /* the mapper is, or the feed has ended */
 };
 /* An image that is at `from` or behind it (NULL: anywhere), and whose place is still in the spool.
  * `round` is the asker's, 0 at first: which question it waits for. Failures are the mapper's. */

@@ -207,7 +207,7 @@ void feeds_retire(struct feeds *s, struct feed *y)
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (was_listed) {
-        feed_wake(y); /* nobody looks at its spool any more */
+        feed_go(y); /* nobody looks at its spool any more, and there is no image of it */
     }
 }
 
