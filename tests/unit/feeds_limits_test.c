@@ -338,6 +338,36 @@ static void one_who_waits_for_another_feed_is_not_waked(void **state)
     tear_down(&l);
 }
 
+/* The mapper takes so many questions at once. */
+static void a_question_for_which_there_is_no_room_is_asked_again(void **state)
+{
+    struct limits l;
+    struct watcher a = WATCHER_INIT, b = WATCHER_INIT;
+    struct subscription_request request = rig_request(&a, 0, SUBSCRIPTION_DELTA);
+    struct subscription_item item;
+    union message watch;
+
+    (void)state;
+    set_up_with(&l, &few);
+    fake_mapper_leave(&l.r.mapper);
+    l.r.mapper.hello.requests_max = 1;
+    fake_mapper_join(&l.r.mapper);
+    outcome_wait(&l.r.connected, 2);
+    watcher_begin(&l.r, &a, &request);
+    request = rig_request(&b, 1, SUBSCRIPTION_DELTA);
+    watcher_begin(&l.r, &b, &request); /* it waits, and is not refused */
+    watcher_nothing(&b);
+    fake_mapper_request(&l.r.mapper, &watch);
+    assert_int_equal(watch.head.type, MESSAGE_WATCH);
+    assert_int_equal(watch.watch.id, 0);
+    rig_answer_watch(&l.r, &watch, &l.plays[0]);
+    rig_serve_next(&l.r, MESSAGE_WATCH);
+    watcher_next(&l.r, &b, SUBSCRIPTION_BEGUN, &item);
+    watcher_end(&a);
+    watcher_end(&b);
+    tear_down(&l);
+}
+
 static void a_subscription_costs_less_than_two_kib(void **state)
 {
     (void)state;
@@ -357,6 +387,7 @@ int main(void)
         cmocka_unit_test(one_alone_keeps_nothing_for_others),
         cmocka_unit_test(pieces_are_kept_up_to_their_bytes),
         cmocka_unit_test(one_who_waits_for_another_feed_is_not_waked),
+        cmocka_unit_test(a_question_for_which_there_is_no_room_is_asked_again),
         cmocka_unit_test(a_subscription_costs_less_than_two_kib),
     };
 
