@@ -368,6 +368,23 @@ static void a_question_for_which_there_is_no_room_is_asked_again(void **state)
     tear_down(&l);
 }
 
+/* Between the look that found nothing and the wait: no ring of the doorbell comes for it any more. */
+static void what_came_before_the_wait_is_not_waited_for(void **state)
+{
+    struct limits l;
+    struct watcher a = WATCHER_INIT;
+    struct subscription_item item;
+
+    (void)state;
+    set_up_with(&l, &few);
+    watcher_start(&l.r, &a, 0, SUBSCRIPTION_DELTA, &item);
+    assert_true(feed_arm(a.u->feed, &a.u->member, &a.u->position.place));
+    feed_play_change(&l.plays[0], 0, 1);
+    assert_false(feed_arm(a.u->feed, &a.u->member, &a.u->position.place));
+    watcher_end(&a);
+    tear_down(&l);
+}
+
 static void a_subscription_costs_less_than_two_kib(void **state)
 {
     (void)state;
@@ -388,6 +405,7 @@ int main(void)
         cmocka_unit_test(pieces_are_kept_up_to_their_bytes),
         cmocka_unit_test(one_who_waits_for_another_feed_is_not_waked),
         cmocka_unit_test(a_question_for_which_there_is_no_room_is_asked_again),
+        cmocka_unit_test(what_came_before_the_wait_is_not_waited_for),
         cmocka_unit_test(a_subscription_costs_less_than_two_kib),
     };
 
