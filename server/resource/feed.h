@@ -93,13 +93,13 @@ void feed_unref(struct feed *y); /* NULL is fine */
 bool feed_source_equal(const struct feed_source *a, const struct feed_source *b);
 
 void feed_enter(struct feed *y, struct feed_member *m);
-bool feed_exit(struct feed *y, struct feed_member *m);  /* true: it was the last */
+bool feed_exit(struct feed *y, struct feed_member *m); /* true: it was the last */
 /* Wakes all who are armed. Takes the lock, and lets it go now and then. */
 void feed_wake(struct feed *y);
 /* The same with the lock, which is let go in between: who is woken will want it. */
 void feed_wake_locked(struct feed *y);
 void feed_arm_locked(struct feed *y, struct feed_member *m);
-/* The mapper is gone, or it has ended. Takes the lock, and wakes. */
+/* The mapper is gone, or it has ended. Takes the lock, and wakes everybody. */
 void feed_go(struct feed *y);
 /* As failed, with why. With both locks. */
 void feed_fail(struct feed *y, const struct failure *why);
@@ -123,6 +123,8 @@ int feed_refusal(struct feed *y, struct failure *f);
 struct shared_bytes *feed_shared(struct feed *y, struct feed_piece *p, unsigned variant);
 struct shared_bytes *feed_share(struct feed *y, struct feed_piece *p, unsigned variant,
                                 struct shared_bytes *b);
+/* The mapper is gone, or it has ended: what there is to be told is not to wait. */
+bool feed_is_gone(struct feed *y);
 /* Is `place` behind all that will be looked at? */
 bool feed_is_over_at(struct feed *y, const struct ring_place *place);
 

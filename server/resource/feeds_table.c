@@ -119,6 +119,14 @@ static void fill_watch(const struct feed *y, union message *m)
     }
 }
 
+void feeds_table_retire(struct feeds *s, struct feed *y)
+{
+    /* Told or not, the mapper has done with it. */
+    if (!feeds_table_let_go(s, y)) {
+        feeds_table_unlist(s, y);
+    }
+}
+
 void feeds_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
 {
     uint64_t at_ns = clock_monotonic_ns() + in_ms * CLOCK_NS_PER_MS;

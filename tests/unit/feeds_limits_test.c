@@ -137,7 +137,7 @@ static void a_feed_is_let_go_when_nobody_came_for_a_while(void **state)
     set_up_with(&l, &options);
     watcher_start(&l.r, &w, 0, SUBSCRIPTION_DELTA, &item);
     watcher_end(&w);
-    rig_serve_next(&l.r, MESSAGE_UNWATCH);
+    rig_wait_unwatched(&l.r, 1);
     watcher_start(&l.r, &w, 0, SUBSCRIPTION_DELTA, &item); /* and is made again */
     assert_int_equal(l.r.watches, 2);
     watcher_end(&w);
