@@ -228,12 +228,11 @@ static void install(struct feeds *s, struct feed *y, const struct message_watch_
 
 static int open_view(const struct mapper_result *result, struct ring_view **out, struct failure *f)
 {
-    const struct message_watch_answer *a = &result->answer->watch_answer;
-
     if (result->failure != NULL) {
         *f = *result->failure;
         return -f->code;
     }
+    const struct message_watch_answer *a = &result->answer->watch_answer;
     int opened = ring_view_open(result->fd, a->spool_bytes, out, f);
 
     if (opened == 0 && ring_view_capacity(*out) != a->spool_bytes) {
