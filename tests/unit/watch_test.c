@@ -161,8 +161,10 @@ static void an_image_comes_in_parts_and_a_checkpoint_behind_it(void **state)
     (void)state;
     open_begun(&w, "{" GRANTS "}");
     put_image(&w, slot, frames, 6, 0);
+    assert_true(exchange_is_patient(w.flight.exchange));
     const json_t *part = watch_expect(&w, "image");
 
+    assert_false(exchange_is_patient(w.flight.exchange)); /* a slot waits for its reader */
     assert_int_equal(watch_number(part, "sequence"), 6);
     assert_int_equal(watch_number(part, "segment"), 2);
     assert_int_equal(watch_number(json_object_get(part, "observation"), "frameCount"), frames);
@@ -177,6 +179,7 @@ static void an_image_comes_in_parts_and_a_checkpoint_behind_it(void **state)
 
     assert_int_equal(watch_number(checkpoint, "sequence"), 6);
     assert_true(watch_text(checkpoint, "cursor")[0] != '\0');
+    assert_true(exchange_is_patient(w.flight.exchange));
     watch_expect_nothing(&w);
     watch_done(&w);
     mapper_slot_unref(slot);
