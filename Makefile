@@ -28,7 +28,7 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
-          feed_table feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
+          feed_table feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
           diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
               truth scenario scenario_happenings scenario_schema builtin
@@ -36,7 +36,7 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
-            feed_table feeds subscription subscription_read
+            feeds_table feeds subscription subscription_read
 RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \

@@ -90,7 +90,6 @@ void feed_enter(struct feed *y, struct feed_member *m)
     pthread_mutex_lock(&y->lock);
     LIST_INSERT_HEAD(&y->members, m, link);
     y->member_count++;
-    feed_arm_locked(y, m);
     pthread_mutex_unlock(&y->lock);
 }
 

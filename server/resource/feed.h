@@ -92,7 +92,7 @@ struct feed *feed_ref(struct feed *y);
 void feed_unref(struct feed *y); /* NULL is fine */
 bool feed_source_equal(const struct feed_source *a, const struct feed_source *b);
 
-void feed_enter(struct feed *y, struct feed_member *m); /* armed from the beginning */
+void feed_enter(struct feed *y, struct feed_member *m);
 bool feed_exit(struct feed *y, struct feed_member *m);  /* true: it was the last */
 /* Wakes all who are armed. Takes the lock, and lets it go now and then. */
 void feed_wake(struct feed *y);

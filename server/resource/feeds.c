@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Who comes and goes, and the thread at the doorbell. Parts: feed_table.c (the feeds there are, and what
+ * Who comes and goes, and the thread at the doorbell. Parts: feeds_table.c (the feeds there are, and what
  * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c and
  * subscription_read.c (one who reads), feed_position.c, merge.c, holders.c.
  */
@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "common/doorbell.h"
 #include "common/scope.h"
-#include "server/resource/feed_table.h"
+#include "server/resource/feeds_table.h"
 
 enum {
     PERIOD_SETTLES_MS = 100, /* before the mapper is told of another period */
@@ -62,12 +62,12 @@ void feeds_connected(struct feeds *s, bool connected)
 {
     (void)pthread_mutex_lock(&s->lock);
     if (connected) {
-        feed_table_take_doorbell(s);
+        feeds_table_take_doorbell(s);
     }
     for (uint32_t i = s->live_count; !connected && i > 0; i--) {
         struct feed *y = feed_ref(s->lives[i - 1].feed);
 
-        feed_table_unlist(s, y);
+        feeds_table_unlist(s, y);
         feed_go(y);
         feed_unref(y);
     }
@@ -92,7 +92,7 @@ static bool make_room(struct feeds *s)
     if (s->feed_count < s->options.feeds_max) {
         return true;
     }
-    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         for (struct feed *y = s->buckets[i]; y != NULL; y = y->chain) {
             if (y->drop_ns != UINT64_MAX && !y->is_asking &&
                 (least == NULL || y->drop_ns < least->drop_ns)) {
@@ -100,13 +100,13 @@ static bool make_room(struct feeds *s)
             }
         }
     }
-    return least != NULL && feed_table_let_go(s, least);
+    return least != NULL && feeds_table_let_go(s, least);
 }
 
 static int find_or_make(struct feeds *s, const struct feed_source *source, struct feed **out,
                         struct failure *f)
 {
-    struct feed *y = feed_table_find(s, source);
+    struct feed *y = feeds_table_find(s, source);
 
     if (y != NULL) {
         *out = feed_ref(y);
@@ -118,7 +118,7 @@ static int find_or_make(struct feeds *s, const struct feed_source *source, struc
     int result = feed_new(s, source, out, f);
 
     if (result == 0) {
-        feed_table_list(s, *out);
+        feeds_table_list(s, *out);
     }
     return result;
 }
@@ -126,21 +126,21 @@ static int find_or_make(struct feeds *s, const struct feed_source *source, struc
 /* What has to be asked because of a new member. */
 static void welcome(struct feeds *s, struct feed *y, const struct feed_member *m)
 {
-    bool was_idle = y->drop_ns != UINT64_MAX;
+    bool was_idle = y->drop_ns != UINT64_MAX && y->phase == FEED_LIVE;
 
     y->drop_ns = UINT64_MAX;
-    if (was_idle && y->phase == FEED_LIVE) {
+    if (was_idle) {
         /* Its end may be there, and nobody has read it: whether it lives, the mapper knows. */
         (void)pthread_mutex_lock(&y->lock);
         y->phase = FEED_STARTING;
         (void)pthread_mutex_unlock(&y->lock);
     }
-    bool is_new = y->phase == FEED_STARTING && !y->is_asking && y->ask_ns == UINT64_MAX;
+    bool is_waiting = y->ask_ns != UINT64_MAX && !was_idle; /* for room for the question */
 
-    if (is_new) {
-        feed_table_ask(s, y);
+    if (y->phase == FEED_STARTING && !y->is_asking && !is_waiting) {
+        feeds_table_ask(s, y);
     } else if (m->period_ns < y->asked_period_ns) {
-        feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
+        feeds_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
     }
 }
 
@@ -188,9 +188,9 @@ void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m, struct 
 
     if (y->is_listed && is_empty) {
         y->drop_ns = UINT64_MAX;
-        feed_table_look_again(s, &y->drop_ns, s->options.linger_ms);
+        feeds_table_look_again(s, &y->drop_ns, s->options.linger_ms);
     } else if (y->is_listed && !y->source.is_domains && m->period_ns <= y->asked_period_ns) {
-        feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
+        feeds_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
     }
     (void)pthread_mutex_unlock(&s->lock);
     feed_unref(y);
@@ -202,8 +202,8 @@ void feeds_retire(struct feeds *s, struct feed *y)
     bool was_listed = y->is_listed;
 
     /* Told or not, the mapper has done with it. */
-    if (was_listed && !feed_table_let_go(s, y)) {
-        feed_table_unlist(s, y);
+    if (was_listed && !feeds_table_let_go(s, y)) {
+        feeds_table_unlist(s, y);
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (was_listed) {
@@ -241,7 +241,7 @@ static uint64_t tend_feed(struct feeds *s, struct feed *y, uint64_t now_ns)
     uint64_t image_ns = feed_tend_image(y, now_ns);
 
     if (now_ns >= y->drop_ns && !y->is_asking) {
-        if (feed_table_let_go(s, y)) {
+        if (feeds_table_let_go(s, y)) {
             return UINT64_MAX;
         }
         y->drop_ns = now_ns + FEED_RETRY_MS * CLOCK_NS_PER_MS;
@@ -249,7 +249,7 @@ static uint64_t tend_feed(struct feeds *s, struct feed *y, uint64_t now_ns)
     if (now_ns >= y->ask_ns && !y->is_asking) {
         y->ask_ns = UINT64_MAX;
         if (y->phase == FEED_STARTING || feed_wanted_period(y) != y->asked_period_ns) {
-            feed_table_ask(s, y);
+            feeds_table_ask(s, y);
         }
     }
     uint64_t due_ns = y->drop_ns < y->ask_ns ? y->drop_ns : y->ask_ns;
@@ -265,7 +265,7 @@ static void tend(struct feeds *s)
 
     atomic_store(&s->due_ns, UINT64_MAX);
     (void)pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         for (struct feed *y = s->buckets[i], *next; y != NULL; y = next) {
             next = y->chain;
             feed_ref(y);
@@ -393,9 +393,9 @@ void feeds_free(struct feeds *s)
     (void)pthread_mutex_lock(&s->lock);
     assert(s->subscriber_count == 0);
     s->is_stopping = true;
-    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         while (s->buckets[i] != NULL) {
-            feed_table_unlist(s, s->buckets[i]);
+            feeds_table_unlist(s, s->buckets[i]);
         }
     }
     (void)pthread_mutex_unlock(&s->lock);

@@ -110,8 +110,8 @@ static void follow_until_equal(struct feed_rig *r, const struct domain_identity 
     again.place = at;
     while (again.place.position < r->place.position) {
         assert_true(feed_rig_read(&again));
-        for (uint32_t i = 0; again.record.kind == FEED_RECORD_CHANGES &&
-                             i < again.record.changes->block_count;
+        for (uint32_t i = 0;
+             again.record.kind == FEED_RECORD_CHANGES && i < again.record.changes->block_count;
              i++) {
             memcpy(followed + (size_t)again.record.blocks[i] * FEED_BLOCK_BYTES,
                    again.record.contents + (size_t)i * FEED_BLOCK_BYTES, FEED_BLOCK_BYTES);
@@ -197,7 +197,8 @@ static void run_times_are_a_table_of_vcpus(void **state)
     (void)state;
     watch(&r, "windows", RESOURCE_VCPU_STATS, 0, 0);
     follow_until_equal(&r, &d, RESOURCE_VCPU_STATS, 0, 0, 3);
-    assert_int_equal(r.image_answer.slot.len_bytes, 2 * FEED_BLOCK_BYTES); /* five of four a block */
+    assert_int_equal(r.image_answer.slot.len_bytes,
+                     2 * FEED_BLOCK_BYTES); /* five of four a block */
     const struct message_vcpu *v = (const struct message_vcpu *)(const void *)r.image;
 
     for (uint32_t i = 0; i < 5; i++) {
@@ -253,8 +254,7 @@ static void what_cannot_be_watched_is_refused_with_its_reason(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_false(
-            watch_at(&r, rows[i].name, rows[i].type, rows[i].id, rows[i].flags, 10));
+        assert_false(watch_at(&r, rows[i].name, rows[i].type, rows[i].id, rows[i].flags, 10));
         assert_int_equal(answered.failed.failure.code, rows[i].code);
         assert_true(answered.failed.failure.message[0] != '\0');
     }
@@ -409,7 +409,8 @@ static void a_domain_destroyed_ends_its_feeds_within_a_second_and_is_no_zombie(v
     feed_rig_next(&domains);
     watch(&feeds[0], "lively", RESOURCE_GRANT_TABLE, 0, 0);
     watch(&feeds[1], "lively", RESOURCE_VCPU_STATS, 0, 0);
-    assert_true(watch_at(&feeds[2], "lively", RESOURCE_GRANT_TABLE, 0, SNAPSHOT_WITH_STATUS, 60000));
+    assert_true(
+        watch_at(&feeds[2], "lively", RESOURCE_GRANT_TABLE, 0, SNAPSHOT_WITH_STATUS, 60000));
     assert_true(rig_ledger(&peer, "live mappings") >= 2);
     uint64_t start_ns = clock_monotonic_ns();
 

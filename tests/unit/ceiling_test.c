@@ -60,8 +60,9 @@ static void one_costly_request_is_paid_for_afterwards(void **state)
     assert_int_equal(ceiling_admit(&c, &meter, now_ns, 0, NULL), 0);
     assert_int_equal(ceiling_admit(&c, &meter, now_ns, 5250, NULL), -ERROR_RESOURCE_EXHAUSTED);
     for (int s = 1; s <= 4; s++) {
-        assert_int_equal(ceiling_admit(&c, &meter, now_ns + (uint64_t)s * CLOCK_NS_PER_S, 5250, NULL),
-                         -ERROR_RESOURCE_EXHAUSTED);
+        assert_int_equal(
+            ceiling_admit(&c, &meter, now_ns + (uint64_t)s * CLOCK_NS_PER_S, 5250, NULL),
+            -ERROR_RESOURCE_EXHAUSTED);
     }
     assert_int_equal(ceiling_admit(&c, &meter, now_ns + 6 * CLOCK_NS_PER_S, 5250, NULL), 0);
 }

@@ -254,11 +254,10 @@ static void an_end_has_its_reason_in_whole_texts(void **state)
     REFUSES(kind, room.end.failure.code, -1);
     PASSES(kind, room.end.failure.code, ERROR_INTERNAL);
     size_t len = make(kind);
-    char *const texts[] = { room.end.failure.call, room.end.failure.message,
-                            room.end.failure.cause, room.end.failure.next_step,
-                            room.end.failure.field };
-    const size_t sizes[] = { FAILURE_CALL_MAX, FAILURE_TEXT_MAX, FAILURE_TEXT_MAX,
-                             FAILURE_TEXT_MAX, FAILURE_FIELD_MAX };
+    char *const texts[] = { room.end.failure.call, room.end.failure.message, room.end.failure.cause,
+                            room.end.failure.next_step, room.end.failure.field };
+    const size_t sizes[] = { FAILURE_CALL_MAX, FAILURE_TEXT_MAX, FAILURE_TEXT_MAX, FAILURE_TEXT_MAX,
+                             FAILURE_FIELD_MAX };
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         make(kind);
