@@ -338,17 +338,25 @@ static bool suspend_stream(struct request *r)
     return waits;
 }
 
+/* What was read is to be sent. Whose reader may take its time is not looked at while it does. */
+static void enter_sending(struct request *r)
+{
+    enum connection_phase phase =
+        exchange_is_patient(r->exchange) ? CONNECTION_WAITING : CONNECTION_SENDING;
+    uint64_t since_ns;
+
+    if (connection_phase(r->connection, &since_ns) != phase) {
+        connection_enter(r->connection, phase);
+    }
+}
+
 /* The daemon's: as long as this returns bytes, it is called again when they are with the kernel. */
 static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t max_bytes)
 {
     struct request *r = arg;
     struct connection *c = r->connection;
-    uint64_t since_ns;
 
     (void)position;
-    if (connection_phase(c, &since_ns) != CONNECTION_SENDING) {
-        connection_enter(c, CONNECTION_SENDING);
-    }
     while (!atomic_load(&c->table->abandoning)) {
         (void)pthread_mutex_lock(&c->lock);
         c->answered = false;
@@ -356,6 +364,7 @@ static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t max_b
         ssize_t n = exchange_read(r->exchange, out, max_bytes);
 
         if (n > 0) {
+            enter_sending(r);
             return n;
         }
         if (n == 0) {
