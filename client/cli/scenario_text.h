@@ -7,11 +7,14 @@
 
 #include "common/buffer.h"
 
+enum { SCENARIO_TEXT_MAX_BYTES = 255 }; /* of a name, at the simulator */
+
 /* A comment that says whose it is. */
 void scenario_text_begin(struct buffer *out);
-/* In quotes. The API's own escapes (\\ and \xNN) are those of the scenario's syntax, too. */
+/* A string as the API has it, in quotes. What no scenario may hold (control characters, "${") stands in
+ * it as \xNN, letter by letter, as the API shows it. A longer one is cut. */
 void scenario_text_string(struct buffer *out, const char *text);
-/* The name of a file, without its folder, which has no escapes of anybody's in it. */
+/* The name of a file, without its folder, in quotes. */
 void scenario_text_file(struct buffer *out, const char *path);
 
 #endif
