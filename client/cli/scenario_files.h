@@ -18,7 +18,8 @@ enum {
     SCENARIO_FILES_DOMID_MAX = 32751,
 };
 
-/* Writes `name`.scenario and, but for domains, `name`.play, each when it is whole. Not 0: reported; the exit status. */
+/* Writes `name`.scenario and, but for domains, `name`.play, each when it is whole. Not 0: reported; the
+ * exit status. */
 int scenario_files_write(struct recording_reader *reader, const char *name);
 
 #endif

@@ -194,6 +194,7 @@ static void long_names_are_cut(void **state)
         memcpy(name + i, "\xe4\xb8\xad", 3);
     }
     say_list(m, 5, one, 1);
+    memset(name, 0, sizeof(name));
     for (size_t i = 0; i + 2 < sizeof(name); i += 2) {
         memcpy(name + i, "${", 2);
     }
