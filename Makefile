@@ -52,7 +52,7 @@ CLIENT := fault handle options cancel sigpipe transport diagnose head details re
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
-       board attendant watching watch scenario_files replay verification verify \
+       board attendant watching watch scenario_text scenario_files scenario_domains replay verification verify \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           xenres/v1/watch google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
