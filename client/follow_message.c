@@ -104,7 +104,8 @@ static int check_place(const struct follow *f, uint64_t sequence, struct fault *
     if (f->place.cursor[0] == '\0') {
         return numbering_lie(fault, "goes on where nobody asked it to");
     }
-    return !f->place.is_ours || f->place.sequence == sequence
+    return !f->place.is_ours || sequence == f->place.sequence ||
+                   (f->numbering.skips && sequence > f->place.sequence)
                ? 0
                : numbering_lie(fault, "goes on behind %" PRIu64 ", asked to behind %" PRIu64,
                                sequence, f->place.sequence);

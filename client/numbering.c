@@ -52,6 +52,10 @@ static int resume(struct numbering *n, const struct numbering_begin *b, struct f
     if (n->is_known && n->lacks_content) {
         return numbering_lie(fault, "goes on where there was no %s", n->content);
     }
+    /* Those that are passed over are of others: an end's cursor may be behind them already. */
+    if (n->is_known && n->skips && b->sequence > n->delivered && b->sequence <= n->produced) {
+        n->delivered = b->sequence;
+    }
     if (n->is_known && b->sequence > n->delivered) {
         return numbering_lie(fault,
                              "goes on behind %" PRIu64 ", though %" PRIu64 " was the last to come",
@@ -358,7 +362,9 @@ bool numbering_cut(struct numbering *n)
 
 bool numbering_rest(const struct numbering *n, uint64_t *first, uint64_t *last)
 {
-    *first = n->delivered + 1;
+    uint64_t had = n->skips ? larger(n->delivered, n->passed) : n->delivered;
+
+    *first = had + 1;
     *last = n->produced;
-    return n->is_known && n->produced > n->delivered;
+    return n->is_known && n->produced > had;
 }

@@ -121,19 +121,26 @@ static void heartbeat(struct buffer *out, uint64_t sequence)
     say_message(out, &m);
 }
 
-static void end(struct buffer *out, uint64_t sequence)
+static void end_so(struct buffer *out, Xenres__V1__WatchEndReason reason, uint64_t sequence,
+                   const char *cursor)
 {
     response m;
     Xenres__V1__WatchEnd end;
 
     xenres__v1__watch_domains_response__init(&m);
     xenres__v1__watch_end__init(&end);
-    end.reason = XENRES__V1__WATCH_END_REASON__WATCH_END_REASON_PERMISSION_WITHDRAWN;
+    end.reason = reason;
     end.sequence = sequence;
+    end.cursor = (char *)(uintptr_t)cursor;
     m.content_case = XENRES__V1__WATCH_DOMAINS_RESPONSE__CONTENT_END;
     m.end = &end;
     say_message(out, &m);
     stream_end(out, "{}");
+}
+
+static void end(struct buffer *out, uint64_t sequence)
+{
+    end_so(out, XENRES__V1__WATCH_END_REASON__WATCH_END_REASON_PERMISSION_WITHDRAWN, sequence, "");
 }
 
 /* --- callbacks --- */
@@ -251,6 +258,47 @@ static void numbers_of_others_are_passed_over(void **state)
                    BEGUN "checkpoint 8\nheartbeat 12\nchange 13-14\nheartbeat 20\nchange 15-21\n"
                          "interrupted at 21 [c8]\nbegin a behind 21\nchange 22\n"
                          "end permission_withdrawn\n");
+}
+
+/* Nor are they lost where it ends. */
+static void what_was_passed_over_is_not_lost_at_the_end(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    heartbeat(b, 9);
+    end(b, 9);
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_domains(&s, NULL, 0, BEGUN "heartbeat 9\nend permission_withdrawn\n");
+    b = begun(&s);
+    heartbeat(b, 9);
+    end(b, 10);
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_domains(&s, NULL, 0, BEGUN "heartbeat 9\ngap at_end 10-10\nend permission_withdrawn\n");
+}
+
+/* The cursor of an end may be behind events of others that nothing has told of. */
+static void end_goes_on_behind_what_was_passed_over(void **state)
+{
+    struct script s = { .count = 0 };
+
+    (void)state;
+    for (uint64_t at = 9; at <= 10; at++) {
+        struct buffer *b = begun(&s);
+
+        end_so(b, XENRES__V1__WATCH_END_REASON__WATCH_END_REASON_SHUTTING_DOWN, 9, "e9");
+        script_then(&s, TLS_SERVER_KEEP);
+        b = script_stream(&s);
+        begin(b, FEED_A, true, at);
+        event(b, at + 1, at + 1);
+        end(b, at + 1);
+        script_then(&s, TLS_SERVER_KEEP);
+        expect_domains(&s, NULL, at == 9 ? 0 : XENRES_INTERNAL /* 10 is nowhere */,
+                       at == 9 ? BEGUN "interrupted at 5 shutting_down [e9]\nbegin a behind 9\n"
+                                       "change 10\nend permission_withdrawn\n"
+                               : BEGUN "interrupted at 5 shutting_down [e9]\n");
+    }
 }
 
 static void another_feed_has_another_list(void **state)
@@ -385,6 +433,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_and_events_come_in_their_order),
         cmocka_unit_test(numbers_of_others_are_passed_over),
+        cmocka_unit_test(what_was_passed_over_is_not_lost_at_the_end),
+        cmocka_unit_test(end_goes_on_behind_what_was_passed_over),
         cmocka_unit_test(another_feed_has_another_list),
         cmocka_unit_test(filter_and_cursor_are_asked_for),
         cmocka_unit_test(lies_are_found_out),

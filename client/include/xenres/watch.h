@@ -80,7 +80,8 @@ typedef struct xenres_sample_time {
     uint64_t copy_duration_ns;
 } xenres_sample_time;
 
-/* Numbers from `first_sequence` to `sequence` were produced, and are not delivered. */
+/* Numbers from `first_sequence` to `sequence` were produced, and are not delivered. Of events, some may
+ * have been of domains that are not watched. */
 typedef struct xenres_watch_gap {
     uint32_t reason;                /* enum xenres_gap_reason */
     uint64_t first_sequence;        /* 0 where that is not known (a cursor from elsewhere) */
