@@ -119,6 +119,14 @@ static void fill_watch(const struct feed *y, union message *m)
     }
 }
 
+void feeds_table_retire(struct feeds *s, struct feed *y)
+{
+    /* Told or not, the mapper has done with it. */
+    if (!feeds_table_let_go(s, y)) {
+        feeds_table_unlist(s, y);
+    }
+}
+
 void feeds_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
 {
     uint64_t at_ns = clock_monotonic_ns() + in_ms * CLOCK_NS_PER_MS;
@@ -220,12 +228,11 @@ static void install(struct feeds *s, struct feed *y, const struct message_watch_
 
 static int open_view(const struct mapper_result *result, struct ring_view **out, struct failure *f)
 {
-    const struct message_watch_answer *a = &result->answer->watch_answer;
-
     if (result->failure != NULL) {
         *f = *result->failure;
         return -f->code;
     }
+    const struct message_watch_answer *a = &result->answer->watch_answer;
     int opened = ring_view_open(result->fd, a->spool_bytes, out, f);
 
     if (opened == 0 && ring_view_capacity(*out) != a->spool_bytes) {
