@@ -91,6 +91,7 @@ int feed_new(struct feeds *s, const struct feed_source *source, struct feed **ou
 struct feed *feed_ref(struct feed *y);
 void feed_unref(struct feed *y); /* NULL is fine */
 bool feed_source_equal(const struct feed_source *a, const struct feed_source *b);
+enum feed_kind feed_source_kind(const struct feed_source *source);
 
 void feed_enter(struct feed *y, struct feed_member *m);
 bool feed_exit(struct feed *y, struct feed_member *m); /* true: it was the last */
@@ -147,7 +148,8 @@ struct feed_last {
 };
 /* Reads all that is there: when it is over, and of a feed of domains before it begins. */
 int feed_find_last(struct feed *y, struct scratch *x, struct feed_last *out, struct failure *f);
-/* The place of the oldest record that is held, with what is before it. */
+/* The place of the oldest record that is held, with what is before it: of a feed that appends all of it,
+ * of others no segment. -ERROR_UNAVAILABLE: not now. -ERROR_DATA_LOSS: also if there is none. */
 int feed_find_oldest(struct feed *y, struct scratch *x, struct feed_position *out,
                      struct failure *f);
 

@@ -443,6 +443,8 @@ void feeds_count(struct feeds *s, struct feeds_counters *out)
         .gaps_resumed = atomic_load(&sums->gaps[FEED_GAP_RESUMED]),
         .lost_batches = atomic_load(&sums->lost_batches),
         .lost_blocks = atomic_load(&sums->lost_blocks),
+        .delivered_bytes = atomic_load(&sums->delivered_bytes),
+        .lost_bytes = atomic_load(&sums->lost_bytes),
         .images = atomic_load(&sums->images),
         .wakes = atomic_load(&sums->wakes),
     };

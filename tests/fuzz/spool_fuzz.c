@@ -53,9 +53,13 @@ static void read_record(const struct feed_record *r, const uint8_t *end)
     case FEED_RECORD_STILL: check((const uint8_t *)(r->still + 1) == end); break;
     case FEED_RECORD_BYTES:
         check(r->contents + r->bytes->len_bytes == end);
-        check(r->bytes->offset + r->bytes->len_bytes >= r->bytes->offset);
+        check(r->bytes->offset <= r->bytes->bytes_before);
+        check(r->bytes->bytes_before <= UINT64_MAX - r->bytes->len_bytes);
         break;
-    case FEED_RECORD_LOSS: check(r->loss->offset + r->loss->len_bytes >= r->loss->offset); break;
+    case FEED_RECORD_LOSS:
+        check(r->loss->offset <= r->loss->bytes_before);
+        check(r->loss->bytes_before <= UINT64_MAX - r->loss->len_bytes);
+        break;
     case FEED_RECORD_DOMAIN:
         check(strlen(r->domain->now.identity.name) < MESSAGE_NAME_BYTES);
         check(strlen(r->domain->before.name) < MESSAGE_NAME_BYTES);
