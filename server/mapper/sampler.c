@@ -16,6 +16,8 @@
 #include "common/clock.h"
 #include "common/doorbell.h"
 
+enum { POSTPONED_MS = 100 }; /* at most, until it is tried again */
+
 struct sampler {
     const struct backend_ops *ops;
     struct ceiling *ceiling; /* NULL: none */
@@ -126,6 +128,15 @@ static void schedule(struct sampler *s, struct sampler_job *job)
     wheel_add(&s->wheel, &job->entry, job->due_ns);
 }
 
+/* It may not be sampled now, and still is to be. */
+static void postpone(struct sampler *s, struct sampler_job *job, uint64_t now_ns)
+{
+    uint64_t most_ns = POSTPONED_MS * CLOCK_NS_PER_MS;
+    s->counts.late++;
+    wheel_add(&s->wheel, &job->entry,
+              now_ns + (job->period_ns < most_ns ? job->period_ns : most_ns));
+}
+
 static bool ceiling_lets(struct sampler *s, uint64_t now_ns)
 {
     return !s->ceiling ||
@@ -163,10 +174,10 @@ static void *run(void *arg)
         }
         if (job->pins == 0 && ceiling_lets(s, now_ns)) {
             work(s, job, now_ns);
+            schedule(s, job);
         } else {
-            s->counts.late++;
+            postpone(s, job, now_ns);
         }
-        schedule(s, job);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -292,7 +303,7 @@ void sampler_remove(struct sampler *s, struct sampler_job *job)
 void sampler_set_period(struct sampler *s, struct sampler_job *job, uint64_t period_ns)
 {
     pthread_mutex_lock(&s->lock);
-    if (job->entry.next) { /* it waits: for the next of the new times */
+    if (job->entry.next && job->is_told) { /* it waits: for the next of the new times */
         wheel_remove(&s->wheel, &job->entry);
         uint64_t last_ns = job->due_ns - job->period_ns;
         job->due_ns = last_ns + period_ns;

@@ -204,6 +204,19 @@ static void become(struct feed *y, const struct message_watch_answer *a, struct 
     y->phase = FEED_LIVE;
 }
 
+/* Whoever waits for the answer does not wait for what comes after it. */
+static void fail_ended(struct feed *y)
+{
+    struct failure f = { 0 };
+    int result = failure_set(&f, ERROR_UNAVAILABLE, "the feed has just ended");
+
+    failure_retry(&f, result, FAILURE_RETRY_SOON_MS);
+    failure_next(&f, result, "try again in a moment");
+    (void)pthread_mutex_lock(&y->lock);
+    feed_fail(y, &f);
+    (void)pthread_mutex_unlock(&y->lock);
+}
+
 static void install(struct feeds *s, struct feed *y, const struct message_watch_answer *a,
                     struct ring_view **view)
 {
@@ -213,6 +226,9 @@ static void install(struct feeds *s, struct feed *y, const struct message_watch_
     if (!y->is_listed || (y->phase == FEED_LIVE && memcmp(y->id, a->feed_id, sizeof(y->id)) != 0)) {
         /* Its end has come meanwhile; what is there now nobody here has asked for. */
         (void)send_unwatch(s, a->feed_id, a->feed);
+        if (y->phase == FEED_STARTING) {
+            fail_ended(y);
+        }
         return;
     }
     if (y->phase == FEED_STARTING) {

@@ -195,7 +195,7 @@ static void an_image_that_fails_gives_everything_back(void **state)
     assert_int_equal(feed_image_begin(&m, &image, &f),
                      0); /* and is answered that there is no room */
     assert_int_equal(feed_image_count(m.images), 0);
-    assert_true(arena_release(m.arena, slots[0].index, slots[0].generation));
+    arena_take_back(m.arena, &slots[0]);
     image.deadline_ns = 1;
     assert_int_equal(feed_image_begin(&m, &image, &f), 0);
     assert_int_equal(feed_image_count(m.images), 0);

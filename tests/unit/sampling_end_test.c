@@ -161,6 +161,132 @@ static void who_is_told_to_stop_does_not_fail(void **state)
     ended_with(FEED_END_RELEASED);
 }
 
+/* --- between two calls ----------------------------------------------------------------------------- */
+
+enum { ANOTHERS = 0xee };
+
+static unsigned calls_left; /* until it is another domain that has the number */
+
+/* What is mapped live keeps the domain's frames, and its number, from becoming another's. */
+static void become_another(enum fake_call call)
+{
+    size_t shared = (size_t)FAKE_HOST_FRAMES_MAX * MESSAGE_FRAME_BYTES;
+    size_t rest = (size_t)(FAKE_HOST_STATUS_MAX + IOREQ_FRAMES) * MESSAGE_FRAME_BYTES;
+
+    (void)call;
+    if (calls_left == 0 || --calls_left > 0) {
+        return;
+    }
+    if (fake_host.mapped == 0) {
+        memset(fake_host.pages, ANOTHERS, shared);
+    }
+    memset(fake_host_status(), ANOTHERS, rest);
+    memset(fake_host.run_time_ns, ANOTHERS, sizeof(fake_host.run_time_ns));
+    fake_host.domains[1].domain.uuid[0]++;
+}
+
+static bool has_anothers(const void *bytes, size_t len_bytes)
+{
+    return bytes != NULL && memchr(bytes, ANOTHERS, len_bytes) != NULL;
+}
+
+/* Neither image nor record has a byte of the other domain's. */
+static void expect_nothing_of_another(void)
+{
+    struct source_image image;
+    struct ring_record found;
+
+    if (!sampling.has_begun) {
+        assert_null(sampling.spool.ring);
+        return;
+    }
+    sampling.source->ops->image(sampling.source, &image);
+    assert_false(has_anothers(image.bytes, image.len_bytes));
+    reader_begin();
+    while (ring_view_read(reader.view, &reader.place, reader.bytes, sizeof(reader.bytes), &found,
+                          NULL) == RING_RECORD) {
+        assert_int_equal(feed_record_check(found.kind, reader.bytes, found.len_bytes,
+                                           &reader.record, NULL),
+                         0);
+        if (found.kind == FEED_RECORD_CHANGES) {
+            assert_false(
+                has_anothers(reader.record.contents,
+                             (size_t)reader.record.changes->block_count * FEED_BLOCK_BYTES));
+        }
+    }
+    ring_view_close(reader.view);
+    reader.view = NULL;
+}
+
+/* True: before the sample was over. */
+static bool is_another_at_call(uint32_t type, uint32_t id, uint32_t flags, unsigned samples,
+                               unsigned call)
+{
+    fake_host_init(2, 2);
+    fake_host.pages[0] = 1;
+    begin(type, id, flags);
+    for (unsigned i = 0; i < samples; i++) {
+        step();
+    }
+    calls_left = call;
+    fake_host.on_call = become_another;
+    step();
+    bool is_another = calls_left == 0;
+
+    calls_left = is_another ? 0 : 1;
+    step();
+    assert_true(sampling.is_over || (type == RESOURCE_GRANT_TABLE && id == GRANT_TABLE_SHARED));
+    expect_nothing_of_another();
+    fake_host.on_call = NULL;
+    sampling_end(&sampling, &tools, now_ns, now_ns, FEED_END_RELEASED);
+    sampling_done(&sampling);
+    return is_another;
+}
+
+static void nothing_is_told_of_another_domain(void **state)
+{
+    static const struct {
+        uint32_t type, id, flags;
+    } kinds[] = {
+        { RESOURCE_GRANT_TABLE, GRANT_TABLE_SHARED, 0 },
+        { RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS, 0 },
+        { RESOURCE_IOREQ_SERVER, 0, 0 },
+        { RESOURCE_IOREQ_SERVER, 0, SNAPSHOT_SPARSE },
+        { RESOURCE_VCPU_STATS, 0, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        for (unsigned samples = 0; samples < 2; samples++) {
+            unsigned call = 1;
+
+            while (is_another_at_call(kinds[i].type, kinds[i].id, kinds[i].flags, samples, call)) {
+                call++;
+            }
+            assert_true(call > 1);
+        }
+    }
+    assert_int_equal(allowance_used(&memory), 0);
+}
+
+static void go_back_to_version_1(enum fake_call call)
+{
+    fake_host.version = call == FAKE_MAP ? 1 : fake_host.version;
+}
+
+static void a_table_that_changes_while_it_is_copied_begins_nothing(void **state)
+{
+    (void)state;
+    fake_host_init(2, 2);
+    fake_host.on_call = go_back_to_version_1;
+    begin(RESOURCE_GRANT_TABLE, GRANT_TABLE_SHARED, 0);
+    step();
+    fake_host.on_call = NULL;
+    assert_false(sampling.has_begun); /* as if it were of version 2 */
+    assert_int_equal(sampling.failure.code, ERROR_ABORTED);
+    sampling_done(&sampling);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -171,6 +297,8 @@ int main(void)
         cmocka_unit_test(a_range_is_kept_while_the_table_grows),
         cmocka_unit_test(an_image_has_to_fit_the_allowance),
         cmocka_unit_test(who_is_told_to_stop_does_not_fail),
+        cmocka_unit_test(nothing_is_told_of_another_domain),
+        cmocka_unit_test(a_table_that_changes_while_it_is_copied_begins_nothing),
     };
 
     return cmocka_run_group_tests(tests, sampling_set_up, sampling_tear_down);
