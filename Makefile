@@ -43,7 +43,7 @@ RPC := exchange request dispatch reply reply_head stream streams call wait timer
        host_watch host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus
-HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
+HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
