@@ -12,23 +12,26 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/errand.h"
 #include "common/scope.h"
 
 enum { EVENTS_MAX = 64 }; /* at a time */
 
-TAILQ_HEAD(pump_queue, pump_entry);
+STAILQ_HEAD(pump_queue, pump_entry);
 
 struct pump_thread {
-    enum pump_verdict (*turn)(struct pump_entry *e);
+    pump_turn *turn;
     int epoll_fd, wake_fd;
     pthread_t thread;
     bool runs; /* `thread` is one */
 
-    pthread_mutex_t lock; /* of what follows, and what says so in the entries; the innermost */
+    pthread_mutex_t lock; /* of what follows, and of its entries; the innermost */
+    pthread_cond_t done;  /* `wakers` fell to 0 */
     struct pump_queue queue;
     uint32_t queued_count;
     uint32_t entry_count;
-    bool sleeps;
+    bool sleeps;     /* and nobody has promised to wake it */
+    uint32_t wakers; /* have promised, and not yet kept it */
     bool stopping;
 };
 
@@ -38,29 +41,69 @@ struct pump {
     struct pump_thread threads[];
 };
 
-/* --- the queue ----------------------------------------------------------------------------------- */
+/* --- the queue, under its lock -------------------------------------------------------------------- */
 
-/* Under the lock. True: the thread has to be told. */
-static bool enqueue(struct pump_thread *t, struct pump_entry *e)
+static void put(struct pump_thread *t, struct pump_entry *e)
 {
-    if (e->is_queued) {
-        return false;
-    }
-    e->is_queued = true;
-    TAILQ_INSERT_TAIL(&t->queue, e, link);
+    e->state = PUMP_ENTRY_QUEUED;
+    STAILQ_INSERT_TAIL(&t->queue, e, link);
     t->queued_count++;
-    bool was_asleep = t->sleeps;
-
-    t->sleeps = false;
-    return was_asleep;
 }
 
-/* Under the lock. */
-static void dequeue(struct pump_thread *t, struct pump_entry *e)
+static struct pump_entry *take(struct pump_thread *t)
 {
-    TAILQ_REMOVE(&t->queue, e, link);
-    t->queued_count--;
-    e->is_queued = false;
+    struct pump_entry *e = STAILQ_FIRST(&t->queue);
+
+    if (e != NULL) {
+        STAILQ_REMOVE_HEAD(&t->queue, link);
+        t->queued_count--;
+        e->state = PUMP_ENTRY_HAS_TURN;
+    }
+    return e;
+}
+
+/* It has to have a turn that begins after this. */
+static void queue(struct pump_thread *t, struct pump_entry *e)
+{
+    if (e->state == PUMP_ENTRY_RESTS) {
+        put(t, e);
+    } else if (e->state == PUMP_ENTRY_HAS_TURN) {
+        e->state = PUMP_ENTRY_GOES_ON;
+    }
+}
+
+/* True: the thread sleeps, and the caller promises to wake() it. */
+static bool promise(struct pump_thread *t)
+{
+    bool promised = t->sleeps && t->queued_count > 0;
+
+    if (promised) {
+        t->sleeps = false;
+        t->wakers++;
+    }
+    return promised;
+}
+
+/* --- turns ---------------------------------------------------------------------------------------- */
+
+/* A turn for each of the first `count`. With the lock, which is given back for the turns. */
+static void give_turns(struct pump_thread *t, uint32_t count)
+{
+    struct pump_entry *e;
+
+    while (count-- > 0 && (e = take(t)) != NULL) {
+        bool peer_left = e->peer_left;
+
+        (void)pthread_mutex_unlock(&t->lock);
+        enum pump_verdict verdict = t->turn(e, peer_left);
+
+        (void)pthread_mutex_lock(&t->lock);
+        if (verdict == PUMP_GOES_ON || (verdict == PUMP_RESTS && e->state == PUMP_ENTRY_GOES_ON)) {
+            put(t, e);
+        } else if (verdict == PUMP_RESTS) {
+            e->state = PUMP_ENTRY_RESTS;
+        }
+    }
 }
 
 /* The descriptor is never read: each write is an event of its own. */
@@ -71,16 +114,52 @@ static void tell(struct pump_thread *t)
     (void)!write(t->wake_fd, &one, sizeof(one));
 }
 
+/* With the lock. */
+static void keep_promise(struct pump_thread *t)
+{
+    if (t->queued_count > 0) {
+        tell(t);
+    } else {
+        t->sleeps = true; /* as far as is known; one that does not is told in vain */
+    }
+    if (--t->wakers == 0) {
+        (void)pthread_cond_broadcast(&t->done);
+    }
+}
+
+/* An errand. */
+static void help(void *arg)
+{
+    struct pump_thread *t = arg;
+
+    (void)pthread_mutex_lock(&t->lock);
+    if (t->queued_count <= PUMP_HELP_MAX) {
+        give_turns(t, t->queued_count);
+    }
+    keep_promise(t);
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+static void wake(struct pump_thread *t)
+{
+    if (!errand_leave(help, t)) {
+        (void)pthread_mutex_lock(&t->lock);
+        keep_promise(t);
+        (void)pthread_mutex_unlock(&t->lock);
+    }
+}
+
 void pump_wake(struct pump_entry *e)
 {
     struct pump_thread *t = e->thread;
 
     (void)pthread_mutex_lock(&t->lock);
-    bool has_to_be_told = enqueue(t, e);
+    queue(t, e);
+    bool promised = promise(t);
 
     (void)pthread_mutex_unlock(&t->lock);
-    if (has_to_be_told) {
-        tell(t);
+    if (promised) {
+        wake(t);
     }
 }
 
@@ -94,12 +173,11 @@ bool pump_enter(struct pump *p, struct pump_entry *e, int fd)
     (void)pthread_mutex_lock(&t->lock);
     assert(!t->stopping);
     bool entered = epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-    bool has_to_be_told = entered && enqueue(t, e);
 
     t->entry_count += entered ? 1 : 0;
     (void)pthread_mutex_unlock(&t->lock);
-    if (has_to_be_told) {
-        tell(t);
+    if (entered) {
+        pump_wake(e);
     }
     return entered;
 }
@@ -110,75 +188,45 @@ void pump_leave(struct pump_entry *e)
 
     (void)epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
     (void)pthread_mutex_lock(&t->lock);
-    if (e->is_queued) {
-        dequeue(t, e);
-    }
+    assert(e->state == PUMP_ENTRY_HAS_TURN || e->state == PUMP_ENTRY_GOES_ON);
     t->entry_count--;
     (void)pthread_mutex_unlock(&t->lock);
 }
 
-/* --- a thread ------------------------------------------------------------------------------------ */
+/* --- a thread ------------------------------------------------------------------------------------- */
 
-static struct pump_entry *take_first(struct pump_thread *t)
+/* With the lock: queues those whose sockets have changed. */
+static void take_events(struct pump_thread *t, const struct epoll_event *events, int count)
 {
-    (void)pthread_mutex_lock(&t->lock);
-    struct pump_entry *e = TAILQ_FIRST(&t->queue);
-
-    if (e != NULL) {
-        dequeue(t, e);
-    }
-    (void)pthread_mutex_unlock(&t->lock);
-    return e;
-}
-
-/* A turn for each of the first `count`; then the sockets are looked at again. */
-static void give_turns(struct pump_thread *t, uint32_t count)
-{
-    struct pump_entry *e;
-
-    while (count-- > 0 && (e = take_first(t)) != NULL) {
-        if (t->turn(e) == PUMP_GOES_ON) {
-            pump_wake(e);
-        }
-    }
-}
-
-/* Queues those whose sockets have changed. */
-static void look(struct pump_thread *t, int timeout_ms)
-{
-    struct epoll_event events[EVENTS_MAX];
-    int count = epoll_wait(t->epoll_fd, events, EVENTS_MAX, timeout_ms);
-
-    (void)pthread_mutex_lock(&t->lock);
-    t->sleeps = false;
     for (int i = 0; i < count; i++) {
         struct pump_entry *e = events[i].data.ptr;
 
-        if (e != NULL) { /* else this thread was woken */
+        if (e != NULL) { /* else this thread was told */
             e->peer_left |= (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-            (void)enqueue(t, e);
+            queue(t, e);
         }
     }
-    (void)pthread_mutex_unlock(&t->lock);
 }
 
 static void *run(void *arg)
 {
     struct pump_thread *t = arg;
-    bool is_over = false;
+    struct epoll_event events[EVENTS_MAX];
 
-    while (!is_over) {
-        (void)pthread_mutex_lock(&t->lock);
-        uint32_t count = t->queued_count;
+    (void)pthread_mutex_lock(&t->lock);
+    while (!t->stopping || t->entry_count > 0) {
+        t->sleeps = t->queued_count == 0;
+        int timeout_ms = t->sleeps ? -1 : 0;
 
-        is_over = t->stopping && t->entry_count == 0;
-        t->sleeps = count == 0 && !is_over;
         (void)pthread_mutex_unlock(&t->lock);
-        give_turns(t, count);
-        if (!is_over) {
-            look(t, count == 0 ? -1 : 0);
-        }
+        int count = epoll_wait(t->epoll_fd, events, EVENTS_MAX, timeout_ms);
+
+        (void)pthread_mutex_lock(&t->lock);
+        t->sleeps = false;
+        take_events(t, events, count);
+        give_turns(t, t->queued_count);
     }
+    (void)pthread_mutex_unlock(&t->lock);
     return NULL;
 }
 
@@ -210,8 +258,7 @@ static int start_thread(struct pump_thread *t, struct failure *f)
     return 0;
 }
 
-int pump_start(uint32_t threads, enum pump_verdict (*turn)(struct pump_entry *e), struct pump **out,
-               struct failure *f)
+int pump_start(uint32_t threads, pump_turn *turn, struct pump **out, struct failure *f)
 {
     assert(threads > 0 && threads <= PUMP_THREADS_MAX);
     struct pump *p = calloc(1, sizeof(*p) + threads * sizeof(p->threads[0]));
@@ -226,8 +273,9 @@ int pump_start(uint32_t threads, enum pump_verdict (*turn)(struct pump_entry *e)
 
         t->turn = turn;
         t->epoll_fd = t->wake_fd = -1;
-        TAILQ_INIT(&t->queue);
+        STAILQ_INIT(&t->queue);
         (void)pthread_mutex_init(&t->lock, NULL);
+        (void)pthread_cond_init(&t->done, NULL);
     }
     for (uint32_t i = 0; i < threads && result == 0; i++) {
         result = start_thread(&p->threads[i], f);
@@ -249,8 +297,14 @@ static void stop_thread(struct pump_thread *t)
         tell(t);
         (void)pthread_join(t->thread, NULL);
     }
+    (void)pthread_mutex_lock(&t->lock);
+    while (t->wakers > 0) {
+        (void)pthread_cond_wait(&t->done, &t->lock);
+    }
+    (void)pthread_mutex_unlock(&t->lock);
     scope_close_fd(&t->epoll_fd);
     scope_close_fd(&t->wake_fd);
+    (void)pthread_cond_destroy(&t->done);
     (void)pthread_mutex_destroy(&t->lock);
 }
 

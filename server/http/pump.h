@@ -6,6 +6,10 @@
  * sleeps until one of its entries was woken, has room in its socket again, or has lost its peer, and
  * then gives each of those a turn, one after the other.
  *
+ * Who wakes a few entries of a thread that sleeps, and can wait with it until he holds no lock
+ * (common/errand.h), gives them their turn himself: that is one change of threads less on the way of
+ * a message. Where there are many, or he cannot wait, he wakes the thread.
+ *
  * A peer that has closed the connection, or its half of it, is noticed at once, however long there
  * is nothing to say to it.
  */
@@ -18,18 +22,21 @@
 
 #include "common/error.h"
 
-enum { PUMP_THREADS_MAX = 16 };
+enum {
+    PUMP_THREADS_MAX = 16,
+    PUMP_HELP_MAX = 4, /* entries that are served by whoever woke them */
+};
 
 struct pump;
 struct pump_thread;
 
-/* Its user's memory; all but `peer_left` is pump.c's. Never waits; one turn at a time. */
+/* Its user's memory; all of it is pump.c's. */
 struct pump_entry {
-    TAILQ_ENTRY(pump_entry) link; /* under the thread's lock, and so the next */
-    bool is_queued;
-    bool peer_left; /* for the turn to see; set once, for good */
+    STAILQ_ENTRY(pump_entry) link;
+    enum { PUMP_ENTRY_RESTS, PUMP_ENTRY_QUEUED, PUMP_ENTRY_HAS_TURN, PUMP_ENTRY_GOES_ON } state;
+    bool peer_left;
     int fd;
-    struct pump_thread *thread;
+    struct pump_thread *thread; /* all above is under its lock */
 };
 
 enum pump_verdict {
@@ -38,9 +45,10 @@ enum pump_verdict {
     PUMP_LEFT,    /* pump_leave() was called; the entry may be gone */
 };
 
-/* `turn` is called on the entry's thread. 1 to PUMP_THREADS_MAX threads. */
-int pump_start(uint32_t threads, enum pump_verdict (*turn)(struct pump_entry *e), struct pump **out,
-               struct failure *f);
+/* One turn of an entry at a time, in which it may not wait. `peer_left`: nobody reads any more.
+ * 1 to PUMP_THREADS_MAX threads. */
+typedef enum pump_verdict pump_turn(struct pump_entry *e, bool peer_left);
+int pump_start(uint32_t threads, pump_turn *turn, struct pump **out, struct failure *f);
 /* Waits until every entry has left; none may enter any more. NULL is fine. */
 void pump_stop(struct pump *p);
 

@@ -244,7 +244,7 @@ static enum pump_verdict rest_in(struct streaming *s, enum connection_phase phas
 }
 
 /* It is parked as a whole before its first turn begins. */
-static bool has_to_be_cut(struct streaming *s)
+static bool is_abandoned(struct streaming *s)
 {
     struct connection *c = s->connection;
 
@@ -252,14 +252,14 @@ static bool has_to_be_cut(struct streaming *s)
     bool abandoned = atomic_load(&c->table->abandoning);
 
     (void)pthread_mutex_unlock(&c->lock);
-    return abandoned || s->entry.peer_left;
+    return abandoned;
 }
 
-enum pump_verdict streaming_turn(struct pump_entry *e)
+enum pump_verdict streaming_turn(struct pump_entry *e, bool peer_left)
 {
     struct streaming *s = streaming_of(e);
 
-    if (has_to_be_cut(s)) {
+    if (is_abandoned(s) || peer_left) {
         return leave(s, STREAMING_CUT);
     }
     switch (send_burst(s)) {

@@ -54,7 +54,7 @@ ssize_t streaming_read(struct streaming *s);
 /* The exchange has more to say. With the connection's lock; also before it is parked, and after. */
 void streaming_wake(struct streaming *s);
 
-/* The pump's `turn`. */
-enum pump_verdict streaming_turn(struct pump_entry *e);
+/* The pump's. */
+pump_turn streaming_turn;
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/doorbell.h"
+#include "common/errand.h"
 #include "common/scope.h"
 #include "server/resource/feed_table.h"
 
@@ -229,10 +230,12 @@ static void look(struct feeds *s)
         }
     }
     (void)pthread_mutex_unlock(&s->lock);
+    errands_hold(); /* whoever is woken at once would run into the locks of who wakes him */
     for (uint32_t i = 0; i < count; i++) {
         feed_wake(s->moved[i]);
         feed_unref(s->moved[i]);
     }
+    errands_run();
 }
 
 /* What is due of one feed; when to look at it again. May let it go. */
