@@ -29,7 +29,7 @@
 #include "server/rpc/watch_meter.h"
 
 enum {
-    EXCHANGE_FIRST_BYTES = 2048,        /* of the pool, within the exchange */
+    EXCHANGE_FIRST_BYTES = 3072,        /* of the pool, within the exchange: a watch has room */
     EXCHANGE_POOL_MAX_BYTES = 64 << 20, /* beside those: a whole page of decoded grants */
     EXCHANGE_ELEMENTS_MAX = 4096,       /* fields in a request message */
     EXCHANGE_UNPACKED_FACTOR = 8,       /* memory of an unpacked request, by its size */
