@@ -29,7 +29,7 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
-          feed_table feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
+          feed_table feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
           diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
               truth scenario scenario_happenings scenario_schema builtin
@@ -37,12 +37,12 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
-            feed_table feeds subscription subscription_read
+            feeds_table feeds subscription subscription_read
 RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \
-       host_watch host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
-       watch watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
+       host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
+       watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
@@ -53,7 +53,7 @@ CLIENT := fault handle options cancel sigpipe transport diagnose head details re
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
-       board attendant watching watch scenario_files replay verification verify \
+       board attendant watching watch scenario_text scenario_files scenario_domains replay verification verify \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           xenres/v1/watch google/rpc/error_details google/protobuf/timestamp google/protobuf/duration

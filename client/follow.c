@@ -12,9 +12,24 @@
 enum {
     OUTAGE_USUAL_MS = 300 * 1000,
     OUTAGE_MAX_MS = 24 * 3600 * 1000,
+    LAST_TRY_MS = 1000, /* that a try may take at least */
 };
 
 /* --- a stream --- */
+
+static uint64_t outage_ms(const struct follow *f)
+{
+    return f->cut_ns > 0 ? (clock_monotonic_ns() - f->cut_ns) / CLOCK_NS_PER_MS : 0;
+}
+
+/* How long a try may wait for a byte: not much beyond the outage's end. */
+static uint32_t patience_ms(const struct follow *f)
+{
+    uint64_t until_ms = outage_ms(f) + LAST_TRY_MS;
+    uint64_t left_ms = until_ms < f->outage_max_ms ? f->outage_max_ms - outage_ms(f) : LAST_TRY_MS;
+
+    return f->handle->timeout_ms < left_ms ? f->handle->timeout_ms : (uint32_t)left_ms;
+}
 
 static int open_stream(const struct follow *f, xenres_stream **out, struct fault *fault)
 {
@@ -27,7 +42,7 @@ static int open_stream(const struct follow *f, xenres_stream **out, struct fault
         .method = f->ops->method,
         .message = message.data,
         .len_bytes = message.len_bytes,
-        .idle_timeout_ms = f->handle->timeout_ms,
+        .idle_timeout_ms = f->has_begun ? patience_ms(f) : f->handle->timeout_ms,
         .is_once = f->has_begun,
     };
 
@@ -80,16 +95,15 @@ static bool is_of_cursor(const struct follow *f, int result, const struct fault 
 }
 
 /* How long to wait before the next try; false: not again. */
-static bool next_wait(const struct follow *f, uint64_t now_ns, uint64_t *wait_ms,
-                      const struct fault *fault)
+static bool next_wait(const struct follow *f, uint64_t *wait_ms, const struct fault *fault)
 {
-    uint64_t outage_ms = (now_ns - f->cut_ns) / CLOCK_NS_PER_MS;
+    uint64_t so_far_ms = outage_ms(f);
     uint64_t asked_ms = fault->failure.retry_after_ms > f->retry_after_ms
                             ? fault->failure.retry_after_ms
                             : f->retry_after_ms;
     uint32_t chance = 0;
 
-    if (outage_ms + asked_ms >= f->outage_max_ms) {
+    if (so_far_ms + asked_ms >= f->outage_max_ms) {
         return false;
     }
     (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
@@ -97,14 +111,14 @@ static bool next_wait(const struct follow *f, uint64_t now_ns, uint64_t *wait_ms
     if (*wait_ms < asked_ms) {
         *wait_ms = asked_ms + chance % (asked_ms / 4 + 1);
     }
-    if (*wait_ms > f->outage_max_ms - outage_ms) {
-        *wait_ms = f->outage_max_ms - outage_ms;
+    if (*wait_ms > f->outage_max_ms - so_far_ms) {
+        *wait_ms = f->outage_max_ms - so_far_ms;
     }
     return true;
 }
 
-static bool tell_cut(const struct follow *f, bool is_unfinished, uint64_t wait_ms, uint64_t now_ns,
-                     int result, const struct fault *fault)
+static bool tell_cut(const struct follow *f, bool is_unfinished, uint64_t wait_ms, int result,
+                     const struct fault *fault)
 {
     xenres_error error;
     const xenres_watch_interruption interruption = {
@@ -112,7 +126,7 @@ static bool tell_cut(const struct follow *f, bool is_unfinished, uint64_t wait_m
         .end_reason = f->end_reason,
         .tries = f->tries,
         .wait_ms = (uint32_t)wait_ms,
-        .outage_ms = (now_ns - f->cut_ns) / CLOCK_NS_PER_MS,
+        .outage_ms = outage_ms(f),
         .unfinished = is_unfinished,
         .feed = f->numbering.feed,
         .sequence = f->numbering.delivered,
@@ -127,21 +141,20 @@ static bool tell_cut(const struct follow *f, bool is_unfinished, uint64_t wait_m
 static bool wait_out(struct follow *f, int *result, struct fault *fault)
 {
     bool is_unfinished = numbering_cut(&f->numbering);
-    uint64_t now_ns = clock_monotonic_ns();
     uint64_t wait_ms;
 
     if (f->outage_max_ms == XENRES_NO_RECONNECT) {
         return false;
     }
     if (f->cut_ns == 0) {
-        f->cut_ns = now_ns;
+        f->cut_ns = clock_monotonic_ns();
     } else if (f->tries < UINT32_MAX) {
         f->tries++;
     }
-    if (!next_wait(f, now_ns, &wait_ms, fault)) {
+    if (!next_wait(f, &wait_ms, fault)) {
         return false;
     }
-    if (!tell_cut(f, is_unfinished, wait_ms, now_ns, *result, fault)) {
+    if (!tell_cut(f, is_unfinished, wait_ms, *result, fault)) {
         *result = follow_ended_by_callback(fault);
         return false;
     }
@@ -205,12 +218,12 @@ static int refuse(struct fault *fault, const char *field, const char *text)
 int follow_take_options(struct follow *f, const char *cursor, const char *feed, uint64_t sequence,
                         uint32_t outage_max_ms, struct fault *fault)
 {
-    uint8_t ignored[NUMBERING_FEED_CHARS / 2];
+    uint8_t feed_id[NUMBERING_FEED_CHARS / 2];
 
     if (cursor != NULL && strnlen(cursor, FOLLOW_CURSOR_BYTES) == FOLLOW_CURSOR_BYTES) {
         return refuse(fault, "cursor", "the cursor is none: it is too long");
     }
-    if (feed != NULL && !text_to_hex(feed, ignored, sizeof(ignored))) {
+    if (feed != NULL && !text_to_hex(feed, feed_id, sizeof(feed_id))) {
         return refuse(fault, "feed", "a feed has 32 hexadecimal digits");
     }
     if (outage_max_ms > OUTAGE_MAX_MS && outage_max_ms != XENRES_NO_RECONNECT) {
@@ -219,7 +232,7 @@ int follow_take_options(struct follow *f, const char *cursor, const char *feed, 
     f->outage_max_ms = outage_max_ms > 0 ? outage_max_ms : OUTAGE_USUAL_MS;
     (void)snprintf(f->place.cursor, sizeof(f->place.cursor), "%s", cursor != NULL ? cursor : "");
     if (feed != NULL) {
-        memcpy(f->numbering.feed, feed, sizeof(f->numbering.feed));
+        text_from_hex(feed_id, sizeof(feed_id), f->numbering.feed);
         f->numbering.is_known = true;
         f->numbering.delivered = f->numbering.produced = sequence;
     }

@@ -3,6 +3,7 @@
 
 #include "client/follow_message.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { MESSAGE_MAX_BYTES = 96 << 20 }; /* of one that is shown by itself */
@@ -97,6 +98,19 @@ static int tell_lost_place(struct follow *f, const struct numbering_verdict *v, 
     return result;
 }
 
+/* It goes on from where it was asked to. */
+static int check_place(const struct follow *f, uint64_t sequence, struct fault *fault)
+{
+    if (f->place.cursor[0] == '\0') {
+        return numbering_lie(fault, "goes on where nobody asked it to");
+    }
+    return !f->place.is_ours || sequence == f->place.sequence ||
+                   (f->numbering.skips && sequence > f->place.sequence)
+               ? 0
+               : numbering_lie(fault, "goes on behind %" PRIu64 ", asked to behind %" PRIu64,
+                               sequence, f->place.sequence);
+}
+
 static int take_begin(struct follow *f, xenres_stream *stream, const xenres_reply *reply,
                       const struct follow_message *m, struct fault *fault)
 {
@@ -107,10 +121,8 @@ static int take_begin(struct follow *f, xenres_stream *stream, const xenres_repl
     if (result == 0 && is_other_life && f->has_begun) {
         return follow_tell_end(f, XENRES_END_INCARNATION_ENDED, "the domain is another now", fault);
     }
-    if (result == 0 && m->begin.resumed &&
-        (f->place.cursor[0] == '\0' ||
-         (f->place.is_ours && f->place.sequence != m->begin.sequence))) {
-        result = numbering_lie(fault, "goes on where nobody asked it to");
+    if (result == 0 && m->begin.resumed) {
+        result = check_place(f, m->begin.sequence, fault);
     }
     if (result == 0) {
         result = numbering_begin(&f->numbering, &m->begin, &verdict, fault);

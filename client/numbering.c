@@ -52,6 +52,10 @@ static int resume(struct numbering *n, const struct numbering_begin *b, struct f
     if (n->is_known && n->lacks_content) {
         return numbering_lie(fault, "goes on where there was no %s", n->content);
     }
+    /* Those that are passed over are of others: an end's cursor may be behind them already. */
+    if (n->is_known && n->skips && b->sequence > n->delivered && b->sequence <= n->produced) {
+        n->delivered = b->sequence;
+    }
     if (n->is_known && b->sequence > n->delivered) {
         return numbering_lie(fault,
                              "goes on behind %" PRIu64 ", though %" PRIu64 " was the last to come",
@@ -126,10 +130,9 @@ static int check_content(const struct numbering *n, const struct numbering_item 
         return numbering_lie(fault, "went back from segment %u to %u", n->at_segment, i->segment);
     }
     if (i->first == 0 ? i->sequence != n->at : i->first != n->at + 1 || i->sequence < i->first) {
-        return numbering_lie(fault,
-                             "has a %s of %" PRIu64 " to %" PRIu64 " behind %" PRIu64
-                             ": what became of the others?",
-                             n->content, i->first, i->sequence, n->at);
+        return numbering_lie(
+            fault, "comes from %" PRIu64 " to the %s of %" PRIu64 ": what became of those between?",
+            n->at, n->content, i->first != 0 ? i->first : i->sequence);
     }
     return n->is_due || i->sequence > n->at || i->segment > n->at_segment
                ? 0
@@ -142,7 +145,7 @@ static int judge_content(struct numbering *n, const struct numbering_item *i,
 {
     if (n->is_known && n->lacks_content && i->sequence < n->delivered) {
         return numbering_lie(fault,
-                             "has a %s of %" PRIu64 ", though numbers up to %" PRIu64 " are lost",
+                             "has the %s of %" PRIu64 ", though numbers up to %" PRIu64 " are lost",
                              n->content, i->sequence, n->delivered);
     }
     out->is_new = !n->has_place || n->lacks_content || i->sequence > n->delivered ||
@@ -359,7 +362,9 @@ bool numbering_cut(struct numbering *n)
 
 bool numbering_rest(const struct numbering *n, uint64_t *first, uint64_t *last)
 {
-    *first = n->delivered + 1;
+    uint64_t had = n->skips ? larger(n->delivered, n->passed) : n->delivered;
+
+    *first = had + 1;
     *last = n->produced;
-    return n->is_known && n->produced > n->delivered;
+    return n->is_known && n->produced > had;
 }

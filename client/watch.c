@@ -59,13 +59,10 @@ static int admit(struct follow *f, const struct follow_message *m, bool *is_othe
     const xenres_watch_query *q = &w->query;
     const xenres_watch_begin *b = &((const struct watch_view *)m->view)->begin;
 
-    *is_other_life = f->has_begun && strcasecmp(w->incarnation, b->domain.incarnation) != 0;
-    if (*is_other_life) {
-        return 0;
-    }
-    int result = target_match(q->domain, w->incarnation, &b->domain, fault);
+    int result = target_match(q->domain, f->has_begun ? NULL : w->incarnation, &b->domain, fault);
 
-    if (result != 0) {
+    *is_other_life = f->has_begun && strcasecmp(w->incarnation, b->domain.incarnation) != 0;
+    if (result != 0 || *is_other_life) {
         return result;
     }
     if (b->type != q->type || b->id != q->id || b->first_frame != q->first_frame) {

@@ -47,7 +47,8 @@ enum feed_begin_reason {
     FEED_BEGIN_START = 1,    /* the feed's first segment */
     FEED_BEGIN_RESIZED = 2,  /* more or fewer frames are in use */
     FEED_BEGIN_VERSION = 3,  /* the grant table's version is another */
-    FEED_BEGIN_TOO_MANY = 4, /* more changed at once than the spool has room for */
+    FEED_BEGIN_TOO_MANY = 4, /* more changed at once than the spool has room for: that batch is in no
+                                record, and counted in this one's numbers */
     FEED_BEGIN_REMADE = 5,   /* the pages are others: a new ioreq server with the same id */
     FEED_BEGIN_LOSS = 6,     /* append: behind a loss whose size is not known exactly */
     FEED_BEGIN_RESET = 7,    /* append: the trace was reset: a new epoch */
@@ -85,17 +86,17 @@ struct feed_changes {
     uint32_t segment;
     uint32_t block_count; /* > 0 */
     uint32_t more;        /* 1: the batch goes on in the next record */
-    uint32_t samples;     /* taken since the record before, this one included */
+    uint32_t samples;     /* taken since the record before, this one included; 0 in further parts */
 };
 
-/* Samples were taken, and nothing has changed. */
+/* Samples were taken, and nothing has changed; or none could be taken (`samples` is 0). */
 struct feed_still {
     struct feed_stamp stamp; /* of the last of them */
     uint64_t batch;          /* batches so far */
     uint64_t blocks_before;
     uint32_t segment;
     uint32_t samples;  /* since the record before */
-    uint32_t failures; /* samples that could not be taken since then */
+    uint32_t failures; /* samples that could not be taken, and that no record has told of */
     uint32_t reserved;
 };
 

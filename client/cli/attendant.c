@@ -14,6 +14,9 @@
 /* What wakes it so that it ends; not sent by anybody else. */
 enum { STOP_SIGNAL = SIGUSR1, PICTURE_MAX_BYTES = 4 << 20 };
 
+/* Signals this soon behind the first are the same wish: who sends one to us and to our group. */
+static const uint64_t one_wish_ns = 500 * CLOCK_NS_PER_MS;
+
 /* Another screen, without a cursor; and back. */
 static const char enter[] = "\x1b[?1049h\x1b[?25l";
 static const char leave[] = "\x1b[?25h\x1b[?1049l";
@@ -75,12 +78,17 @@ static void end_at_once(struct attendant *a, int number)
 
 static void take_signal(struct attendant *a, int number)
 {
+    uint64_t now_ns = clock_monotonic_ns();
+
     if (number == SIGTSTP) {
         sleep_a_while(a);
-    } else if (number != STOP_SIGNAL && atomic_exchange(&a->was_signalled, true)) {
-        end_at_once(a, number);
-    } else if (number != STOP_SIGNAL) {
+    } else if (number == STOP_SIGNAL) {
+        return;
+    } else if (!atomic_exchange(&a->was_signalled, true)) {
+        a->signalled_ns = now_ns;
         xenres_cancel(a->handle);
+    } else if (now_ns - a->signalled_ns >= one_wish_ns) {
+        end_at_once(a, number);
     }
 }
 

@@ -3,8 +3,9 @@
 
 /*
  * A thread beside a call that blocks: it takes the signals that end the program, cancels the call at
- * the first one, and ends the program at the second; and it draws the live view, at a bounded rate, on
- * a terminal that is put back as it was whatever happens but SIGKILL. One at a time.
+ * the first one, and ends the program at another one half a second later or more; and it draws the
+ * live view, at a bounded rate, on a terminal that is put back as it was whatever happens but SIGKILL.
+ * One at a time.
  */
 #ifndef XENRES_CLI_ATTENDANT_H
 #define XENRES_CLI_ATTENDANT_H
@@ -28,6 +29,7 @@ struct attendant {
     bool is_running;
     atomic_bool is_stopping;
     atomic_bool was_signalled;
+    uint64_t signalled_ns; /* the thread's own */
 };
 
 /* Before the handle is made, so that no thread of the library's takes the signals: blocks them. */

@@ -137,18 +137,6 @@ static void measure(struct board *b, uint64_t now_ns)
     b->rate_sums = b->sums;
 }
 
-static void append_lost(const struct board *b, struct buffer *out)
-{
-    if (b->sums.gaps == 0) {
-        buffer_append_string(out, "nothing lost");
-        return;
-    }
-    buffer_printf(out, "lost %" PRIu64 " ", b->sums.lost);
-    wording_unit(out, b->unit, b->sums.lost);
-    buffer_printf(out, " in %" PRIu64 " ", b->sums.gaps);
-    wording_unit(out, "gap", b->sums.gaps);
-}
-
 static void append_status(const struct board *b, struct buffer *out, uint64_t now_ns)
 {
     buffer_printf(out, "%.0f s  %.1f changes/s  %.1f ",
@@ -163,7 +151,7 @@ static void append_status(const struct board *b, struct buffer *out, uint64_t no
     } else if (b->has_lag) {
         buffer_append_string(out, "lag unknown: the clocks differ  ");
     }
-    append_lost(b, out);
+    wording_lost(out, b->unit, b->sums.gaps, b->sums.lost);
     if (b->failed_samples > 0) {
         buffer_printf(out, "  %" PRIu64 " of %" PRIu64 " samples failed", b->failed_samples,
                       b->samples);
@@ -280,6 +268,6 @@ void board_summary(struct board *b, struct buffer *out, uint64_t now_ns)
     buffer_printf(out, ", %" PRIu64 " ", b->sums.changes);
     wording_unit(out, "change", b->sums.changes);
     buffer_append_string(out, ", ");
-    append_lost(b, out);
+    wording_lost(out, b->unit, b->sums.gaps, b->sums.lost);
     (void)pthread_mutex_unlock(&b->lock);
 }

@@ -105,7 +105,9 @@ static enum ledger_news deliver_whole(struct ledger *l, uint64_t first, uint64_t
         }
         return LEDGER_AGAIN;
     }
-    if (l->has_last && sequence > l->last) {
+    if (l->has_last && sequence > l->last && l->merges) {
+        l->delivered += sequence - l->last;
+    } else if (l->has_last && sequence > l->last) {
         hole(l, l->last + 1, sequence);
     }
     l->has_last = true;
@@ -114,9 +116,10 @@ static enum ledger_news deliver_whole(struct ledger *l, uint64_t first, uint64_t
 }
 
 /* All of it was told of before, by a stream that this one goes on from. */
-static bool is_again(const struct ledger *l, uint64_t last)
+static bool is_again(const struct ledger *l, uint64_t last, uint32_t segment)
 {
-    return l->has_last && !l->awaits_whole && last <= l->last && last <= l->again_until;
+    return l->has_last && !l->awaits_whole && last <= l->last && last <= l->again_until &&
+           segment <= l->segment;
 }
 
 /* What was open, and is not gone on with. */
@@ -278,6 +281,7 @@ void ledger_begin(struct ledger *l, const xenres_watch_begin *b)
     if (!same_or_take(l->incarnation, b->domain.incarnation, !l->has_begun)) {
         fault(l, LEDGER_NONSENSE, "a stream of another life of the domain");
     }
+    l->merges = b->mode == XENRES_WATCH_FULL || b->mode == XENRES_WATCH_LATEST;
     begin(l, b->feed, b->resumed, b->sequence);
 }
 
@@ -316,7 +320,7 @@ static bool take_piece(struct ledger *l, const xenres_watch_image *m)
 enum ledger_news ledger_image(struct ledger *l, const xenres_watch_image *m)
 {
     need_begin(l);
-    bool is_again_now = is_again(l, m->sequence);
+    bool is_again_now = is_again(l, m->sequence, m->segment);
 
     if (!take_piece(l, m) || (!is_again_now && !take_segment(l, m->segment))) {
         return LEDGER_NEW;
@@ -336,10 +340,8 @@ enum ledger_news ledger_image(struct ledger *l, const xenres_watch_image *m)
 
 /* A message of a batch, which may have several: all have the same numbers. */
 static enum ledger_news take_batch(struct ledger *l, uint64_t first, uint64_t last, bool more,
-                                   bool whole)
+                                   bool whole, bool is_again_now)
 {
-    bool is_again_now = is_again(l, last);
-
     if (l->image_is_open ||
         (l->batch_is_open && (first != l->open_first || last != l->open_last))) {
         cut(l);
@@ -369,7 +371,8 @@ static void check_blocks(struct ledger *l, const xenres_watch_changes *m)
 enum ledger_news ledger_changes(struct ledger *l, const xenres_watch_changes *m)
 {
     need_begin(l);
-    enum ledger_news news = take_batch(l, m->first_sequence, m->sequence, m->more, false);
+    enum ledger_news news = take_batch(l, m->first_sequence, m->sequence, m->more, false,
+                                       is_again(l, m->sequence, m->segment));
 
     if (news == LEDGER_AGAIN) {
         return news;
@@ -386,7 +389,8 @@ enum ledger_news ledger_changes(struct ledger *l, const xenres_watch_changes *m)
 enum ledger_news ledger_decoded(struct ledger *l, const xenres_watch_decoded *m)
 {
     need_begin(l);
-    enum ledger_news news = take_batch(l, m->first_sequence, m->sequence, m->more, m->whole);
+    enum ledger_news news = take_batch(l, m->first_sequence, m->sequence, m->more, m->whole,
+                                       is_again(l, m->sequence, m->segment));
 
     if (news == LEDGER_AGAIN) {
         return news;
@@ -443,13 +447,24 @@ enum ledger_news ledger_domain_change(struct ledger *l, const xenres_domain_chan
 
 /* Events of domains that the stream is not about are told of by numbers only, here or with the next
  * change. */
+static void pass(struct ledger *l, uint64_t sequence)
+{
+    if (l->has_last && sequence > l->last) {
+        l->last = sequence;
+        l->again_until = sequence;
+    }
+}
+
+void ledger_domains_heartbeat(struct ledger *l, const xenres_watch_heartbeat *h)
+{
+    need_begin(l);
+    pass(l, h->sequence);
+}
+
 void ledger_domains_checkpoint(struct ledger *l, const xenres_watch_checkpoint *c)
 {
     need_begin(l);
-    if (l->has_last && c->sequence > l->last) {
-        l->last = c->sequence;
-        l->again_until = c->sequence;
-    }
+    pass(l, c->sequence);
     keep_cursor(l, c->cursor, c->sequence);
 }
 

@@ -63,6 +63,7 @@ struct ledger {
     uint64_t last;        /* told of up to here */
     uint64_t again_until; /* what may be told again */
     uint32_t segment;
+    bool merges;           /* what whole content has that did not come by itself is not lost */
     bool awaits_whole;     /* nothing is known of the content */
     bool expects_new_feed; /* a gap has told of it */
 
@@ -100,6 +101,7 @@ void ledger_domains_begin(struct ledger *l, const xenres_domains_begin *begin);
 enum ledger_news ledger_domains_list(struct ledger *l, const xenres_domains_piece *piece);
 enum ledger_news ledger_domain_change(struct ledger *l, const xenres_domain_change *change);
 void ledger_domains_checkpoint(struct ledger *l, const xenres_watch_checkpoint *checkpoint);
+void ledger_domains_heartbeat(struct ledger *l, const xenres_watch_heartbeat *heartbeat);
 void ledger_domains_end(struct ledger *l, const xenres_watch_end *end);
 
 /* What comes cannot be understood. */

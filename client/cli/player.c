@@ -171,6 +171,7 @@ static int on_domains_heartbeat(void *arg, const xenres_watch_heartbeat *heartbe
 {
     struct passage *p = arg;
 
+    ledger_domains_heartbeat(p->player->ledger, heartbeat);
     return PASS(p, p->player->domains, heartbeat, heartbeat);
 }
 
@@ -249,6 +250,7 @@ static int play_note(struct player *p, const struct recording_record *record)
         ledger_excuse(p->ledger, "it was not recorded from one close to the next begin");
     } else {
         p->interruptions++;
+        p->is_cut = true;
         ledger_excuse(p->ledger, note.text);
     }
     return p->event != NULL ? p->event(p->arg, record, &note) : 0;
@@ -258,6 +260,7 @@ static int play_record(struct player *p, const struct recording_record *record,
                        enum recording_stream stream)
 {
     p->is_closed = false;
+    p->is_cut = p->is_cut && record->kind != RECORDING_MESSAGE && record->kind != RECORDING_GAP;
     switch (record->kind) {
     case RECORDING_MESSAGE: return play_message(p, record, stream);
     case RECORDING_GAP: return play_gap(p, record, stream);

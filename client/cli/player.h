@@ -45,6 +45,7 @@ struct player {
     uint64_t first_wall_ns, last_wall_ns;
     uint64_t end_bytes, next_index; /* behind the last record that is whole */
     bool is_unreadable;
+    bool is_cut;    /* nothing has come since an interruption */
     bool is_closed; /* by the last record */
     struct recording_note closed;
 };

@@ -148,6 +148,22 @@ static int tell_image(struct teller *t, const struct stamp *when)
     return flush(t, status);
 }
 
+/* What comes does not fit to what is known, as a damaged recording's: nothing is known then, until it
+ * comes whole again. */
+static int lose_content(struct teller *t, const char *why)
+{
+    bool was_lost = t->is_lost;
+
+    xenres_image_free(t->image);
+    t->image = NULL;
+    t->is_lost = true;
+    if (was_lost) {
+        return 0;
+    }
+    buffer_printf(&t->text, "the content is not known until it comes whole again: %s", why);
+    return notice(t, TELLER_CUT);
+}
+
 static int on_image(void *arg, const xenres_watch_image *piece)
 {
     struct teller *t = arg;
@@ -162,12 +178,15 @@ static int on_image(void *arg, const xenres_watch_image *piece)
         t->image_seconds = piece->observation->wall_seconds;
         t->image_nanoseconds = piece->observation->wall_nanoseconds;
     }
-    if (xenres_image_apply_piece(t->image, piece, &t->error) != 0) {
-        return stop(t, -1);
+    xenres_error error;
+
+    if (xenres_image_apply_piece(t->image, piece, &error) != 0) {
+        return lose_content(t, error.message);
     }
     if (!piece->complete) {
         return 0;
     }
+    t->is_lost = false;
     t->sums.batches += piece->first_sequence != 0 ? piece->sequence - piece->first_sequence + 1 : 0;
     return tell_image(t,
                       &(struct stamp){ piece->sequence, t->image_seconds, t->image_nanoseconds });
@@ -180,6 +199,7 @@ static int on_changes(void *arg, const xenres_watch_changes *m)
     size_t len_bytes = 0;
     const uint8_t *image = t->image != NULL ? xenres_image_bytes(t->image, &len_bytes, NULL) : NULL;
     const uint8_t *content = m->content;
+    xenres_error error;
     int status = 0;
 
     for (size_t i = 0; i < m->block_count && status == 0; i++) {
@@ -193,11 +213,11 @@ static int on_changes(void *arg, const xenres_watch_changes *m)
     if (status != 0) {
         return stop(t, status);
     }
-    if (t->image == NULL || xenres_image_apply_changes(t->image, m, &t->error) != 0) {
-        if (t->image == NULL) {
-            return teller_tell_cut(t, "changes of what was not shown before");
-        }
-        return stop(t, -1);
+    if (t->image == NULL) {
+        return lose_content(t, "no image came before these changes");
+    }
+    if (xenres_image_apply_changes(t->image, m, &error) != 0) {
+        return lose_content(t, error.message);
     }
     t->sums.batches += m->more ? 0 : m->sequence - m->first_sequence + 1;
     return flush(t, 0);

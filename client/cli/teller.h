@@ -59,6 +59,7 @@ struct teller_out {
 struct teller {
     const struct teller_out *out;
     xenres_image *image;  /* of bytes; NULL before the first piece */
+    bool is_lost;         /* the content is not known, and that was told */
     struct buffer before; /* the image before the one that comes in pieces */
     struct buffer text, before_text;
     const char *unit;      /* "batch" or "event" */

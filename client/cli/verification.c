@@ -3,6 +3,7 @@
 
 #include "client/cli/verification.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ const char *verification_kind_name(enum verification_kind kind)
         [VERIFICATION_RECORDS_MISSING] = "records_missing",
         [VERIFICATION_UNREADABLE] = "unreadable",
         [VERIFICATION_TORN] = "torn",
+        [VERIFICATION_CUT_OFF] = "cut_off",
         [VERIFICATION_NOT_CLOSED] = "not_closed",
         [VERIFICATION_EMPTY] = "empty",
     };
@@ -109,6 +111,20 @@ static int on_begin(void *arg, const xenres_watch_begin *begin)
     return 0;
 }
 
+/* What came behind the last number, if anything. */
+static void add_rest(struct verification *v, enum verification_kind kind, const char *why)
+{
+    char detail[LEDGER_EXCUSE_MAX_BYTES + 1];
+
+    (void)snprintf(detail, sizeof(detail), "%s: what came behind %s %" PRIu64 " is not in it", why,
+                   v->stream == RECORDING_OF_RESOURCE ? "batch" : "event", v->ledger.last);
+    struct verification_finding *finding = add(v, kind, detail);
+
+    if (finding != NULL) {
+        finding->offset_bytes = v->player.end_bytes;
+    }
+}
+
 /* Is there anything that says that it is all? */
 static void look_at_the_end(struct verification *v)
 {
@@ -117,13 +133,11 @@ static void look_at_the_end(struct verification *v)
         (void)add(v, VERIFICATION_EMPTY, "nothing was received");
     }
     if (!v->player.is_closed) {
-        struct verification_finding *finding =
-            add(v, VERIFICATION_NOT_CLOSED,
-                "the recorder was killed, or still runs: what came behind is not in it");
-
-        if (finding != NULL) {
-            finding->offset_bytes = v->player.end_bytes;
-        }
+        add_rest(v, VERIFICATION_NOT_CLOSED, "the recorder was killed, or still runs");
+    } else if (v->player.closed.code != 0) {
+        add_rest(v, VERIFICATION_CUT_OFF, "it was ended by a failure");
+    } else if (v->player.is_cut) {
+        add_rest(v, VERIFICATION_CUT_OFF, "it was ended in an interruption");
     }
 }
 

@@ -27,6 +27,7 @@ enum verification_kind {
     VERIFICATION_RECORDS_MISSING,
     VERIFICATION_UNREADABLE,
     VERIFICATION_TORN,
+    VERIFICATION_CUT_OFF,    /* it was closed in an interruption, or by a failure */
     VERIFICATION_NOT_CLOSED, /* what came behind its end, if anything, is not in it */
     VERIFICATION_EMPTY,      /* nothing was received */
 };

@@ -58,7 +58,7 @@ static void append_what(struct buffer *out, const struct verification *v,
     } else {
         buffer_printf(out, "at byte %" PRIu64, f->offset_bytes);
     }
-    if (f->at_least) {
+    if (f->at_least && has_numbers(f)) {
         buffer_append_string(out, ", at least");
     }
     if (f->blocks > 0) {

@@ -3,7 +3,6 @@
 
 #include "client/cli/watching.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +40,11 @@ struct watching {
 static struct watching *of_teller(void *arg)
 {
     return (struct watching *)((char *)arg - offsetof(struct watching, teller));
+}
+
+static const char *unit_of(const struct watching *w)
+{
+    return w->stream == RECORDING_OF_RESOURCE ? "batch" : "event";
 }
 
 /* --- to the live view --- */
@@ -99,7 +103,7 @@ static void note_gap(const struct watching *w, const xenres_watch_gap *gap)
 {
     BUFFER_AUTO(text, 512);
 
-    wording_gap(&text, w->stream == RECORDING_OF_RESOURCE ? "batch" : "event", gap);
+    wording_gap(&text, unit_of(w), gap);
     report_note("lost: %s", buffer_string(&text));
 }
 
@@ -311,14 +315,14 @@ static int conclude(struct watching *w, int result, const xenres_error *error, b
 
 static void tell_sums(struct watching *w)
 {
-    if (w->board != NULL) {
-        BUFFER_AUTO(text, 1024);
+    BUFFER_AUTO(text, 1024);
 
+    if (w->board != NULL) {
         board_summary(w->board, &text, clock_monotonic_ns());
         report_note("%s", buffer_string(&text));
     } else if (w->gaps > 0) {
-        report_note("lost: %" PRIu64 " gaps, of %" PRIu64 " %s that are known of", w->gaps, w->lost,
-                    w->stream == RECORDING_OF_RESOURCE ? "batches" : "events");
+        wording_lost(&text, unit_of(w), w->gaps, w->lost);
+        report_note("%s", buffer_string(&text));
     }
 }
 

@@ -94,17 +94,18 @@ void wording_begin(struct buffer *out, const xenres_watch_begin *b)
     struct name_room type, mode;
 
     render_safe(out, b->domain.name[0] != '\0' ? b->domain.name : "(no name)");
-    buffer_printf(out, " (domain %" PRIu32 ", ", b->domain.domid);
-    render_safe(out, b->domain.uuid);
-    buffer_append_string(out, ", incarnation ");
-    render_safe(out, b->domain.incarnation);
-    buffer_printf(out, ") %s %" PRIu32, name_resource_type(b->type, &type), b->id);
+    buffer_printf(out, " %s %" PRIu32, name_resource_type(b->type, &type), b->id);
     if (b->first_frame != 0) {
         buffer_printf(out, " from frame %" PRIu32, b->first_frame);
     }
     buffer_append_string(out, ", every ");
     render_duration(out, b->period_ms * CLOCK_NS_PER_MS);
     buffer_printf(out, ", %s%s", name_watch_mode(b->mode, &mode), b->decode ? ", decoded" : "");
+    buffer_printf(out, " (domain %" PRIu32 ", ", b->domain.domid);
+    render_safe(out, b->domain.uuid);
+    buffer_append_string(out, ", incarnation ");
+    render_safe(out, b->domain.incarnation);
+    buffer_append_byte(out, ')');
 }
 
 void wording_unit(struct buffer *out, const char *unit, uint64_t count)
@@ -137,13 +138,30 @@ void wording_gap(struct buffer *out, const char *unit, const xenres_watch_gap *g
     const char *reason = name_gap_reason(g->reason, &room);
 
     wording_numbers(out, unit, g->first_sequence, g->sequence);
-    if (!g->exact) {
+    if (!g->exact && g->sequence != 0) {
         buffer_append_string(out, ", at least");
     }
     if (g->blocks > 0) {
         buffer_printf(out, " (%" PRIu64 " changed blocks)", g->blocks);
     }
     buffer_printf(out, ": %s", reason);
+}
+
+void wording_lost(struct buffer *out, const char *unit, uint64_t gaps, uint64_t lost)
+{
+    if (gaps == 0) {
+        buffer_append_string(out, "nothing lost");
+        return;
+    }
+    if (lost == 0) {
+        buffer_append_string(out, "lost: it is not known how much, in");
+    } else {
+        buffer_printf(out, "lost %" PRIu64 " ", lost);
+        wording_unit(out, unit, lost);
+        buffer_append_string(out, " in");
+    }
+    buffer_printf(out, " %" PRIu64 " ", gaps);
+    wording_unit(out, "gap", gaps);
 }
 
 void wording_end(struct buffer *out, const xenres_watch_end *e)

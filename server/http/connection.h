@@ -33,7 +33,8 @@ enum connection_phase {
     CONNECTION_RECEIVING, /* from the request line to the last byte of the body */
     CONNECTION_RUNNING,   /* rpc has it: its deadline bounds that */
     CONNECTION_SENDING,   /* the reply stands, its last byte is not with the kernel yet */
-    CONNECTION_WAITING,   /* of a streamed reply, what there is has gone, and more may come */
+    CONNECTION_WAITING,   /* of a streamed reply, what there is has gone, and more may come; or what is
+                             on its way pins nothing, and its reader may take its time */
 };
 
 struct connection {

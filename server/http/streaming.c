@@ -232,9 +232,11 @@ static enum step send_burst(struct streaming *s)
 
 /* --- a turn -------------------------------------------------------------------------------------- */
 
-/* For the watchdog, who looks whether a reader takes what there is for it. */
-static enum pump_verdict rest_in(struct streaming *s, enum connection_phase phase)
+/* For the watchdog, who looks whether a reader takes what there is for it: unless that is its own. */
+static enum pump_verdict rest(struct streaming *s, bool is_full)
 {
+    enum connection_phase phase = is_full && !exchange_is_patient(s->exchange) ? CONNECTION_SENDING
+                                                                               : CONNECTION_WAITING;
     uint64_t since_ns;
 
     if (connection_phase(s->connection, &since_ns) != phase) {
@@ -264,8 +266,8 @@ enum pump_verdict streaming_turn(struct pump_entry *e, bool peer_left)
     }
     switch (send_burst(s)) {
     case STEP_MORE: return PUMP_GOES_ON;
-    case STEP_LATER: return rest_in(s, CONNECTION_WAITING);
-    case STEP_FULL: return rest_in(s, CONNECTION_SENDING);
+    case STEP_LATER: return rest(s, false);
+    case STEP_FULL: return rest(s, true);
     case STEP_END: return leave(s, STREAMING_ENDED);
     case STEP_FAILED: break;
     }

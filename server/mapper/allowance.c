@@ -23,8 +23,7 @@ int allowance_take(struct allowance *a, uint64_t bytes, struct failure *f)
                                      (unsigned long long)(a->most_bytes >> 10),
                                      (unsigned long long)(bytes >> 10));
             failure_cause(f, result, "more is watched than the mapper has memory for");
-            return failure_next(f, result,
-                                "watch less, or raise the mapper's --spools-mib");
+            return failure_next(f, result, "watch less, or raise the mapper's --spools-mib");
         }
     } while (!atomic_compare_exchange_weak_explicit(&a->used_bytes, &used, used + bytes,
                                                     memory_order_relaxed, memory_order_relaxed));

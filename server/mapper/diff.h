@@ -24,8 +24,8 @@ struct diff {
     uint32_t *blocks;
     uint8_t *contents; /* FEED_BLOCK_BYTES each */
     uint32_t count;
-    uint32_t most;      /* kept: more and it is full, and says nothing but that */
-    uint32_t room;      /* for so many there is memory; `most` is no more */
+    uint32_t most; /* kept: more and it is full, and says nothing but that */
+    uint32_t room; /* for so many there is memory; `most` is no more */
     bool is_full;
 };
 

@@ -24,8 +24,8 @@ struct domain_feed {
     uint8_t id[FEED_ID_BYTES];
 };
 
-int domain_feed_new(const struct export_list *export, uint64_t most_bytes,
-                    struct allowance *memory, struct domain_feed **out, struct failure *f)
+int domain_feed_new(const struct export_list *export, uint64_t most_bytes, struct allowance *memory,
+                    struct domain_feed **out, struct failure *f)
 {
     struct domain_feed *d = calloc(1, sizeof(*d));
     if (!d) {

@@ -20,9 +20,10 @@ enum { DOMAIN_FEED_BYTES = 1 << 20 }; /* 1,500 events; less where no spool may b
 struct domain_feed;
 
 /* `export` outlives it. */
-int domain_feed_new(const struct export_list *export, uint64_t most_bytes,
-                    struct allowance *memory, struct domain_feed **out, struct failure *f);
-void domain_feed_free(struct domain_feed *d); /* NULL is fine; what others have open stays readable */
+int domain_feed_new(const struct export_list *export, uint64_t most_bytes, struct allowance *memory,
+                    struct domain_feed **out, struct failure *f);
+void domain_feed_free(
+    struct domain_feed *d); /* NULL is fine; what others have open stays readable */
 const uint8_t *domain_feed_id(const struct domain_feed *d);
 int domain_feed_fd(const struct domain_feed *d);
 uint64_t domain_feed_bytes(const struct domain_feed *d); /* its capacity */

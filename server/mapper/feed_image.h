@@ -16,7 +16,8 @@ enum { FEED_IMAGE_JOBS_MAX = 64 }; /* in flight; more are refused at once */
 struct feed_image_jobs;
 
 int feed_image_jobs_new(struct feed_image_jobs **out, struct failure *f);
-void feed_image_jobs_free(struct feed_image_jobs *jobs); /* after feed_image_abandon(); NULL is fine */
+void feed_image_jobs_free(
+    struct feed_image_jobs *jobs); /* after feed_image_abandon(); NULL is fine */
 /* Begins one; on failure the caller answers. A small one is over, and answered, on return, unless its feed
  * is being sampled. */
 int feed_image_begin(struct mapper *m, const struct message_image *request, struct failure *f);

@@ -15,10 +15,7 @@
 #include "common/clock.h"
 #include "common/doorbell.h"
 #include "common/scope.h"
-#include "server/mapper/claim.h"
 #include "server/mapper/domain_feed.h"
-#include "server/mapper/peer.h"
-#include "server/mapper/range.h"
 #include "server/mapper/source_frames.h"
 #include "server/mapper/source_stats.h"
 
@@ -35,22 +32,14 @@ struct feed {
     uint32_t pins;
 };
 
-/* A WATCH that waits for a first sample. */
-struct pending {
-    bool is_used;
-    bool joined;
-    uint32_t feed;
-    uint64_t serial, deadline_ns;
-};
-
 struct feed_table {
     struct feed_table_options options;
     struct allowance memory;
     struct sampler *samplers[FEED_TABLE_SAMPLERS_MAX];
     struct feed *feeds[FEED_TABLE_MAX]; /* by number; NULL: free */
     uint32_t count;
-    struct pending pending[FEED_TABLE_PENDING_MAX];
     int told_fd;
+    bool is_to_look; /* at all feeds: one may have ended, or be free to be taken away */
     struct doorbell bell;
     struct domain_feed *domains; /* NULL: nobody asked for it */
     bool domains_are_held;
@@ -173,45 +162,17 @@ int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello,
     return 0;
 }
 
+uint64_t feed_table_period_min_ns(const struct feed_table *t)
+{
+    return t->options.period_min_ns;
+}
+
 int feed_table_fd(const struct feed_table *t)
 {
     return t->told_fd;
 }
 
-/* --- what may be watched ----------------------------------------------------------------------- */
-
-static int check_stats(const struct message_watch *r, struct failure *f)
-{
-    if (r->id == 0 && r->first_frame == 0 && r->frame_count == MESSAGE_FRAMES_ALL &&
-        r->flags == 0) {
-        return 0;
-    }
-    int result = failure_set(f, ERROR_INVALID_ARGUMENT, "run times are no frames, and have one id");
-    failure_field(f, result, "type");
-    return failure_next(f, result, "watch all of id 0");
-}
-
-static int check_request(const struct message_watch *r, struct message_snapshot *wanted,
-                         struct failure *f)
-{
-    *wanted = (struct message_snapshot){ .domain = r->domain,
-                                         .type = r->type,
-                                         .id = r->id,
-                                         .first_frame = r->first_frame,
-                                         .frame_count = r->frame_count,
-                                         .flags = r->flags };
-    if (r->deadline_ns != 0 && clock_monotonic_ns() > r->deadline_ns) {
-        return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
-    }
-    return r->type == RESOURCE_VCPU_STATS ? check_stats(r, f) : range_check_request(wanted, f);
-}
-
-static uint64_t admitted_period(const struct feed_table *t, uint64_t period_ns)
-{
-    uint64_t most_ns = FEED_TABLE_PERIOD_MAX_S * CLOCK_NS_PER_S;
-    uint64_t least_ns = t->options.period_min_ns;
-    return period_ns < least_ns ? least_ns : period_ns > most_ns ? most_ns : period_ns;
-}
+/* --- feeds ------------------------------------------------------------------------------------- */
 
 static bool is_same_source(const struct message_snapshot *a, const struct message_snapshot *b)
 {
@@ -219,8 +180,6 @@ static bool is_same_source(const struct message_snapshot *a, const struct messag
            a->frame_count == b->frame_count && a->flags == b->flags &&
            memcmp(a->domain.incarnation, b->domain.incarnation, sizeof(a->domain.incarnation)) == 0;
 }
-
-/* --- feeds ------------------------------------------------------------------------------------- */
 
 static struct feed *find(struct feed_table *t, const struct message_snapshot *wanted,
                          uint32_t *number)
@@ -283,9 +242,8 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a feed");
     }
     struct source *source = NULL;
-    int result = wanted->type == RESOURCE_VCPU_STATS
-                     ? source_stats_new(known, &source, f)
-                     : source_frames_new(wanted, known, &source, f);
+    int result = wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, &source, f)
+                                                     : source_frames_new(wanted, known, &source, f);
     if (result < 0) {
         free(feed);
         return result;
@@ -306,162 +264,117 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
     return 0;
 }
 
-static void answer(struct mapper *m, uint32_t number, uint64_t serial, bool joined)
+int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
+                   const struct backend_domain *known, uint64_t period_ns, struct feed_asked *out,
+                   struct failure *f)
 {
-    struct feed *feed = m->feeds->feeds[number];
-    union message out __attribute__((uninitialized)); /* 10 KiB, of which this is little */
-    memset(&out.watch_answer, 0, sizeof(out.watch_answer));
-    message_init(&out, MESSAGE_WATCH | MESSAGE_ANSWER, serial);
-    struct message_watch_answer *a = &out.watch_answer;
-    memcpy(a->feed_id, feed->id, sizeof(a->feed_id));
-    a->feed = number;
-    a->joined = joined;
-    a->spool_bytes = feed->job.sampling.spool.capacity_bytes;
-    a->period_ns = feed->period_ns;
-    feed->is_held = true;
-    int fd = ring_fd(feed->job.sampling.spool.ring);
-    peer_send(m->peer, &out, &fd, 1);
-}
-
-static int wait_for_sample(struct feed_table *t, const struct message_watch *r, uint32_t number,
-                           bool joined, struct failure *f)
-{
-    for (uint32_t i = 0; i < FEED_TABLE_PENDING_MAX; i++) {
-        struct pending *p = &t->pending[i];
-        if (!p->is_used) {
-            *p = (struct pending){ .is_used = true,
-                                   .joined = joined,
-                                   .feed = number,
-                                   .serial = r->head.serial,
-                                   .deadline_ns = r->deadline_ns ? r->deadline_ns : UINT64_MAX };
-            t->feeds[number]->waiting++;
-            return 0;
-        }
-    }
-    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%d feeds are beginning already",
-                             FEED_TABLE_PENDING_MAX);
-    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-    return failure_next(f, result, "ask again in a moment");
-}
-
-int feed_table_watch(struct mapper *m, const struct message_watch *request, struct failure *f)
-{
-    struct feed_table *t = m->feeds;
-    struct message_snapshot wanted;
-    const struct directory_entry *e;
-    int result = check_request(request, &wanted, f);
-    if (result == 0) {
-        result = claim_allowed(m, &wanted.domain, wanted.type, EXPORT_WATCH, f);
-    }
-    if (result == 0) {
-        result = claim_check(m, &wanted.domain, &e, f);
-    }
-    if (result < 0) {
-        return result;
-    }
     uint32_t number = 0;
-    uint64_t period_ns = admitted_period(t, request->period_ns);
-    struct feed *feed = find(t, &wanted, &number);
+    struct feed *feed = find(t, wanted, &number);
     bool joined = feed != NULL;
-    if (!joined) {
-        result = begin_feed(t, &wanted, &e->domain, period_ns, &number, f);
-    } else if (feed->period_ns != period_ns) {
-        feed->period_ns = period_ns;
-        sampler_set_period(feed->sampler, &feed->job, period_ns);
-    }
+    int result = joined ? 0 : begin_feed(t, wanted, known, period_ns, &number, f);
     if (result < 0) {
         return result;
     }
     feed = t->feeds[number];
-    if (sampler_look(feed->sampler, &feed->job).has_begun) {
-        answer(m, number, request->head.serial, joined);
-        return 0;
+    if (feed->period_ns != period_ns) {
+        feed->period_ns = period_ns;
+        sampler_set_period(feed->sampler, &feed->job, period_ns);
     }
-    return wait_for_sample(t, request, number, joined, f);
-}
-
-int feed_table_watch_domains(struct mapper *m, const struct message_plain *request,
-                             struct failure *f)
-{
-    struct feed_table *t = m->feeds;
-    bool joined = t->domains != NULL;
-    int result = directory_drain(m->directory, f); /* what was before is no event */
-    if (result == 0 && !joined) {
-        result =
-            domain_feed_new(m->export, t->options.spool_most_bytes, &t->memory, &t->domains, f);
-    }
-    if (result < 0) {
-        return result;
-    }
-    t->domains_are_held = true;
-    union message out __attribute__((uninitialized));
-    memset(&out.watch_answer, 0, sizeof(out.watch_answer));
-    message_init(&out, MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER, request->head.serial);
-    struct message_watch_answer *a = &out.watch_answer;
-    memcpy(a->feed_id, domain_feed_id(t->domains), sizeof(a->feed_id));
-    a->feed = FEED_TABLE_DOMAINS;
-    a->joined = joined;
-    a->spool_bytes = domain_feed_bytes(t->domains);
-    int fd = domain_feed_fd(t->domains);
-    peer_send(m->peer, &out, &fd, 1);
+    feed->waiting++;
+    *out = (struct feed_asked){ .feed = number, .joined = joined };
     return 0;
 }
 
-/* A number that is another feed's by now, or none's, is late: nothing happens. */
-void feed_table_unwatch(struct mapper *m, const struct message_unwatch *request)
+enum feed_stage feed_table_look(const struct feed_table *t, uint32_t number, struct failure *why)
 {
-    struct feed_table *t = m->feeds;
-    if (request->feed == FEED_TABLE_DOMAINS) {
-        if (t->domains && memcmp(domain_feed_id(t->domains), request->feed_id, FEED_ID_BYTES) == 0) {
-            end_domains(t, FEED_END_RELEASED);
-        }
-        return;
+    const struct feed *feed = t->feeds[number];
+    struct sampler_state state = sampler_look(feed->sampler, &feed->job);
+    if (state.has_begun) {
+        return FEED_HAS_BEGUN;
     }
-    struct feed *feed = request->feed < FEED_TABLE_MAX ? t->feeds[request->feed] : NULL;
-    if (feed && !feed->is_ending && memcmp(feed->id, request->feed_id, FEED_ID_BYTES) == 0) {
-        end_feed(feed, FEED_END_RELEASED);
+    if (!state.is_over) {
+        return FEED_BEGINS;
     }
+    *why = feed->job.sampling.failure;
+    if (why->code == 0) {
+        int result =
+            failure_set(why, ERROR_ABORTED, "domain %u changed before it was first sampled",
+                        feed->wanted.domain.domid);
+        failure_next(why, result, "see the list of domains, and watch the one meant");
+    }
+    return FEED_FAILED;
 }
 
-/* --- the loop's turn --------------------------------------------------------------------------- */
-
-static void refuse(struct mapper *m, struct pending *p, const struct failure *why)
+const struct domain_identity *feed_table_domain(const struct feed_table *t, uint32_t number)
 {
-    struct feed *feed = m->feeds->feeds[p->feed];
-    peer_send_failure(m->peer, p->serial, why);
-    p->is_used = false;
+    return &t->feeds[number]->wanted.domain;
+}
+
+void feed_table_take(struct feed_table *t, uint32_t number, struct feed_about *out)
+{
+    struct feed *feed = t->feeds[number];
     feed->waiting--;
+    feed->is_held = true;
+    t->is_to_look = true; /* it may be over by now */
+    *out = (struct feed_about){ .id = feed->id,
+                                .number = number,
+                                .spool_bytes = feed->job.sampling.spool.capacity_bytes,
+                                .period_ns = feed->period_ns,
+                                .fd = ring_fd(feed->job.sampling.spool.ring) };
+}
+
+void feed_table_refuse(struct feed_table *t, uint32_t number)
+{
+    struct feed *feed = t->feeds[number];
+    feed->waiting--;
+    t->is_to_look = true;
     if (!feed->is_held && feed->waiting == 0 && !feed->is_ending) {
         end_feed(feed, FEED_END_RELEASED); /* nobody was told of it */
     }
 }
 
-/* Answers one that waits, if it can be by now. The domain is looked at once more. */
-static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
+int feed_table_ask_domains(struct feed_table *t, const struct export_list *export,
+                           struct feed_about *out, bool *joined, struct failure *f)
 {
-    struct feed *feed = m->feeds->feeds[p->feed];
-    struct sampler_state state = sampler_look(feed->sampler, &feed->job);
-    struct failure f = { 0 };
-    if (state.has_begun) {
-        if (claim_check(m, &feed->wanted.domain, NULL, &f) < 0) {
-            refuse(m, p, &f);
-            return;
-        }
-        p->is_used = false;
-        feed->waiting--;
-        answer(m, p->feed, p->serial, p->joined);
-    } else if (state.is_over) {
-        f = feed->job.sampling.failure;
-        if (f.code == 0) {
-            failure_set(&f, ERROR_ABORTED, "domain %u went away before it was first sampled",
-                        feed->wanted.domain.domid);
-        }
-        refuse(m, p, &f);
-    } else if (now_ns > p->deadline_ns) {
-        failure_set(&f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before the first sample");
-        refuse(m, p, &f);
+    *joined = t->domains != NULL;
+    int result =
+        *joined ? 0
+                : domain_feed_new(export, t->options.spool_most_bytes, &t->memory, &t->domains, f);
+    if (result < 0) {
+        return result;
+    }
+    t->domains_are_held = true;
+    *out = (struct feed_about){ .id = domain_feed_id(t->domains),
+                                .number = FEED_TABLE_DOMAINS,
+                                .spool_bytes = domain_feed_bytes(t->domains),
+                                .fd = domain_feed_fd(t->domains) };
+    return 0;
+}
+
+static bool is_named(const uint8_t *id, const uint8_t *other)
+{
+    return memcmp(id, other, FEED_ID_BYTES) == 0;
+}
+
+/* One that ends, or that another peer was told of and this one was not, is nobody's. */
+static struct feed *held_feed(struct feed_table *t, uint32_t number, const uint8_t *id)
+{
+    struct feed *feed = number < FEED_TABLE_MAX ? t->feeds[number] : NULL;
+    return feed && !feed->is_ending && feed->is_held && is_named(feed->id, id) ? feed : NULL;
+}
+
+void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id)
+{
+    struct feed *feed = held_feed(t, number, id);
+    if (feed) {
+        end_feed(feed, FEED_END_RELEASED);
+    } else if (number == FEED_TABLE_DOMAINS && t->domains && t->domains_are_held &&
+               is_named(domain_feed_id(t->domains), id)) {
+        end_domains(t, FEED_END_RELEASED);
     }
 }
+
+/* --- the loop's turn --------------------------------------------------------------------------- */
 
 static void sweep(struct feed_table *t, uint64_t now_ns)
 {
@@ -484,29 +397,24 @@ static void sweep(struct feed_table *t, uint64_t now_ns)
     }
 }
 
-void feed_table_step(struct mapper *m)
+void feed_table_hear(struct feed_table *t)
 {
-    struct feed_table *t = m->feeds;
-    uint64_t told = 0, now_ns = clock_monotonic_ns();
-    bool is_told = read(t->told_fd, &told, sizeof(told)) == sizeof(told);
-    if (!is_told && now_ns < feed_table_deadline_ns(t)) {
-        return;
+    uint64_t told;
+    t->is_to_look = read(t->told_fd, &told, sizeof(told)) == sizeof(told) || t->is_to_look;
+}
+
+void feed_table_step(struct feed_table *t)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns >= feed_table_deadline_ns(t)) {
+        t->is_to_look = false;
+        sweep(t, now_ns);
     }
-    for (uint32_t i = 0; i < FEED_TABLE_PENDING_MAX; i++) {
-        if (t->pending[i].is_used) {
-            settle(m, &t->pending[i], now_ns);
-        }
-    }
-    sweep(t, now_ns);
 }
 
 uint64_t feed_table_deadline_ns(const struct feed_table *t)
 {
-    uint64_t first = UINT64_MAX;
-    for (uint32_t i = 0; i < FEED_TABLE_PENDING_MAX; i++) {
-        const struct pending *p = &t->pending[i];
-        first = p->is_used && p->deadline_ns < first ? p->deadline_ns : first;
-    }
+    uint64_t first = t->is_to_look ? 0 : UINT64_MAX;
     for (uint32_t i = 0, seen = 0; i < FEED_TABLE_MAX && seen < t->count; i++) {
         const struct feed *feed = t->feeds[i];
         seen += feed != NULL;
@@ -517,16 +425,11 @@ uint64_t feed_table_deadline_ns(const struct feed_table *t)
     return domains_are_let_go && t->domains_let_go_ns < first ? t->domains_let_go_ns : first;
 }
 
-void feed_table_let_go(struct mapper *m, uint64_t until_ns)
+void feed_table_let_go(struct feed_table *t, uint64_t until_ns)
 {
-    struct feed_table *t = m->feeds;
-    for (uint32_t i = 0; i < FEED_TABLE_PENDING_MAX; i++) {
-        t->pending[i].is_used = false;
-    }
     for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
         if (t->feeds[i]) {
             t->feeds[i]->is_held = false;
-            t->feeds[i]->waiting = 0;
             t->feeds[i]->let_go_ns = until_ns;
         }
     }
@@ -560,17 +463,16 @@ static void end_incarnation(struct feed_table *t, const uint8_t incarnation[16],
     }
 }
 
-void feed_table_changed(struct mapper *m, enum feed_domain_kind kind,
-                        const struct directory_entry *e, const struct domain_identity *before)
+void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
+                        const struct directory_entry *e, const struct domain_identity *before,
+                        uint64_t generation)
 {
-    struct feed_table *t = m->feeds;
     if (t->count > 0 && (kind == FEED_DOMAIN_DYING || kind == FEED_DOMAIN_GONE)) {
         end_incarnation(t, e->identity.incarnation, FEED_END_INCARNATION);
     } else if (t->count > 0 && kind == FEED_DOMAIN_RENAMED) {
         end_incarnation(t, e->identity.incarnation, FEED_END_RENAMED);
     }
-    if (t->domains &&
-        domain_feed_tell(t->domains, kind, e, before, directory_generation(m->directory))) {
+    if (t->domains && domain_feed_tell(t->domains, kind, e, before, generation)) {
         doorbell_ring(t->bell.ring_fd);
     }
 }
@@ -623,9 +525,8 @@ const uint8_t *feed_table_next_mapped(const struct feed_table *t, uint32_t *at, 
 int feed_table_pin(struct feed_table *t, const struct message_image *request, struct feed_pin *out,
                    struct failure *f)
 {
-    struct feed *feed = request->feed < FEED_TABLE_MAX ? t->feeds[request->feed] : NULL;
-    if (!feed || feed->is_ending || !feed->is_held ||
-        memcmp(feed->id, request->feed_id, FEED_ID_BYTES) != 0) {
+    struct feed *feed = held_feed(t, request->feed, request->feed_id);
+    if (!feed) {
         int result = failure_set(f, ERROR_NOT_FOUND, "there is no feed %u of that id, or it ended",
                                  request->feed);
         return failure_next(f, result, "see its spool for how it ended, or watch anew");
@@ -642,6 +543,7 @@ void feed_table_unpin(struct feed_table *t, struct feed_pin *pin)
         struct feed *feed = t->feeds[pin->feed];
         sampler_unpin(feed->sampler, &feed->job);
         feed->pins--;
+        t->is_to_look = true;
         pin->is_held = false;
     }
 }

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The mapper's feeds: who is sampled, by which thread, and for whom. WATCH, UNWATCH and WATCH_DOMAINS are
- * handled here, IMAGE in feed_image.
+ * The mapper's feeds: who is sampled, by which thread, and how long. What the peer asks of them is in
+ * feed_watch and feed_image.
  *
  * A feed is named by a random id, and found by its source: incarnation, type, id, frames and flags. It
  * ends when its domain does, or has another name: everything of it is unmapped then before the loop goes
@@ -16,15 +16,14 @@
 #ifndef XENRES_MAPPER_FEED_TABLE_H
 #define XENRES_MAPPER_FEED_TABLE_H
 
-#include "server/mapper/mapper.h"
+#include "server/mapper/directory.h"
+#include "server/mapper/export.h"
 #include "server/mapper/sampler.h"
 
 enum {
     FEED_TABLE_MAX = 4096, /* feeds, of --feeds-max */
     FEED_TABLE_SAMPLERS_MAX = 8,
-    FEED_TABLE_PENDING_MAX = 64, /* WATCHes that wait for a first sample */
-    FEED_TABLE_PERIOD_MAX_S = 3600,
-    FEED_TABLE_END_WAIT_MS = 250, /* for the end of what is sampled of a domain that dies */
+    FEED_TABLE_END_WAIT_MS = 250,        /* for the end of what is sampled of a domain that dies */
     FEED_TABLE_DOMAINS = FEED_TABLE_MAX, /* the number of the feed of domains */
 };
 
@@ -49,24 +48,59 @@ void feed_table_set_ceiling(struct feed_table *t, struct ceiling *ceiling);
 int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello, int *wait_fd,
                        struct failure *f);
 
-/* To be polled: samplers have something to tell feed_table_step(). */
+uint64_t feed_table_period_min_ns(const struct feed_table *t);
+
+/* To be polled: samplers have something to tell. At each turn it is heard first, then feed_watch and
+ * feed_image look at their feeds, then comes the step: so that what is told meanwhile is seen in the next
+ * turn, which it wakes. */
 int feed_table_fd(const struct feed_table *t);
-/* Answers what can be answered, and takes away what has ended; to be called at each turn. */
-void feed_table_step(struct mapper *m);
+void feed_table_hear(struct feed_table *t);
+/* Takes away what has ended, and ends what nobody holds. */
+void feed_table_step(struct feed_table *t);
 /* When it has something to do by itself (monotonic); UINT64_MAX: never. */
 uint64_t feed_table_deadline_ns(const struct feed_table *t);
+/* The peer is gone: what it held ends at `until_ns`, unless the next one takes it. */
+void feed_table_let_go(struct feed_table *t, uint64_t until_ns);
+/* What the directory tells, then at `generation`. */
+void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
+                        const struct directory_entry *e, const struct domain_identity *before,
+                        uint64_t generation);
 
-/* Each answers by itself, later perhaps; on failure the caller does. */
-int feed_table_watch(struct mapper *m, const struct message_watch *request, struct failure *f);
-int feed_table_watch_domains(struct mapper *m, const struct message_plain *request,
-                             struct failure *f);
-void feed_table_unwatch(struct mapper *m, const struct message_unwatch *request);
+/* --- for feed_watch ---------------------------------------------------------------------------- */
 
-/* The peer is gone: nothing waits for an answer, and what it held ends at `until_ns`. */
-void feed_table_let_go(struct mapper *m, uint64_t until_ns);
-/* What the directory tells. */
-void feed_table_changed(struct mapper *m, enum feed_domain_kind kind,
-                        const struct directory_entry *e, const struct domain_identity *before);
+struct feed_asked {
+    uint32_t feed; /* its number: stays until feed_table_take() or _refuse() */
+    bool joined;   /* it was there already */
+};
+/* The live feed of this source, or a new one whose first sample is due at once; it has the period from
+ * now on. Each is followed by one feed_table_take() or feed_table_refuse(). `known`: the domain as its
+ * identity was checked. -ERROR_RESOURCE_EXHAUSTED: there may be no more. */
+int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
+                   const struct backend_domain *known, uint64_t period_ns, struct feed_asked *out,
+                   struct failure *f);
+enum feed_stage { FEED_BEGINS, FEED_HAS_BEGUN, FEED_FAILED };
+/* FAILED: no sample could be taken, as `why` says. It may have begun and ended since. */
+enum feed_stage feed_table_look(const struct feed_table *t, uint32_t number, struct failure *why);
+const struct domain_identity *feed_table_domain(const struct feed_table *t, uint32_t number);
+/* As the peer is to be told. */
+struct feed_about {
+    const uint8_t *id; /* valid until the table's next turn, as is `fd` */
+    uint32_t number;
+    uint64_t spool_bytes, period_ns;
+    int fd; /* of its spool */
+};
+/* It has begun, and the peer holds it from now on. */
+void feed_table_take(struct feed_table *t, uint32_t number, struct feed_about *out);
+/* The peer is told of it not. */
+void feed_table_refuse(struct feed_table *t, uint32_t number);
+/* The feed of domains, which the peer holds from now on. */
+int feed_table_ask_domains(struct feed_table *t, const struct export_list *export,
+                           struct feed_about *out, bool *joined, struct failure *f);
+/* The peer holds it no longer. A number that is another feed's by now, or none's, is late: nothing
+ * happens. */
+void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id);
+
+/* --- for loop and counters --------------------------------------------------------------------- */
 
 /* Whom the loop has to look after: domids of feeds, each once at most, at most `max`. */
 uint32_t feed_table_domids(const struct feed_table *t, uint16_t *out, uint32_t max);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "server/mapper/feed_image.h"
 #include "server/mapper/feed_table.h"
+#include "server/mapper/feed_watch.h"
 #include "server/mapper/inventory.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/request.h"
@@ -102,11 +103,12 @@ static void end_service(struct loop *l)
     struct mapper *m = l->m;
     snapshot_abandon(m);
     feed_image_abandon(m);
+    feed_watch_abandon(m);
     arena_free(m->arena);
     m->arena = NULL;
     l->was_served = false;
     l->grace_end_ns = clock_monotonic_ns() + l->options->grace_ns;
-    feed_table_let_go(m, l->grace_end_ns);
+    feed_table_let_go(m->feeds, l->grace_end_ns);
 }
 
 static void begin_service(struct loop *l, const union message *hello)
@@ -155,6 +157,7 @@ static bool wait_for_work(struct loop *l, bool busy)
     deadline_ns = earliest(deadline_ns, mapping_idle_deadline_ns(m->mappings));
     deadline_ns = earliest(deadline_ns, l->announce_ns);
     deadline_ns = earliest(deadline_ns, feed_table_deadline_ns(m->feeds));
+    deadline_ns = earliest(deadline_ns, feed_watch_deadline_ns(m->watches));
     if (has_to_look(l)) {
         deadline_ns = earliest(deadline_ns, l->check_ns);
     }
@@ -166,6 +169,16 @@ static bool wait_for_work(struct loop *l, bool busy)
         log_error("poll: %s", error_errno_name(errno));
     }
     return ready <= 0 || (rows[ROW_SIGNAL].revents & POLLIN) == 0;
+}
+
+/* In this order: see feed_table_fd(). */
+static bool step_feeds(struct mapper *m)
+{
+    feed_table_hear(m->feeds);
+    feed_watch_step(m);
+    bool busy = feed_image_step(m);
+    feed_table_step(m->feeds);
+    return busy;
 }
 
 static void keep_time(struct loop *l)
@@ -197,9 +210,8 @@ void loop_run(struct mapper *m, const struct loop_options *options)
             begin_service(&l, &hello);
         }
         serve(&l);
-        feed_table_step(m);
         busy = snapshot_step(m);
-        busy = feed_image_step(m) || busy;
+        busy = step_feeds(m) || busy;
         keep_time(&l);
         if (l.was_served && !peer_is_served(m->peer)) {
             end_service(&l);

@@ -2,8 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The mapper's main thread, beside which only the samplers' do anything: waits for signals, connections, the peer and the hypervisor's events,
- * and gives every copy its turn. Nothing in it blocks.
+ * The mapper's main thread, beside which only the samplers' do anything: waits for signals, connections,
+ * the peer, the samplers and the hypervisor's events, and gives every copy its turn. Nothing in it blocks
+ * but, for a bounded time, the end of what is sampled of a domain that dies.
  */
 #ifndef XENRES_MAPPER_LOOP_H
 #define XENRES_MAPPER_LOOP_H

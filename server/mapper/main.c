@@ -22,6 +22,7 @@
 #include "server/mapper/copy.h"
 #include "server/mapper/feed_image.h"
 #include "server/mapper/feed_table.h"
+#include "server/mapper/feed_watch.h"
 #include "server/mapper/loop.h"
 #include "server/mapper/mapper.h"
 #include "server/mapper/notify.h"
@@ -116,7 +117,8 @@ static void on_gone(void *arg, const uint8_t incarnation[16])
 static void on_changed(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
                        const struct domain_identity *before)
 {
-    feed_table_changed(arg, kind, e, before);
+    struct mapper *m = arg;
+    feed_table_changed(m->feeds, kind, e, before, directory_generation(m->directory));
 }
 
 /* Their handles need privileges; and their threads, of which a user may have but a few later, and which
@@ -156,6 +158,9 @@ static int make_parts(const struct options *o, struct mapper *m, struct failure 
     }
     if (result == 0) {
         result = feed_image_jobs_new(&m->images, f);
+    }
+    if (result == 0) {
+        result = feed_watches_new(&m->watches, f);
     }
     return result;
 }
@@ -209,6 +214,7 @@ static void stop(const struct options *o, struct mapper *m)
 {
     feed_table_free(m->feeds); /* before what their mappings are of */
     feed_image_jobs_free(m->images);
+    feed_watches_free(m->watches);
     snapshot_jobs_free(m->jobs);
     if (m->directory) {
         directory_free(m->directory);

@@ -18,6 +18,7 @@
 
 struct feed_image_jobs;
 struct feed_table;
+struct feed_watches;
 struct peer;
 struct snapshot_jobs;
 
@@ -30,6 +31,7 @@ struct mapper {
     struct snapshot_jobs *jobs;
     struct feed_table *feeds;
     struct feed_image_jobs *images;
+    struct feed_watches *watches;
     struct peer *peer;   /* never NULL; whether anybody is served it knows itself */
     struct arena *arena; /* of the peer that is served; NULL: none is */
     struct ceiling ceiling;

@@ -15,6 +15,7 @@
 #include "server/mapper/describe.h"
 #include "server/mapper/feed_image.h"
 #include "server/mapper/feed_table.h"
+#include "server/mapper/feed_watch.h"
 #include "server/mapper/inventory.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/snapshot.h"
@@ -90,14 +91,14 @@ static int on_watch(struct mapper *m, const union message *request, union messag
                     struct failure *f)
 {
     (void)out;
-    return feed_table_watch(m, &request->watch, f); /* answers by itself; as do the next */
+    return feed_watch(m, &request->watch, f); /* answers by itself; as do the next */
 }
 
 static int on_watch_domains(struct mapper *m, const union message *request, union message *out,
                             struct failure *f)
 {
     (void)out;
-    return feed_table_watch_domains(m, &request->plain, f);
+    return feed_watch_domains(m, &request->plain, f);
 }
 
 static int on_image(struct mapper *m, const union message *request, union message *out,
@@ -111,7 +112,7 @@ static int on_unwatch(struct mapper *m, const union message *request, union mess
                       struct failure *f)
 {
     (void)out, (void)f;
-    feed_table_unwatch(m, &request->unwatch);
+    feed_watch_end(m, &request->unwatch);
     return 0;
 }
 

@@ -11,7 +11,8 @@
 
 #include "server/mapper/mapper.h"
 
-/* Answers the hello of a peer that was just admitted: makes its arena and doorbell, and sends the descriptors. */
+/* Answers the hello of a peer that was just admitted: makes its arena and doorbell, and sends the
+ * descriptors. */
 void request_welcome(struct mapper *m, const union message *hello);
 /* Handles one message of `len_bytes` from the peer, and answers it or begins a job. The message is
  * overwritten. */

@@ -43,8 +43,8 @@ static int map_table(const struct place *at, uint32_t frames, struct run_times *
                      struct backend_mapping *out, struct failure *f)
 {
     *out = (struct backend_mapping){ 0 };
-    int result = at->ops->map(at->backend, at->domid, RESOURCE_VCPU_STATS, STATS_ID_VCPU, 0, frames,
-                              out, f);
+    int result =
+        at->ops->map(at->backend, at->domid, RESOURCE_VCPU_STATS, STATS_ID_VCPU, 0, frames, out, f);
     r->maps += result == 0;
     return result;
 }

@@ -128,8 +128,8 @@ static void schedule(struct sampler *s, struct sampler_job *job)
 
 static bool ceiling_lets(struct sampler *s, uint64_t now_ns)
 {
-    return !s->ceiling || ceiling_has_room(s->ceiling, &s->meter, now_ns,
-                                           s->ops->hypercalls(s->tools.backend));
+    return !s->ceiling ||
+           ceiling_has_room(s->ceiling, &s->meter, now_ns, s->ops->hypercalls(s->tools.backend));
 }
 
 static void wait_for_work(struct sampler *s)

@@ -19,11 +19,11 @@ enum { SAMPLING_FAILURES_MAX = 10 };
 struct sampling {
     struct source *source; /* owned */
     struct spool spool;
-    uint32_t failures;     /* in a row */
-    bool has_begun;        /* the first sample was taken: there is a ring */
-    bool is_over;          /* ended: nothing is mapped, and nothing will be sampled */
+    uint32_t failures;      /* in a row */
+    bool has_begun;         /* the first sample was taken: there is a ring */
+    bool is_over;           /* ended: nothing is mapped, and nothing will be sampled */
     struct failure failure; /* why, where it did not begin, or failed */
-    uint64_t failed;       /* samples that could not be taken */
+    uint64_t failed;        /* samples that could not be taken */
     uint64_t taken;
 };
 

@@ -21,22 +21,22 @@
 /* What a sampling thread brings along; one for all of its sources. */
 struct source_tools {
     const struct backend_ops *ops;
-    struct backend *backend;    /* the thread's own handle */
-    struct allowance *memory;   /* any thread's */
-    struct diff changes;        /* of the sample that is being taken */
-    uint8_t *page;              /* MESSAGE_FRAME_BYTES, aligned to them: the private copy */
-    uint64_t maps;              /* made since the thread began; as are the next */
-    uint64_t sampled_bytes;     /* copied and compared */
-    uint32_t mapped;            /* live mappings, and their frames */
+    struct backend *backend;  /* the thread's own handle */
+    struct allowance *memory; /* any thread's */
+    struct diff changes;      /* of the sample that is being taken */
+    uint8_t *page;            /* MESSAGE_FRAME_BYTES, aligned to them: the private copy */
+    uint64_t maps;            /* made since the thread began; as are the next */
+    uint64_t sampled_bytes;   /* copied and compared */
+    uint32_t mapped;          /* live mappings, and their frames */
     uint64_t mapped_frames;
 };
 
 /* One sample that is to be taken. */
 struct source_sample {
-    struct spool *spool;           /* what is found goes there */
+    struct spool *spool;            /* what is found goes there */
     uint64_t wall_ns, monotonic_ns; /* now */
-    uint64_t started_ns;            /* clock_monotonic_ns() when it was begun: what passes since is added */
-    const atomic_bool *stop;       /* true: another thread waits for its end */
+    uint64_t started_ns; /* clock_monotonic_ns() when it was begun: what passes since is added */
+    const atomic_bool *stop; /* true: another thread waits for its end */
     /* On failure: what it means for the feed; 0: it may work the next time. */
     enum feed_end_reason over;
 };

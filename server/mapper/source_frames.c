@@ -21,8 +21,9 @@ struct frames {
     struct range range; /* of the image */
     uint8_t *image;     /* NULL: no segment has begun */
     uint64_t image_bytes;
-    uint32_t present;               /* ioreq pages */
-    enum feed_begin_reason void_by; /* a segment has to begin, for this reason; 0: the image stands */
+    uint32_t present; /* ioreq pages */
+    enum feed_begin_reason
+        void_by; /* a segment has to begin, for this reason; 0: the image stands */
     bool is_mapped;
     uint32_t mapped_first;
     struct backend_mapping mapping; /* of the shared frames */
@@ -55,8 +56,8 @@ static int map(struct frames *s, struct source_tools *t, uint32_t id, uint32_t f
                uint32_t count, struct backend_mapping *out, struct failure *f)
 {
     *out = (struct backend_mapping){ 0 };
-    int result = t->ops->map(t->backend, s->wanted.domain.domid, s->wanted.type, id, first, count,
-                             out, f);
+    int result =
+        t->ops->map(t->backend, s->wanted.domain.domid, s->wanted.type, id, first, count, out, f);
     if (result == 0) {
         assert(out->frame_count == count && out->address);
         t->maps++;
@@ -93,8 +94,7 @@ static int map_shared(struct frames *s, struct source_tools *t, struct source_sa
         return 0;
     }
     unmap_frames(&s->base, t);
-    int result =
-        map(s, t, s->wanted.id, range->first_frame, range->frame_count, &s->mapping, f);
+    int result = map(s, t, s->wanted.id, range->first_frame, range->frame_count, &s->mapping, f);
     if (result < 0) {
         return result;
     }
@@ -159,8 +159,7 @@ static int take_ioreqs(struct pass *p, struct failure *f)
     bool is_sparse = (p->s->wanted.flags & SNAPSHOT_SPARSE) != 0;
     for (uint32_t i = 0; i < p->range->frame_count; i++) {
         struct failure why = { 0 };
-        int result =
-            take_briefly(p, i, p->s->wanted.id, p->range->first_frame + i, 1, &why);
+        int result = take_briefly(p, i, p->s->wanted.id, p->range->first_frame + i, 1, &why);
         bool is_last = i + 1 == p->range->frame_count;
         bool is_absent = result < 0 && why.xen_errno == ENOENT;
         if (result == 0) {

@@ -70,8 +70,8 @@ static uint32_t gather(struct stats *s, struct diff *changes)
     for (uint64_t at = 0; at < s->image_bytes; at += MESSAGE_FRAME_BYTES) {
         uint64_t left = s->image_bytes - at;
         size_t len_bytes = left < MESSAGE_FRAME_BYTES ? (size_t)left : MESSAGE_FRAME_BYTES;
-        count += (uint32_t)__builtin_popcountll(
-            diff_blocks(s->image + at, s->fresh + at, len_bytes));
+        count +=
+            (uint32_t)__builtin_popcountll(diff_blocks(s->image + at, s->fresh + at, len_bytes));
         diff_gather(changes, (uint32_t)(at / FEED_BLOCK_BYTES), s->image + at, s->fresh + at,
                     len_bytes);
     }
@@ -105,7 +105,7 @@ static int publish(struct stats *s, struct source_tools *t, struct source_sample
     if (s->has_begun && !t->changes.is_full) {
         return spool_changes(now->spool, stamp, &t->changes, f);
     }
-    const struct feed_begin shape = { .reason = s->has_begun ? FEED_BEGIN_TOO_MANY
+    const struct feed_begin shape = { .reason = s->has_begun       ? FEED_BEGIN_TOO_MANY
                                                 : now->spool->ring ? FEED_BEGIN_RESIZED
                                                                    : FEED_BEGIN_START,
                                       .image_bytes = (uint32_t)s->image_bytes };

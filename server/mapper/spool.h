@@ -16,7 +16,8 @@
 
 enum {
     SPOOL_MIN_BYTES = 128 << 10,
-    SPOOL_STILL_S = 5, /* so long without a record, and there is one that says that nothing changed */
+    SPOOL_STILL_S =
+        5, /* so long without a record, and there is one that says that nothing changed */
 };
 
 struct spool {

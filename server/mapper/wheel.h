@@ -15,7 +15,8 @@
 #define WHEEL_TICK_NS UINT64_C(1000000)
 
 enum {
-    WHEEL_LEVELS = 4, /* of 64 places each: 4.6 hours; who waits longer is looked at once in between */
+    WHEEL_LEVELS =
+        4, /* of 64 places each: 4.6 hours; who waits longer is looked at once in between */
     WHEEL_PLACES = 64,
 };
 
@@ -27,7 +28,7 @@ struct wheel_entry {
 };
 
 struct wheel {
-    uint64_t tick; /* all until it are due or taken */
+    uint64_t tick;                                              /* all until it are due or taken */
     struct wheel_entry places[WHEEL_LEVELS * WHEEL_PLACES + 1]; /* heads of rings; the last: due */
     uint64_t occupied[WHEEL_LEVELS];
 };

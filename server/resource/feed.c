@@ -90,7 +90,6 @@ void feed_enter(struct feed *y, struct feed_member *m)
     pthread_mutex_lock(&y->lock);
     LIST_INSERT_HEAD(&y->members, m, link);
     y->member_count++;
-    feed_arm_locked(y, m);
     pthread_mutex_unlock(&y->lock);
 }
 
@@ -100,6 +99,10 @@ bool feed_exit(struct feed *y, struct feed_member *m)
     disarm(m);
     LIST_REMOVE(m, link);
     bool is_empty = --y->member_count == 0;
+
+    if (y->member_count <= 1) {
+        feed_pieces_drop(&y->pieces); /* there is nobody to share them with */
+    }
 
     pthread_mutex_unlock(&y->lock);
     return is_empty;
@@ -151,11 +154,17 @@ void feed_wake(struct feed *y)
 
 void feed_go(struct feed *y)
 {
+    struct feed_member *m;
+
     pthread_mutex_lock(&y->lock);
     if (!y->is_gone) {
         y->is_gone = true;
         y->gone_position = y->view != NULL ? ring_view_committed(y->view) : 0;
         feed_image_unref(scope_take_pointer(y->image));
+    }
+    LIST_FOREACH(m, &y->members, link)
+    {
+        feed_arm_locked(y, m); /* also who only waits for a time */
     }
     feed_wake_locked(y);
     pthread_mutex_unlock(&y->lock);
@@ -255,6 +264,15 @@ struct shared_bytes *feed_share(struct feed *y, struct feed_piece *p, unsigned v
     b = feed_pieces_share(&y->pieces, p, variant, b);
     pthread_mutex_unlock(&y->lock);
     return b;
+}
+
+bool feed_is_gone(struct feed *y)
+{
+    pthread_mutex_lock(&y->lock);
+    bool is_gone = y->is_gone;
+
+    pthread_mutex_unlock(&y->lock);
+    return is_gone;
 }
 
 bool feed_is_over_at(struct feed *y, const struct ring_place *place)

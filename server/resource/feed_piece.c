@@ -107,9 +107,12 @@ static void make_room(struct feed_pieces *k, size_t bytes)
 
 void feed_pieces_keep(struct feed_pieces *k, struct feed_piece *p)
 {
+    const struct feed_piece *newest = k->pieces[(k->next - 1) % FEEDS_SHARED_PER_FEED];
     size_t bytes = bytes_of(p);
 
-    if (bytes > FEED_PIECES_BYTES_MAX) {
+    /* One who is far behind would push out what those want who are not, and what itself wants next. */
+    if (bytes > FEED_PIECES_BYTES_MAX ||
+        (newest != NULL && newest->place.position >= p->place.position)) {
         return;
     }
     drop(k, k->next);

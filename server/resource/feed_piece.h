@@ -42,7 +42,7 @@ struct feed_piece {
 struct feed_piece *feed_piece_ref(struct feed_piece *p);
 void feed_piece_unref(struct feed_piece *p); /* NULL is fine */
 
-/* The last ones, as a ring. */
+/* The newest ones, as a ring. */
 struct feed_pieces {
     struct feed_piece *pieces[FEEDS_SHARED_PER_FEED];
     unsigned next;
@@ -50,6 +50,7 @@ struct feed_pieces {
 };
 /* The one at a place, with a reference for the caller; NULL. */
 struct feed_piece *feed_pieces_find(struct feed_pieces *k, const struct ring_place *place);
+/* Where it is newer than all that are kept. */
 void feed_pieces_keep(struct feed_pieces *k, struct feed_piece *p);
 /* Keeps what was made of a piece of this feed, where it is kept and there is room; gives back what is
  * to be used, with a reference: `b`, or what another one has made meanwhile. Takes the reference to `b`. */

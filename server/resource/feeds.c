@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Who comes and goes, and the thread at the doorbell. Parts: feed_table.c (the feeds there are, and what
+ * Who comes and goes, and the thread at the doorbell. Parts: feeds_table.c (the feeds there are, and what
  * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c and
  * subscription_read.c (one who reads), feed_position.c, merge.c, holders.c.
  */
@@ -18,7 +18,7 @@
 #include "common/doorbell.h"
 #include "common/errand.h"
 #include "common/scope.h"
-#include "server/resource/feed_table.h"
+#include "server/resource/feeds_table.h"
 
 enum {
     PERIOD_SETTLES_MS = 100, /* before the mapper is told of another period */
@@ -63,12 +63,12 @@ void feeds_connected(struct feeds *s, bool connected)
 {
     (void)pthread_mutex_lock(&s->lock);
     if (connected) {
-        feed_table_take_doorbell(s);
+        feeds_table_take_doorbell(s);
     }
     for (uint32_t i = s->live_count; !connected && i > 0; i--) {
         struct feed *y = feed_ref(s->lives[i - 1].feed);
 
-        feed_table_unlist(s, y);
+        feeds_table_unlist(s, y);
         feed_go(y);
         feed_unref(y);
     }
@@ -93,7 +93,7 @@ static bool make_room(struct feeds *s)
     if (s->feed_count < s->options.feeds_max) {
         return true;
     }
-    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         for (struct feed *y = s->buckets[i]; y != NULL; y = y->chain) {
             if (y->drop_ns != UINT64_MAX && !y->is_asking &&
                 (least == NULL || y->drop_ns < least->drop_ns)) {
@@ -101,13 +101,13 @@ static bool make_room(struct feeds *s)
             }
         }
     }
-    return least != NULL && feed_table_let_go(s, least);
+    return least != NULL && feeds_table_let_go(s, least);
 }
 
 static int find_or_make(struct feeds *s, const struct feed_source *source, struct feed **out,
                         struct failure *f)
 {
-    struct feed *y = feed_table_find(s, source);
+    struct feed *y = feeds_table_find(s, source);
 
     if (y != NULL) {
         *out = feed_ref(y);
@@ -119,7 +119,7 @@ static int find_or_make(struct feeds *s, const struct feed_source *source, struc
     int result = feed_new(s, source, out, f);
 
     if (result == 0) {
-        feed_table_list(s, *out);
+        feeds_table_list(s, *out);
     }
     return result;
 }
@@ -127,21 +127,21 @@ static int find_or_make(struct feeds *s, const struct feed_source *source, struc
 /* What has to be asked because of a new member. */
 static void welcome(struct feeds *s, struct feed *y, const struct feed_member *m)
 {
-    bool was_idle = y->drop_ns != UINT64_MAX;
+    bool was_idle = y->drop_ns != UINT64_MAX && y->phase == FEED_LIVE;
 
     y->drop_ns = UINT64_MAX;
-    if (was_idle && y->phase == FEED_LIVE) {
+    if (was_idle) {
         /* Its end may be there, and nobody has read it: whether it lives, the mapper knows. */
         (void)pthread_mutex_lock(&y->lock);
         y->phase = FEED_STARTING;
         (void)pthread_mutex_unlock(&y->lock);
     }
-    bool is_new = y->phase == FEED_STARTING && !y->is_asking && y->ask_ns == UINT64_MAX;
+    bool is_waiting = y->ask_ns != UINT64_MAX && !was_idle; /* for room for the question */
 
-    if (is_new) {
-        feed_table_ask(s, y);
+    if (y->phase == FEED_STARTING && !y->is_asking && !is_waiting) {
+        feeds_table_ask(s, y);
     } else if (m->period_ns < y->asked_period_ns) {
-        feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
+        feeds_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
     }
 }
 
@@ -189,9 +189,9 @@ void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m, struct 
 
     if (y->is_listed && is_empty) {
         y->drop_ns = UINT64_MAX;
-        feed_table_look_again(s, &y->drop_ns, s->options.linger_ms);
+        feeds_table_look_again(s, &y->drop_ns, s->options.linger_ms);
     } else if (y->is_listed && !y->source.is_domains && m->period_ns <= y->asked_period_ns) {
-        feed_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
+        feeds_table_look_again(s, &y->ask_ns, PERIOD_SETTLES_MS);
     }
     (void)pthread_mutex_unlock(&s->lock);
     feed_unref(y);
@@ -202,38 +202,66 @@ void feeds_retire(struct feeds *s, struct feed *y)
     (void)pthread_mutex_lock(&s->lock);
     bool was_listed = y->is_listed;
 
-    /* Told or not, the mapper has done with it. */
-    if (was_listed && !feed_table_let_go(s, y)) {
-        feed_table_unlist(s, y);
+    if (was_listed) {
+        feeds_table_retire(s, y);
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (was_listed) {
-        feed_wake(y); /* nobody looks at its spool any more */
+        feed_go(y); /* nobody looks at its spool any more, and there is no image of it */
     }
 }
 
 /* --- the thread --------------------------------------------------------------------------------------- */
 
-/* The doorbell rang: which have moved? Once over all of them, without a lock of theirs. */
-static void look(struct feeds *s)
+static bool has_ended(const struct live *l)
+{
+    uint32_t kind = 0;
+
+    return ring_view_newest_kind(l->view, &kind) && kind == FEED_RECORD_END;
+}
+
+/* Which have moved? Once over all of them, without a lock of theirs. An end is everybody's: also theirs
+ * who are not due, and where nobody is, the feed's. */
+static uint32_t find_moved(struct feeds *s)
 {
     uint32_t count = 0;
 
     (void)pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < s->live_count; i++) {
-        struct live *l = &s->lives[i];
+    for (uint32_t i = s->live_count; i > 0;
+         i--) { /* one that is taken out leaves its place to the last */
+        struct live *l = &s->lives[i - 1];
         uint64_t committed = ring_view_committed(l->view);
 
-        if (committed != l->seen) {
-            l->seen = committed;
-            s->moved[count++] = feed_ref(l->feed);
+        if (committed == l->seen) {
+            continue;
+        }
+        l->seen = committed;
+        struct moved *m = &s->moved[count++];
+
+        *m = (struct moved){ .feed = feed_ref(l->feed), .has_ended = has_ended(l) };
+        if (m->has_ended) {
+            feeds_table_retire(s, m->feed);
         }
     }
     (void)pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
+/* The doorbell rang. */
+static void look(struct feeds *s)
+{
+    uint32_t count = find_moved(s);
+
     errands_hold(); /* whoever is woken at once would run into the locks of who wakes him */
     for (uint32_t i = 0; i < count; i++) {
-        feed_wake(s->moved[i]);
-        feed_unref(s->moved[i]);
+        struct moved *m = &s->moved[i];
+
+        if (m->has_ended) {
+            feed_go(m->feed);
+        } else {
+            feed_wake(m->feed);
+        }
+        feed_unref(m->feed);
     }
     errands_run();
 }
@@ -244,7 +272,7 @@ static uint64_t tend_feed(struct feeds *s, struct feed *y, uint64_t now_ns)
     uint64_t image_ns = feed_tend_image(y, now_ns);
 
     if (now_ns >= y->drop_ns && !y->is_asking) {
-        if (feed_table_let_go(s, y)) {
+        if (feeds_table_let_go(s, y)) {
             return UINT64_MAX;
         }
         y->drop_ns = now_ns + FEED_RETRY_MS * CLOCK_NS_PER_MS;
@@ -252,7 +280,7 @@ static uint64_t tend_feed(struct feeds *s, struct feed *y, uint64_t now_ns)
     if (now_ns >= y->ask_ns && !y->is_asking) {
         y->ask_ns = UINT64_MAX;
         if (y->phase == FEED_STARTING || feed_wanted_period(y) != y->asked_period_ns) {
-            feed_table_ask(s, y);
+            feeds_table_ask(s, y);
         }
     }
     uint64_t due_ns = y->drop_ns < y->ask_ns ? y->drop_ns : y->ask_ns;
@@ -268,7 +296,7 @@ static void tend(struct feeds *s)
 
     atomic_store(&s->due_ns, UINT64_MAX);
     (void)pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         for (struct feed *y = s->buckets[i], *next; y != NULL; y = next) {
             next = y->chain;
             feed_ref(y);
@@ -367,7 +395,7 @@ int feeds_new(struct mapper_client *mapper, const struct feeds_options *options,
     s->doorbell_fd = -1;
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->lives = calloc(options->feeds_max, sizeof(*s->lives));
-    s->moved = calloc(options->feeds_max, sizeof(struct feed *));
+    s->moved = calloc(options->feeds_max, sizeof(*s->moved));
     pthread_mutex_init(&s->lock, NULL);
     scratches_init(&s->scratches);
     int result = s->wake_fd >= 0 && s->lives != NULL && s->moved != NULL ? 0 : no_memory(f);
@@ -396,9 +424,9 @@ void feeds_free(struct feeds *s)
     (void)pthread_mutex_lock(&s->lock);
     assert(s->subscriber_count == 0);
     s->is_stopping = true;
-    for (uint32_t i = 0; i < FEED_TABLE_BUCKETS; i++) {
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         while (s->buckets[i] != NULL) {
-            feed_table_unlist(s, s->buckets[i]);
+            feeds_table_unlist(s, s->buckets[i]);
         }
     }
     (void)pthread_mutex_unlock(&s->lock);

@@ -42,7 +42,8 @@ int feeds_new(struct mapper_client *mapper, const struct feeds_options *options,
               struct failure *f);
 /* Every subscription must have ended. The mapper client may be gone by then. NULL is fine. */
 void feeds_free(struct feeds *s);
-/* The mapper came or went (mapper_client's on_connected): every feed of one that is gone ends. */
+/* The mapper came or went (mapper_client's on_connected): every feed of one that is gone ends. That one came
+ * before there were feeds nobody has to say. */
 void feeds_connected(struct feeds *s, bool connected);
 
 /* What is watched: with the same source and flags, the same feed. */
@@ -80,8 +81,8 @@ struct subscription_request {
     const struct feed_cursor *cursor; /* NULL: from an image, or of domains from now on */
     bool is_image_needed;             /* with a cursor: from an image all the same, behind a gap */
     uint64_t deadline_ns;             /* of the first item */
-    /* There may be something: subscription_next() is to be called. Any thread, also before
-     * subscription_begin() has returned; not after subscription_end() has. */
+    /* There may be something, and often is not: subscription_next() is to be called. Any thread, also
+     * before subscription_begin() has returned; not after subscription_end() has. */
     void (*wake)(void *arg);
     void *arg;
 };
@@ -167,7 +168,8 @@ struct subscription_item {
  */
 int subscription_next(struct subscription *u, struct subscription_item *out, struct failure *f);
 /* Behind all that subscription_next() has given. False: there is no place to go on from (not begun,
- * between a gap and its image, in the midst of a batch's parts, or ended for good). */
+ * between a gap and its image, in the midst of a batch's parts, or ended for good: where its mapper is gone
+ * there is one, since it may have been the connection only). */
 bool subscription_cursor(const struct subscription *u, struct feed_cursor *out);
 /* How far the feed is ahead of it, in bytes of the spool: 0, it has all. */
 uint64_t subscription_lag(const struct subscription *u);

@@ -297,7 +297,8 @@ static bool is_paced(const struct subscription *u)
 static bool is_early(const struct subscription *u)
 {
     return is_paced(u) && clock_monotonic_ns() < u->due_ns &&
-           ring_view_committed(u->feed->view) != u->position.place.position;
+           ring_view_committed(u->feed->view) != u->position.place.position &&
+           !feed_is_gone(u->feed);
 }
 
 static int read_many(struct subscription *u, struct scratch *x, struct subscription_item *out,

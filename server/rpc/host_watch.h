@@ -3,7 +3,8 @@
 
 /*
  * HostService.WatchDomains, as its files share it: host_view decides which domains a stream is about, and
- * what an event is to it; host_watch decides what comes next. Nobody else includes this.
+ * what an event is to it; host_watch_say makes its messages; host_watch decides what comes next. Nobody
+ * else includes this.
  *
  * What is seen of a domain is decided on the identity that it has at each event, by the policy in force:
  * one that is renamed into what the caller may see appears, one that is renamed out of it goes away, and
@@ -70,5 +71,22 @@ struct host_watch {
     int gap_reason;      /* of subscription_item; 0: FEED_GAP_RESUMED */
     bool holds_item;     /* `item` came behind the list, and is to be told next */
 };
+
+/* A response in the pool that has `content`; NULL: no memory. */
+Xenres__V1__WatchDomainsResponse *host_watch_response(
+    struct pool *p, Xenres__V1__WatchDomainsResponse__ContentCase content);
+/* Says it: HANDLER_MESSAGE, or a failure. So do those that follow. */
+int host_watch_say(struct call *c, Xenres__V1__WatchDomainsResponse *m, struct failure *f);
+int host_watch_say_begin(struct call *c, struct pool *p, bool resumed, struct failure *f);
+/* "" where there is no place to go on from: while what was taken is not told. */
+char *host_watch_cursor_now(struct call *c, struct pool *p);
+int host_watch_say_checkpoint(struct call *c, struct pool *p, char *cursor, struct failure *f);
+int host_watch_say_heartbeat(struct call *c, struct pool *p, struct failure *f);
+/* What was passed over, to one who knew what was before. */
+int host_watch_say_gap(struct call *c, struct pool *p, struct failure *f);
+/* The next part of the list. */
+int host_watch_say_list(struct call *c, struct pool *p, struct failure *f);
+int host_watch_say_end(struct call *c, struct pool *p, enum watch_end why,
+                       const struct failure *why_failed, uint64_t sequence, struct failure *f);
 
 #endif

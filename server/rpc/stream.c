@@ -286,3 +286,8 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
     }
     return (ssize_t)taken;
 }
+
+bool exchange_is_patient(const struct exchange *x)
+{
+    return x->call.method->handler->leave != NULL && !x->call.pins;
+}

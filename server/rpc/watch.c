@@ -63,7 +63,8 @@ static int subscribe(struct call *c, struct watch *w, struct failure *f)
         .who = c->who,
         .mode = subscription_mode(w),
         .period_ns = w->period_ns,
-        .cursor = w->has_cursor && !w->resuming ? &w->cursor : NULL,
+        .cursor = w->has_cursor ? &w->cursor : NULL,
+        .is_image_needed = w->decode, /* what was, nobody keeps for it */
         .deadline_ns = c->deadline_ns,
         .wake = on_wake,
         .arg = c,
@@ -81,7 +82,6 @@ static int watch_start(struct call *c, struct failure *f)
         return result;
     }
     w->source.domain = c->identity;
-    w->resuming = w->has_cursor && w->decode;
     if (w->decode) {
         w->decoder = watch_decoder_new(w->source.type, c->max_vcpus);
         if (w->decoder == NULL) {
@@ -110,88 +110,7 @@ static void watch_stop(struct call *c)
     watch_meter_ended(c->watch_meter, w->end);
 }
 
-/* --- what it says of itself --------------------------------------------------------------------- */
-
-/* A cursor for all that was said, or "" where there is no place between two messages. */
-static char *cursor_now(struct call *c, struct pool *p)
-{
-    const struct watch *w = c->state;
-    struct feed_cursor cursor;
-
-    return !watch_has_part(w) && subscription_cursor(w->subscription, &cursor)
-               ? watch_cursor_make(c, p, &cursor, NULL)
-               : pool_string(p, "");
-}
-
-static int say_checkpoint(struct call *c, struct pool *p, char *cursor, struct failure *f)
-{
-    struct watch *w = c->state;
-    Xenres__V1__WatchResponse *m =
-        watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_CHECKPOINT);
-    Xenres__V1__WatchCheckpoint *checkpoint =
-        PRESENT_NEW(p, Xenres__V1__WatchCheckpoint, xenres__v1__watch_checkpoint);
-
-    if (m == NULL || checkpoint == NULL) {
-        return call_no_memory(f);
-    }
-    m->checkpoint = checkpoint;
-    checkpoint->cursor = cursor;
-    checkpoint->sequence = w->sequence;
-    watch_pulse_sealed(&w->pulse);
-    return watch_say(c, m, f);
-}
-
-static int say_heartbeat(struct call *c, struct pool *p, struct failure *f)
-{
-    struct watch *w = c->state;
-    Xenres__V1__WatchResponse *m = watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_HEARTBEAT);
-    Xenres__V1__WatchHeartbeat *heartbeat =
-        PRESENT_NEW(p, Xenres__V1__WatchHeartbeat, xenres__v1__watch_heartbeat);
-
-    if (m == NULL || heartbeat == NULL) {
-        return call_no_memory(f);
-    }
-    m->heartbeat = heartbeat;
-    heartbeat->time = present_time(p, clock_wall_ns());
-    heartbeat->sequence = w->sequence;
-    if (w->sampled.monotonic_ns != 0) {
-        heartbeat->sampled = present_sample(p, &w->sampled);
-    }
-    heartbeat->samples = w->samples;
-    heartbeat->failed_samples = w->failed_samples;
-    watch_meter_heartbeat(c->watch_meter);
-    return watch_say(c, m, f);
-}
-
-static int say_gap(struct call *c, struct pool *p, const struct subscription_item *gap,
-                   struct failure *f)
-{
-    struct watch *w = c->state;
-    Xenres__V1__WatchResponse *m = watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_GAP);
-
-    if (m != NULL) {
-        m->gap = present_gap(p, gap);
-    }
-    w->sequence = gap->gap.batch;
-    return watch_say(c, m, f);
-}
-
-/* The last message. Behind it comes Connect's own end, with `why_failed`. */
-static int say_end(struct call *c, struct pool *p, enum watch_end why,
-                   const struct failure *why_failed, uint64_t sequence, struct failure *f)
-{
-    struct watch *w = c->state;
-    Xenres__V1__WatchResponse *m = watch_response(p, XENRES__V1__WATCH_RESPONSE__CONTENT_END);
-    char *cursor = cursor_now(c, p);
-
-    w->over = true;
-    w->end = why;
-    w->failure = *why_failed;
-    if (m != NULL) {
-        m->end = present_end(p, why, why_failed, cursor, sequence);
-    }
-    return watch_say(c, m, f);
-}
+/* --- what comes next ---------------------------------------------------------------------------- */
 
 /* It cannot go on. Before it has begun that is an answer like any other's failure. */
 static int fail(struct call *c, struct pool *p, struct failure *f)
@@ -204,10 +123,8 @@ static int fail(struct call *c, struct pool *p, struct failure *f)
         return -why.code;
     }
     f->code = 0;
-    return say_end(c, p, WATCH_END_FAILED, &why, w->sequence, f);
+    return watch_say_end(c, p, WATCH_END_FAILED, &why, w->sequence, f);
 }
-
-/* --- what comes next ---------------------------------------------------------------------------- */
 
 static int broken(const char *what, struct failure *f)
 {
@@ -220,46 +137,14 @@ static int take_begun(struct call *c, struct pool *p, struct failure *f)
 {
     struct watch *w = c->state;
 
-    if (w->resuming &&
-        memcmp(w->item.begun.feed_id, w->cursor.feed_id, sizeof(w->cursor.feed_id)) != 0) {
-        int result = failure_set(f, ERROR_OUT_OF_RANGE, "what came behind the cursor is gone");
-
-        failure_cause(f, result, "the mapper stopped since, or nobody watched for too long");
-        failure_field(f, result, "cursor");
-        return failure_next(f, result, "watch anew, without a cursor");
-    }
     w->begun = true;
     return watch_say_begin(c, p, f);
 }
 
-/* Decoding goes on from an image: what came between the cursor and it, was not told. 0: nothing. */
-static int say_resumed_gap(struct call *c, struct pool *p, struct failure *f)
-{
-    struct watch *w = c->state;
-    const struct message_image_answer *a = &w->item.image.answer;
-    struct subscription_item gap = {
-        .kind = SUBSCRIPTION_GAP,
-        .gap = { .reason = FEED_GAP_RESUMED,
-                 .first_batch = w->cursor.batch + 1,
-                 .batch = a->batch,
-                 .blocks = a->blocks_before - w->cursor.blocks_before },
-    };
-
-    w->resuming = false;
-    if (a->batch < w->cursor.batch || a->blocks_before < w->cursor.blocks_before) {
-        return broken("the feed has gone backwards", f);
-    }
-    return a->batch > w->cursor.batch ? say_gap(c, p, &gap, f) : 0;
-}
-
 static int take_image(struct call *c, struct pool *p, struct failure *f)
 {
-    struct watch *w = c->state;
     int result = watch_take_image(c, f);
 
-    if (result == 0 && w->resuming) {
-        result = say_resumed_gap(c, p, f);
-    }
     return result == 0 ? watch_say_part(c, p, f) : result;
 }
 
@@ -306,7 +191,8 @@ static int take_end(struct call *c, struct pool *p, struct failure *f)
     struct failure why;
     enum watch_end end = present_end_reason(&w->item, &why);
 
-    return say_end(c, p, end, &why, w->item.ended.batch, f);
+    return watch_say_end(c, p, end, &why,
+                         w->item.ended.batch > w->sequence ? w->item.ended.batch : w->sequence, f);
 }
 
 static void note_still(struct watch *w)
@@ -327,12 +213,12 @@ static int take_item(struct call *c, struct pool *p, struct failure *f)
     case SUBSCRIPTION_RECORD:
     case SUBSCRIPTION_MERGED: return take_changes(c, p, f);
     case SUBSCRIPTION_STILL: note_still(w); return 0;
-    case SUBSCRIPTION_GAP: return say_gap(c, p, &w->item, f);
+    case SUBSCRIPTION_GAP: return watch_say_gap(c, p, f);
     case SUBSCRIPTION_ENDED: return take_end(c, p, f);
     case SUBSCRIPTION_NOTHING: break;
     }
-    return w->begun && watch_pulse_wants_heartbeat(&w->pulse)
-               ? say_heartbeat(c, p, f)
+    return w->begun && !w->within_batch && watch_pulse_wants_heartbeat(&w->pulse)
+               ? watch_say_heartbeat(c, p, f)
                : watch_pulse_wait(&w->pulse, w->item.wake_ns);
 }
 
@@ -342,10 +228,10 @@ static int next_item(struct call *c, struct pool *p, struct failure *f)
     int result;
 
     if (watch_pulse_wants_checkpoint(&w->pulse)) {
-        char *cursor = cursor_now(c, p);
+        char *cursor = watch_cursor_now(c, p);
 
         if (cursor[0] != '\0') {
-            return say_checkpoint(c, p, cursor, f);
+            return watch_say_checkpoint(c, p, cursor, f);
         }
     }
     do {
@@ -403,7 +289,7 @@ static int watch_leave(struct call *c, struct pool *p, const struct failure *why
     if (w->part == WATCH_PART_CHANGES && why->code != ERROR_PERMISSION_DENIED) {
         return watch_say_part(c, p, &f);
     }
-    return say_end(c, p, end_of(why), why, w->sequence, &f);
+    return watch_say_end(c, p, end_of(why), why, w->sequence, &f);
 }
 
 const struct handler resource_service_watch = { .prepare = watch_prepare,

@@ -3,7 +3,8 @@
 
 /*
  * ResourceService.Watch, as its files share it: watch_request reads what is asked for, watch_content makes
- * messages of content and changes, watch decides what comes next. Nobody else includes this.
+ * messages of content and changes, watch_say of the stream itself, watch decides what comes next. Nobody
+ * else includes this.
  *
  * A message is made when the one before is with the kernel. What does not fit one is sent in parts, and
  * meanwhile nothing more is taken of the subscription, whose item they are of. Changes that raw
@@ -63,10 +64,10 @@ struct watch {
     enum watch_part part;
     size_t at; /* bytes of the image, or blocks of the changes, that were sent */
     struct watch_changes changes;
+    bool within_batch; /* parts of it were sent, and more have to come before anything else */
     struct shared_bytes *shared; /* being sent */
 
     struct watch_decoder *decoder; /* NULL: raw */
-    bool resuming;                 /* decoding goes on from a cursor, whose image is not known */
 };
 
 /* Reads c->request into a zeroed one, and says what the call is about. */
@@ -76,6 +77,15 @@ int watch_request_read(struct call *c, struct watch *w, struct failure *f);
 int watch_say_begin(struct call *c, struct pool *p, struct failure *f);
 /* The next part of the item; after the last one there is none. Also says HANDLER_BYTES. */
 int watch_say_part(struct call *c, struct pool *p, struct failure *f);
+
+/* A cursor for all that was said, or "" where there is no place between two messages. */
+char *watch_cursor_now(struct call *c, struct pool *p);
+int watch_say_checkpoint(struct call *c, struct pool *p, char *cursor, struct failure *f);
+int watch_say_heartbeat(struct call *c, struct pool *p, struct failure *f);
+int watch_say_gap(struct call *c, struct pool *p, struct failure *f); /* of the item */
+/* The last message. Behind it comes Connect's own end, with `why_failed`. */
+int watch_say_end(struct call *c, struct pool *p, enum watch_end why,
+                  const struct failure *why_failed, uint64_t sequence, struct failure *f);
 
 /* Take an item, which is to be told in parts then. */
 int watch_take_image(struct call *c, struct failure *f);

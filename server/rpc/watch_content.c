@@ -30,6 +30,7 @@ int watch_say(struct call *c, Xenres__V1__WatchResponse *m, struct failure *f)
         return call_no_memory(f);
     }
     watch_pulse_said(&w->pulse);
+    c->pins = false;
     c->response = &m->base;
     return HANDLER_MESSAGE;
 }
@@ -52,9 +53,9 @@ int watch_say_begin(struct call *c, struct pool *p, struct failure *f)
     begin->mode = w->mode;
     begin->decode = w->decode;
     begin->period = present_duration(p, w->item.begun.period_ns);
-    begin->resumed = w->item.begun.resumed || w->resuming;
-    begin->sequence = w->resuming ? w->cursor.batch : w->item.begun.batch;
-    begin->segment = w->resuming ? w->cursor.segment : w->item.begun.segment;
+    begin->resumed = w->item.begun.resumed;
+    begin->sequence = w->item.begun.batch;
+    begin->segment = w->item.begun.segment;
     begin->feed = pool_string(p, feed);
     begin->block_bytes = FEED_BLOCK_BYTES;
     begin->silence_max = present_duration(p, c->heartbeat_ns * WATCH_SILENCE_FACTOR);
@@ -71,6 +72,12 @@ static void finish_part(struct watch *w, uint64_t sequence, bool is_image)
     w->part = WATCH_PART_NONE;
     w->sequence = sequence;
     watch_pulse_news(&w->pulse, is_image);
+}
+
+static void finish_changes(struct watch *w)
+{
+    finish_part(w, w->changes.batch, false);
+    w->within_batch = w->changes.more;
 }
 
 static int say_image(struct call *c, struct pool *p, struct failure *f)
@@ -103,7 +110,10 @@ static int say_image(struct call *c, struct pool *p, struct failure *f)
         (void)call_hold(c, 0, NULL); /* less never fails */
         finish_part(w, a->batch, true);
     }
-    return watch_say(c, m, f);
+    int result = watch_say(c, m, f);
+
+    c->pins = true; /* a slot of the arena */
+    return result;
 }
 
 static Xenres__V1__WatchResponse *present_changes(struct watch *w, struct pool *p)
@@ -153,8 +163,9 @@ static int say_shared(struct call *c, struct pool *p, struct failure *f)
     if (w->shared == NULL) {
         return call_no_memory(f);
     }
-    finish_part(w, w->changes.batch, false);
+    finish_changes(w);
     watch_pulse_said(&w->pulse);
+    c->pins = false;
     c->bytes = shared_bytes_data(w->shared, &c->bytes_len);
     return HANDLER_BYTES;
 }
@@ -171,7 +182,7 @@ static int say_changes(struct call *c, struct pool *p, struct failure *f)
     Xenres__V1__WatchResponse *m = present_changes(w, p);
 
     if (m != NULL && w->at == w->changes.block_count) {
-        finish_part(w, w->changes.batch, false);
+        finish_changes(w);
     }
     return watch_say(c, m, f);
 }

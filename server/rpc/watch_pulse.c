@@ -56,9 +56,13 @@ static void on_time(void *arg)
 
 int watch_pulse_wait(struct watch_pulse *p, uint64_t wake_ns)
 {
-    uint64_t at_ns = p->heartbeat_at_ns < wake_ns ? p->heartbeat_at_ns : wake_ns;
+    uint64_t now_ns = clock_monotonic_ns(), at_ns = wake_ns;
 
-    if (p->unsealed && p->checkpoint_at_ns < at_ns) {
+    /* What is due and was not said cannot be said now: whatever changes that wakes. */
+    if (p->heartbeat_at_ns > now_ns && p->heartbeat_at_ns < at_ns) {
+        at_ns = p->heartbeat_at_ns;
+    }
+    if (p->unsealed && p->checkpoint_at_ns > now_ns && p->checkpoint_at_ns < at_ns) {
         at_ns = p->checkpoint_at_ns;
     }
     /* One that fires too soon wakes for nothing, once: dearer would be to arm it at each message. */

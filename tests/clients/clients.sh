@@ -115,31 +115,34 @@ envelope() { # MESSAGE
     printf %s "$1"
 }
 
-curl_stream() { # METHOD REQUEST
-    local head
-    envelope "$2" | ask "$1" -H 'Content-Type: application/connect+json' --data-binary @- -o "$work/body"
+curl_stream() { # METHOD REQUEST TAKE: null for all, or how many messages of one that has no end
+    local head limit=()
+    [ "$3" = null ] || limit=(-H 'Connect-Timeout-Ms: 1500')
+    envelope "$2" | ask "$1" -H 'Content-Type: application/connect+json' "${limit[@]}" --data-binary @- -o "$work/body"
     while read -r -a head < <(head -c 5 | od -An -tu1) && [ ${#head[@]} -eq 5 ]; do
         head -c $(((head[1] << 24) + (head[2] << 16) + (head[3] << 8) + head[4]))
         echo
     done <"$work/body" |
-        jq -sc --arg m "$1" '{method: $m, messages: .[:-1], error: (.[-1].error // null)}'
+        jq -sc --arg m "$1" --argjson take "$3" 'if $take then {method: $m, messages: .[:$take], error: null}
+            else {method: $m, messages: .[:-1], error: (.[-1].error // null)} end'
 }
 
 outcomes_of_curl() {
-    local method request
-    while IFS= read -r method && IFS= read -r request; do
-        if api_methods | grep -qxF "$method stream"; then
-            LC_ALL=C curl_stream "$method" "$request"
+    local method request take streams
+    streams=" $(api_methods | sed -n "s| stream$||p" | tr "\n" " ")"
+    while IFS= read -r method && IFS= read -r request && IFS= read -r take; do
+        if [[ $streams == *" $method "* ]]; then
+            LC_ALL=C curl_stream "$method" "$request" "$take"
         else
             curl_unary "$method" "$request"
         fi
-    done < <(jq -cr '.[] | .method, .request' "$clients/requests.json")
+    done < <(jq -cr '.[] | .method, .request, .take' "$clients/requests.json")
 }
 
 # Times are of the moment; tokens and what a detail looks like decoded are the sender's choice.
 comparable() {
-    jq -cS 'walk(if type == "object" then del(.wallTime, .monotonicNs, .copyDurationNs, .nextPageToken,
-        .debug, .checks) else . end) | if .error then .error.details |= map(.value |= sub("=*$"; "")) else . end'
+    jq -cS 'walk(if type == "object" then del(.wallTime, .monotonicNs, .copyDurationNs, .sinceMonotonicNs, .nextPageToken,
+        .cursor, .feed, .debug, .checks) else . end) | if .error then .error.details |= map(.value |= sub("=*$"; "")) else . end'
 }
 
 same_outcomes() { # COMMAND

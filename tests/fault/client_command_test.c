@@ -3,31 +3,14 @@
 
 /* The command, against a server whose grant table takes as many answers as xenres waits for, and one
  * more: it then ends by itself, and shows nothing. */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/wait.h>
-
 #include "tests/lib/client_fixture.h"
+#include "tests/lib/xenres_command.h"
 #include "xenres/v1/inspect.pb-c.h"
 
 enum {
     ANSWERS_MAX = 4096, /* client/cli/grants.c's */
     SHOWN_BYTES = 1 << 20,
 };
-
-/* The command of the build that this test is of: BUILD/tests/fault/this. */
-static void xenres_program(char path[PATH_MAX])
-{
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 64);
-
-    assert_true(n > 0);
-    path[n] = '\0';
-    for (int up = 0; up < 3; up++) {
-        *strrchr(path, '/') = '\0';
-    }
-    strncat(path, "/xenres", 16);
-}
 
 /* Answers 0 to count - 1 of one table, an entry each. */
 static struct tls_server_step *table_of(size_t count, struct buffer *bytes)
@@ -60,28 +43,9 @@ static struct tls_server_step *table_of(size_t count, struct buffer *bytes)
 /* Runs `xenres grants 5`; its exit status. What it shows goes to `out`, what it says to `err`. */
 static int run_grants(const struct tls_server *server, FILE *out, FILE *err)
 {
-    char program[PATH_MAX];
-    int status = -1;
+    static const char *const arguments[] = { "grants", "5", NULL };
 
-    xenres_program(program);
-    fflush(NULL);
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)setenv("XENRES_SERVER", server->url, 1);
-        (void)setenv("XENRES_CACERT", server->ca_path, 1);
-        (void)unsetenv("XENRES_CERT");
-        (void)unsetenv("XENRES_KEY");
-        (void)setenv("no_proxy", "*", 1);
-        (void)dup2(fileno(out), STDOUT_FILENO);
-        (void)dup2(fileno(err), STDERR_FILENO);
-        execl(program, program, "grants", "5", (char *)NULL);
-        _exit(127);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return xenres_command_wait(xenres_command_start(server, fileno(out), fileno(err), arguments));
 }
 
 static size_t content_of(FILE *file, char text[SHOWN_BYTES])

@@ -332,6 +332,47 @@ static void recorded_message_is_shown(void **state)
     buffer_done(&t.lines);
 }
 
+/* Whatever comes, it is shown or refused: the sanitizers look. */
+static void mutated_messages_do_no_harm(void **state)
+{
+    static const xenres_watch_sink none = XENRES_WATCH_SINK_INIT;
+    struct buffer stream;
+    size_t refused = 0, tried = 0;
+
+    (void)state;
+    stream_begin(&stream);
+    say_begin(&stream, (struct say_begin){ .silence_ms = 20000 });
+    say_image(&stream, (struct say_image){ .sequence = 3, .frame_bytes = 64, .len = 64 });
+    say_batch(&stream, 4);
+    say_decoded(&stream, 0, 3, true, false);
+    say_gap(&stream, XENRES_GAP_TOO_SLOW, 9, 20);
+    say_checkpoint(&stream, 22, "c22");
+    say_heartbeat(&stream, 8);
+    say_end(&stream, XENRES_END_RENAMED, 6, "cursor");
+    uint8_t *at = stream.data + strlen(STREAM_HEAD "\r\n");
+
+    while (at < stream.data + stream.len_bytes) {
+        char *after;
+        size_t len = strtoul((char *)at, &after, 16);
+        uint8_t *message = (uint8_t *)after + 2 + 5;
+
+        for (size_t i = 0; len > 5 && i < len - 5; i++) {
+            uint8_t was = message[i];
+
+            for (unsigned byte = 0; byte < 256; byte += 5) {
+                message[i] = (uint8_t)byte;
+                refused += xenres_watch_message(message, len - 5, &none, NULL) != 0;
+                tried++;
+            }
+            message[i] = was;
+        }
+        at = (uint8_t *)after + 2 + len + 2;
+    }
+    assert_true(tried > 10000);
+    assert_true(refused > 1000 && refused < tried);
+    buffer_done(&stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +389,7 @@ int main(void)
         cmocka_unit_test(wrong_use_is_told),
         cmocka_unit_test(callbacks_may_be_missing),
         cmocka_unit_test(recorded_message_is_shown),
+        cmocka_unit_test(mutated_messages_do_no_harm),
     };
 
     return UNIT_RUN(tests);

@@ -64,6 +64,7 @@ struct say_image {
     uint64_t first, sequence;
     uint32_t segment;
     uint32_t frame_count; /* of the first piece; 0: 1 */
+    uint32_t frame_bytes; /* 0: WATCH_FRAME_BYTES */
     uint64_t offset;
     size_t len; /* 0: all of one frame */
     bool more, without_observation;
@@ -81,7 +82,7 @@ static inline void say_image(struct buffer *out, struct say_image i)
     xenres__v1__watch_image__init(&image);
     xenres__v1__observation__init(&observation);
     observation.frame_count = i.frame_count != 0 ? i.frame_count : 1;
-    observation.frame_bytes = WATCH_FRAME_BYTES;
+    observation.frame_bytes = i.frame_bytes != 0 ? i.frame_bytes : WATCH_FRAME_BYTES;
     observation.content_tag = (char *)(uintptr_t) "tag";
     image.first_sequence = i.first;
     image.sequence = i.sequence;
@@ -389,7 +390,7 @@ static inline int told_checkpoint(void *arg, const xenres_watch_checkpoint *c)
 {
     struct told *t = arg;
 
-    assert_int_equal(strlen(c->feed), 32);
+    assert_true(strlen(c->feed) == 32 || c->feed[0] == '\0'); /* of one shown by itself */
     (void)snprintf(t->cursor, sizeof(t->cursor), "%s", c->cursor);
     buffer_printf(&t->lines, "checkpoint %" PRIu64 "\n", c->sequence);
     return told(t);

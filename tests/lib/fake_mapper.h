@@ -345,6 +345,20 @@ static inline void outcome_wait(struct outcome *o, unsigned count)
     pthread_mutex_unlock(&o->lock);
 }
 
+/* So often, or more. */
+static inline void outcome_wait_at_least(struct outcome *o, unsigned count)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FAKE_WAIT_MS / 1000;
+    pthread_mutex_lock(&o->lock);
+    while (o->count < count && pthread_cond_timedwait(&o->changed, &o->lock, &until) == 0) {
+    }
+    assert_true(o->count >= count);
+    pthread_mutex_unlock(&o->lock);
+}
+
 /* --- a client ---------------------------------------------------------------------------------- */
 
 static inline void fake_on_connected(void *arg, bool connected)

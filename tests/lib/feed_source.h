@@ -32,6 +32,7 @@ struct feed_source_play {
     uint64_t batch, blocks;
     uint32_t segment;
     uint64_t samples; /* of records that were published */
+    bool is_over;     /* there is no image any more */
 };
 
 static inline struct feed_stamp feed_play_stamp(const struct feed_source_play *p)
@@ -146,6 +147,7 @@ static inline void feed_play_end(struct feed_source_play *p, enum feed_end_reaso
                           .reason = reason };
 
     feed_play_append(p, FEED_RECORD_END, &(struct ring_part){ &e, sizeof(e) }, 1);
+    p->is_over = true;
 }
 
 static inline void feed_play_domain(struct feed_source_play *p, enum feed_domain_kind kind,

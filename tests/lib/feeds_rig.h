@@ -27,6 +27,7 @@ struct feeds_rig {
     unsigned watches, unwatches, images; /* that were served */
     uint64_t period_ns;                  /* of the last WATCH */
     uint64_t least_ns;                   /* that the mapper admits */
+    uint32_t image_frames;               /* that an image says it has */
     void (*image_lie)(struct message_image_answer *a);
     void (*watch_lie)(struct message_watch_answer *a);
     bool image_fails, watch_fails;
@@ -128,8 +129,9 @@ static inline void rig_answer_image(struct feeds_rig *r, const union message *re
     uint32_t slot = r->mapper.next_slot++;
     uint32_t bytes = p->block_count * FEED_BLOCK_BYTES;
 
-    if (r->image_fails) {
-        fake_mapper_failed(&r->mapper, request->head.serial, r->failure, 0);
+    if (r->image_fails || p->is_over) {
+        fake_mapper_failed(&r->mapper, request->head.serial,
+                           r->image_fails ? r->failure : ERROR_NOT_FOUND, 0);
         return;
     }
     assert_true(bytes <= SLOT_BYTES);
@@ -140,7 +142,7 @@ static inline void rig_answer_image(struct feeds_rig *r, const union message *re
                   .generation = 1,
                   .offset_bytes = (uint64_t)(slot % AT_ONCE) * SLOT_BYTES,
                   .len_bytes = bytes },
-        .observation = { .wall_ns = 1, .frames_max = 64 },
+        .observation = { .wall_ns = 1, .frame_count = r->image_frames, .frames_max = 64 },
         .place_position = place.position,
         .place_sequence = place.sequence,
         .place_bytes = place.bytes,
@@ -213,6 +215,15 @@ static inline unsigned rig_serve(struct feeds_rig *r)
 static inline void rig_serve_next(struct feeds_rig *r, uint16_t type)
 {
     assert_int_equal(rig_serve_one(r, FAKE_WAIT_MS), type);
+}
+
+/* So many feeds were let go, now or before. */
+static inline void rig_wait_unwatched(struct feeds_rig *r, unsigned count)
+{
+    while (r->unwatches < count) {
+        assert_int_not_equal(rig_serve_one(r, FAKE_WAIT_MS), 0);
+    }
+    assert_int_equal(r->unwatches, count);
 }
 
 /* --- who subscribes ------------------------------------------------------------------------------------ */
@@ -318,7 +329,7 @@ static inline void watcher_next(struct feeds_rig *r, struct watcher *w,
     struct failure f = { 0 };
     int result = watcher_try(r, w, out, &f);
 
-    assert_string_equal(f.message, "");
+    assert_string_equal(result != 0 ? f.message : "", "");
     assert_int_equal(result, 0);
     assert_int_equal(out->kind, kind);
 }

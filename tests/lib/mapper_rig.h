@@ -208,8 +208,8 @@ static inline bool rig_readable(const struct rig_peer *p, int limit_ms)
 }
 
 /* The next message; 0 bytes at the end of the connection. Descriptors are the caller's. */
-static inline size_t rig_receive_all(struct rig_peer *p, union message *m,
-                                     int fds[CHANNEL_FDS_MAX], size_t *fd_count)
+static inline size_t rig_receive_all(struct rig_peer *p, union message *m, int fds[CHANNEL_FDS_MAX],
+                                     size_t *fd_count)
 {
     *fd_count = 0;
     if (!rig_readable(p, RIG_LIMIT_MS)) {

@@ -19,6 +19,7 @@
 #include "auth/quota.h"
 #include "auth/seal.h"
 #include "common/base64.h"
+#include "server/resource/feeds.h"
 #include "server/rpc/exchange.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
@@ -30,11 +31,13 @@ enum {
     RPC_RIG_CALLS = 4,
     RPC_RIG_ARENA_FRAMES = 16, /* of one identity */
     RPC_RIG_HEADERS_MAX = 8,
+    RPC_RIG_SUBSCRIBERS = 8,
+    RPC_RIG_HEARTBEAT_MS = 50,
 };
 
 static const char rpc_rig_policy[] =
     "rule \"all\" { effect = allow identities = { \"cn:alice\" } domains = { \"all\" }"
-    " types = { \"all\" } actions = { \"list\", \"snapshot\", \"decode\" } }\n"
+    " types = { \"all\" } actions = { \"list\", \"snapshot\", \"watch\", \"decode\" } }\n"
     "rule \"vault\" { effect = deny identities = { \"cn:alice\" }"
     " domains = { \"uuid:33000000-0000-0000-0000-000000000000\" }"
     " types = { \"all\" } actions = { \"all\" } }\n"
@@ -45,6 +48,7 @@ struct rpc_rig {
     struct fake_mapper mapper;
     struct outcome connected;
     struct mapper_client *client;
+    struct feeds *feeds;
     struct quota *quota;
     struct seal *seal;
     struct rpc *rpc;
@@ -106,12 +110,18 @@ static inline void rpc_rig_init_limited(struct rpc_rig *r, const char *socket_pa
     };
 
     assert_int_equal(mapper_client_new(&mapper, &r->client, NULL), 0);
+    const struct feeds_options feeds = { .feeds_max = RPC_RIG_SUBSCRIBERS,
+                                         .subscribers_max = RPC_RIG_SUBSCRIBERS,
+                                         .subscribers_per_identity = RPC_RIG_SUBSCRIBERS };
+
+    assert_int_equal(feeds_new(r->client, &feeds, &r->feeds, NULL), 0);
     assert_int_equal(quota_new(&limits, &r->quota, NULL), 0);
     assert_int_equal(seal_load(folder_path(&r->mapper.folder, "key"), &r->seal, NULL), 0);
     struct policy *policy = rpc_rig_parse_policy(rpc_rig_policy);
     const struct rpc_options options = {
         .methods = &services_table,
         .mapper = r->client,
+        .feeds = r->feeds,
         .policy = policy,
         .quota = r->quota,
         .seal = r->seal,
@@ -119,6 +129,7 @@ static inline void rpc_rig_init_limited(struct rpc_rig *r, const char *socket_pa
         .request_timeout_ms = FAKE_WAIT_MS,
         .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
         .response_max_bytes = at_most->response_max_bytes,
+        .heartbeat_ms = RPC_RIG_HEARTBEAT_MS,
     };
 
     assert_int_equal(rpc_new(&options, &r->rpc, NULL), 0);
@@ -150,6 +161,7 @@ static inline void rpc_rig_done(struct rpc_rig *r)
 {
     mapper_client_free(r->client);
     rpc_free(r->rpc);
+    feeds_free(r->feeds);
     quota_free(r->quota); /* asserts that everything was given back */
     seal_free(r->seal);
     fake_mapper_done(&r->mapper);

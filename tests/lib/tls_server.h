@@ -11,7 +11,9 @@
 #define XENRES_TESTS_TLS_SERVER_H
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -24,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -163,11 +166,16 @@ static inline void tls_server_drip(struct tls_server *s, SSL *ssl)
     }
 }
 
-/* The next close() of it does not end the connection but cuts it. */
-static inline void tls_server_reset(int fd)
+/* The next close() of it does not end the connection but cuts it, behind what was sent: that has to
+ * have been sent, or the kernel drops it. */
+static inline void tls_server_reset(const struct tls_server *s, int fd)
 {
     const struct linger cut = { .l_onoff = 1, .l_linger = 0 };
+    int left = 1;
 
+    for (int i = 0; i < 1000 && ioctl(fd, SIOCOUTQNSD, &left) == 0 && left > 0; i++) {
+        (void)tls_server_wait(s, -1, 0, 1);
+    }
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut));
 }
 
@@ -183,7 +191,7 @@ static inline void tls_server_serve(struct tls_server *s, SSL *ssl)
         case TLS_SERVER_CLOSE: return;
         case TLS_SERVER_HANG: tls_server_until_stop(s); return;
         case TLS_SERVER_DRIP: tls_server_drip(s, ssl); return;
-        case TLS_SERVER_RESET: tls_server_reset(SSL_get_fd(ssl)); return;
+        case TLS_SERVER_RESET: tls_server_reset(s, SSL_get_fd(ssl)); return;
         case TLS_SERVER_SILENT: (void)tls_server_wait(s, SSL_get_fd(ssl), POLLIN, 60000); return;
         case TLS_SERVER_KEEP:
         default: break;
@@ -194,6 +202,7 @@ static inline void tls_server_serve(struct tls_server *s, SSL *ssl)
 static inline void *tls_server_thread(void *arg)
 {
     struct tls_server *s = arg;
+    const int on = 1;
     sigset_t pipe_signal;
 
     sigemptyset(&pipe_signal);
@@ -202,6 +211,7 @@ static inline void *tls_server_thread(void *arg)
     while (tls_server_wait(s, s->listen_fd, POLLIN, 60000)) {
         int fd = accept(s->listen_fd, NULL, NULL);
 
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         s->connections++;
         if (s->only_tcp) {
             if (s->step_count > 0) {

@@ -248,7 +248,7 @@ the_static_library_has_no_other_symbols() {
         "$(sed -n 's/^    \(xenres_[a-z_]*\);$/\1/p' "$top/client/libxenres.map" | sort)"
 }
 
-# As they stand there, against the shared library: a program, and a function.
+# As they stand there, against the shared library: a program, and functions.
 the_libraries_manual_has_examples_that_work() {
     requires cc
     local sanitizers=()
@@ -258,7 +258,10 @@ the_libraries_manual_has_examples_that_work() {
     fi
     sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/docs/man/libxenres.3" | sed 's/\\e/\\/g' |
         awk -v name="$work/example" '/^\.Bd/ { n++; next } /^\.Ed/ { next } { print > (name (n > 1 ? n : "") ".c") }'
-    cc -Wall -Wextra -Werror -I "$top/client/include" -c -o "$work/example2.o" "$work/example2.c"
+    local function
+    for function in example2 example3; do
+        cc -Wall -Wextra -Werror -I "$top/client/include" -c -o "$work/$function.o" "$work/$function.c"
+    done
     cc -Wall -Wextra -Werror "${sanitizers[@]}" -I "$top/client/include" -o "$work/example" "$work/example.c" \
         -L "$BUILD" -lxenres -Wl,-rpath,"$BUILD"
     same "$("$work/example" large | wc -l)" \

@@ -16,6 +16,10 @@ static const uint16_t types[] = {
     MESSAGE_VCPU_STATS,
     MESSAGE_RELEASE,
     MESSAGE_COUNTERS,
+    MESSAGE_WATCH,
+    MESSAGE_WATCH_DOMAINS,
+    MESSAGE_UNWATCH,
+    MESSAGE_IMAGE,
     MESSAGE_HELLO | MESSAGE_ANSWER,
     MESSAGE_HOST | MESSAGE_ANSWER,
     MESSAGE_DOMAINS | MESSAGE_ANSWER,
@@ -23,6 +27,9 @@ static const uint16_t types[] = {
     MESSAGE_SNAPSHOT | MESSAGE_ANSWER,
     MESSAGE_VCPU_STATS | MESSAGE_ANSWER,
     MESSAGE_COUNTERS | MESSAGE_ANSWER,
+    MESSAGE_WATCH | MESSAGE_ANSWER,
+    MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER,
+    MESSAGE_IMAGE | MESSAGE_ANSWER,
     MESSAGE_FAILED,
     MESSAGE_EVENT_DOMAINS,
 };
@@ -67,6 +74,13 @@ static void make(union message *m, uint16_t type)
         m->counters_answer.arena_bytes = m->counters_answer.arena_used_bytes = 8192;
         m->counters_answer.mapped_frames = 2;
         m->counters_answer.mappings = m->counters_answer.zombies = 2;
+        break;
+    case MESSAGE_WATCH | MESSAGE_ANSWER:
+    case MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER: m->watch_answer.feed_id[15] = 1; break;
+    case MESSAGE_IMAGE | MESSAGE_ANSWER:
+        m->image_answer.observation.frame_count = 2;
+        m->image_answer.status_frame_count = 1;
+        m->image_answer.slot.len_bytes = UINT64_C(3) * MESSAGE_FRAME_BYTES;
         break;
     case MESSAGE_FAILED: m->failed.failure.code = ERROR_NOT_FOUND; break;
     default: break;
@@ -159,7 +173,7 @@ static void another_version_is_named_with_ours(void **state)
     assert_int_equal(message_check(&m, message_size(MESSAGE_HELLO), &f),
                      -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.message, "version 7"));
-    assert_non_null(strstr(f.message, "version 1"));
+    assert_non_null(strstr(f.message, "version 2"));
     assert_true(f.next_step[0] != '\0');
 }
 
@@ -213,12 +227,14 @@ static void strings_without_an_end_are_refused(void **state)
     REFUSES_UNENDED(m, MESSAGE_DESCRIBE, m.describe.domain.name);
     REFUSES_UNENDED(m, MESSAGE_SNAPSHOT, m.snapshot.domain.name);
     REFUSES_UNENDED(m, MESSAGE_VCPU_STATS, m.vcpu_stats.domain.name);
+    REFUSES_UNENDED(m, MESSAGE_WATCH, m.watch.domain.name);
     REFUSES_UNENDED(m, describe, m.describe_answer.resources[7].failure.call);
     REFUSES_UNENDED(m, describe, m.describe_answer.resources[0].failure.message);
     REFUSES_UNENDED(m, MESSAGE_FAILED, m.failed.failure.call);
     REFUSES_UNENDED(m, MESSAGE_FAILED, m.failed.failure.message);
     REFUSES_UNENDED(m, MESSAGE_FAILED, m.failed.failure.cause);
     REFUSES_UNENDED(m, MESSAGE_FAILED, m.failed.failure.next_step);
+    REFUSES_UNENDED(m, MESSAGE_FAILED, m.failed.failure.field);
 }
 
 static void reserved_fields_are_zero(void **state)
@@ -226,7 +242,6 @@ static void reserved_fields_are_zero(void **state)
     union message m;
 
     (void)state;
-    REFUSES(m, MESSAGE_HELLO | MESSAGE_ANSWER, m.hello_answer.reserved, 1);
     REFUSES(m, MESSAGE_HOST | MESSAGE_ANSWER, m.host_answer.reserved, 1);
     REFUSES(m, MESSAGE_HOST | MESSAGE_ANSWER, m.host_answer.checks[3].reserved, 1);
     REFUSES(m, MESSAGE_DOMAINS, m.domains.reserved, 1);
@@ -239,7 +254,10 @@ static void reserved_fields_are_zero(void **state)
     REFUSES(m, MESSAGE_SNAPSHOT | MESSAGE_ANSWER, m.snapshot_answer.reserved, 1);
     REFUSES(m, MESSAGE_VCPU_STATS, m.vcpu_stats.domain.reserved, 1);
     REFUSES(m, MESSAGE_RELEASE, m.release.reserved, 1);
-    REFUSES(m, MESSAGE_COUNTERS | MESSAGE_ANSWER, m.counters_answer.reserved, 1);
+    REFUSES(m, MESSAGE_WATCH, m.watch.reserved, 1);
+    REFUSES(m, MESSAGE_WATCH, m.watch.domain.reserved, 1);
+    REFUSES(m, MESSAGE_UNWATCH, m.unwatch.reserved, 1);
+    REFUSES(m, MESSAGE_IMAGE, m.image.reserved, 1);
 }
 
 static void counts_beyond_their_maxima_are_refused(void **state)
@@ -290,6 +308,26 @@ static void values_that_are_none_of_an_enum_are_refused(void **state)
     REFUSES(m, MESSAGE_VCPU_STATS | MESSAGE_ANSWER, m.vcpu_stats_answer.source, 3);
     REFUSES(m, MESSAGE_FAILED, m.failed.failure.code, 0);
     REFUSES(m, MESSAGE_FAILED, m.failed.failure.code, -1);
+}
+
+static void feeds_have_an_id_and_images_their_frames(void **state)
+{
+    union message m;
+    const uint16_t image = MESSAGE_IMAGE | MESSAGE_ANSWER;
+
+    (void)state;
+    REFUSES(m, MESSAGE_WATCH, m.watch.flags, 4);
+    REFUSES(m, MESSAGE_WATCH | MESSAGE_ANSWER, m.watch_answer.feed_id[15], 0);
+    REFUSES(m, MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER, m.watch_answer.feed_id[15], 0);
+    REFUSES(m, MESSAGE_WATCH | MESSAGE_ANSWER, m.watch_answer.joined, 2);
+    REFUSES(m, image, m.image_answer.slot.len_bytes, UINT64_C(3) * MESSAGE_FRAME_BYTES - 1);
+    REFUSES(m, image, m.image_answer.slot.offset_bytes, 8);
+    REFUSES(m, image, m.image_answer.observation.frame_count, UINT32_MAX);
+    REFUSES(m, image, m.image_answer.observation.first_frame, UINT32_MAX - 1);
+    REFUSES(m, image, m.image_answer.observation.grant_version, 3);
+    REFUSES(m, image, m.image_answer.observation.consistency, 3);
+    REFUSES(m, image, m.image_answer.status_frame_count, UINT32_MAX);
+    REFUSES(m, image, m.image_answer.first_status_frame, UINT32_MAX);
 }
 
 static void counters_that_contradict_each_other_are_refused(void **state)
@@ -452,6 +490,7 @@ int main(void)
         cmocka_unit_test(reserved_fields_are_zero),
         cmocka_unit_test(counts_beyond_their_maxima_are_refused),
         cmocka_unit_test(values_that_are_none_of_an_enum_are_refused),
+        cmocka_unit_test(feeds_have_an_id_and_images_their_frames),
         cmocka_unit_test(counters_that_contradict_each_other_are_refused),
         cmocka_unit_test(a_page_of_domains_ascends_and_more_follows_something),
         cmocka_unit_test(rows_behind_the_count_are_not_looked_at),

@@ -62,6 +62,12 @@ static void the_most_that_there_can_be_fits(void **state)
     memset(&hello, '\\', sizeof(hello));
     hello.version[sizeof(hello.version) - 1] = hello.backend[sizeof(hello.backend) - 1] = '\0';
     memset(&s.connections, 0xff, sizeof(s.connections));
+    memset(&s.feeds, 0xff, sizeof(s.feeds));
+    memset(&s.watches, 0xff, sizeof(s.watches));
+    s.watches.lag_sum_ns = UINT64_MAX;
+    for (size_t i = 0; i < WATCH_LAG_BUCKETS; i++) {
+        s.watches.lags[i] = UINT64_MAX / WATCH_LAG_BUCKETS; /* which are added up */
+    }
     s.mapper = &hello;
     s.counters = &counters;
     s.counters_age_ns = UINT64_MAX;

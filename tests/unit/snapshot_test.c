@@ -48,7 +48,7 @@ static int set_up(void **state)
     assert_int_equal(peer_new(listen_fd, &user, 1, &m.peer, NULL), 0);
     assert_int_equal(export_parse(export, sizeof(export) - 1, "test", &m.export, NULL), 0);
     assert_int_equal(backend_open(folder_path(&folder, "scenario"), &m.backend, NULL), 0);
-    ceiling_init(&m.ceiling, 1000000, 0, 0);
+    ceiling_init(&m.ceiling, 1000000, 0);
     assert_int_equal(mapping_cache_new(m.ops, m.backend, 4, UINT64_MAX, &m.mappings, NULL), 0);
     assert_int_equal(directory_new(m.ops, m.backend, on_gone, m.mappings, &m.directory, NULL), 0);
     assert_int_equal(snapshot_jobs_new(&m.jobs, NULL), 0);

@@ -80,7 +80,8 @@ typedef struct xenres_sample_time {
     uint64_t copy_duration_ns;
 } xenres_sample_time;
 
-/* Numbers from `first_sequence` to `sequence` were produced, and are not delivered. */
+/* Numbers from `first_sequence` to `sequence` were produced, and are not delivered. Of events, some may
+ * have been of domains that are not watched. */
 typedef struct xenres_watch_gap {
     uint32_t reason;                /* enum xenres_gap_reason */
     uint64_t first_sequence;        /* 0 where that is not known (a cursor from elsewhere) */
@@ -94,7 +95,7 @@ typedef struct xenres_watch_gap {
 /* A place to go on from, also in another process: everything before it was delivered. */
 typedef struct xenres_watch_checkpoint {
     const char *cursor;             /* not empty; below 4,096 bytes, of printable ASCII */
-    const char *feed;               /* whose numbers these are */
+    const char *feed;               /* whose numbers these are; "" by xenres_watch_message() */
     uint64_t sequence;              /* the last number before it */
 } xenres_watch_checkpoint;
 
@@ -252,19 +253,21 @@ typedef struct xenres_watch_decoded {
 
 typedef struct xenres_watch_sink {
     size_t size;                    /* sizeof(xenres_watch_sink) */
-    /* Before each of the others but the last two: the message that it is made of, as it came, a
-     * xenres.v1.WatchResponse. Not for messages that are not delivered. After a cut the first one
-     * may speak of numbers that were delivered before; the others are then given what is new. */
+    /* Before each of the others that a message is behind: that message as it came, a
+     * xenres.v1.WatchResponse. None is behind what the library found by itself: gaps and ends whose
+     * reasons are above 100, the end of a life met after a cut, and interruptions; and messages that
+     * are not delivered are not given either. After a cut one may speak of numbers that were
+     * delivered before: the callback behind it is given what is new. */
     int (*raw)(void *arg, const void *message, size_t len_bytes);
     int (*begin)(void *arg, const xenres_watch_begin *begin);
     int (*image)(void *arg, const xenres_watch_image *piece);
     int (*changes)(void *arg, const xenres_watch_changes *changes);
     int (*decoded)(void *arg, const xenres_watch_decoded *decoded);
-    int (*gap)(void *arg, const xenres_watch_gap *gap); /* without `raw` from reason 101 on */
+    int (*gap)(void *arg, const xenres_watch_gap *gap);
     int (*checkpoint)(void *arg, const xenres_watch_checkpoint *checkpoint);
     int (*heartbeat)(void *arg, const xenres_watch_heartbeat *heartbeat);
-    int (*end)(void *arg, const xenres_watch_end *end); /* `raw` where the gateway said it */
-    int (*interrupted)(void *arg, const xenres_watch_interruption *interruption); /* no `raw` */
+    int (*end)(void *arg, const xenres_watch_end *end);
+    int (*interrupted)(void *arg, const xenres_watch_interruption *interruption);
     void *arg;
 } xenres_watch_sink;
 

@@ -4,6 +4,7 @@
 code, and prints what came of each: {"method", "messages", "error"}, a line a call."""
 
 import base64
+import itertools
 import json
 import re
 import sys
@@ -50,8 +51,10 @@ def error_json(error):
 for asked in json.load(sys.stdin):
     said = {"method": asked["method"], "messages": [], "error": None}
     try:
-        for answer in call(asked["method"], asked["request"]):
+        answers = call(asked["method"], asked["request"])
+        for answer in itertools.islice(answers, asked.get("take")):  # of a stream that has no end
             said["messages"].append(json.loads(answer.to_json()))
+        answers.close()
     except ConnectError as error:
         said["error"] = error_json(error)
     print(json.dumps(said))

@@ -32,7 +32,8 @@ function errorJson(reason: unknown) {
   return { code: codeToString(error.code), message: error.rawMessage, details };
 }
 
-for (const { method: path, request } of JSON.parse(readFileSync(0, "utf8"))) {
+// `take`: so many messages are wanted of a stream that has no end.
+for (const { method: path, request, take } of JSON.parse(readFileSync(0, "utf8"))) {
   const [serviceName, methodName] = path.split("/");
   const service = services.find((s) => s.typeName === serviceName);
   const method = service?.methods.find((m) => m.name === methodName);
@@ -42,11 +43,16 @@ for (const { method: path, request } of JSON.parse(readFileSync(0, "utf8"))) {
   const call = (createClient(service, transport) as Record<string, any>)[method.localName];
   const messages: unknown[] = [];
   let error: unknown = null;
+  const leave = new AbortController();
   try {
-    const answer = call(fromJson(method.input, request));
+    const answer = call(fromJson(method.input, request), { signal: leave.signal });
     for await (const message of method.methodKind === "unary" ? [await answer] : answer) {
       messages.push(toJson(method.output, message));
+      if (messages.length === take) {
+        break;
+      }
     }
+    leave.abort();
   } catch (reason) {
     error = errorJson(reason);
   }

@@ -40,7 +40,10 @@ type outcome struct {
 }
 
 // A call takes a request in JSON and gives the messages of its answer to say.
+// A stream that has no end is left when say returns errEnough.
 type call func(ctx context.Context, request []byte, say func(proto.Message) error) error
+
+var errEnough = errors.New("as many messages as are wanted")
 
 // Pointers to a message: T is a generated struct.
 type message[T any] interface {
@@ -72,11 +75,14 @@ func stream[Q, A any, PQ message[Q], PA message[A]](
 		if err := protojson.Unmarshal(request, PQ(question)); err != nil {
 			return err
 		}
+		ctx, leave := context.WithCancel(ctx)
 		answers, err := method(ctx, connect.NewRequest(question))
 		if err != nil {
+			leave()
 			return err
 		}
 		defer answers.Close()
+		defer leave() // first: closing one that goes on waits for its end
 		for answers.Receive() {
 			if err := say(PA(answers.Msg())); err != nil {
 				return err
@@ -104,9 +110,11 @@ func calls(way string) (map[string]call, error) {
 	return map[string]call{
 		xenresv1connect.HostServiceGetHostProcedure:           unary(hosts.GetHost),
 		xenresv1connect.HostServiceListDomainsProcedure:       unary(hosts.ListDomains),
+		xenresv1connect.HostServiceWatchDomainsProcedure:      stream(hosts.WatchDomains),
 		xenresv1connect.ResourceServiceListResourcesProcedure: unary(resources.ListResources),
 		xenresv1connect.ResourceServiceGetSnapshotProcedure:   unary(resources.GetSnapshot),
 		xenresv1connect.ResourceServiceReadSnapshotProcedure:  stream(resources.ReadSnapshot),
+		xenresv1connect.ResourceServiceWatchProcedure:         stream(resources.Watch),
 		xenresv1connect.InspectServiceGetGrantTableProcedure:  unary(inspect.GetGrantTable),
 		xenresv1connect.InspectServiceGetIoreqServerProcedure: unary(inspect.GetIoreqServer),
 		xenresv1connect.InspectServiceGetVcpuStatsProcedure:   unary(inspect.GetVcpuStats),
@@ -132,6 +140,7 @@ func run() error {
 	var asked []struct {
 		Method  string
 		Request json.RawMessage
+		Take    int
 	}
 	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
 		return err
@@ -149,8 +158,14 @@ func run() error {
 		err := method(context.Background(), a.Request, func(m proto.Message) error {
 			text, err := protojson.Marshal(m)
 			said.Messages = append(said.Messages, text)
+			if err == nil && len(said.Messages) == a.Take {
+				return errEnough
+			}
 			return err
 		})
+		if errors.Is(err, errEnough) {
+			err = nil
+		}
 		if said.Error, err = failureOf(err); err != nil {
 			return err
 		}

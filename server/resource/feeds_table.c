@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-#include "server/resource/feed_table.h"
+#include "server/resource/feeds_table.h"
 
 #include <assert.h>
 #include <string.h>
@@ -18,10 +18,10 @@ static struct feed **bucket_of(struct feeds *s, const struct feed_source *source
         mixed ^= source->type + ((uint64_t)source->id << 8) + ((uint64_t)source->first_frame << 16);
     }
     mixed *= UINT64_C(0x9e3779b97f4a7c15);
-    return &s->buckets[(mixed >> 32) % FEED_TABLE_BUCKETS];
+    return &s->buckets[(mixed >> 32) % FEEDS_TABLE_BUCKETS];
 }
 
-struct feed *feed_table_find(struct feeds *s, const struct feed_source *source)
+struct feed *feeds_table_find(struct feeds *s, const struct feed_source *source)
 {
     struct feed *y = *bucket_of(s, source);
 
@@ -31,7 +31,7 @@ struct feed *feed_table_find(struct feeds *s, const struct feed_source *source)
     return y;
 }
 
-void feed_table_list(struct feeds *s, struct feed *y)
+void feeds_table_list(struct feeds *s, struct feed *y)
 {
     struct feed **at = bucket_of(s, &y->source);
 
@@ -63,7 +63,7 @@ static void begin_live(struct feeds *s, struct feed *y)
     s->spool_bytes += ring_view_capacity(y->view);
 }
 
-void feed_table_unlist(struct feeds *s, struct feed *y)
+void feeds_table_unlist(struct feeds *s, struct feed *y)
 {
     struct feed **at = bucket_of(s, &y->source);
 
@@ -93,12 +93,12 @@ static int send_unwatch(struct feeds *s, const uint8_t *id, uint32_t number)
     return mapper_client_send(s->mapper, &m, NULL);
 }
 
-bool feed_table_let_go(struct feeds *s, struct feed *y)
+bool feeds_table_let_go(struct feeds *s, struct feed *y)
 {
     if (y->view != NULL && send_unwatch(s, y->id, y->number) == -ERROR_RESOURCE_EXHAUSTED) {
         return false;
     }
-    feed_table_unlist(s, y);
+    feeds_table_unlist(s, y);
     return true;
 }
 
@@ -119,7 +119,15 @@ static void fill_watch(const struct feed *y, union message *m)
     }
 }
 
-void feed_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
+void feeds_table_retire(struct feeds *s, struct feed *y)
+{
+    /* Told or not, the mapper has done with it. */
+    if (!feeds_table_let_go(s, y)) {
+        feeds_table_unlist(s, y);
+    }
+}
+
+void feeds_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
 {
     uint64_t at_ns = clock_monotonic_ns() + in_ms * CLOCK_NS_PER_MS;
 
@@ -129,7 +137,7 @@ void feed_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
 
 /* Asks for the feed, or for another period of it. Without a deadline: the answer to one that came too
  * late would be dropped, and the feed be held for nobody. */
-void feed_table_ask(struct feeds *s, struct feed *y)
+void feeds_table_ask(struct feeds *s, struct feed *y)
 {
     struct failure f = { 0 };
     union message m;
@@ -147,12 +155,12 @@ void feed_table_ask(struct feeds *s, struct feed *y)
     }
     y->is_asking = false;
     if (result == -ERROR_RESOURCE_EXHAUSTED) {
-        feed_table_look_again(s, &y->ask_ns, FEED_RETRY_MS);
+        feeds_table_look_again(s, &y->ask_ns, FEED_RETRY_MS);
     } else if (y->phase == FEED_STARTING) {
         (void)pthread_mutex_lock(&y->lock);
         feed_fail(y, &f);
         (void)pthread_mutex_unlock(&y->lock);
-        feed_table_unlist(s, y);
+        feeds_table_unlist(s, y);
         feed_wake(y);
     }
     feed_unref(y);
@@ -162,7 +170,7 @@ void feed_table_ask(struct feeds *s, struct feed *y)
 
 /* The end to wait at, where it was not taken yet: whoever made us may have been told of the mapper before
  * we were there. With the lock. */
-void feed_table_take_doorbell(struct feeds *s)
+void feeds_table_take_doorbell(struct feeds *s)
 {
     int fd = mapper_client_take_doorbell(s->mapper);
 
@@ -220,12 +228,11 @@ static void install(struct feeds *s, struct feed *y, const struct message_watch_
 
 static int open_view(const struct mapper_result *result, struct ring_view **out, struct failure *f)
 {
-    const struct message_watch_answer *a = &result->answer->watch_answer;
-
     if (result->failure != NULL) {
         *f = *result->failure;
         return -f->code;
     }
+    const struct message_watch_answer *a = &result->answer->watch_answer;
     int opened = ring_view_open(result->fd, a->spool_bytes, out, f);
 
     if (opened == 0 && ring_view_capacity(*out) != a->spool_bytes) {
@@ -262,7 +269,7 @@ static void watch_done(void *arg, const struct mapper_result *result)
     int opened = open_view(result, &view, &f);
 
     (void)pthread_mutex_lock(&s->lock);
-    feed_table_take_doorbell(s);
+    feeds_table_take_doorbell(s);
     y->is_asking = false;
     if (opened == 0) {
         install(s, y, &result->answer->watch_answer, &view);
@@ -273,7 +280,7 @@ static void watch_done(void *arg, const struct mapper_result *result)
         if (!s->is_stopping) {
             unwatch_failed(s, y, result);
         }
-        feed_table_unlist(s, y);
+        feeds_table_unlist(s, y);
     }
     feeds_look_by(s, y->drop_ns < y->ask_ns ? y->drop_ns : y->ask_ns);
     (void)pthread_mutex_unlock(&s->lock);

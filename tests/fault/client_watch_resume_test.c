@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* Watches that are cut, and go on: where from, what is told again and not delivered twice, what is
+ * told as lost, and when there is no going on. */
+#include "tests/lib/client_watch.h"
+
+#define BEGUN "begin a\nimage 3\ncheckpoint 3\n"
+
+static struct buffer *begun(struct script *s)
+{
+    struct buffer *b = script_stream(s);
+
+    say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+    say_image(b, (struct say_image){ .sequence = 3 });
+    say_checkpoint(b, 3, "c3");
+    return b;
+}
+
+static struct buffer *resumed(struct script *s, uint64_t sequence)
+{
+    struct buffer *b = script_stream(s);
+
+    say_begin(b, (struct say_begin){ .resumed = true, .sequence = sequence });
+    return b;
+}
+
+static void ended(struct script *s, struct buffer *b, uint64_t sequence)
+{
+    say_end(b, XENRES_END_INCARNATION_ENDED, sequence, "");
+    script_then(s, TLS_SERVER_KEEP);
+}
+
+/* --- from a checkpoint --- */
+
+static void what_was_delivered_is_not_delivered_again(void **state)
+{
+    static const enum tls_server_then cuts[] = { TLS_SERVER_CLOSE, TLS_SERVER_RESET,
+                                                 TLS_SERVER_KEEP /* ends without a last word */ };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        struct script s = { .count = 0 };
+        struct buffer *b = begun(&s);
+
+        say_batch(b, 4);
+        say_batch(b, 5);
+        script_then(&s, cuts[i]);
+        b = resumed(&s, 3);
+        say_batch(b, 4);
+        say_checkpoint(b, 4, "c4"); /* older than what was delivered: kept, not told */
+        say_batch(b, 5);
+        say_batch(b, 6);
+        script_then(&s, cuts[i]);
+        b = resumed(&s, 4);
+        say_batch(b, 5);
+        say_batch(b, 6);
+        say_checkpoint(b, 6, "c6");
+        ended(&s, b, 6);
+        expect_watch(&s, 0,
+                     BEGUN "changes 4\nchanges 5\ninterrupted at 5 [c3]\nbegin a behind 5\n"
+                           "changes 6\ninterrupted at 6 [c4]\nbegin a behind 6\ncheckpoint 6\n"
+                           "end incarnation_ended\n");
+    }
+}
+
+/* What the second stream merged over what was delivered speaks of what is new only. */
+static void merged_messages_are_cut_short(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_batch(b, 4);
+    say_batch(b, 5);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = resumed(&s, 3);
+    say_changes(b, (struct say_changes){ .first = 4, .sequence = 7 });
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = resumed(&s, 3);
+    say_gap(b, XENRES_GAP_TOO_SLOW, 4, 9);
+    say_image(b, (struct say_image){ .sequence = 9 });
+    say_checkpoint(b, 9, "c9");
+    say_batch(b, 10);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = resumed(&s, 9);
+    say_image(b, (struct say_image){ .first = 10, .sequence = 12 });
+    ended(&s, b, 12);
+    expect_watch(&s, 0,
+                 BEGUN "changes 4\nchanges 5\ninterrupted at 5 [c3]\nbegin a behind 5\n"
+                       "changes 6-7\ninterrupted at 7 [c3]\nbegin a behind 7\n"
+                       "gap too_slow 8-9\nimage 9\ncheckpoint 9\nchanges 10\n"
+                       "interrupted at 10 [c9]\nbegin a behind 10\nimage 11-12\n"
+                       "end incarnation_ended\n");
+}
+
+static void unfinished_batches_come_again_whole(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_changes(b, (struct say_changes){ .sequence = 4, .more = true });
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = resumed(&s, 3);
+    say_changes(b, (struct say_changes){ .sequence = 4, .more = true });
+    say_changes(b, (struct say_changes){ .sequence = 4 });
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = resumed(&s, 3);
+    say_changes(b,
+                (struct say_changes){ .sequence = 4, .more = true }); /* not new: not unfinished */
+    script_then(&s, TLS_SERVER_CLOSE);
+    ended(&s, resumed(&s, 3), 4);
+    expect_watch(&s, 0,
+                 BEGUN "changes 4...\ninterrupted at 3 unfinished [c3]\nbegin a behind 3\n"
+                       "changes 4...\nchanges 4\ninterrupted at 4 [c3]\nbegin a behind 4\n"
+                       "interrupted at 4 try 1 [c3]\nbegin a behind 4\nend incarnation_ended\n");
+}
+
+static void unfinished_images_come_again_whole(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+
+    (void)state;
+    say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+    say_image(b, (struct say_image){ .sequence = 3, .len = 64, .more = true });
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+    say_image(b, (struct say_image){ .sequence = 5 });
+    ended(&s, b, 5);
+    expect_watch(&s, 0,
+                 "begin a\nimage 3 @0...\ninterrupted at 0 unfinished []\nbegin a\nimage 5\n"
+                 "end incarnation_ended\n");
+}
+
+static void shutting_down_goes_on_from_its_cursor(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_batch(b, 4);
+    say_end(b, XENRES_END_SHUTTING_DOWN, 5, "e4");
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = resumed(&s, 4);
+    say_batch(b, 5);
+    ended(&s, b, 5);
+    expect_watch(&s, 0,
+                 BEGUN "changes 4\ninterrupted at 4 shutting_down [e4]\nbegin a behind 4\n"
+                       "changes 5\nend incarnation_ended\n");
+}
+
+/* --- where there is no going on from the checkpoint --- */
+
+static void lost_while_cut_off_is_told_exactly_in_the_same_feed(void **state)
+{
+    static const char *const refusals[] = {
+        "{\"error\":{\"code\":\"out_of_range\",\"message\":\"7 batches were missed\"}}",
+        /* a gateway that has new keys: "field": "cursor" */
+        "{\"error\":{\"code\":\"invalid_argument\",\"message\":\"no cursor of mine\",\"details\":[{"
+        "\"type\":\"google.rpc.BadRequest\",\"value\":\"CgoKBmN1cnNvchIA\"}]}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct script s = { .count = 0 };
+        struct buffer *b = begun(&s);
+
+        say_batch(b, 4);
+        script_then(&s, TLS_SERVER_CLOSE);
+        script_error(&s, refusals[i]);
+        b = script_stream(&s);
+        say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+        say_image(b, (struct say_image){ .sequence = 12 });
+        ended(&s, b, 12);
+        expect_watch(&s, 0,
+                     BEGUN "changes 4\ninterrupted at 4 [c3]\nbegin a\ngap interrupted 5-12\n"
+                           "image 12\nend incarnation_ended\n");
+    }
+}
+
+static void nothing_lost_is_no_gap(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+
+    (void)state;
+    say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+    say_image(b, (struct say_image){ .sequence = 3 });
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+    say_image(b, (struct say_image){ .sequence = 3 });
+    ended(&s, b, 3);
+    expect_watch(
+        &s, 0, "begin a\nimage 3\ninterrupted at 3 []\nbegin a\nimage 3\nend incarnation_ended\n");
+}
+
+static void another_feed_begins_with_a_gap(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_batch(b, 4);
+    say_end(b, XENRES_END_MAPPER_GONE, 6, "");
+    script_then(&s, TLS_SERVER_KEEP);
+    script_error(&s, "{\"error\":{\"code\":\"unavailable\",\"message\":\"no mapper\"}}");
+    script_error(&s, "{\"error\":{\"code\":\"out_of_range\",\"message\":\"feed is gone\"}}");
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .feed = FEED_B });
+    say_image(b, (struct say_image){ .sequence = 1 });
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .feed = FEED_A });
+    say_image(b, (struct say_image){ .sequence = 1 });
+    ended(&s, b, 1);
+    expect_watch(&s, 0,
+                 BEGUN "changes 4\ninterrupted at 4 mapper_gone [c3]\n"
+                       "interrupted at 4 try 1 [c3]\ngap new_feed 5-6?\nbegin b\nimage 1\n"
+                       "interrupted at 1 []\ngap new_feed 2-0?\nbegin a\nimage 1\n"
+                       "end incarnation_ended\n");
+}
+
+/* What was told as lost stays lost: the gateway is asked for what is there now. */
+static void behind_a_gap_there_is_no_old_checkpoint(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_gap(b, XENRES_GAP_TOO_SLOW, 4, 9);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+    say_image(b, (struct say_image){ .sequence = 9 });
+    ended(&s, b, 9);
+    expect_watch(&s, 0,
+                 BEGUN "gap too_slow 4-9 (7 blocks)\ninterrupted at 9 []\nbegin a\nimage 9\n"
+                       "end incarnation_ended\n");
+}
+
+/* --- from a cursor of the caller's own --- */
+
+static void cursor_from_elsewhere_goes_on(void **state)
+{
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+    struct script s = { .count = 0 };
+    struct buffer *b = resumed(&s, 8);
+
+    (void)state;
+    query.cursor = "kept";
+    say_batch(b, 9);
+    ended(&s, b, 9);
+    expect_watch_of(&s, &query, 0, "begin a behind 8\nchanges 9\nend incarnation_ended\n");
+
+    /* With what had been delivered behind it. */
+    query.feed = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    query.sequence = 10;
+    b = resumed(&s, 8);
+    say_batch(b, 9);
+    say_batch(b, 10);
+    say_batch(b, 11);
+    ended(&s, b, 11);
+    expect_watch_of(&s, &query, 0, "begin a behind 10\nchanges 11\nend incarnation_ended\n");
+}
+
+static void cursor_from_elsewhere_may_lead_nowhere(void **state)
+{
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+    struct script s = { .count = 0 };
+    struct buffer *b;
+
+    (void)state;
+    query.cursor = "kept";
+    for (int has_feed = 0; has_feed <= 1; has_feed++) {
+        query.feed = has_feed != 0 ? FEED_A : NULL;
+        query.sequence = 10;
+        script_error(&s, "{\"error\":{\"code\":\"out_of_range\",\"message\":\"missed\"}}");
+        b = script_stream(&s);
+        say_begin(b, (struct say_begin){ .silence_ms = 20000 });
+        say_image(b, (struct say_image){ .sequence = 12 });
+        ended(&s, b, 12);
+        expect_watch_of(&s, &query, 0,
+                        has_feed != 0
+                            ? "begin a\ngap interrupted 11-12\nimage 12\nend incarnation_ended\n"
+                            : "gap interrupted 0-0?\nbegin a\nimage 12\nend incarnation_ended\n");
+    }
+    script_error(&s, "{\"error\":{\"code\":\"invalid_argument\",\"message\":\"no cursor\"}}");
+    expect_watch_of(&s, &query, XENRES_INVALID_ARGUMENT, "");
+}
+
+/* --- another life --- */
+
+static void another_incarnation_is_never_spliced(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_batch(b, 4);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .life = LIFE_B });
+    say_image(b, (struct say_image){ .sequence = 5 });
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_watch(
+        &s, 0, BEGUN "changes 4\ninterrupted at 4 [c3]\ngap at_end 5-0?\nend incarnation_ended\n");
+
+    /* Nor where the gateway says so. */
+    say_batch(begun(&s), 4);
+    script_then(&s, TLS_SERVER_CLOSE);
+    script_error(&s, "{\"error\":{\"code\":\"aborted\",\"message\":\"another incarnation\"}}");
+    expect_watch(
+        &s, 0, BEGUN "changes 4\ninterrupted at 4 [c3]\ngap at_end 5-0?\nend incarnation_ended\n");
+
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    script_error(&s, "{\"error\":{\"code\":\"not_found\",\"message\":\"no such domain\"}}");
+    expect_watch(&s, 0, BEGUN "interrupted at 3 [c3]\ngap at_end 4-0?\nend not_found\n");
+}
+
+/* After the first begin, only this life is asked for. */
+static void further_requests_name_the_incarnation(void **state)
+{
+    static struct watching w;
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    ended(&s, resumed(&s, 3), 3);
+    watching_start(&w, &s);
+    watching_run(&w);
+    assert_int_equal(w.result, 0);
+    Xenres__V1__WatchRequest *request = xenres__v1__watch_request__unpack(
+        NULL, w.f.server.body_len - 5, (const uint8_t *)w.f.server.body + 5);
+
+    assert_non_null(request);
+    assert_string_equal(request->incarnation, LIFE_A);
+    assert_string_equal(request->cursor, "c3");
+    xenres__v1__watch_request__free_unpacked(request, NULL);
+    watching_stop(&w);
+    script_done(&s);
+}
+
+/* --- when it is given up --- */
+
+static void refusals_after_a_cut_are_final(void **state)
+{
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    script_error(&s, "{\"error\":{\"code\":\"permission_denied\",\"message\":\"no more\"}}");
+    expect_watch(&s, XENRES_PERMISSION_DENIED, BEGUN "interrupted at 3 [c3]\n");
+
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    script_error(&s, "{\"error\":{\"code\":\"out_of_range\",\"message\":\"missed\"}}");
+    script_error(&s, "{\"error\":{\"code\":\"out_of_range\",\"message\":\"missed\"}}");
+    expect_watch(&s, XENRES_OUT_OF_RANGE, BEGUN "interrupted at 3 [c3]\n");
+}
+
+static void full_gateway_is_tried_again(void **state)
+{
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    script_error(&s, "{\"error\":{\"code\":\"resource_exhausted\",\"message\":\"too many\"}}");
+    script_error(&s, "{\"error\":{\"code\":\"deadline_exceeded\",\"message\":\"slow\"}}");
+    ended(&s, resumed(&s, 3), 3);
+    expect_watch(&s, 0,
+                 BEGUN "interrupted at 3 [c3]\ninterrupted at 3 try 1 [c3]\n"
+                       "interrupted at 3 try 2 [c3]\nbegin a behind 3\nend incarnation_ended\n");
+}
+
+static void without_reconnecting_the_first_cut_is_the_last(void **state)
+{
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+    struct script s = { .count = 0 };
+
+    (void)state;
+    query.outage_max_ms = XENRES_NO_RECONNECT;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    expect_watch_of(&s, &query, XENRES_UNAVAILABLE, BEGUN);
+    say_end(begun(&s), XENRES_END_SHUTTING_DOWN, 3, "e3");
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_watch_of(&s, &query, 0, BEGUN "end shutting_down\n");
+}
+
+static void outage_has_a_bound(void **state)
+{
+    static struct watching w;
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    watching_start(&w, &s); /* which takes no further requests */
+    w.query.outage_max_ms = 300;
+    watching_run(&w);
+    assert_int_equal(w.result, -XENRES_UNAVAILABLE);
+    assert_non_null(strstr(buffer_string(&w.told.lines), BEGUN "interrupted at 3 [c3]\n"));
+    assert_non_null(strstr(buffer_string(&w.told.lines), "try 2"));
+    watching_stop(&w);
+    script_done(&s);
+}
+
+/* The gateway asks for a longer wait than there is. */
+static void wait_beyond_the_bound_is_not_begun(void **state)
+{
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    /* google.rpc.RetryInfo of an hour */
+    script_error(
+        &s, "{\"error\":{\"code\":\"unavailable\",\"message\":\"later\",\"details\":[{\"type\":"
+            "\"google.rpc.RetryInfo\",\"value\":\"CgMIkBw\"}]}}");
+    expect_watch(&s, XENRES_UNAVAILABLE, BEGUN "interrupted at 3 [c3]\n");
+}
+
+/* A gateway that takes the question and says nothing does not make it longer. */
+static void silent_try_ends_with_the_outage(void **state)
+{
+    static struct watching w;
+    struct script s = { .count = 0 };
+
+    (void)state;
+    begun(&s);
+    script_then(&s, TLS_SERVER_CLOSE);
+    buffer_init(&s.bytes[s.count], 1);
+    script_then(&s, TLS_SERVER_SILENT);
+    watching_start(&w, &s);
+    w.query.outage_max_ms = 300;
+    watching_run(&w); /* the handle's timeout is 20 s */
+    assert_int_equal(w.result, -XENRES_DEADLINE_EXCEEDED);
+    assert_string_equal(buffer_string(&w.told.lines), BEGUN "interrupted at 3 [c3]\n");
+    watching_stop(&w);
+    script_done(&s);
+}
+
+/* --- silence --- */
+
+static void silence_is_a_cut(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+
+    (void)state;
+    say_begin(b, (struct say_begin){ .silence_ms = 300 });
+    say_image(b, (struct say_image){ .sequence = 3 });
+    say_checkpoint(b, 3, "c3");
+    script_then(&s, TLS_SERVER_SILENT);
+    b = resumed(&s, 3);
+    ended(&s, b, 3);
+    expect_watch(&s, 0, BEGUN "interrupted at 3 [c3]\nbegin a behind 3\nend incarnation_ended\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_delivered_is_not_delivered_again),
+        cmocka_unit_test(merged_messages_are_cut_short),
+        cmocka_unit_test(unfinished_batches_come_again_whole),
+        cmocka_unit_test(unfinished_images_come_again_whole),
+        cmocka_unit_test(shutting_down_goes_on_from_its_cursor),
+        cmocka_unit_test(lost_while_cut_off_is_told_exactly_in_the_same_feed),
+        cmocka_unit_test(nothing_lost_is_no_gap),
+        cmocka_unit_test(another_feed_begins_with_a_gap),
+        cmocka_unit_test(behind_a_gap_there_is_no_old_checkpoint),
+        cmocka_unit_test(cursor_from_elsewhere_goes_on),
+        cmocka_unit_test(cursor_from_elsewhere_may_lead_nowhere),
+        cmocka_unit_test(another_incarnation_is_never_spliced),
+        cmocka_unit_test(further_requests_name_the_incarnation),
+        cmocka_unit_test(refusals_after_a_cut_are_final),
+        cmocka_unit_test(full_gateway_is_tried_again),
+        cmocka_unit_test(without_reconnecting_the_first_cut_is_the_last),
+        cmocka_unit_test(outage_has_a_bound),
+        cmocka_unit_test(wait_beyond_the_bound_is_not_begun),
+        cmocka_unit_test(silent_try_ends_with_the_outage),
+        cmocka_unit_test(silence_is_a_cut),
+    };
+
+    return UNIT_RUN(tests);
+}

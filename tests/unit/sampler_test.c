@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* Threads that sample, in real time: what they are told while they do, and what they count. */
+#include "server/mapper/sampler.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/doorbell.h"
+#include "common/ring_view.h"
+#include "server/mapper/copy.h"
+#include "server/mapper/source_frames.h"
+#include "tests/lib/fake_host.h"
+
+enum { SPOOL_BYTES = 128 << 10, LIMIT_MS = 20000 };
+
+static struct allowance memory;
+static struct sampler *sampler;
+static struct doorbell bell;
+static int told_fd;
+static struct sampler_job jobs[300];
+
+static int set_up(void **state)
+{
+    (void)state;
+    fake_host_init(2, 1);
+    allowance_init(&memory, 256 << 20);
+    told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const struct sampler_options options = { .ops = &fake_host_ops,
+                                             .memory = &memory,
+                                             .spool_most_bytes = SPOOL_BYTES,
+                                             .told_fd = told_fd };
+
+    memset(jobs, 0, sizeof(jobs));
+    assert_int_equal(copy_init(NULL), 0);
+    assert_int_equal(doorbell_open(&bell, NULL), 0);
+    assert_int_equal(sampler_new(&options, &sampler, NULL), 0);
+    sampler_set_bell(sampler, bell.ring_fd);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    sampler_free(sampler);
+    doorbell_close(&bell);
+    close(told_fd);
+    assert_int_equal(allowance_used(&memory), 0);
+    assert_int_equal(fake_host.mapped, 0);
+    fake_host_done();
+    return 0;
+}
+
+static void add(struct sampler_job *job, unsigned period_ms)
+{
+    struct message_snapshot wanted = { .type = RESOURCE_GRANT_TABLE,
+                                       .frame_count = MESSAGE_FRAMES_ALL };
+    struct source *source = NULL;
+
+    wanted.domain.domid = 1;
+    pthread_mutex_lock(&fake_host.lock);
+    assert_int_equal(source_frames_new(&wanted, &fake_host.domains[1].domain, &source, NULL), 0);
+    pthread_mutex_unlock(&fake_host.lock);
+    memset(job, 0, sizeof(*job));
+    job->period_ns = period_ms * CLOCK_NS_PER_MS;
+    sampling_init(&job->sampling, source, SPOOL_BYTES, &memory);
+    sampler_add(sampler, job);
+}
+
+static void wait_until_told(void)
+{
+    struct pollfd row = { .fd = told_fd, .events = POLLIN };
+    uint64_t count;
+
+    assert_int_equal(poll(&row, 1, LIMIT_MS), 1);
+    assert_int_equal(read(told_fd, &count, sizeof(count)), (ssize_t)sizeof(count));
+}
+
+static void wait_until_begun(struct sampler_job *job)
+{
+    while (!sampler_look(sampler, job).has_begun) {
+        wait_until_told();
+    }
+}
+
+static void end(struct sampler_job *job)
+{
+    sampler_end(sampler, job, FEED_END_RELEASED);
+    assert_true(sampler_wait(sampler, job, LIMIT_MS * CLOCK_NS_PER_MS));
+    assert_true(sampler_look(sampler, job).is_over);
+    sampler_remove(sampler, job);
+    sampling_done(&job->sampling);
+}
+
+static struct sampler_counts counts(void)
+{
+    struct sampler_counts c = { 0 };
+
+    sampler_count(sampler, &c);
+    return c;
+}
+
+/* Until so many more samples were taken; a sampler that stands still fails the test by its limit. */
+static void wait_for_samples(uint64_t more)
+{
+    uint64_t from = counts().samples;
+    uint64_t end_ns = clock_monotonic_ns() + LIMIT_MS * CLOCK_NS_PER_MS;
+
+    while (counts().samples < from + more) {
+        assert_true(clock_monotonic_ns() < end_ns);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void a_job_is_sampled_at_once_and_then_with_its_period(void **state)
+{
+    (void)state;
+    uint64_t start_ns = clock_monotonic_ns();
+
+    add(&jobs[0], 5);
+    wait_until_begun(&jobs[0]);
+    wait_for_samples(10);
+    uint64_t passed_ns = clock_monotonic_ns() - start_ns;
+    struct sampler_counts c = counts();
+
+    assert_int_equal(c.jobs, 1);
+    assert_true((c.samples - 2) * 5 * CLOCK_NS_PER_MS <= passed_ns); /* not more often */
+    assert_int_equal(c.failures, 0);
+    assert_true(c.hypercalls >= c.samples);
+    assert_int_equal(c.mapped, 1);
+    assert_int_equal(c.mapped_frames, 2);
+    assert_int_equal(c.sampled_bytes, c.samples * 2 * MESSAGE_FRAME_BYTES);
+    assert_true(sampler_look(sampler, &jobs[0]).is_mapped);
+    struct pollfd row = { .fd = bell.wait_fd, .events = POLLIN };
+
+    assert_int_equal(poll(&row, 1, LIMIT_MS), 1); /* the first record was rung for */
+    end(&jobs[0]);
+    assert_int_equal(counts().mapped, 0);
+    assert_int_equal(counts().jobs, 0);
+}
+
+static void a_shorter_period_counts_at_once(void **state)
+{
+    (void)state;
+    add(&jobs[0], 3600000);
+    wait_until_begun(&jobs[0]);
+    sampler_set_period(sampler, &jobs[0], 2 * CLOCK_NS_PER_MS);
+    wait_for_samples(5);
+    sampler_set_period(sampler, &jobs[0], 3600000 * CLOCK_NS_PER_MS);
+    end(&jobs[0]);
+}
+
+static void what_is_pinned_stands_still_and_may_end(void **state)
+{
+    struct sampler_view one, two;
+
+    (void)state;
+    add(&jobs[0], 1);
+    add(&jobs[1], 1);
+    wait_until_begun(&jobs[0]);
+    wait_until_begun(&jobs[1]);
+    sampler_pin(sampler, &jobs[0]);
+    while (!sampler_view(sampler, &jobs[0], &one)) {
+        wait_until_told();
+    }
+    pthread_mutex_lock(&fake_host.lock);
+    fake_host.pages[0] ^= 1;
+    pthread_mutex_unlock(&fake_host.lock);
+    uint64_t late = counts().late;
+
+    wait_for_samples(20); /* of the other one */
+    assert_true(counts().late > late);
+    assert_true(sampler_view(sampler, &jobs[0], &two));
+    assert_int_equal(one.place.position, two.place.position);
+    assert_int_equal(one.last.monotonic_ns, two.last.monotonic_ns);
+    assert_int_equal(one.image.bytes[0], 0);
+    sampler_end(sampler, &jobs[0], FEED_END_RELEASED);
+    assert_true(sampler_wait(sampler, &jobs[0], LIMIT_MS * CLOCK_NS_PER_MS));
+    assert_int_equal(one.image.bytes[0], 0);
+    sampler_unpin(sampler, &jobs[0]);
+    end(&jobs[0]);
+    end(&jobs[1]);
+}
+
+static void one_that_ends_by_itself_is_told_of(void **state)
+{
+    (void)state;
+    add(&jobs[0], 2);
+    wait_until_begun(&jobs[0]);
+    pthread_mutex_lock(&fake_host.lock);
+    fake_host.fails[FAKE_SIZE] = SAMPLING_FAILURES_MAX;
+    pthread_mutex_unlock(&fake_host.lock);
+    while (!sampler_look(sampler, &jobs[0]).is_over) {
+        wait_until_told();
+    }
+    assert_int_equal(counts().failures, SAMPLING_FAILURES_MAX);
+    end(&jobs[0]); /* it is over already */
+}
+
+static void at_the_ceiling_samples_are_late_and_not_lost(void **state)
+{
+    struct ceiling ceiling;
+
+    (void)state;
+    ceiling_init(&ceiling, 40, clock_monotonic_ns());
+    sampler_set_ceiling(sampler, &ceiling);
+    uint64_t start_ns = clock_monotonic_ns();
+
+    add(&jobs[0], 1);
+    wait_until_begun(&jobs[0]);
+    while (counts().late < 20) {
+        assert_true(clock_monotonic_ns() - start_ns < LIMIT_MS * CLOCK_NS_PER_MS);
+        poll(NULL, 0, 1);
+    }
+    struct sampler_counts c = counts();
+    double passed_s = (double)(clock_monotonic_ns() - start_ns) / (double)CLOCK_NS_PER_S;
+
+    assert_int_equal(c.failures, 0);
+    assert_true((double)c.hypercalls <=
+                40 * passed_s + 10 + 5); /* a burst, and the last sample's */
+    end(&jobs[0]);
+    sampler_set_ceiling(sampler, NULL);
+    ceiling_done(&ceiling);
+}
+
+/* Everything at once, from the loop's side, while the thread samples and the guest writes. */
+static void many_jobs_begin_and_end_while_others_are_sampled(void **state)
+{
+    enum { JOBS = sizeof(jobs) / sizeof(jobs[0]), ROUNDS = 2000 };
+
+    (void)state;
+    srandom(12);
+    for (int i = 0; i < JOBS; i++) {
+        add(&jobs[i], 1 + (unsigned)i % 20);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        struct sampler_job *job = &jobs[random() % JOBS];
+        struct sampler_view view;
+
+        switch (random() % 6) {
+        case 0:
+            end(job);
+            add(job, 1 + (unsigned)random() % 20);
+            break;
+        case 1:
+            sampler_set_period(sampler, job, (1 + (uint64_t)random() % 9) * CLOCK_NS_PER_MS);
+            break;
+        case 2:
+            if (sampler_look(sampler, job).has_begun) {
+                sampler_pin(sampler, job);
+                if (sampler_view(sampler, job, &view)) {
+                    assert_int_equal(view.image.len_bytes, 2 * MESSAGE_FRAME_BYTES);
+                    assert_int_equal(view.image.bytes[100], view.image.bytes[101]);
+                }
+                sampler_unpin(sampler, job);
+            }
+            break;
+        case 3: (void)counts(); break;
+        case 4: sampler_set_bell(sampler, random() % 2 == 0 ? -1 : bell.ring_fd); break;
+        default: sampler_end(sampler, job, FEED_END_RENAMED); break;
+        }
+    }
+    for (int i = 0; i < JOBS; i++) {
+        end(&jobs[i]);
+    }
+    assert_int_equal(counts().jobs, 0);
+    assert_int_equal(counts().mapped_frames, 0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_job_is_sampled_at_once_and_then_with_its_period, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_shorter_period_counts_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_pinned_stands_still_and_may_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_ends_by_itself_is_told_of, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(at_the_ceiling_samples_are_late_and_not_lost, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(many_jobs_begin_and_end_while_others_are_sampled, set_up,
+                                        tear_down),
+    };
+
+    return UNIT_RUN(tests);
+}

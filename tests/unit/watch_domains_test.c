@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* HostService.WatchDomains on feeds that the test plays: a list, then what becomes of the domains that the
+ * caller may see and asked for, with numbers that have no holes. */
+#include "tests/lib/watch_rig.h"
+
+#include "server/rpc/host_watch.h"
+
+#define WATCH "HostService/WatchDomains"
+
+static struct rpc_rig rig;
+
+static int begin(void **state)
+{
+    static const struct rpc_rig_limits limits = { .response_max_bytes = 1 << 20,
+                                                  .arena_frames = 1 };
+
+    (void)state;
+    rpc_rig_init_limited(&rig, NULL, &limits);
+    rpc_rig_join(&rig);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    rpc_rig_done(&rig);
+    return 0;
+}
+
+static void open_watch(struct watching *w, const struct identity *who, const char *json)
+{
+    *w = (struct watching){ .feed = NULL };
+    watch_open_as(&rig, w, who, WATCH, json);
+}
+
+/* Answers a request for the list, of this generation. */
+static void answer_list(uint64_t generation, const struct message_domain *domains, uint32_t count,
+                        bool more)
+{
+    union message request, answer;
+
+    fake_mapper_request(&rig.mapper, &request);
+    assert_int_equal(request.head.type, MESSAGE_DOMAINS);
+    memset(&answer.domains_answer, 0, sizeof(answer.domains_answer));
+    memcpy(answer.domains_answer.domains, domains, count * sizeof(*domains));
+    answer.domains_answer.generation = generation;
+    answer.domains_answer.domain_count = count;
+    answer.domains_answer.more = more;
+    fake_mapper_send(&rig.mapper, &answer, MESSAGE_DOMAINS | MESSAGE_ANSWER, request.head.serial);
+}
+
+static void answer_usual(uint64_t generation)
+{
+    const struct message_domain domains[] = { fake_domain(1, "web-1", 0x11, 1),
+                                              fake_domain(3, "vault", 0x33, 3),
+                                              fake_domain(4, "db", 0x44, 4) };
+
+    answer_list(generation, domains, 3, false);
+}
+
+/* An event, whose memory is the test's until the next but so many. */
+static struct feed_domain *put_event(struct watching *w, uint64_t number, uint64_t generation,
+                                     uint32_t kind, const struct message_domain *now,
+                                     const char *before)
+{
+    static struct feed_domain events[FAKE_FEEDS_ITEMS];
+    static size_t next;
+    struct feed_domain *e = &events[next++ % FAKE_FEEDS_ITEMS];
+
+    *e = (struct feed_domain){ .number = number,
+                               .generation = generation,
+                               .kind = kind,
+                               .monotonic_ns = clock_monotonic_ns(),
+                               .now = *now };
+    if (before != NULL) {
+        e->had_name = 1;
+        e->before = now->identity;
+        memset(e->before.name, 0, sizeof(e->before.name));
+        strcpy(e->before.name, before);
+    }
+    fake_feeds_put(w->feed, &(struct subscription_item){
+                                .kind = SUBSCRIPTION_RECORD,
+                                .record.record = { .kind = FEED_RECORD_DOMAIN, .domain = e } });
+    return e;
+}
+
+static void put(struct watching *w, uint64_t number, uint32_t kind, const char *name,
+                const char *before)
+{
+    const struct message_domain now = fake_domain(9, name, 0x99, 9);
+
+    (void)put_event(w, number, 1000 + number, kind, &now, before);
+}
+
+/* Begun behind event 5, its list told. */
+static void open_listed(struct watching *w, const struct identity *who, const char *json)
+{
+    open_watch(w, who, json);
+    fake_feeds_begin(w->feed, 5, false);
+    assert_false(watch_flag(watch_expect(w, "begin"), "resumed"));
+    watch_expect_nothing(w);
+    answer_usual(7);
+    (void)watch_await(w, "list");
+    (void)watch_expect(w, "checkpoint");
+    watch_expect_nothing(w);
+}
+
+static void expect_change(struct watching *w, const char *kind, const char *name, uint64_t number,
+                          uint64_t first)
+{
+    const json_t *said = watch_expect(w, "change");
+    char wanted[64];
+
+    (void)snprintf(wanted, sizeof(wanted), "DOMAIN_CHANGE_KIND_%s", kind);
+    assert_string_equal(watch_text(said, "kind"), wanted);
+    assert_string_equal(
+        watch_text(json_object_get(json_object_get(said, "domain"), "identity"), "name"), name);
+    assert_int_equal(watch_number(said, "sequence"), number);
+    assert_int_equal(watch_number(said, "firstSequence"), first);
+}
+
+/* --- lists ------------------------------------------------------------------------------------------------ */
+
+static void a_list_comes_first_of_those_that_may_be_seen(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    open_watch(&w, &rig.alice, "{}");
+    assert_true(w.feed->request.source.is_domains);
+    fake_feeds_begin(w.feed, 5, false);
+    const json_t *said = watch_expect(&w, "begin");
+
+    assert_int_equal(watch_number(said, "sequence"), 5);
+    assert_string_equal(watch_text(said, "silenceMax"), "0.150s");
+    watch_expect_nothing(&w);
+    answer_usual(7);
+    said = watch_await(&w, "list");
+    assert_int_equal(watch_number(said, "sequence"), 5);
+    assert_true(watch_flag(said, "complete"));
+    assert_int_equal(json_array_size(json_object_get(said, "domains")), 2); /* not the vault */
+    said = watch_expect(&w, "checkpoint");
+    assert_int_equal(watch_number(said, "sequence"), 5);
+    assert_true(watch_text(said, "cursor")[0] != '\0');
+    watch_done(&w);
+}
+
+/* Events up to the list's generation are in it: its number says so, and they are not told again. */
+static void what_is_in_the_list_is_not_told_again(void **state)
+{
+    const struct message_domain web = fake_domain(1, "web-1", 0x11, 1);
+    struct watching w;
+
+    (void)state;
+    open_watch(&w, &rig.alice, "{}");
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    (void)put_event(&w, 6, 6, FEED_DOMAIN_CREATED, &web, NULL);
+    (void)put_event(&w, 7, 7, FEED_DOMAIN_STATE, &web, NULL);
+    (void)put_event(&w, 8, 8, FEED_DOMAIN_STATE, &web, NULL);
+    answer_usual(7);
+    assert_int_equal(watch_number(watch_await(&w, "list"), "sequence"), 7);
+    expect_change(&w, "STATE", "web-1", 8, 0);
+    (void)put_event(&w, 9, 7, FEED_DOMAIN_STATE, &web, NULL); /* late, and in it all the same */
+    (void)put_event(&w, 10, 9, FEED_DOMAIN_DYING, &web, NULL);
+    (void)watch_expect(&w, "checkpoint");
+    expect_change(&w, "DYING", "web-1", 10, 9);
+    watch_done(&w);
+}
+
+static void a_list_of_two_generations_is_made_anew(void **state)
+{
+    const struct message_domain web = fake_domain(1, "web-1", 0x11, 1),
+                                db = fake_domain(4, "db", 0x44, 4);
+    struct watching w;
+
+    (void)state;
+    open_watch(&w, &rig.alice, "{}");
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    answer_list(7, &web, 1, true);
+    answer_list(8, &db, 1, false);
+    answer_list(8, &db, 1, false);
+    assert_int_equal(json_array_size(json_object_get(watch_await(&w, "list"), "domains")), 1);
+    watch_done(&w);
+    /* Not for ever. */
+    open_watch(&w, &rig.alice, "{}");
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    for (int i = 0; i < DOMAIN_ROWS_TRIES; i++) {
+        answer_list(10 + 2 * (uint64_t)i, &web, 1, true);
+        answer_list(11 + 2 * (uint64_t)i, &db, 1, false);
+    }
+    assert_string_equal(watch_text(watch_await(&w, "end"), "reason"), "WATCH_END_REASON_FAILED");
+    watch_expect_end(&w, ERROR_UNAVAILABLE);
+    watch_done(&w);
+}
+
+static void a_long_list_comes_in_parts(void **state)
+{
+    struct message_domain page[MESSAGE_DOMAINS_MAX];
+    uint32_t pages = HOST_WATCH_LIST_PART / MESSAGE_DOMAINS_MAX + 1;
+    struct watching w;
+
+    (void)state;
+    open_watch(&w, &rig.alice, "{\"filter\":{\"nameGlob\":\"d*\"}}");
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    for (uint32_t i = 0; i < pages; i++) {
+        for (uint32_t j = 0; j < MESSAGE_DOMAINS_MAX; j++) {
+            page[j] = fake_domain((uint16_t)(1 + i * MESSAGE_DOMAINS_MAX + j), "d", 1, 1);
+        }
+        answer_list(3, page, MESSAGE_DOMAINS_MAX, i + 1 < pages);
+    }
+    const json_t *said = watch_await(&w, "list");
+
+    assert_int_equal(json_array_size(json_object_get(said, "domains")), HOST_WATCH_LIST_PART);
+    assert_false(watch_flag(said, "complete"));
+    said = watch_expect(&w, "list");
+    assert_int_equal(json_array_size(json_object_get(said, "domains")),
+                     pages * MESSAGE_DOMAINS_MAX - HOST_WATCH_LIST_PART);
+    assert_true(watch_flag(said, "complete"));
+    watch_done(&w);
+}
+
+/* --- events ----------------------------------------------------------------------------------------------- */
+
+static void what_becomes_of_a_domain_is_told(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{}");
+    put(&w, 6, FEED_DOMAIN_CREATED, "web-9", NULL);
+    put(&w, 7, FEED_DOMAIN_RENAMED, "web-10", "web-9");
+    put(&w, 8, FEED_DOMAIN_STATE, "web-10", NULL);
+    put(&w, 9, FEED_DOMAIN_DYING, "web-10", NULL);
+    put(&w, 10, FEED_DOMAIN_GONE, "web-10", NULL);
+    expect_change(&w, "CREATED", "web-9", 6, 0);
+    const json_t *said = watch_expect(&w, "change");
+
+    assert_string_equal(watch_text(said, "previousName"), "web-9");
+    expect_change(&w, "STATE", "web-10", 8, 0);
+    expect_change(&w, "DYING", "web-10", 9, 0);
+    expect_change(&w, "GONE", "web-10", 10, 0);
+    watch_done(&w);
+}
+
+/* viewer may list web-*. */
+static void a_name_decides_before_and_after(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    open_listed(&w, &rig.viewer, "{}");
+    put(&w, 6, FEED_DOMAIN_CREATED, "secret", NULL);
+    put(&w, 7, FEED_DOMAIN_STATE, "secret", NULL);
+    put(&w, 8, FEED_DOMAIN_RENAMED, "web-9", "secret");
+    put(&w, 9, FEED_DOMAIN_RENAMED, "secret-2", "web-9");
+    put(&w, 10, FEED_DOMAIN_GONE, "secret-2", NULL);
+    put(&w, 11, FEED_DOMAIN_CREATED, "web-9", NULL);
+    const json_t *said = watch_expect(&w, "change");
+
+    assert_string_equal(watch_text(said, "kind"), "DOMAIN_CHANGE_KIND_CREATED");
+    assert_string_equal(watch_text(said, "previousName"), "");
+    assert_int_equal(watch_number(said, "firstSequence"), 6);
+    assert_int_equal(watch_number(said, "sequence"), 8);
+    expect_change(&w, "GONE", "web-9", 9, 0); /* and not where it went */
+    expect_change(&w, "CREATED", "web-9", 11, 10);
+    watch_done(&w);
+}
+
+static void a_filter_decides_likewise(void **state)
+{
+    struct message_domain d = fake_domain(1, "web-1", 0x11, 1);
+    struct watching w;
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{\"filter\":{\"states\":[\"DOMAIN_STATE_RUNNING\"]}}");
+    d.state = DOMAIN_PAUSED;
+    (void)put_event(&w, 6, 100, FEED_DOMAIN_STATE, &d, NULL);
+    (void)put_event(&w, 7, 101, FEED_DOMAIN_STATE, &d, NULL);
+    d.state = DOMAIN_RUNNING;
+    (void)put_event(&w, 8, 102, FEED_DOMAIN_STATE, &d, NULL);
+    d.state = DOMAIN_DYING;
+    (void)put_event(&w, 9, 103, FEED_DOMAIN_DYING, &d, NULL);
+    (void)put_event(&w, 10, 104, FEED_DOMAIN_GONE, &d, NULL);
+    expect_change(&w, "GONE", "web-1", 6, 0);
+    expect_change(&w, "CREATED", "web-1", 8, 7);
+    expect_change(&w, "GONE", "web-1", 9, 0);
+    watch_expect_nothing(&w);
+    watch_done(&w);
+}
+
+/* --- gaps, policies, cursors ------------------------------------------------------------------------------ */
+
+static void a_gap_is_followed_by_a_list_and_says_all_that_is_missing(void **state)
+{
+    const struct message_domain web = fake_domain(1, "web-1", 0x11, 1);
+    struct watching w;
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{}");
+    put(&w, 6, FEED_DOMAIN_CREATED, "x", NULL);
+    expect_change(&w, "CREATED", "x", 6, 0);
+    fake_feeds_put(w.feed,
+                   &(struct subscription_item){
+                       .kind = SUBSCRIPTION_GAP,
+                       .gap = { .reason = FEED_GAP_TOO_SLOW, .first_batch = 7, .batch = 20 } });
+    watch_expect_nothing(&w);
+    (void)put_event(&w, 21, 50, FEED_DOMAIN_STATE, &web, NULL);
+    answer_usual(50);
+    const json_t *said = watch_await(&w, "gap");
+
+    assert_string_equal(watch_text(said, "reason"), "WATCH_GAP_REASON_TOO_SLOW");
+    assert_int_equal(watch_number(said, "firstSequence"), 7);
+    assert_int_equal(watch_number(said, "sequence"), 21); /* which is in the list, too */
+    assert_int_equal(watch_number(watch_expect(&w, "list"), "sequence"), 21);
+    watch_done(&w);
+}
+
+static void another_policy_is_another_list(void **state)
+{
+    struct watching w;
+    struct policy *policy =
+        rpc_rig_parse_policy("rule \"a\" { effect = allow identities = { \"cn:alice\" } domains = "
+                             "{ \"name:db\" } types = { \"all\" } actions = { \"list\" } }\n");
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{}");
+    rpc_set_policy(rig.rpc, policy);
+    policy_unref(policy);
+    outcome_wait_at_least(&w.flight.ready, 1);
+    watch_expect_nothing(&w);
+    put(&w, 6, FEED_DOMAIN_STATE, "web-9", NULL);
+    answer_usual(2000);
+    const json_t *said = watch_await(&w, "gap");
+
+    assert_string_equal(watch_text(said, "reason"), "WATCH_GAP_REASON_RESUMED");
+    assert_int_equal(watch_number(said, "firstSequence"), 6);
+    said = watch_expect(&w, "list");
+    assert_int_equal(json_array_size(json_object_get(said, "domains")), 1);
+    policy = rpc_rig_parse_policy("rule \"a\" { effect = allow identities = { \"cn:bob\" } domains "
+                                  "= { \"all\" } types = { \"all\" } actions = { \"list\" } }\n");
+    rpc_set_policy(rig.rpc, policy);
+    policy_unref(policy);
+    assert_string_equal(watch_text(watch_expect(&w, "end"), "reason"),
+                        "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+    watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+    watch_done(&w);
+}
+
+static void it_goes_on_from_a_cursor_of_the_same_filter(void **state)
+{
+    char cursor[SEAL_TOKEN_MAX_BYTES], json[2048];
+    struct flight f = { 0 };
+    struct watching w;
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{}");
+    put(&w, 6, FEED_DOMAIN_CREATED, "x", NULL);
+    expect_change(&w, "CREATED", "x", 6, 0);
+    rpc_drain(rig.rpc);
+    const json_t *said = watch_expect(&w, "end");
+
+    (void)snprintf(cursor, sizeof(cursor), "%s", watch_text(said, "cursor"));
+    watch_expect_end(&w, ERROR_UNAVAILABLE);
+    watch_done(&w);
+    (void)end(NULL);
+    (void)begin(NULL); /* another gateway, with another key: it is none of its */
+    (void)snprintf(json, sizeof(json), "{\"cursor\":\"%s\"}", cursor);
+    flight_json(&rig, &f, &rig.alice, WATCH, true, json);
+    flight_json_error(&f, ERROR_INVALID_ARGUMENT, "cursor");
+
+    open_watch(&w, &rig.alice, "{}");
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    answer_usual(7);
+    (void)watch_await(&w, "list");
+    (void)snprintf(cursor, sizeof(cursor), "%s",
+                   watch_text(watch_expect(&w, "checkpoint"), "cursor"));
+    watch_done(&w);
+    (void)snprintf(json, sizeof(json), "{\"cursor\":\"%s\"}", cursor);
+    open_watch(&w, &rig.alice, json);
+    assert_int_equal(w.feed->resumed.batch, 5);
+    fake_feeds_begin(w.feed, 5, true);
+    assert_true(watch_flag(watch_expect(&w, "begin"), "resumed"));
+    put(&w, 6, FEED_DOMAIN_CREATED, "x", NULL);
+    expect_change(&w, "CREATED", "x", 6, 0); /* and no list */
+    watch_done(&w);
+    (void)snprintf(json, sizeof(json), "{\"filter\":{\"nameGlob\":\"x\"},\"cursor\":\"%s\"}",
+                   cursor);
+    flight_json(&rig, &f, &rig.alice, WATCH, true, json);
+    flight_json_error(&f, ERROR_INVALID_ARGUMENT, "cursor");
+}
+
+/* Of states nobody knows what they were at the cursor. */
+static void with_a_filter_of_states_a_cursor_leads_to_a_list(void **state)
+{
+    static const char filter[] = "\"filter\":{\"states\":[\"DOMAIN_STATE_RUNNING\"]}";
+    const struct message_domain web = fake_domain(1, "web-1", 0x11, 1);
+    char cursor[SEAL_TOKEN_MAX_BYTES], json[2048];
+    struct watching w;
+
+    (void)state;
+    (void)snprintf(json, sizeof(json), "{%s}", filter);
+    open_watch(&w, &rig.alice, json);
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    answer_usual(7);
+    (void)watch_await(&w, "list");
+    (void)snprintf(cursor, sizeof(cursor), "%s",
+                   watch_text(watch_expect(&w, "checkpoint"), "cursor"));
+    watch_done(&w);
+    (void)snprintf(json, sizeof(json), "{%s,\"cursor\":\"%s\"}", filter, cursor);
+    open_watch(&w, &rig.alice, json);
+    fake_feeds_begin(w.feed, 5, true);
+    assert_true(watch_flag(watch_expect(&w, "begin"), "resumed"));
+    watch_expect_nothing(&w);
+    (void)put_event(&w, 6, 8, FEED_DOMAIN_STATE, &web, NULL);
+    answer_usual(8);
+    const json_t *said = watch_await(&w, "gap");
+
+    assert_int_equal(watch_number(said, "firstSequence"), 6);
+    assert_int_equal(watch_number(said, "sequence"), 6);
+    (void)watch_expect(&w, "list");
+    watch_done(&w);
+}
+
+/* --- its end ---------------------------------------------------------------------------------------------- */
+
+static void it_beats_and_ends_like_the_others(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{}");
+    assert_int_equal(watch_number(watch_await(&w, "heartbeat"), "sequence"), 5);
+    fake_feeds_put(w.feed,
+                   &(struct subscription_item){ .kind = SUBSCRIPTION_ENDED,
+                                                .ended = { .mapper_gone = true, .batch = 6 } });
+    const json_t *said = watch_await(&w, "end");
+
+    assert_string_equal(watch_text(said, "reason"), "WATCH_END_REASON_MAPPER_GONE");
+    assert_int_equal(watch_number(said, "sequence"), 6);
+    watch_expect_end(&w, ERROR_UNAVAILABLE);
+    watch_done(&w);
+}
+
+/* With a list on its way from the mapper. */
+static void a_reader_may_go_at_any_time(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        open_watch(&w, &rig.alice, "{}");
+        fake_feeds_begin(w.feed, 5, false);
+        (void)watch_expect(&w, "begin");
+        watch_expect_nothing(&w);
+        watch_done(&w);
+    }
+    answer_usual(7);
+    answer_usual(7);
+    open_listed(&w, &rig.alice, "{}");
+    watch_done(&w);
+}
+
+static void what_is_not_allowed_or_makes_no_sense_is_refused(void **state)
+{
+    struct flight f = { 0 };
+
+    (void)state;
+    flight_json(&rig, &f, &rig.nobody, WATCH, true, "{}");
+    flight_json_error(&f, ERROR_PERMISSION_DENIED, NULL);
+    flight_json(&rig, &f, &rig.alice, WATCH, true, "{\"filter\":{\"states\":[9]}}");
+    flight_json_error(&f, ERROR_INVALID_ARGUMENT, "filter.states[0]");
+    flight_json(&rig, &f, &rig.alice, WATCH, true, "{\"cursor\":\"x\"}");
+    flight_json_error(&f, ERROR_INVALID_ARGUMENT, "cursor");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_list_comes_first_of_those_that_may_be_seen),
+        TEST(what_is_in_the_list_is_not_told_again),
+        TEST(a_list_of_two_generations_is_made_anew),
+        TEST(a_long_list_comes_in_parts),
+        TEST(what_becomes_of_a_domain_is_told),
+        TEST(a_name_decides_before_and_after),
+        TEST(a_filter_decides_likewise),
+        TEST(a_gap_is_followed_by_a_list_and_says_all_that_is_missing),
+        TEST(another_policy_is_another_list),
+        TEST(it_goes_on_from_a_cursor_of_the_same_filter),
+        TEST(with_a_filter_of_states_a_cursor_leads_to_a_list),
+        TEST(it_beats_and_ends_like_the_others),
+        TEST(a_reader_may_go_at_any_time),
+        TEST(what_is_not_allowed_or_makes_no_sense_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
