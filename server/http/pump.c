@@ -87,15 +87,15 @@ static bool promise(struct pump_thread *t)
 /* --- turns ---------------------------------------------------------------------------------------- */
 
 /* A turn for each of the first `count`. With the lock, which is given back for the turns. */
-static void give_turns(struct pump_thread *t, uint32_t count)
+static void give_turns(struct pump_thread *t, uint32_t count, bool is_help)
 {
     struct pump_entry *e;
 
     while (count-- > 0 && (e = take(t)) != NULL) {
-        bool peer_left = e->peer_left;
+        const struct pump_news news = { .peer_left = e->peer_left, .is_help = is_help };
 
         (void)pthread_mutex_unlock(&t->lock);
-        enum pump_verdict verdict = t->turn(e, peer_left);
+        enum pump_verdict verdict = t->turn(e, &news);
 
         (void)pthread_mutex_lock(&t->lock);
         if (verdict == PUMP_GOES_ON || (verdict == PUMP_RESTS && e->state == PUMP_ENTRY_GOES_ON)) {
@@ -134,7 +134,7 @@ static void help(void *arg)
 
     (void)pthread_mutex_lock(&t->lock);
     if (t->queued_count <= PUMP_HELP_MAX) {
-        give_turns(t, t->queued_count);
+        give_turns(t, t->queued_count, true);
     }
     keep_promise(t);
     (void)pthread_mutex_unlock(&t->lock);
@@ -224,7 +224,7 @@ static void *run(void *arg)
         (void)pthread_mutex_lock(&t->lock);
         t->sleeps = false;
         take_events(t, events, count);
-        give_turns(t, t->queued_count);
+        give_turns(t, t->queued_count, false);
     }
     (void)pthread_mutex_unlock(&t->lock);
     return NULL;

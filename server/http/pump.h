@@ -45,9 +45,14 @@ enum pump_verdict {
     PUMP_LEFT,    /* pump_leave() was called; the entry may be gone */
 };
 
-/* One turn of an entry at a time, in which it may not wait. `peer_left`: nobody reads any more.
- * 1 to PUMP_THREADS_MAX threads. */
-typedef enum pump_verdict pump_turn(struct pump_entry *e, bool peer_left);
+/* What a turn has to know. */
+struct pump_news {
+    bool peer_left; /* nobody reads any more */
+    bool is_help;   /* the thread that gives it has other things to do: be brief */
+};
+
+/* One turn of an entry at a time, in which it may not wait. 1 to PUMP_THREADS_MAX threads. */
+typedef enum pump_verdict pump_turn(struct pump_entry *e, const struct pump_news *news);
 int pump_start(uint32_t threads, pump_turn *turn, struct pump **out, struct failure *f);
 /* Waits until every entry has left; none may enter any more. NULL is fine. */
 void pump_stop(struct pump *p);

@@ -215,7 +215,7 @@ static enum step send_piece(struct streaming *s, size_t *sent_bytes)
 }
 
 /* A burst of them; STEP_MORE: that is over. */
-static enum step send_burst(struct streaming *s)
+static enum step send_burst(struct streaming *s, size_t burst_bytes)
 {
     size_t sent_bytes = 0;
     bool failed = false;
@@ -224,7 +224,7 @@ static enum step send_burst(struct streaming *s)
     if (s->rest != NULL && !send_rest(s, &failed)) {
         return failed ? STEP_FAILED : STEP_FULL;
     }
-    while (step == STEP_MORE && sent_bytes < OUTFLOW_BURST_BYTES) {
+    while (step == STEP_MORE && sent_bytes < burst_bytes) {
         step = send_piece(s, &sent_bytes);
     }
     return step;
@@ -257,14 +257,14 @@ static bool is_abandoned(struct streaming *s)
     return abandoned;
 }
 
-enum pump_verdict streaming_turn(struct pump_entry *e, bool peer_left)
+enum pump_verdict streaming_turn(struct pump_entry *e, const struct pump_news *news)
 {
     struct streaming *s = streaming_of(e);
 
-    if (is_abandoned(s) || peer_left) {
+    if (is_abandoned(s) || news->peer_left) {
         return leave(s, STREAMING_CUT);
     }
-    switch (send_burst(s)) {
+    switch (send_burst(s, news->is_help ? STREAMING_BRIEF_BYTES : OUTFLOW_BURST_BYTES)) {
     case STEP_MORE: return PUMP_GOES_ON;
     case STEP_LATER: return rest(s, false);
     case STEP_FULL: return rest(s, true);

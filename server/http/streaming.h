@@ -29,6 +29,7 @@ enum {
     STREAMING_RECORD_BYTES = 16384, /* the most that TLS allows; a chunk with its frame */
     STREAMING_FRAME_BYTES = 8,      /* "3ff8", and twice the end of a line */
     STREAMING_PIECE_BYTES = STREAMING_RECORD_BYTES - STREAMING_FRAME_BYTES,
+    STREAMING_BRIEF_BYTES = 64 * 1024, /* a burst of who has other things to do; else OUTFLOW_BURST_BYTES */
 };
 
 struct streaming {

@@ -7,9 +7,9 @@
  *
  * An exchange belongs to one thread at a time: to its connection's until exchange_run() has handed
  * it to the resolver or the mapper client, to the mapper's thread until `on_ready`, then to its
- * connection's again. Those hand it over under locks of their own. While a handler waits, it belongs
- * to nobody but for `late` and what call_wake() touches; whoever sets those first has on_ready
- * called.
+ * connection's again; once it is a stream, to whoever sends what it says next. Those hand it over
+ * under locks of their own. While a handler waits, it belongs to nobody but for `late` and what
+ * call_wake() touches; whoever sets those first has on_ready called.
  */
 #ifndef XENRES_RPC_STATE_H
 #define XENRES_RPC_STATE_H

@@ -23,7 +23,8 @@ struct member {
     /* Under the rig's lock. */
     unsigned turns, more; /* that it had; that it asks for */
     bool has_turn, is_full, peer_left, leaves, left;
-    pthread_t thread; /* of its last turn */
+    bool was_help;    /* its last turn, and so the next */
+    pthread_t thread;
 };
 
 static struct {
@@ -42,7 +43,7 @@ static bool fill(int fd)
     return errno == EAGAIN;
 }
 
-static enum pump_verdict turn(struct pump_entry *e, bool peer_left)
+static enum pump_verdict turn(struct pump_entry *e, const struct pump_news *news)
 {
     struct member *m = (void *)e; /* its first */
     enum pump_verdict verdict = PUMP_RESTS;
@@ -57,9 +58,10 @@ static enum pump_verdict turn(struct pump_entry *e, bool peer_left)
     m->has_turn = false;
     m->turns++;
     m->is_full = is_full;
-    m->peer_left |= peer_left;
+    m->peer_left |= news->peer_left;
+    m->was_help = news->is_help;
     m->thread = pthread_self();
-    if (m->leaves || peer_left) {
+    if (m->leaves || news->peer_left) {
         pump_leave(e);
         m->left = true;
         verdict = PUMP_LEFT;
@@ -245,7 +247,10 @@ static unsigned count_own(unsigned count)
 
     pthread_mutex_lock(&rig.lock);
     for (unsigned i = 0; i < count; i++) {
-        own += pthread_equal(rig.members[i].thread, pthread_self()) ? 1 : 0;
+        bool is_own = pthread_equal(rig.members[i].thread, pthread_self()) != 0;
+
+        assert_int_equal(is_own, rig.members[i].was_help);
+        own += is_own ? 1 : 0;
     }
     pthread_mutex_unlock(&rig.lock);
     return own;
