@@ -40,9 +40,9 @@ struct request {
     uint64_t received_ns;
     size_t discard_bytes; /* how much more may be thrown away */
     bool discarding;
-    bool running;              /* exchange_run() was called */
-    bool is_chunked;           /* where its reply is streamed */
-    bool is_streamed;          /* under the connection's lock: the reply is by `streaming` */
+    bool running;     /* exchange_run() was called */
+    bool is_chunked;  /* where its reply is streamed */
+    bool is_streamed; /* under the connection's lock: the reply is by `streaming` */
     struct streaming streaming;
     char method[METHOD_BYTES]; /* longer ones are cut, and so none that rpc knows */
     char target[];

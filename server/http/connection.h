@@ -33,7 +33,7 @@ enum connection_phase {
     CONNECTION_RECEIVING, /* from the request line to the last byte of the body */
     CONNECTION_RUNNING,   /* rpc has it: its deadline bounds that */
     CONNECTION_SENDING,   /* the reply stands, its last byte is not with the kernel yet */
-    CONNECTION_WAITING,   /* of a streamed reply, what there is has gone, and more may come; or what is
+    CONNECTION_WAITING, /* of a streamed reply, what there is has gone, and more may come; or what is
                              on its way pins nothing, and its reader may take its time */
 };
 
@@ -63,8 +63,8 @@ struct connection {
 
     /* Suspending and resuming: see body.c. */
     pthread_mutex_t lock;
-    bool suspended; /* under `lock`, and so the next */
-    bool answered;  /* the exchange that runs has its reply */
+    bool suspended;           /* under `lock`, and so the next */
+    bool answered;            /* the exchange that runs has its reply */
     struct streaming *parked; /* suspended, and the pump's; not `suspended` then */
 
     /* Under the table's lock. */

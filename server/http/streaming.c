@@ -235,8 +235,8 @@ static enum step send_burst(struct streaming *s, size_t burst_bytes)
 /* For the watchdog, who looks whether a reader takes what there is for it: unless that is its own. */
 static enum pump_verdict rest(struct streaming *s, bool is_full)
 {
-    enum connection_phase phase = is_full && !exchange_is_patient(s->exchange) ? CONNECTION_SENDING
-                                                                               : CONNECTION_WAITING;
+    enum connection_phase phase =
+        is_full && !exchange_is_patient(s->exchange) ? CONNECTION_SENDING : CONNECTION_WAITING;
     uint64_t since_ns;
 
     if (connection_phase(s->connection, &since_ns) != phase) {

@@ -29,7 +29,8 @@ enum {
     STREAMING_RECORD_BYTES = 16384, /* the most that TLS allows; a chunk with its frame */
     STREAMING_FRAME_BYTES = 8,      /* "3ff8", and twice the end of a line */
     STREAMING_PIECE_BYTES = STREAMING_RECORD_BYTES - STREAMING_FRAME_BYTES,
-    STREAMING_BRIEF_BYTES = 64 * 1024, /* a burst of who has other things to do; else OUTFLOW_BURST_BYTES */
+    STREAMING_BRIEF_BYTES =
+        64 * 1024, /* a burst of who has other things to do; else OUTFLOW_BURST_BYTES */
 };
 
 struct streaming {
@@ -38,7 +39,11 @@ struct streaming {
     struct exchange *exchange;
     bool is_chunked; /* else the end of the connection is its end */
     struct pump_entry entry;
-    enum { STREAMING_GOES_ON, STREAMING_ENDED, STREAMING_CUT } state; /* under the connection's lock */
+    enum {
+        STREAMING_GOES_ON,
+        STREAMING_ENDED,
+        STREAMING_CUT
+    } state; /* under the connection's lock */
 
     /* Of a chunk that the socket had no room for: the pump's thread. */
     uint8_t *rest;

@@ -23,7 +23,7 @@ struct member {
     /* Under the rig's lock. */
     unsigned turns, more; /* that it had; that it asks for */
     bool has_turn, is_full, peer_left, leaves, left;
-    bool was_help;    /* its last turn, and so the next */
+    bool was_help; /* its last turn, and so the next */
     pthread_t thread;
 };
 
