@@ -480,12 +480,12 @@ void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
 uint32_t feed_table_domids(const struct feed_table *t, uint16_t *out, uint32_t max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0; i++) {
+    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0 && count < max; i++) {
         bool is_known = !t->feeds[i];
         for (uint32_t k = 0; k < count && !is_known; k++) {
             is_known = out[k] == t->feeds[i]->wanted.domain.domid;
         }
-        if (!is_known && count < max) {
+        if (!is_known) {
             out[count++] = t->feeds[i]->wanted.domain.domid;
         }
     }

@@ -196,7 +196,9 @@ static int open_tools(struct sampler *s, const struct sampler_options *o, struct
     struct source_tools *t = &s->tools;
     *t = (struct source_tools){ .ops = o->ops, .memory = o->memory };
     t->page = aligned_alloc(MESSAGE_FRAME_BYTES, MESSAGE_FRAME_BYTES);
-    if (!t->page || !diff_init(&t->changes, spool_batch_room(o->spool_most_bytes))) {
+    uint32_t blocks_max = FEED_IMAGE_MAX_BYTES / FEED_BLOCK_BYTES; /* no batch has more */
+    uint32_t room = spool_batch_room(o->spool_most_bytes);
+    if (!t->page || !diff_init(&t->changes, room < blocks_max ? room : blocks_max)) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory to sample with");
     }
     return o->ops->open_sampler(o->parent, &t->backend, f);

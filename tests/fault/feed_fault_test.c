@@ -131,6 +131,9 @@ static void pages_that_go_away_are_mapped_anew_or_are_the_end(void **state)
     struct feed_rig r;
 
     (void)state;
+#ifdef __SANITIZE_THREAD__ /* which keeps SIGBUS from the guard of copies */
+    skip();
+#endif
     start(GUEST("event { step = 1 do = \"lose_pages\" domain = \"guest\" }\n"), NULL);
     assert_true(watch(&r, "guest", 0));
     rig_step(&rig);
@@ -193,7 +196,8 @@ static void domains_that_come_and_go_leave_nothing_behind(void **state)
         }
         feed_rig_done(&feeds[i]);
     }
-    assert_true(ended > 100);
+    /* All but those that are there now. */
+    assert_true(count > CHURN && ended + CHURN + 1 >= count);
     feed_rig_done(&domains);
     stop();
 }

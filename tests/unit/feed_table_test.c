@@ -183,6 +183,7 @@ static void as_many_as_may_be_and_not_one_more(void **state)
     assert_int_equal(again.number, held[3].number);
     let_go(&again);
     wait_for_feeds(FEEDS - 1);
+    ring_view_close(held[3].view);
     held[3].view = NULL;
     struct held more = hold(FEEDS);
 
