@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/doorbell.h"
+#include "common/errand.h"
 #include "common/scope.h"
 #include "server/resource/feeds_table.h"
 
@@ -251,6 +252,7 @@ static void look(struct feeds *s)
 {
     uint32_t count = find_moved(s);
 
+    errands_hold(); /* whoever is woken at once would run into the locks of who wakes him */
     for (uint32_t i = 0; i < count; i++) {
         struct moved *m = &s->moved[i];
 
@@ -261,6 +263,7 @@ static void look(struct feeds *s)
         }
         feed_unref(m->feed);
     }
+    errands_run();
 }
 
 /* What is due of one feed; when to look at it again. May let it go. */

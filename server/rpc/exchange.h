@@ -14,8 +14,8 @@
  *      exchange_free()     when the reply is sent, or the connection gone
  *
  * No call waits. Between exchange_run() returning false and `on_ready`, the exchange must not be
- * freed: that time is bounded by the deadline. One thread at a time, but for `on_ready`, which may
- * come from another thread, also before exchange_run() has returned.
+ * freed: that time is bounded by the deadline. One thread at a time, whichever it is, but for
+ * `on_ready`, which may come from another thread, also before exchange_run() has returned.
  */
 #ifndef XENRES_RPC_EXCHANGE_H
 #define XENRES_RPC_EXCHANGE_H
