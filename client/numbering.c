@@ -90,6 +90,7 @@ int numbering_begin(struct numbering *n, const struct numbering_begin *b,
     n->has_place = b->resumed;
     n->is_due = !b->resumed;
     n->is_in_parts = false;
+    n->may_repeat = b->resumed && n->repeats;
     return b->resumed ? resume(n, b, fault) : 0;
 }
 
@@ -134,7 +135,8 @@ static int check_content(const struct numbering *n, const struct numbering_item 
             fault, "comes from %" PRIu64 " to the %s of %" PRIu64 ": what became of those between?",
             n->at, n->content, i->first != 0 ? i->first : i->sequence);
     }
-    return n->is_due || i->sequence > n->at || i->segment > n->at_segment
+    return n->is_due || n->may_repeat || n->skips || i->sequence > n->at ||
+                   i->segment > n->at_segment
                ? 0
                : numbering_lie(fault, "has the %s of %" PRIu64 " twice", n->content, i->sequence);
 }
@@ -149,7 +151,7 @@ static int judge_content(struct numbering *n, const struct numbering_item *i,
                              n->content, i->sequence, n->delivered);
     }
     out->is_new = !n->has_place || n->lacks_content || i->sequence > n->delivered ||
-                  (i->sequence == n->delivered && i->segment > n->segment);
+                  (i->sequence == n->delivered && (n->skips || i->segment > n->segment));
     out->first = i->first != 0 ? larger(i->first, n->delivered + 1) : 0;
     if (!n->has_place && n->is_known && i->sequence > n->delivered) {
         if (n->merges) {
@@ -169,6 +171,7 @@ static int judge_content(struct numbering *n, const struct numbering_item *i,
 static void advance(struct numbering *n, const struct numbering_item *i, bool is_new)
 {
     n->at = i->sequence;
+    n->may_repeat = false;
     n->passed = larger(n->passed, i->sequence);
     if (is_new) {
         n->is_known = true;

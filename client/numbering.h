@@ -58,7 +58,9 @@ struct numbering_verdict {
 struct numbering {
     /* Before the first stream. */
     const char *content; /* what CONTENT is called: "image", "list" */
-    bool skips;          /* numbers may be passed over by checkpoints: they are of others */
+    bool skips;          /* numbers may be passed over by checkpoints: they are of others; and content
+                            may come again, of what the caller may see now */
+    bool repeats;        /* a stream that goes on begins with content all the same */
     bool merges;         /* what content has that was not delivered by itself is not lost */
 
     /* The caller's place. */
@@ -74,7 +76,8 @@ struct numbering {
     uint64_t at;
     uint64_t passed; /* as far as a heartbeat said that there is nothing for us */
     uint32_t at_segment;
-    bool is_due; /* content has to come next */
+    bool is_due;     /* content has to come next */
+    bool may_repeat; /* it goes on, and nothing came yet */
     bool is_in_parts;
     struct numbering_item part;
     struct numbering_verdict of_part;

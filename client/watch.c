@@ -264,6 +264,7 @@ static int watch(xenres *handle, const xenres_watch_query *query, const xenres_w
         return result;
     }
     f.numbering.content = w.query.decode ? "content" : "image";
+    f.numbering.repeats = w.query.decode;
     f.numbering.merges = w.query.mode != XENRES_WATCH_DELTA;
     return follow_run(&f, fault);
 }

@@ -234,6 +234,24 @@ static void lists_and_events_come_in_their_order(void **state)
                          "end permission_withdrawn\n");
 }
 
+/* What the caller may see was decided anew: what there is to see is another list, not an event. */
+static void another_list_at_the_same_number_replaces_the_one_before(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    list(b, 5, 1, true);
+    event(b, 6, 6);
+    list(b, 6, 0, false);
+    list(b, 6, 1, true);
+    end(b, 6);
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_domains(&s, NULL, 0,
+                   BEGUN "list 5: 1\nchange 6\nlist 6: 0...\nlist 6: 1\n"
+                         "end permission_withdrawn\n");
+}
+
 /* Events of domains that are not watched are passed over by what says so. */
 static void numbers_of_others_are_passed_over(void **state)
 {
@@ -386,7 +404,7 @@ static void lies_are_found_out(void **state)
     expect_lie(&s);
     event(begun(&s), 5, 5); /* again */
     expect_lie(&s);
-    list(begun(&s), 5, 1, true); /* that nothing calls for */
+    list(begun(&s), 4, 1, true); /* of before */
     expect_lie(&s);
     b = begun(&s);
     gap(b, 6, 8);
@@ -432,6 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_and_events_come_in_their_order),
+        cmocka_unit_test(another_list_at_the_same_number_replaces_the_one_before),
         cmocka_unit_test(numbers_of_others_are_passed_over),
         cmocka_unit_test(what_was_passed_over_is_not_lost_at_the_end),
         cmocka_unit_test(end_goes_on_behind_what_was_passed_over),

@@ -94,6 +94,43 @@ static void merged_messages_are_cut_short(void **state)
                        "end incarnation_ended\n");
 }
 
+/* What decoding goes on from comes again, at the number where it was left: it is nothing new, and no lie
+ * once. */
+static void content_that_decoding_goes_on_from_is_not_delivered_again(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+
+    (void)state;
+    query.decode = true;
+    say_begin(b, (struct say_begin){ .decode = true });
+    say_decoded(b, 0, 3, true, false);
+    say_checkpoint(b, 3, "c3");
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 3 });
+    say_decoded(b, 0, 3, true, true);
+    say_decoded(b, 0, 3, true, false);
+    say_decoded(b, 4, 4, false, false);
+    ended(&s, b, 4);
+    expect_watch_of(&s, &query, 0,
+                    "begin a\nwhole 3\ncheckpoint 3\ninterrupted at 3 [c3]\nbegin a behind 3\n"
+                    "decoded 4\nend incarnation_ended\n");
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true });
+    say_decoded(b, 0, 3, true, false);
+    say_checkpoint(b, 3, "c3");
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 3 });
+    say_decoded(b, 0, 3, true, false);
+    say_decoded(b, 0, 3, true, false);
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_watch_of(&s, &query, XENRES_INTERNAL,
+                    "begin a\nwhole 3\ncheckpoint 3\ninterrupted at 3 [c3]\nbegin a behind 3\n");
+}
+
 static void unfinished_batches_come_again_whole(void **state)
 {
     struct script s = { .count = 0 };
@@ -470,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_delivered_is_not_delivered_again),
         cmocka_unit_test(merged_messages_are_cut_short),
+        cmocka_unit_test(content_that_decoding_goes_on_from_is_not_delivered_again),
         cmocka_unit_test(unfinished_batches_come_again_whole),
         cmocka_unit_test(unfinished_images_come_again_whole),
         cmocka_unit_test(shutting_down_goes_on_from_its_cursor),

@@ -354,7 +354,8 @@ typedef struct xenres_domains_begin {
 } xenres_domains_begin;
 
 /* A piece of the list of all domains, as it was behind event `sequence`, in the order of their domids;
- * the last one is `complete`. */
+ * the last one is `complete`. Another list, also at the same number, replaces the one before: what the
+ * caller may see was decided anew. */
 typedef struct xenres_domains_piece {
     uint64_t sequence;
     const xenres_domain *domains;
