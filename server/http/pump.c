@@ -186,6 +186,7 @@ void pump_leave(struct pump_entry *e)
 {
     struct pump_thread *t = e->thread;
 
+    assert(pthread_equal(t->thread, pthread_self())); /* its events may name the entry, else */
     (void)epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, e->fd, NULL);
     (void)pthread_mutex_lock(&t->lock);
     assert(e->state == PUMP_ENTRY_HAS_TURN || e->state == PUMP_ENTRY_GOES_ON);

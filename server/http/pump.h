@@ -62,7 +62,7 @@ void pump_stop(struct pump *p);
 bool pump_enter(struct pump *p, struct pump_entry *e, int fd);
 /* There is more to say. Any thread, between enter and leave. */
 void pump_wake(struct pump_entry *e);
-/* In a turn: no other will come. */
+/* In a turn that is no help: no other will come. */
 void pump_leave(struct pump_entry *e);
 
 #endif

@@ -257,19 +257,32 @@ static bool is_abandoned(struct streaming *s)
     return abandoned;
 }
 
+/* What the pump's thread has heard of the socket may still name the entry: it alone lets go of it. */
+static enum pump_verdict finish(struct streaming *s, const struct pump_news *news, int state)
+{
+    if (news->is_help) {
+        s->leaves_as = state;
+        return PUMP_GOES_ON;
+    }
+    return leave(s, state);
+}
+
 enum pump_verdict streaming_turn(struct pump_entry *e, const struct pump_news *news)
 {
     struct streaming *s = streaming_of(e);
 
+    if (s->leaves_as != STREAMING_GOES_ON) {
+        return finish(s, news, s->leaves_as);
+    }
     if (is_abandoned(s) || news->peer_left) {
-        return leave(s, STREAMING_CUT);
+        return finish(s, news, STREAMING_CUT);
     }
     switch (send_burst(s, news->is_help ? STREAMING_BRIEF_BYTES : OUTFLOW_BURST_BYTES)) {
     case STEP_MORE: return PUMP_GOES_ON;
     case STEP_LATER: return rest(s, false);
     case STEP_FULL: return rest(s, true);
-    case STEP_END: return leave(s, STREAMING_ENDED);
+    case STEP_END: return finish(s, news, STREAMING_ENDED);
     case STEP_FAILED: break;
     }
-    return leave(s, STREAMING_CUT);
+    return finish(s, news, STREAMING_CUT);
 }

@@ -45,7 +45,9 @@ struct streaming {
         STREAMING_CUT
     } state; /* under the connection's lock */
 
-    /* Of a chunk that the socket had no room for: the pump's thread. */
+    int leaves_as; /* one of those, when a helper has seen the end: whoever has the turn */
+
+    /* Of a chunk that the socket had no room for: whoever has the turn. */
     uint8_t *rest;
     size_t rest_at, rest_bytes;
 };

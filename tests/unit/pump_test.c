@@ -61,7 +61,9 @@ static enum pump_verdict turn(struct pump_entry *e, const struct pump_news *news
     m->peer_left |= news->peer_left;
     m->was_help = news->is_help;
     m->thread = pthread_self();
-    if (m->leaves || news->peer_left) {
+    if ((m->leaves || news->peer_left) && news->is_help) {
+        verdict = PUMP_GOES_ON; /* the pump's own thread lets go of it */
+    } else if (m->leaves || news->peer_left) {
         pump_leave(e);
         m->left = true;
         verdict = PUMP_LEFT;
