@@ -3,8 +3,8 @@
 
 /*
  * Who comes and goes, and the thread at the doorbell. Parts: feeds_table.c (the feeds there are, and what
- * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c and
- * subscription_read.c (one who reads), feed_position.c, merge.c, holders.c.
+ * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c,
+ * subscription_read.c and subscription_append.c (one who reads), feed_position.c, merge.c, holders.c.
  */
 #include "server/resource/feeds.h"
 

@@ -3,7 +3,8 @@
 
 /*
  * One who is subscribed: what subscription.c (its life: from the answer of the mapper to the end, with
- * the images in between) and subscription_read.c (what it reads of the spool) share.
+ * the images in between), subscription_read.c (what it reads of the spool) and subscription_append.c (what
+ * is otherwise where bytes follow each other) share.
  *
  * Owned by whoever began it; one thread at a time, but for `member`, which is the feed's lock's.
  */

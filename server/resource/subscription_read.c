@@ -123,14 +123,13 @@ static int give_each(struct subscription *u, const struct feed_position *at, str
         u->failures += p->record.still->failures;
         u->position = *at;
         return give_still(u, &p->record.still->stamp, out);
-    case FEED_RECORD_BEGIN:
-        if (u->feed->kind == FEED_APPEND) {
-            u->position = *at;
-            return give_record(u, p, out);
-        }
-        return turn(u, at, p, out, f);
-    default: return turn(u, at, p, out, f);
+    default: break;
     }
+    if (p->record.kind == FEED_RECORD_BEGIN && u->feed->kind == FEED_APPEND) {
+        u->position = *at; /* with nothing to be fetched */
+        return give_record(u, p, out);
+    }
+    return turn(u, at, p, out, f);
 }
 
 static int read_each(struct subscription *u, struct scratch *x, struct subscription_item *out,
