@@ -23,6 +23,7 @@ endif
 COMMON := error buffer clock log text base64 channel message layout
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
+THREADS := errand
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
@@ -36,14 +37,14 @@ MAPPER_XEN := backend domain frames stats host host_identity store store_thread 
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
-            feeds_table feeds subscription subscription_read
+            feeds_table feeds subscription subscription_read subscription_append
 RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus
-HTTP := socket tally credentials connection inflow outflow tls heading body watchdog listener health
+HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
@@ -52,7 +53,7 @@ CLIENT := fault handle options cancel sigpipe transport diagnose head details re
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
-       board attendant watching watch scenario_files replay verification verify \
+       board attendant watching watch scenario_text scenario_files scenario_domains replay verification verify \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           xenres/v1/watch google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
@@ -62,6 +63,7 @@ TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/
 common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
 spool_objs := $(SPOOL:%=$(BUILD)/common/%.o)
+threads_objs := $(THREADS:%=$(BUILD)/common/%.o)
 proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o) \
               $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)
 mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
@@ -166,7 +168,7 @@ $(BUILD)/xenresd-mapper: $(common_objs) $(mapper_spool_objs) $(mapper_objs) $(xe
 	$(link) $(mapper_libs) $(xen_libs)
 $(BUILD)/xenresd-mapper-sim: $(common_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
-$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(proto_objs) $(auth_objs) $(server_objs)
+$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
@@ -198,7 +200,7 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # --- tests -----------------------------------------------------------------------------------
 
 # Unit tests may use everything but the mains.
-testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(proto_objs) \
+testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
                  tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))

@@ -9,9 +9,9 @@
 _Static_assert(sizeof(struct feed_stamp) == 32, "stamp");
 _Static_assert(sizeof(struct feed_begin) == 32 + 16 + 12 * 4, "begin");
 _Static_assert(sizeof(struct feed_changes) == 32 + 16 + 16, "changes");
-_Static_assert(sizeof(struct feed_still) == 32 + 16 + 16, "still");
-_Static_assert(sizeof(struct feed_bytes) == 32 + 16 + 16, "bytes");
-_Static_assert(sizeof(struct feed_loss) == 32 + 16 + 16, "loss");
+_Static_assert(sizeof(struct feed_still) == 32 + 24 + 16, "still");
+_Static_assert(sizeof(struct feed_bytes) == 32 + 16 + 24, "bytes");
+_Static_assert(sizeof(struct feed_loss) == 32 + 24 + 24, "loss");
 _Static_assert(sizeof(struct feed_domain) ==
                    40 + sizeof(struct message_domain) + sizeof(struct domain_identity),
                "domain");
@@ -76,12 +76,14 @@ static const char *check_changes(const uint8_t *bytes, size_t len_bytes, struct 
 
 static const char *check_still(const uint8_t *bytes, size_t len_bytes, struct feed_record *out)
 {
-    const struct feed_still *s = out->still = (const void *)bytes;
+    out->still = (const void *)bytes;
+    return len_bytes == sizeof(*out->still) ? NULL : "length";
+}
 
-    if (len_bytes != sizeof(*s)) {
-        return "length";
-    }
-    return s->reserved == 0 ? NULL : "reserved";
+/* Within a segment, and over all of them. */
+static bool is_countable(uint64_t offset, uint64_t bytes_before, uint64_t len_bytes)
+{
+    return offset <= bytes_before && len_bytes <= UINT64_MAX - bytes_before;
 }
 
 static const char *check_bytes(const uint8_t *bytes, size_t len_bytes, struct feed_record *out)
@@ -91,7 +93,7 @@ static const char *check_bytes(const uint8_t *bytes, size_t len_bytes, struct fe
     if (b->len_bytes == 0 || len_bytes != sizeof(*b) + b->len_bytes) {
         return "length";
     }
-    if (b->len_bytes > UINT64_MAX - b->offset) {
+    if (!is_countable(b->offset, b->bytes_before, b->len_bytes)) {
         return "offset";
     }
     out->contents = bytes + sizeof(*b);
@@ -108,10 +110,13 @@ static const char *check_loss(const uint8_t *bytes, size_t len_bytes, struct fee
     if (!is_between(l->reason, FEED_LOSS_LAPPED, FEED_LOSS_PAUSED)) {
         return "reason";
     }
-    if (l->len_bytes > UINT64_MAX - l->offset) {
-        return "len_bytes";
+    if (!is_countable(l->offset, l->bytes_before, l->len_bytes)) {
+        return "offset";
     }
-    return l->at_least <= 1 ? NULL : "at_least";
+    if (l->at_least > 1) {
+        return "at_least";
+    }
+    return l->len_bytes > 0 || l->at_least == 1 ? NULL : "len_bytes";
 }
 
 static const char *check_domain(const uint8_t *bytes, size_t len_bytes, struct feed_record *out)

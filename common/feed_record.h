@@ -13,12 +13,16 @@
  *            then BEGIN (CHANGES | STILL)* … END. Blocks of 64 bytes: what was not in a record since
  *            the image's place stands as it was. BEGIN starts a segment: all that was known of the image
  *            is void, and another has to be fetched.
- *   append   BEGIN (BYTES | LOSS | STILL)* … END: bytes at their offset within a segment.
+ *   append   BEGIN (BYTES | LOSS | STILL)* … END: bytes at their offset within a segment, and at one over
+ *            all segments, which never wraps; what is declared lost has its numbers as well. A segment
+ *            begins when the source was reset, which is a new epoch, too, and behind a loss that may be
+ *            larger than it says: within one, all distances are exact.
  *   domains  DOMAIN* … END: what happened to the host's domains.
  *
- * Numbers that let a reader count what it missed, exactly: `batch` counts batches from the feed's first,
- * over all segments; `blocks_before` blocks published before this record; of domains, `number` counts
- * events. Pure, any thread.
+ * Numbers that let a reader count what it missed, exactly, all from the feed's first: of frames `batch`
+ * counts batches, over all segments, and `blocks_before` blocks published before this record; of append
+ * they are losses that may be larger than they say, and bytes (in BYTES and LOSS `open_losses` and
+ * `bytes_before`), those before this record; of domains, `number` counts events. Pure, any thread.
  */
 #ifndef XENRES_COMMON_FEED_RECORD_H
 #define XENRES_COMMON_FEED_RECORD_H
@@ -44,14 +48,15 @@ enum feed_record_kind {
 };
 
 enum feed_begin_reason {
-    FEED_BEGIN_START = 1,    /* the feed's first segment */
-    FEED_BEGIN_RESIZED = 2,  /* more or fewer frames are in use */
-    FEED_BEGIN_VERSION = 3,  /* the grant table's version is another */
-    FEED_BEGIN_TOO_MANY = 4, /* more changed at once than the spool has room for: that batch is in no
-                                record, and counted in this one's numbers */
-    FEED_BEGIN_REMADE = 5,   /* the pages are others: a new ioreq server with the same id */
-    FEED_BEGIN_LOSS = 6,     /* append: behind a loss whose size is not known exactly */
-    FEED_BEGIN_RESET = 7,    /* append: the trace was reset: a new epoch */
+    FEED_BEGIN_START = 1,   /* the feed's first segment */
+    FEED_BEGIN_RESIZED = 2, /* more or fewer frames are in use */
+    FEED_BEGIN_VERSION = 3, /* the grant table's version is another */
+    /* More changed at once than the spool has room for: that batch is in no record, and counted in this
+     * one's numbers. */
+    FEED_BEGIN_TOO_MANY = 4,
+    FEED_BEGIN_REMADE = 5, /* the pages are others: a new ioreq server with the same id */
+    FEED_BEGIN_LOSS = 6,   /* append: behind a loss that may be larger than it says */
+    FEED_BEGIN_RESET = 7,  /* append: the trace was reset: a new epoch */
 };
 
 /* When a sample was taken, and of what age the one before it was. */
@@ -64,8 +69,8 @@ struct feed_stamp {
 
 struct feed_begin {
     struct feed_stamp stamp;
-    uint64_t batch;         /* batches before it */
-    uint64_t blocks_before; /* append: bytes */
+    uint64_t batch;         /* batches before it; append: open losses */
+    uint64_t blocks_before; /* append: bytes, over all segments */
     uint32_t segment;       /* from 0 */
     uint32_t reason;        /* enum feed_begin_reason */
     uint32_t first_frame, frame_count;
@@ -75,7 +80,7 @@ struct feed_begin {
     uint32_t frames_present; /* sparse ioreq pages: bit n = frame first_frame + n */
     uint32_t image_bytes;    /* a multiple of FEED_BLOCK_BYTES; of vcpu_stats: struct message_vcpu
                                 each, rounded up */
-    uint32_t epoch;          /* append */
+    uint32_t epoch;          /* append, from 0: one more for each FEED_BEGIN_RESET */
 };
 
 /* Then `block_count` numbers of blocks, ascending, 32 bits each, padded to 8 bytes; then the blocks. */
@@ -92,33 +97,40 @@ struct feed_changes {
 /* Samples were taken, and nothing has changed; or none could be taken (`samples` is 0). */
 struct feed_still {
     struct feed_stamp stamp; /* of the last of them */
-    uint64_t batch;          /* batches so far */
-    uint64_t blocks_before;
+    uint64_t batch;          /* batches so far; append: open losses */
+    uint64_t blocks_before;  /* append: bytes */
+    uint64_t offset;         /* append: within the segment, of the next byte; else 0 */
     uint32_t segment;
+    uint32_t epoch;    /* append; else 0 */
     uint32_t samples;  /* since the record before */
     uint32_t failures; /* samples that could not be taken, and that no record has told of */
-    uint32_t reserved;
 };
 
-/* Then `len_bytes` bytes. */
+/* Then `len_bytes` bytes. What `bytes_before` is less `offset`, is where the segment begins. */
 struct feed_bytes {
     struct feed_stamp stamp;
-    uint64_t offset; /* within the segment, of the first */
-    uint64_t total;  /* bytes of all segments before it */
+    uint64_t offset;       /* within the segment, of the first */
+    uint64_t bytes_before; /* all before the first, over all segments */
     uint32_t segment, epoch;
+    uint32_t open_losses; /* before it */
+    uint32_t samples;   /* that no record has told of, this one included; 0 in further ones of it */
     uint32_t len_bytes; /* > 0 */
-    int32_t
-        sync_offset; /* of the first byte from which on it can be decoded, from its first byte on; -1 none */
+    /* Of the first byte from which on it can be decoded, from its first byte on; -1: none. */
+    int32_t sync_offset;
 };
 
 enum feed_loss_reason { FEED_LOSS_LAPPED = 1, FEED_LOSS_FAILED = 2, FEED_LOSS_PAUSED = 3 };
+/* Bytes that are not there, and have their numbers all the same. */
 struct feed_loss {
     struct feed_stamp stamp;
-    uint64_t offset; /* within the segment, where they would have been */
-    uint64_t len_bytes;
+    uint64_t offset;       /* within the segment, where they would have been */
+    uint64_t bytes_before; /* as above */
+    uint64_t len_bytes;    /* > 0, but for an open one */
     uint32_t segment, epoch;
-    uint32_t reason;
-    uint32_t at_least; /* 1: it may have been more; a segment begins behind it */
+    uint32_t open_losses; /* before it */
+    uint32_t samples;     /* as above */
+    uint32_t reason;      /* enum feed_loss_reason */
+    uint32_t at_least;    /* 1: an open one, it may have been more: BEGIN or END is next */
 };
 
 enum feed_end_reason {
@@ -131,7 +143,7 @@ enum feed_end_reason {
 };
 struct feed_end {
     uint64_t wall_ns, monotonic_ns;
-    uint64_t batch; /* batches, or events, in all */
+    uint64_t batch; /* batches, or events, in all; append: open losses */
     uint64_t blocks_before;
     uint32_t reason; /* enum feed_end_reason */
     uint32_t reserved;

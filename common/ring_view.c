@@ -268,6 +268,23 @@ static int look_for(const struct ring_view *v, enum ring_end end, struct ring_pl
     return 0;
 }
 
+bool ring_view_newest_kind(const struct ring_view *v, uint32_t *kind)
+{
+    uint64_t position = RING_LOAD(&v->control->last, memory_order_acquire);
+
+    if (position == RING_NO_RECORD) {
+        return false;
+    }
+    struct header h = get_header(v, position);
+
+    if (overtaken(v, position) || !is_record(v, &h) ||
+        ring_view_committed(v) < behind(&h).position) {
+        return false;
+    }
+    *kind = (uint32_t)(h.shape >> 32);
+    return true;
+}
+
 int ring_view_find(const struct ring_view *v, enum ring_end end, struct ring_place *out,
                    struct failure *f)
 {

@@ -12,6 +12,8 @@
 #ifndef XENRES_COMMON_RING_VIEW_H
 #define XENRES_COMMON_RING_VIEW_H
 
+#include <stdbool.h>
+
 #include "common/ring.h"
 
 enum { RING_LOOKS_MAX = 16 }; /* how often one call tries again to find a place that stays */
@@ -26,6 +28,9 @@ uint64_t ring_view_capacity(const struct ring_view *v);
 /* Where the newest record ends, as the writer says: to see whether there is another one, at the cost of
  * one load. A hint: no place to read at. */
 uint64_t ring_view_committed(const struct ring_view *v);
+/* Of what kind the newest record is, without reading it. False: there is none, or it is being overwritten.
+ * A hint as well. */
+bool ring_view_newest_kind(const struct ring_view *v, uint32_t *kind);
 
 enum ring_answer {
     RING_NOTHING,     /* the end: the next record will be there */

@@ -59,3 +59,15 @@ show xenres snapshot "$domain" grant_table --count 1 --output "$dir/xenres.bin"
 show cmp "$dir/curl.bin" "$dir/xenres.bin"
 bytes=$(stat -c %s "$dir/curl.bin")
 echo "equal: $bytes bytes"
+
+echo
+echo "${bold}A guest that is busy, watched and recorded for two seconds; is anything missing in the recording?$plain"
+show timeout --preserve-status --signal=INT 2 \
+    xenres watch web-1 grant_table --decode --output "$dir/recording" || true
+show xenres verify "$dir/recording"
+echo
+echo "${bold}What the grants were, and the last changes of them:$plain"
+show xenres replay "$dir/recording" >"$dir/seen"
+head -n 8 "$dir/seen"
+echo "..."
+tail -n 8 "$dir/seen"

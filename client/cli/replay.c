@@ -16,7 +16,7 @@ enum { OPTION_TO_SCENARIO, OPTION_OUTPUT, OPTIONS_END };
 static const struct option options[] = {
     [OPTION_TO_SCENARIO] = { .name = "to-scenario",
                              .help = "write a scenario that xenresd-mapper-sim serves: "
-                                     "NAME.scenario and NAME.play" },
+                                     "NAME.scenario, and NAME.play with its content" },
     [OPTION_OUTPUT] = { .name = "output",
                         .argument = "FILE",
                         .help = "the NAME of these two; the recording's unless given" },

@@ -11,6 +11,8 @@
 #include "client/cli/output.h"
 #include "client/cli/player.h"
 #include "client/cli/report.h"
+#include "client/cli/scenario_domains.h"
+#include "client/cli/scenario_text.h"
 #include "common/clock.h"
 #include "common/scope.h"
 #include "common/text.h"
@@ -201,46 +203,16 @@ static int on_begin(void *arg, const xenres_watch_begin *begin)
     return 0;
 }
 
-/* In quotes. The API's own escapes (\\ and \xNN) are those of the scenario's syntax, too. */
-static void append_quoted(struct buffer *out, const char *text)
-{
-    buffer_append_byte(out, '"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
-            buffer_append_string(out, "\\\"");
-        } else if (*text == '$' || (unsigned char)*text < ' ') {
-            buffer_printf(out, "\\x%02x", (unsigned)(unsigned char)*text);
-        } else {
-            buffer_append_byte(out, (uint8_t)*text);
-        }
-    }
-    buffer_append_byte(out, '"');
-}
-
-/* The name of a file, which has no escapes of anybody's in it. */
-static void append_quoted_file(struct buffer *out, const char *path)
-{
-    BUFFER_AUTO(escaped, 8192);
-    const char *slash = strrchr(path, '/');
-
-    for (const char *at = slash != NULL ? slash + 1 : path; *at != '\0'; at++) {
-        buffer_append_string(&escaped, *at == '\\' ? "\\\\" : (const char[]){ *at, '\0' });
-    }
-    const char *text = buffer_string(&escaped);
-
-    append_quoted(out, text != NULL ? text : "");
-}
-
 static void append_scenario(struct buffer *out, const struct maker *m, const char *play_path)
 {
     bool is_grants = m->type == XENRES_GRANT_TABLE;
 
-    buffer_append_string(out, "# Made of a recording by xenres " XENRES_VERSION ".\n\n"
-                              "domain \"recorded\" {\n");
+    scenario_text_begin(out);
+    buffer_append_string(out, "domain \"recorded\" {\n");
     buffer_printf(out, "    domid = %" PRIu32 "\n    uuid = \"%s\"\n", m->domid, m->uuid);
     if (m->name[0] != '\0') {
         buffer_append_string(out, "    name = ");
-        append_quoted(out, m->name);
+        scenario_text_string(out, m->name);
         buffer_append_byte(out, '\n');
     }
     if (is_grants) {
@@ -252,7 +224,7 @@ static void append_scenario(struct buffer *out, const struct maker *m, const cha
         buffer_printf(out,
                       "    type = \"hvm\"\n    ioreq \"%" PRIu32 "\" {\n        play = ", m->id);
     }
-    append_quoted_file(out, play_path);
+    scenario_text_file(out, play_path);
     buffer_append_string(out, "\n    }\n}\n");
 }
 
@@ -310,11 +282,11 @@ int scenario_files_write(struct recording_reader *reader, const char *name)
     struct maker m = { .play = &play };
     xenres_error error;
 
-    if (reader->stream != RECORDING_OF_RESOURCE) {
-        return refuse(&m, "it is of domains", "take a recording of a resource");
-    }
     if (asprintf(&play_path, "%s.play", name) < 0 || asprintf(&path, "%s.scenario", name) < 0) {
         return report_no_memory();
+    }
+    if (reader->stream == RECORDING_OF_DOMAINS) {
+        return scenario_domains_write(reader, path);
     }
     if (xenres_image_new(0, &m.image, &error) != 0) {
         return report_error(&error);

@@ -133,7 +133,7 @@ static int run(struct cli *cli, const struct arguments *arguments)
 
 const struct verb verb_watch = {
     .name = "watch",
-    .operands = "[DOMAIN TYPE [ID]]",
+    .operands = "[DOMAIN [TYPE [ID]]]",
     .operands_min = 0,
     .operands_max = 3,
     .summary = "what changes in a resource, or which domains come and go",

@@ -12,9 +12,10 @@
 #include "common/clock.h"
 #include "common/text.h"
 #include "server/http/heading.h"
+#include "server/http/streaming.h"
 #include "server/http/tls.h"
 
-enum { METHOD_BYTES = 16, STREAM_PIECE_BYTES = 16384 };
+enum { METHOD_BYTES = 16 };
 
 /* A header that rpc asked for. Copied, because the daemon's memory goes with the connection. */
 struct header {
@@ -39,8 +40,10 @@ struct request {
     uint64_t received_ns;
     size_t discard_bytes; /* how much more may be thrown away */
     bool discarding;
-    bool running;              /* exchange_run() was called */
-    bool streaming;            /* under the connection's lock: the reply is read by read_stream() */
+    bool running;     /* exchange_run() was called */
+    bool is_chunked;  /* where its reply is streamed */
+    bool is_streamed; /* under the connection's lock: the reply is by `streaming` */
+    struct streaming streaming;
     char method[METHOD_BYTES]; /* longer ones are cut, and so none that rpc knows */
     char target[];
 };
@@ -57,6 +60,7 @@ static void request_unref(struct request *r)
         return;
     }
     exchange_free(r->exchange);
+    streaming_done(&r->streaming);
     while (r->headers != NULL) {
         struct header *h = r->headers;
 
@@ -227,6 +231,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
     size_t max_bytes;
 
     (void)snprintf(r->method, sizeof(r->method), "%s", method);
+    r->is_chunked = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
     r->exchange = exchange_new(r->body->rpc, &head);
     if (r->exchange == NULL) {
         return MHD_NO;
@@ -275,25 +280,33 @@ static enum MHD_Result take(struct request *r, const char *bytes, size_t *len_by
 
 /* --- the reply --------------------------------------------------------------------------------- */
 
-/* The exchange has its reply. Publishes that and resumes under the lock under which run() looks and
- * suspends: neither can slip between the other's two steps. */
+/* With the connection's lock. */
+static void resume(struct connection *c)
+{
+    if (c->suspended) {
+        c->suspended = false;
+        MHD_resume_connection(c->mhd);
+    }
+}
+
+/* The exchange has its reply, or more of it. Publishes that and resumes under the lock under which
+ * run() looks and suspends: neither can slip between the other's two steps. */
 static void on_ready(void *arg)
 {
     struct request *r = arg;
     struct connection *c = r->connection;
 
     (void)pthread_mutex_lock(&c->lock);
-    bool streaming = r->streaming;
+    bool is_streamed = r->is_streamed;
 
-    if (r->mhd != NULL) {
+    if (is_streamed) {
+        streaming_wake(&r->streaming);
+    } else if (r->mhd != NULL) {
         c->answered = true;
-        if (c->suspended) {
-            c->suspended = false;
-            MHD_resume_connection(c->mhd);
-        }
+        resume(c);
     }
     (void)pthread_mutex_unlock(&c->lock);
-    if (!streaming) {
+    if (!is_streamed) {
         request_unref(r);
     }
 }
@@ -302,10 +315,10 @@ void body_abandon(struct connection *c, void *arg)
 {
     (void)arg;
     (void)pthread_mutex_lock(&c->lock);
-    if (c->suspended) {
-        c->suspended = false;
-        MHD_resume_connection(c->mhd);
+    if (c->parked != NULL) {
+        streaming_wake(c->parked);
     }
+    resume(c);
     (void)pthread_mutex_unlock(&c->lock);
 }
 
@@ -321,51 +334,13 @@ static bool body_follows(const struct request *r, const struct exchange_reply *r
            reply->status != MHD_HTTP_NOT_MODIFIED && reply->status != MHD_HTTP_NO_CONTENT;
 }
 
-/* Nothing to send now. False: there is, by now. */
-static bool suspend_stream(struct request *r)
-{
-    struct connection *c = r->connection;
-    bool waits;
-
-    (void)pthread_mutex_lock(&c->lock);
-    waits = !c->answered && !atomic_load(&c->table->abandoning);
-    if (waits) {
-        connection_enter(c, CONNECTION_WAITING);
-        c->suspended = true;
-        MHD_suspend_connection(c->mhd);
-    }
-    (void)pthread_mutex_unlock(&c->lock);
-    return waits;
-}
-
-/* The daemon's: as long as this returns bytes, it is called again when they are with the kernel. */
+/* The daemon's; it has no buffer to fill, since the pump sends. */
 static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t max_bytes)
 {
     struct request *r = arg;
-    struct connection *c = r->connection;
-    uint64_t since_ns;
 
-    (void)position;
-    if (connection_phase(c, &since_ns) != CONNECTION_SENDING) {
-        connection_enter(c, CONNECTION_SENDING);
-    }
-    while (!atomic_load(&c->table->abandoning)) {
-        (void)pthread_mutex_lock(&c->lock);
-        c->answered = false;
-        (void)pthread_mutex_unlock(&c->lock);
-        ssize_t n = exchange_read(r->exchange, out, max_bytes);
-
-        if (n > 0) {
-            return n;
-        }
-        if (n == 0) {
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        }
-        if (suspend_stream(r)) {
-            return 0;
-        }
-    }
-    return MHD_CONTENT_READER_END_WITH_ERROR;
+    (void)position, (void)out, (void)max_bytes;
+    return streaming_read(&r->streaming);
 }
 
 static struct MHD_Response *make_response(struct request *r, const struct exchange_reply *reply)
@@ -379,11 +354,11 @@ static struct MHD_Response *make_response(struct request *r, const struct exchan
         return MHD_create_response_from_buffer_with_free_callback_cls(
             reply->body_len_bytes, reply->body_len_bytes > 0 ? bytes.plain : r->method, on_sent, r);
     }
+    streaming_init(&r->streaming, r->body->pump, r->connection, r->exchange, r->is_chunked);
     (void)pthread_mutex_lock(&r->connection->lock);
-    r->streaming = true;
+    r->is_streamed = true;
     (void)pthread_mutex_unlock(&r->connection->lock);
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE_BYTES, read_stream, r,
-                                             on_sent);
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_stream, r, on_sent);
 }
 
 static enum MHD_Result send_reply(struct request *r)

@@ -6,9 +6,8 @@
  *
  * No thread of the daemon ever waits for an exchange: the connection is suspended, and resumed by
  * whoever completes it. Replies are sent from where rpc holds them, without a copy, and rpc's
- * exchange goes when the last byte is with the kernel. A reply that is streamed is read from rpc
- * piece by piece, and its connection suspended while there is none. A request outlives its
- * connection where its exchange still runs: it is counted.
+ * exchange goes when the last byte is with the kernel. A reply that is streamed is the pump's to send
+ * (streaming.h). A request outlives its connection where its exchange still runs: it is counted.
  */
 #ifndef XENRES_HTTP_BODY_H
 #define XENRES_HTTP_BODY_H
@@ -16,6 +15,7 @@
 #include <microhttpd.h>
 
 #include "server/http/connection.h"
+#include "server/http/pump.h"
 #include "server/http/tally.h"
 #include "server/rpc/exchange.h"
 
@@ -29,6 +29,7 @@ enum {
 struct body {
     struct rpc *rpc;
     struct connections *connections;
+    struct pump *pump;
     struct tally *tally;
     struct credentials_place *credentials;
     const struct identity *everyone; /* see struct listener_options */
@@ -42,8 +43,8 @@ enum MHD_Result body_on_request(void *arg, struct MHD_Connection *mhd, const cha
 void body_on_completed(void *arg, struct MHD_Connection *mhd, void **request,
                        enum MHD_RequestTerminationCode how);
 
-/* Resumes a connection whose exchange still runs; with `abandoning` set it closes without a reply.
- * Any thread. */
+/* Resumes a connection whose exchange still runs; with `abandoning` set it closes without a reply,
+ * or in the middle of its stream, as soon as the pump has let go of it. Any thread. */
 void body_abandon(struct connection *c, void *arg);
 
 #endif

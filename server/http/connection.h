@@ -25,6 +25,7 @@
 #include "server/http/socket.h"
 
 struct MHD_Connection;
+struct streaming;
 
 enum connection_phase {
     CONNECTION_HANDSHAKE, /* from accept to the finished handshake */
@@ -32,7 +33,8 @@ enum connection_phase {
     CONNECTION_RECEIVING, /* from the request line to the last byte of the body */
     CONNECTION_RUNNING,   /* rpc has it: its deadline bounds that */
     CONNECTION_SENDING,   /* the reply stands, its last byte is not with the kernel yet */
-    CONNECTION_WAITING,   /* of a streamed reply, what there is has gone, and more will come */
+    CONNECTION_WAITING, /* of a streamed reply, what there is has gone, and more may come; or what is
+                             on its way pins nothing, and its reader may take its time */
 };
 
 struct connection {
@@ -45,7 +47,8 @@ struct connection {
     struct credentials *credentials;
     atomic_uint refs;
 
-    /* The connection's own thread. */
+    /* The connection's own thread, or the pump's, while it is parked. */
+    gnutls_session_t tls;       /* the daemon's; NULL: none */
     struct identity who;        /* of the verified certificate */
     bool known;                 /* `who` is filled in, and trusted by `judged` */
     struct credentials *judged; /* counted */
@@ -54,14 +57,15 @@ struct connection {
     struct outflow outflow;
     bool linger; /* input may be unread when it closes: see watchdog_linger() */
 
-    /* Written by the connection's own thread, read by the watchdog: microseconds << 3 | phase, in
+    /* Written by whose the connection is, read by the watchdog: microseconds << 3 | phase, in
      * one word so that a phase is never read with another one's start. */
     _Atomic uint64_t phase;
 
     /* Suspending and resuming: see body.c. */
     pthread_mutex_t lock;
-    bool suspended; /* under `lock`, and so the next */
-    bool answered;  /* the exchange that runs has its reply */
+    bool suspended;           /* under `lock`, and so the next */
+    bool answered;            /* the exchange that runs has its reply */
+    struct streaming *parked; /* suspended, and the pump's; not `suspended` then */
 
     /* Under the table's lock. */
     struct connection *prev, *next; /* all */

@@ -12,8 +12,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/scope.h"
 #include "server/http/body.h"
 #include "server/http/connection.h"
+#include "server/http/streaming.h"
 #include "server/http/tls.h"
 #include "server/http/watchdog.h"
 
@@ -28,6 +30,7 @@ enum {
 struct listener {
     struct MHD_Daemon *daemon;
     struct watchdog *watchdog;
+    struct pump *pump;
     struct connections connections;
     struct tally tally;
     struct body body;
@@ -223,6 +226,7 @@ static int start_daemon(struct listener *l, struct failure *f)
 
 static void listener_free(struct listener *l)
 {
+    pump_stop(l->pump);
     watchdog_stop(l->watchdog);
     credentials_place_done(&l->credentials);
     connections_done(&l->connections);
@@ -262,6 +266,10 @@ int listener_start(const struct listener_options *options, struct listener **out
     }
     if (result == 0) {
         result = watchdog_start(&l->connections, &l->tally, &l->limits, &l->watchdog, f);
+    }
+    if (result == 0) {
+        result = pump_start(thread_count(&l->limits), streaming_turn, &l->pump, f);
+        l->body.pump = l->pump;
     }
     if (result == 0) {
         result = start_daemon(l, f);
@@ -313,6 +321,7 @@ void listener_stop(struct listener *l, uint32_t grace_ms)
      * nor will be; exchanges that still run outlive their connections. */
     atomic_store(&l->connections.abandoning, true);
     connections_each(&l->connections, body_abandon, NULL);
+    pump_stop(scope_take_pointer(l->pump));
     MHD_stop_daemon(l->daemon);
     (void)close(l->listen_fd);
     listener_free(l);

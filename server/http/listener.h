@@ -23,7 +23,7 @@
 struct listener;
 
 struct listener_limits {
-    uint32_t threads;     /* 1 to 16; 0: as many as cores, 2 to 4 */
+    uint32_t threads;     /* 1 to 16, and as many of the pump; 0: as many as cores, 2 to 4 */
     uint32_t connections; /* in all */
     uint32_t connections_per_address;
     uint32_t handshake_timeout_s;   /* from accept to a finished handshake */

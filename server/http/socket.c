@@ -24,6 +24,9 @@ enum {
     PROBE_AFTER_S = 15,
     PROBE_INTERVAL_S = 5,
     PROBE_COUNT = 3,
+    /* What is sent, or a probe, is not answered for so long, or nothing can be sent because the peer reads
+     * nothing: then it is dead as well. Streams have no other limit. */
+    SILENT_PEER_MS = 60 * 1000,
 };
 
 union address {
@@ -150,6 +153,7 @@ int socket_prepare(int fd, struct failure *f)
         set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S) != 0 ||
         set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, PROBE_INTERVAL_S) != 0 ||
         set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBE_COUNT) != 0 ||
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, SILENT_PEER_MS) != 0 ||
         set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) != 0) {
         return socket_failure(f, "setsockopt", "a socket");
     }

@@ -167,6 +167,7 @@ bool tls_begin(struct connection *c, struct tally *t, bool with_client_certifica
                                credentials_gnutls(c->credentials)) != 0) {
         return false;
     }
+    c->tls = session;
     gnutls_transport_set_ptr2(session, &c->inflow, &c->outflow);
     inflow_begin(&c->inflow, c->fd, session);
     outflow_begin(&c->outflow, c->fd, session);

@@ -23,6 +23,7 @@ enum { NONE = ARENA_SLOTS_MAX }; /* no slot: the head of both lists */
 struct slot {
     uint32_t generation; /* of the use that is, or of the last one; 0: never used */
     bool in_use;
+    bool is_handed_over; /* while in use */
     uint32_t next;     /* by offset while in use, else the next free index */
     uint32_t previous; /* while in use */
     uint64_t offset_bytes, extent_bytes;
@@ -168,6 +169,7 @@ int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, st
         s->generation = 1;
     }
     s->in_use = true;
+    s->is_handed_over = false;
     s->offset_bytes = offset_bytes;
     s->extent_bytes = extent_bytes;
     s->previous = after;
@@ -183,20 +185,8 @@ int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, st
     return 0;
 }
 
-void *arena_slot_bytes(struct arena *a, const struct message_slot *slot)
+static void free_slot(struct arena *a, uint32_t index)
 {
-    const struct slot *s = &a->slots[slot->index];
-    assert(slot->index < ARENA_SLOTS_MAX && s->in_use && s->generation == slot->generation);
-    return a->base + s->offset_bytes;
-}
-
-bool arena_release(struct arena *a, uint32_t index, uint32_t generation)
-{
-    if (index >= ARENA_SLOTS_MAX || !a->slots[index].in_use ||
-        a->slots[index].generation != generation) {
-        a->false_releases++;
-        return false;
-    }
     struct slot *s = &a->slots[index];
     a->slots[s->previous].next = s->next;
     a->slots[s->next].previous = s->previous;
@@ -205,6 +195,41 @@ bool arena_release(struct arena *a, uint32_t index, uint32_t generation)
     s->in_use = false;
     s->next = a->free_head;
     a->free_head = index;
+}
+
+/* One that is being written. */
+static struct slot *open_slot(struct arena *a, const struct message_slot *slot)
+{
+    struct slot *s = &a->slots[slot->index];
+    assert(slot->index < ARENA_SLOTS_MAX && s->in_use && !s->is_handed_over &&
+           s->generation == slot->generation);
+    return s;
+}
+
+void *arena_slot_bytes(struct arena *a, const struct message_slot *slot)
+{
+    return a->base + open_slot(a, slot)->offset_bytes;
+}
+
+void arena_hand_over(struct arena *a, const struct message_slot *slot)
+{
+    open_slot(a, slot)->is_handed_over = true;
+}
+
+void arena_take_back(struct arena *a, const struct message_slot *slot)
+{
+    (void)open_slot(a, slot);
+    free_slot(a, slot->index);
+}
+
+bool arena_release(struct arena *a, uint32_t index, uint32_t generation)
+{
+    if (index >= ARENA_SLOTS_MAX || !a->slots[index].in_use || !a->slots[index].is_handed_over ||
+        a->slots[index].generation != generation) {
+        a->false_releases++;
+        return false;
+    }
+    free_slot(a, index);
     return true;
 }
 

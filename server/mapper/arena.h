@@ -12,7 +12,7 @@
  *
  * Nothing here waits: a full arena is -ERROR_RESOURCE_EXHAUSTED at once. Generations never repeat
  * within 2^32 uses of an index: a RELEASE that is late, doubled or made up frees nobody else's
- * slot; it is counted. One thread.
+ * slot, nor one that is still written; it is counted. One thread.
  */
 #ifndef XENRES_MAPPER_ARENA_H
 #define XENRES_MAPPER_ARENA_H
@@ -42,7 +42,11 @@ uint64_t arena_bytes(const struct arena *a);
 int arena_take(struct arena *a, uint64_t len_bytes, struct message_slot *out, struct failure *f);
 /* Where a slot that arena_take() gave is, for writing. */
 void *arena_slot_bytes(struct arena *a, const struct message_slot *slot);
-/* Frees it. False, and counted, where there is no such slot now. */
+/* It is written, and the peer is told of it: from now on the peer may release it. */
+void arena_hand_over(struct arena *a, const struct message_slot *slot);
+/* Frees one that was not handed over. */
+void arena_take_back(struct arena *a, const struct message_slot *slot);
+/* Frees it, for the peer. False, and counted, where no such slot was handed over, or is no more. */
 bool arena_release(struct arena *a, uint32_t index, uint32_t generation);
 
 struct arena_usage {

@@ -34,7 +34,10 @@ struct directory {
     uint32_t count, capacity;
     uint64_t generation;
     uint64_t scanned_ns;
-    bool stale; /* the list must be read before anything here is believed */
+    bool stale;                      /* the list must be read before anything here is believed */
+    uint64_t looks;                  /* for changes, so far */
+    bool has_written;                /* some name was written, and not read again since */
+    uint8_t written[UINT16_MAX + 1]; /* by domid: how often, up to 2 */
 };
 
 int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
@@ -121,12 +124,6 @@ static uint32_t position_of(const struct directory *d, uint16_t domid)
     return low;
 }
 
-static struct directory_entry *entry_of(struct directory *d, uint16_t domid)
-{
-    uint32_t at = position_of(d, domid);
-    return at < d->count && d->entries[at].domain.domid == domid ? &d->entries[at] : NULL;
-}
-
 /* Somebody else by the same number. */
 static void begin_incarnation(struct directory *d, struct directory_entry *e,
                               const struct directory_entry *fresh)
@@ -164,6 +161,12 @@ static int read_name(struct directory *d, uint16_t domid, struct domain_identity
     return 0;
 }
 
+static void set_written(struct directory *d, uint16_t domid)
+{
+    d->written[domid] = d->written[domid] == 0 ? 1 : 2;
+    d->has_written = true;
+}
+
 static int add_at(struct directory *d, uint32_t at, const struct backend_domain *fresh,
                   struct failure *f)
 {
@@ -179,7 +182,7 @@ static int add_at(struct directory *d, uint32_t at, const struct backend_domain 
         d->entries = grown;
         d->capacity *= 2;
     }
-    struct directory_entry e = { .domain = *fresh };
+    struct directory_entry e = { .domain = *fresh, .named_at = d->looks };
     e.identity.domid = fresh->domid;
     memcpy(e.identity.uuid, fresh->uuid, UUID_BYTES);
     draw_incarnation(&e);
@@ -215,8 +218,15 @@ static void update_entry(struct directory *d, struct directory_entry *e,
 {
     struct backend_domain before = e->domain;
     if (directory_is_another(&before, fresh)) {
-        struct directory_entry next = { .domain = *fresh, .identity = e->identity };
+        struct directory_entry next = { .domain = *fresh,
+                                        .identity = e->identity,
+                                        .named_at = d->looks };
+        struct failure ignored;
         memcpy(next.identity.uuid, fresh->uuid, UUID_BYTES);
+        if (read_name(d, fresh->domid, &next.identity, &ignored) < 0) {
+            next.named_at = 0; /* it may still be the name of the one before */
+            set_written(d, fresh->domid);
+        }
         begin_incarnation(d, e, &next);
         return;
     }
@@ -268,14 +278,13 @@ static int scan(struct directory *d, struct failure *f)
     return 0;
 }
 
-static int reread_name(struct directory *d, uint16_t domid, struct failure *f)
+/* Written more than once, the name may have been another domain's in between. */
+static int reread_name(struct directory *d, struct directory_entry *e, bool is_again,
+                       struct failure *f)
 {
-    struct directory_entry *e = entry_of(d, domid);
-    if (!e) {
-        return 0;
-    }
     struct directory_entry next = *e;
-    int result = read_name(d, domid, &next.identity, f);
+    next.named_at = d->looks;
+    int result = read_name(d, e->domain.domid, &next.identity, f);
     if (result < 0) {
         /* A write was seen and its value was not: treat it as the worst that it can be. */
         begin_incarnation(d, e, e);
@@ -287,40 +296,51 @@ static int reread_name(struct directory *d, uint16_t domid, struct failure *f)
     bool same =
         before.name_cut == next.identity.name_cut && strcmp(before.name, next.identity.name) == 0;
     bool has_name = next.identity.name[0] != '\0' || next.identity.name_cut;
-    if (had_name && (same || !has_name)) {
+    if (is_again || (had_name && (same || !has_name))) {
         begin_incarnation(d, e, &next);
+        return 0;
     }
+    *e = next;
     d->generation++;
-    if (!same && has_name) {
-        e->identity = next.identity;
+    if (!same) {
         tell(d, FEED_DOMAIN_RENAMED, e, &before);
     }
     return 0;
 }
 
-int directory_drain(struct directory *d, struct failure *f)
+/* Names that were written, of those who are there, and whose name was not read since. */
+static int reread_names(struct directory *d, struct failure *f)
 {
     int worst = 0;
+    for (uint32_t i = 0; i < d->count && d->has_written; i++) {
+        struct directory_entry *e = &d->entries[i];
+        unsigned times = d->written[e->domain.domid];
+        if (times > 0 && e->named_at != d->looks && !e->domain.dying) {
+            int result = reread_name(d, e, times > 1, f);
+            worst = result < 0 ? result : worst;
+        }
+    }
+    memset(d->written, 0, sizeof(d->written));
+    d->has_written = false;
+    return worst;
+}
+
+int directory_drain(struct directory *d, struct failure *f)
+{
     unsigned events;
     uint16_t domid = 0;
+    d->looks++;
     for (int i = 0; i < EVENTS_MAX && d->ops->next_event(d->backend, &events, &domid); i++) {
         if (events & BACKEND_EVENT_DOMAINS) {
             d->stale = true;
         }
         if (events & BACKEND_EVENT_NAME) {
-            int result = reread_name(d, domid, f);
-            if (result < 0) {
-                worst = result;
-            }
+            set_written(d, domid);
         }
     }
-    if (d->stale) {
-        int result = scan(d, f);
-        if (result < 0) {
-            return result;
-        }
-    }
-    return worst;
+    /* A name goes when its domain does, and it may be told of first. */
+    int result = d->stale || d->has_written ? scan(d, f) : 0;
+    return result < 0 ? result : reread_names(d, f);
 }
 
 int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *f)

@@ -31,6 +31,7 @@ bool directory_is_another(const struct backend_domain *before, const struct back
 struct directory_entry {
     struct backend_domain domain; /* as last seen */
     struct domain_identity identity;
+    uint64_t named_at; /* the directory's: during which look for changes its name was read */
 };
 
 typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
@@ -46,7 +47,8 @@ void directory_free(struct directory *d); /* NULL is fine */
 /* From now on tells `told` of every change; it must not call here. */
 void directory_listen(struct directory *d, directory_told *told, void *arg);
 
-/* Takes what the backend reports, and reads the list or a name again where it must. On failure the
+/* Takes what the backend reports, and reads the list and then names again where it must: so the name that
+ * goes with its domain is no change of the name, nor is that with which another one came. On failure the
  * directory knows that it is out of date, and the next call tries again. */
 int directory_drain(struct directory *d, struct failure *f);
 /* Reads the whole list again, if it was read longer than `max_age_ns` ago. */

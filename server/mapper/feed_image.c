@@ -137,6 +137,7 @@ static void answer(struct mapper *m, struct job *j)
     a->first_status_frame = v->image.first_status_frame;
     a->status_frame_count = v->image.status_frame_count;
     a->frames_present = v->image.frames_present;
+    arena_hand_over(m->arena, &j->slot);
     peer_send(m->peer, &out, NULL, 0);
 }
 
@@ -169,7 +170,7 @@ static bool advance(struct mapper *m, struct job *j)
         answer(m, j);
     } else {
         if (j->has_begun) {
-            arena_release(m->arena, j->slot.index, j->slot.generation);
+            arena_take_back(m->arena, &j->slot);
         }
         peer_send_failure(m->peer, j->request.head.serial, &f);
     }

@@ -210,21 +210,40 @@ static struct sampler *least_busy(struct feed_table *t)
     return least;
 }
 
-/* What the peer before had and nobody has asked for again makes room first. */
-static int refuse_more(struct feed_table *t, struct failure *f)
+/* Who makes room for another: one that is ending and only has to be taken away; else what the peer before
+ * had and nobody has asked for again, the oldest first. */
+static struct feed *find_dispensable(const struct feed_table *t, uint32_t *number)
 {
-    struct feed *oldest = NULL;
+    struct feed *found = NULL;
     for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
         struct feed *feed = t->feeds[i];
-        if (feed && !feed->is_held && !feed->is_ending && feed->waiting == 0 &&
-            (!oldest || feed->let_go_ns < oldest->let_go_ns)) {
-            oldest = feed;
+        if (!feed || feed->waiting > 0 || feed->pins > 0 || (!feed->is_ending && feed->is_held)) {
+            continue;
         }
+        if (!found || feed->is_ending ||
+            (!found->is_ending && feed->let_go_ns < found->let_go_ns)) {
+            found = feed;
+            *number = i;
+        }
+    }
+    return found;
+}
+
+/* An end comes before anything else that its sampler has to do. */
+static int make_room(struct feed_table *t, struct failure *f)
+{
+    uint32_t number = 0;
+    struct feed *feed = find_dispensable(t, &number);
+    if (feed && !feed->is_ending) {
+        end_feed(feed, FEED_END_RELEASED);
+    }
+    if (feed && sampler_wait(feed->sampler, &feed->job, FEED_TABLE_END_WAIT_MS * CLOCK_NS_PER_MS)) {
+        remove_feed(t, number);
+        return 0;
     }
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u feeds are live, and may be no more",
                              t->options.feeds_max);
-    if (oldest) {
-        end_feed(oldest, FEED_END_RELEASED);
+    if (feed) {
         failure_retry(f, result, FAILURE_RETRY_SOON_MS);
     }
     return failure_next(f, result, "watch less, or raise the mapper's --feeds-max");
@@ -234,16 +253,17 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
                       const struct backend_domain *known, uint64_t period_ns, uint32_t *number,
                       struct failure *f)
 {
-    if (t->count >= t->options.feeds_max) {
-        return refuse_more(t, f);
+    int result = t->count < t->options.feeds_max ? 0 : make_room(t, f);
+    if (result < 0) {
+        return result;
     }
     struct feed *feed = calloc(1, sizeof(*feed));
     if (!feed) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a feed");
     }
     struct source *source = NULL;
-    int result = wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, &source, f)
-                                                     : source_frames_new(wanted, known, &source, f);
+    result = wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, &source, f)
+                                                 : source_frames_new(wanted, known, &source, f);
     if (result < 0) {
         free(feed);
         return result;
@@ -480,12 +500,12 @@ void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
 uint32_t feed_table_domids(const struct feed_table *t, uint16_t *out, uint32_t max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0; i++) {
+    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0 && count < max; i++) {
         bool is_known = !t->feeds[i];
         for (uint32_t k = 0; k < count && !is_known; k++) {
             is_known = out[k] == t->feeds[i]->wanted.domain.domid;
         }
-        if (!is_known && count < max) {
+        if (!is_known) {
             out[count++] = t->feeds[i]->wanted.domain.domid;
         }
     }

@@ -74,7 +74,8 @@ struct feed_asked {
 };
 /* The live feed of this source, or a new one whose first sample is due at once; it has the period from
  * now on. Each is followed by one feed_table_take() or feed_table_refuse(). `known`: the domain as its
- * identity was checked. -ERROR_RESOURCE_EXHAUSTED: there may be no more. */
+ * identity was checked. At the limit one that nobody holds makes room, and its end is waited for, for a
+ * bounded time. -ERROR_RESOURCE_EXHAUSTED: there may be no more. */
 int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
                    const struct backend_domain *known, uint64_t period_ns, struct feed_asked *out,
                    struct failure *f);

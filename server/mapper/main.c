@@ -145,7 +145,6 @@ static int make_parts(const struct options *o, struct mapper *m, struct failure 
     m->slot_max_bytes = (uint64_t)o->slot_max_mib * MIB;
     ssize_t drawn = getrandom(m->mapper_id, sizeof(m->mapper_id), 0);
     assert(drawn == sizeof(m->mapper_id)); /* so few bytes are never cut or interrupted */
-    ceiling_init(&m->ceiling, (uint64_t)o->hypercalls_per_second, clock_monotonic_ns());
     m->meter.seen = m->ops->hypercalls(m->backend);
     feed_table_set_ceiling(m->feeds, &m->ceiling);
     int result = mapping_cache_new(m->ops, m->backend, (uint32_t)o->mappings_max,
@@ -213,6 +212,7 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
 static void stop(const struct options *o, struct mapper *m)
 {
     feed_table_free(m->feeds); /* before what their mappings are of */
+    ceiling_done(&m->ceiling);
     feed_image_jobs_free(m->images);
     feed_watches_free(m->watches);
     snapshot_jobs_free(m->jobs);
@@ -234,6 +234,7 @@ static void stop(const struct options *o, struct mapper *m)
 static int run(const struct options *o)
 {
     struct mapper m = { 0 };
+    ceiling_init(&m.ceiling, (uint64_t)o->hypercalls_per_second, clock_monotonic_ns());
     struct failure f;
     struct loop_options loop = { .signal_fd = -1,
                                  .exit_with_peer = o->exit_with_peer,

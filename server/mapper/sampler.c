@@ -16,6 +16,8 @@
 #include "common/clock.h"
 #include "common/doorbell.h"
 
+enum { POSTPONED_MS = 100 }; /* at most, until it is tried again */
+
 struct sampler {
     const struct backend_ops *ops;
     struct ceiling *ceiling; /* NULL: none */
@@ -126,6 +128,15 @@ static void schedule(struct sampler *s, struct sampler_job *job)
     wheel_add(&s->wheel, &job->entry, job->due_ns);
 }
 
+/* It may not be sampled now, and still is to be. */
+static void postpone(struct sampler *s, struct sampler_job *job, uint64_t now_ns)
+{
+    uint64_t most_ns = POSTPONED_MS * CLOCK_NS_PER_MS;
+    s->counts.late++;
+    wheel_add(&s->wheel, &job->entry,
+              now_ns + (job->period_ns < most_ns ? job->period_ns : most_ns));
+}
+
 static bool ceiling_lets(struct sampler *s, uint64_t now_ns)
 {
     return !s->ceiling ||
@@ -163,10 +174,10 @@ static void *run(void *arg)
         }
         if (job->pins == 0 && ceiling_lets(s, now_ns)) {
             work(s, job, now_ns);
+            schedule(s, job);
         } else {
-            s->counts.late++;
+            postpone(s, job, now_ns);
         }
-        schedule(s, job);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -196,7 +207,9 @@ static int open_tools(struct sampler *s, const struct sampler_options *o, struct
     struct source_tools *t = &s->tools;
     *t = (struct source_tools){ .ops = o->ops, .memory = o->memory };
     t->page = aligned_alloc(MESSAGE_FRAME_BYTES, MESSAGE_FRAME_BYTES);
-    if (!t->page || !diff_init(&t->changes, spool_batch_room(o->spool_most_bytes))) {
+    uint32_t blocks_max = FEED_IMAGE_MAX_BYTES / FEED_BLOCK_BYTES; /* no batch has more */
+    uint32_t room = spool_batch_room(o->spool_most_bytes);
+    if (!t->page || !diff_init(&t->changes, room < blocks_max ? room : blocks_max)) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory to sample with");
     }
     return o->ops->open_sampler(o->parent, &t->backend, f);
@@ -290,7 +303,7 @@ void sampler_remove(struct sampler *s, struct sampler_job *job)
 void sampler_set_period(struct sampler *s, struct sampler_job *job, uint64_t period_ns)
 {
     pthread_mutex_lock(&s->lock);
-    if (job->entry.next) { /* it waits: for the next of the new times */
+    if (job->entry.next && job->is_told) { /* it waits: for the next of the new times */
         wheel_remove(&s->wheel, &job->entry);
         uint64_t last_ns = job->due_ns - job->period_ns;
         job->due_ns = last_ns + period_ns;

@@ -4,7 +4,7 @@
 /*
  * A thread that samples, with a handle of its own on the hypervisor: jobs, each of one feed, on a timer
  * wheel. A job that is late is sampled once, not as often as it was missed; a ceiling that refuses makes it
- * late, too. After each record the peer's doorbell is rung.
+ * late, too, until there is room, as does who pins it. After each record the peer's doorbell is rung.
  *
  * The thread that made it, the mapper's loop, calls everything here; nothing waits but sampler_wait(), and
  * sampler_free() for a sample that is being taken. What it has to tell it tells by an eventfd; the loop

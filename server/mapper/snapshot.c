@@ -246,6 +246,7 @@ static void answer(struct mapper *m, struct job *j)
     out.snapshot_answer.first_status_frame = j->range.first_status_frame;
     out.snapshot_answer.status_frame_count = j->range.status_frame_count;
     out.snapshot_answer.frames_present = j->frames_present;
+    arena_hand_over(m->arena, &j->slot);
     peer_send(m->peer, &out, NULL, 0);
 }
 
@@ -273,7 +274,7 @@ static bool advance(struct mapper *m, struct job *j)
     if (result == 0) {
         answer(m, j);
     } else {
-        arena_release(m->arena, j->slot.index, j->slot.generation);
+        arena_take_back(m->arena, &j->slot);
         peer_send_failure(m->peer, j->request.head.serial, &f);
     }
     end_job(m, j);

@@ -76,6 +76,13 @@ static struct feed_stamp complete(const struct spool *s, const struct feed_stamp
     return whole;
 }
 
+/* Samples that a record of one taken at `stamp` tells of: those since the record before. */
+static uint32_t samples_with(const struct spool *s, const struct feed_stamp *stamp)
+{
+    bool is_counted = stamp->monotonic_ns == s->last.monotonic_ns; /* with another record of it */
+    return s->samples + (is_counted ? 0 : 1);
+}
+
 /* A record was written of a sample that is now the last one. */
 static void told(struct spool *s, const struct feed_stamp *stamp)
 {
@@ -97,6 +104,7 @@ int spool_begin(struct spool *s, const struct feed_stamp *stamp, const struct fe
     record.batch = s->batch + (lost_blocks > 0);
     record.blocks_before = s->blocks + lost_blocks;
     record.segment = is_first ? 0 : s->segment + 1;
+    record.epoch = s->epoch + (shape->reason == FEED_BEGIN_RESET);
     const struct ring_part part = { &record, sizeof(record) };
     result = ring_append(s->ring, FEED_RECORD_BEGIN, &part, 1, f);
     if (result < 0) {
@@ -107,7 +115,10 @@ int spool_begin(struct spool *s, const struct feed_stamp *stamp, const struct fe
     s->segment = record.segment;
     s->epoch = record.epoch;
     s->offset = 0;
+    uint32_t samples = samples_with(s, stamp);
     told(s, stamp);
+    /* Of frames it is the image's. Else the next record tells of it. */
+    s->samples = shape->image_bytes == 0 ? samples : 0;
     return 0;
 }
 
@@ -165,7 +176,9 @@ static int put_still(struct spool *s, uint64_t now_ns, struct failure *f)
     const struct feed_still record = { .stamp = s->last,
                                        .batch = s->batch,
                                        .blocks_before = s->blocks,
+                                       .offset = s->offset,
                                        .segment = s->segment,
+                                       .epoch = s->epoch,
                                        .samples = s->samples,
                                        .failures = s->failures };
     const struct ring_part part = { &record, sizeof(record) };
@@ -200,9 +213,11 @@ int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_of
         const struct feed_bytes head = {
             .stamp = complete(s, stamp),
             .offset = s->offset,
-            .total = s->blocks,
+            .bytes_before = s->blocks,
             .segment = s->segment,
             .epoch = s->epoch,
+            .open_losses = (uint32_t)s->batch,
+            .samples = done == 0 ? samples_with(s, stamp) : 0,
             .len_bytes = (uint32_t)len,
             .sync_offset = sync >= 0 && sync < (int64_t)len ? (int32_t)sync : -1,
         };
@@ -223,11 +238,15 @@ int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_of
 int spool_loss(struct spool *s, const struct feed_stamp *stamp, enum feed_loss_reason reason,
                uint64_t len_bytes, bool at_least, struct failure *f)
 {
+    assert(len_bytes > 0 || at_least);
     const struct feed_loss record = { .stamp = complete(s, stamp),
                                       .offset = s->offset,
+                                      .bytes_before = s->blocks,
                                       .len_bytes = len_bytes,
                                       .segment = s->segment,
                                       .epoch = s->epoch,
+                                      .open_losses = (uint32_t)s->batch,
+                                      .samples = samples_with(s, stamp),
                                       .reason = reason,
                                       .at_least = at_least };
     const struct ring_part part = { &record, sizeof(record) };
@@ -237,6 +256,7 @@ int spool_loss(struct spool *s, const struct feed_stamp *stamp, enum feed_loss_r
     }
     s->offset += len_bytes;
     s->blocks += len_bytes;
+    s->batch += at_least;
     told(s, stamp);
     return 0;
 }

@@ -25,11 +25,11 @@ struct spool {
     uint64_t most_bytes; /* of the ring: a power of two */
     struct ring *ring;   /* NULL: nothing was written yet */
     uint64_t capacity_bytes;
-    uint64_t batch;         /* batches so far */
+    uint64_t batch;         /* batches so far; append: losses that may be larger */
     uint64_t blocks;        /* in them; append: bytes, those lost included */
     uint32_t segment;       /* the one that is open */
     uint64_t offset;        /* append: within the segment, of the next byte */
-    uint32_t epoch;         /* append: of the segment */
+    uint32_t epoch;         /* append: of the segment; one more for each FEED_BEGIN_RESET */
     uint32_t samples;       /* taken since the last record */
     uint32_t failures;      /* not taken, and told of in no record yet */
     struct feed_stamp last; /* of the last sample; zeros: there was none */
@@ -49,7 +49,7 @@ uint32_t spool_batch_room(uint64_t most_bytes);
  * A sample was taken at `stamp`, of which `since_monotonic_ns` is filled in here. Of frames exactly one of
  * these for each sample, of append sources as many as it takes.
  *
- * A segment begins with what `shape` says of its frames (its numbers and stamp are filled in), and
+ * A segment begins with what `shape` says of its frames (its numbers, epoch and stamp are filled in), and
  * `lost_blocks` > 0 says that a batch of so many blocks is in no record, but in the new image.
  */
 int spool_begin(struct spool *s, const struct feed_stamp *stamp, const struct feed_begin *shape,
@@ -59,8 +59,9 @@ int spool_changes(struct spool *s, const struct feed_stamp *stamp, const struct 
                   struct failure *f);
 /* Nothing has changed: a record now and then. */
 int spool_still(struct spool *s, const struct feed_stamp *stamp, struct failure *f);
-/* Append: bytes that follow those before; those that are known to be lost. `sync_offset` counts from the
- * first of them, -1: none. After a loss that may be larger a segment has to begin. */
+/* Append: bytes that follow those before; those that are known to be lost, at least one, or at least so
+ * many. `sync_offset` counts from the first of them, -1: none. After a loss that may be larger a segment
+ * has to begin, or the feed to end. */
 int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_offset,
                 const void *bytes, size_t len_bytes, struct failure *f);
 int spool_loss(struct spool *s, const struct feed_stamp *stamp, enum feed_loss_reason reason,

@@ -37,12 +37,14 @@ static int deliver(struct mapper *m, const struct message_vcpu_stats *request,
         result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a digest");
     }
     if (result < 0) {
-        arena_release(m->arena, a->slot.index, a->slot.generation);
+        arena_take_back(m->arena, &a->slot);
+        return result;
     }
+    arena_hand_over(m->arena, &a->slot);
     a->source = r->source;
     a->vcpu_count = r->count;
     a->observation.consistency = r->source == VCPU_STATS_TABLE ? SNAPSHOT_SEQUENCE_LOCKED : 0;
-    return result;
+    return 0;
 }
 
 int stats_read(struct mapper *m, const struct message_vcpu_stats *request, union message *out,

@@ -24,7 +24,7 @@ int feed_new(struct feeds *s, const struct feed_source *source, struct feed **ou
     atomic_init(&y->refs, 1);
     y->feeds = feeds_ref(s);
     y->source = *source;
-    y->kind = source->is_domains ? FEED_DOMAINS : FEED_FRAMES;
+    y->kind = feed_source_kind(source);
     y->live_index = -1;
     y->ask_ns = y->drop_ns = UINT64_MAX;
     y->phase = FEED_STARTING;
@@ -67,6 +67,14 @@ bool feed_source_equal(const struct feed_source *a, const struct feed_source *b)
            domain_identity_equal(&a->domain, &b->domain);
 }
 
+enum feed_kind feed_source_kind(const struct feed_source *source)
+{
+    if (source->is_domains) {
+        return FEED_DOMAINS;
+    }
+    return source->type == RESOURCE_VMTRACE_BUF ? FEED_APPEND : FEED_FRAMES;
+}
+
 /* --- who is subscribed -------------------------------------------------------------------------------- */
 
 void feed_arm_locked(struct feed *y, struct feed_member *m)
@@ -99,6 +107,10 @@ bool feed_exit(struct feed *y, struct feed_member *m)
     disarm(m);
     LIST_REMOVE(m, link);
     bool is_empty = --y->member_count == 0;
+
+    if (y->member_count <= 1) {
+        feed_pieces_drop(&y->pieces); /* there is nobody to share them with */
+    }
 
     pthread_mutex_unlock(&y->lock);
     return is_empty;
@@ -150,11 +162,17 @@ void feed_wake(struct feed *y)
 
 void feed_go(struct feed *y)
 {
+    struct feed_member *m;
+
     pthread_mutex_lock(&y->lock);
     if (!y->is_gone) {
         y->is_gone = true;
         y->gone_position = y->view != NULL ? ring_view_committed(y->view) : 0;
         feed_image_unref(scope_take_pointer(y->image));
+    }
+    LIST_FOREACH(m, &y->members, link)
+    {
+        feed_arm_locked(y, m); /* also who only waits for a time */
     }
     feed_wake_locked(y);
     pthread_mutex_unlock(&y->lock);
@@ -256,6 +274,15 @@ struct shared_bytes *feed_share(struct feed *y, struct feed_piece *p, unsigned v
     return b;
 }
 
+bool feed_is_gone(struct feed *y)
+{
+    pthread_mutex_lock(&y->lock);
+    bool is_gone = y->is_gone;
+
+    pthread_mutex_unlock(&y->lock);
+    return is_gone;
+}
+
 bool feed_is_over_at(struct feed *y, const struct ring_place *place)
 {
     pthread_mutex_lock(&y->lock);
@@ -289,7 +316,7 @@ static void note_last(struct feed_last *last, const struct feed_record *r)
         last->has_end = true;
         last->end = *r->end;
         break;
-    case FEED_RECORD_BYTES:
+    case FEED_RECORD_BYTES: /* nobody asks how far a feed that appends has come: it is read */
     case FEED_RECORD_LOSS: break;
     }
 }
@@ -337,10 +364,18 @@ int feed_find_last(struct feed *y, struct scratch *x, struct feed_last *out, str
 }
 
 /* What is before a record. */
-static void note_first(struct feed_position *p, const struct feed_record *r)
+static int note_first(const struct feed *y, struct feed_position *p, const struct feed_record *r,
+                      struct failure *f)
 {
     struct feed_last last = { 0 };
 
+    if (y->kind == FEED_APPEND) {
+        const struct ring_place place = p->place;
+        int result = feed_position_before(r, p, f);
+
+        p->place = place;
+        return result;
+    }
     note_last(&last, r);
     p->batch = last.position.batch;
     p->blocks = last.position.blocks;
@@ -350,6 +385,7 @@ static void note_first(struct feed_position *p, const struct feed_record *r)
     } else if (r->kind == FEED_RECORD_DOMAIN) {
         p->batch = r->domain->number - 1;
     }
+    return 0;
 }
 
 int feed_find_oldest(struct feed *y, struct scratch *x, struct feed_position *out,
@@ -369,10 +405,14 @@ int feed_find_oldest(struct feed *y, struct scratch *x, struct feed_position *ou
 
         if (answer == RING_RECORD) {
             answer = feed_record_check(found.kind, x->words, found.len_bytes, &record, f);
+            answer = answer == 0 ? note_first(y, &at, &record, f) : answer;
             if (answer == 0) {
-                note_first(&at, &record);
                 *out = at;
             }
+            return answer;
+        }
+        if (answer == RING_NOTHING) {
+            return failure_set(f, ERROR_DATA_LOSS, "there is nothing in a feed's spool");
         }
         if (answer != RING_OVERTAKEN) {
             return answer;

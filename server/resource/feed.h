@@ -76,7 +76,7 @@ struct feed {
     struct feed_members members, armed;
     unsigned member_count;
     struct failure *failure;
-    bool is_gone; /* its mapper is; nothing behind `gone_position` is looked at */
+    bool is_gone; /* its mapper is, or it has ended; nothing behind `gone_position` is looked at */
     uint64_t gone_position;
     struct feed_pieces pieces;
     struct feed_image *image;
@@ -91,15 +91,16 @@ int feed_new(struct feeds *s, const struct feed_source *source, struct feed **ou
 struct feed *feed_ref(struct feed *y);
 void feed_unref(struct feed *y); /* NULL is fine */
 bool feed_source_equal(const struct feed_source *a, const struct feed_source *b);
+enum feed_kind feed_source_kind(const struct feed_source *source);
 
 void feed_enter(struct feed *y, struct feed_member *m);
-bool feed_exit(struct feed *y, struct feed_member *m);  /* true: it was the last */
+bool feed_exit(struct feed *y, struct feed_member *m); /* true: it was the last */
 /* Wakes all who are armed. Takes the lock, and lets it go now and then. */
 void feed_wake(struct feed *y);
 /* The same with the lock, which is let go in between: who is woken will want it. */
 void feed_wake_locked(struct feed *y);
 void feed_arm_locked(struct feed *y, struct feed_member *m);
-/* The mapper is gone. Takes the lock, and wakes. */
+/* The mapper is gone, or it has ended. Takes the lock, and wakes everybody. */
 void feed_go(struct feed *y);
 /* As failed, with why. With both locks. */
 void feed_fail(struct feed *y, const struct failure *why);
@@ -123,6 +124,8 @@ int feed_refusal(struct feed *y, struct failure *f);
 struct shared_bytes *feed_shared(struct feed *y, struct feed_piece *p, unsigned variant);
 struct shared_bytes *feed_share(struct feed *y, struct feed_piece *p, unsigned variant,
                                 struct shared_bytes *b);
+/* The mapper is gone, or it has ended: what there is to be told is not to wait. */
+bool feed_is_gone(struct feed *y);
 /* Is `place` behind all that will be looked at? */
 bool feed_is_over_at(struct feed *y, const struct ring_place *place);
 
@@ -130,7 +133,7 @@ enum feed_image_answer {
     FEED_IMAGE_HERE,  /* with a reference */
     FEED_IMAGE_WAIT,  /* armed */
     FEED_IMAGE_RETRY, /* no room for the question: in FEED_RETRY_MS */
-    FEED_IMAGE_GONE,  /* the mapper is */
+    FEED_IMAGE_GONE,  /* the mapper is, or the feed has ended */
 };
 /* An image that is at `from` or behind it (NULL: anywhere), and whose place is still in the spool.
  * `round` is the asker's, 0 at first: which question it waits for. Failures are the mapper's. */
@@ -145,7 +148,8 @@ struct feed_last {
 };
 /* Reads all that is there: when it is over, and of a feed of domains before it begins. */
 int feed_find_last(struct feed *y, struct scratch *x, struct feed_last *out, struct failure *f);
-/* The place of the oldest record that is held, with what is before it. */
+/* The place of the oldest record that is held, with what is before it: of a feed that appends all of it,
+ * of others no segment. -ERROR_UNAVAILABLE: not now. -ERROR_DATA_LOSS: also if there is none. */
 int feed_find_oldest(struct feed *y, struct scratch *x, struct feed_position *out,
                      struct failure *f);
 

@@ -16,6 +16,7 @@ struct feeds_sums {
     _Atomic uint64_t delivered_batches, delivered_events;
     _Atomic uint64_t gaps[FEED_GAP_RESUMED + 1];
     _Atomic uint64_t lost_batches, lost_blocks, images, wakes;
+    _Atomic uint64_t delivered_bytes, lost_bytes;
 };
 /* No locks. */
 struct feeds_sums *feeds_sums(struct feeds *s);

@@ -3,8 +3,8 @@
 
 /*
  * Who comes and goes, and the thread at the doorbell. Parts: feeds_table.c (the feeds there are, and what
- * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c and
- * subscription_read.c (one who reads), feed_position.c, merge.c, holders.c.
+ * the mapper is told), feed.c (one of them), feed_piece.c (records that are shared), subscription.c,
+ * subscription_read.c and subscription_append.c (one who reads), feed_position.c, merge.c, holders.c.
  */
 #include "server/resource/feeds.h"
 
@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/doorbell.h"
+#include "common/errand.h"
 #include "common/scope.h"
 #include "server/resource/feeds_table.h"
 
@@ -201,38 +202,68 @@ void feeds_retire(struct feeds *s, struct feed *y)
     (void)pthread_mutex_lock(&s->lock);
     bool was_listed = y->is_listed;
 
-    /* Told or not, the mapper has done with it. */
-    if (was_listed && !feeds_table_let_go(s, y)) {
-        feeds_table_unlist(s, y);
+    if (was_listed) {
+        feeds_table_retire(s, y);
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (was_listed) {
-        feed_wake(y); /* nobody looks at its spool any more */
+        feed_go(y); /* nobody looks at its spool any more, and there is no image of it */
     }
 }
 
 /* --- the thread --------------------------------------------------------------------------------------- */
 
-/* The doorbell rang: which have moved? Once over all of them, without a lock of theirs. */
-static void look(struct feeds *s)
+static bool has_ended(const struct live *l)
+{
+    uint32_t kind = 0;
+
+    return ring_view_newest_kind(l->view, &kind) && kind == FEED_RECORD_END;
+}
+
+/* Which have moved? Once over all of them, without a lock of theirs. An end is everybody's: also theirs
+ * who are not due, and where nobody is, the feed's. */
+static uint32_t find_moved(struct feeds *s)
 {
     uint32_t count = 0;
 
     (void)pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < s->live_count; i++) {
-        struct live *l = &s->lives[i];
+    for (uint32_t i = s->live_count; i > 0;
+         i--) { /* one that is taken out leaves its place to the last */
+        struct live *l = &s->lives[i - 1];
         uint64_t committed = ring_view_committed(l->view);
 
-        if (committed != l->seen) {
-            l->seen = committed;
-            s->moved[count++] = feed_ref(l->feed);
+        if (committed == l->seen) {
+            continue;
+        }
+        l->seen = committed;
+        struct moved *m = &s->moved[count++];
+
+        *m = (struct moved){ .feed = feed_ref(l->feed), .has_ended = has_ended(l) };
+        if (m->has_ended) {
+            feeds_table_retire(s, m->feed);
         }
     }
     (void)pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
+/* The doorbell rang. */
+static void look(struct feeds *s)
+{
+    uint32_t count = find_moved(s);
+
+    errands_hold(); /* whoever is woken at once would run into the locks of who wakes him */
     for (uint32_t i = 0; i < count; i++) {
-        feed_wake(s->moved[i]);
-        feed_unref(s->moved[i]);
+        struct moved *m = &s->moved[i];
+
+        if (m->has_ended) {
+            feed_go(m->feed);
+        } else {
+            feed_wake(m->feed);
+        }
+        feed_unref(m->feed);
     }
+    errands_run();
 }
 
 /* What is due of one feed; when to look at it again. May let it go. */
@@ -364,7 +395,7 @@ int feeds_new(struct mapper_client *mapper, const struct feeds_options *options,
     s->doorbell_fd = -1;
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->lives = calloc(options->feeds_max, sizeof(*s->lives));
-    s->moved = calloc(options->feeds_max, sizeof(struct feed *));
+    s->moved = calloc(options->feeds_max, sizeof(*s->moved));
     pthread_mutex_init(&s->lock, NULL);
     scratches_init(&s->scratches);
     int result = s->wake_fd >= 0 && s->lives != NULL && s->moved != NULL ? 0 : no_memory(f);
@@ -415,6 +446,8 @@ void feeds_count(struct feeds *s, struct feeds_counters *out)
         .gaps_resumed = atomic_load(&sums->gaps[FEED_GAP_RESUMED]),
         .lost_batches = atomic_load(&sums->lost_batches),
         .lost_blocks = atomic_load(&sums->lost_blocks),
+        .delivered_bytes = atomic_load(&sums->delivered_bytes),
+        .lost_bytes = atomic_load(&sums->lost_bytes),
         .images = atomic_load(&sums->images),
         .wakes = atomic_load(&sums->wakes),
     };

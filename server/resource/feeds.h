@@ -42,14 +42,16 @@ int feeds_new(struct mapper_client *mapper, const struct feeds_options *options,
               struct failure *f);
 /* Every subscription must have ended. The mapper client may be gone by then. NULL is fine. */
 void feeds_free(struct feeds *s);
-/* The mapper came or went (mapper_client's on_connected): every feed of one that is gone ends. */
+/* The mapper came or went (mapper_client's on_connected): every feed of one that is gone ends. That one came
+ * before there were feeds nobody has to say. */
 void feeds_connected(struct feeds *s, bool connected);
 
 /* What is watched: with the same source and flags, the same feed. */
 struct feed_source {
     bool is_domains; /* the host's domains: nothing else is looked at */
     struct domain_identity domain;
-    uint32_t type, id, first_frame, frame_count; /* as in struct message_watch */
+    /* As in struct message_watch. RESOURCE_VMTRACE_BUF: a feed that appends, of others frames. */
+    uint32_t type, id, first_frame, frame_count;
     uint32_t flags;
 };
 
@@ -63,10 +65,13 @@ struct feed_cursor {
     uint32_t type, id, first_frame, frame_count, flags; /* of the source */
     uint32_t segment;
     struct ring_place place;
-    uint64_t batch, blocks_before; /* behind which the place is; domains: events, 0 */
-    uint64_t wall_ns;              /* when it was made */
-    uint32_t image_bytes;          /* of the segment */
-    uint8_t reserved[36];          /* 0 */
+    /* Behind which the place is; domains: events, 0; append: open losses, bytes. */
+    uint64_t batch, blocks_before;
+    uint64_t wall_ns;     /* when it was made */
+    uint32_t image_bytes; /* of the segment */
+    uint32_t epoch;       /* append */
+    uint64_t offset;      /* append: within the segment */
+    uint8_t reserved[24]; /* 0 */
 };
 _Static_assert(sizeof(struct feed_cursor) == FEED_CURSOR_BYTES, "a cursor is what is announced");
 
@@ -74,20 +79,22 @@ enum subscription_mode { SUBSCRIPTION_DELTA = 1, SUBSCRIPTION_FULL, SUBSCRIPTION
 
 struct subscription_request {
     struct feed_source source;
-    const struct identity *who; /* copied */
-    enum subscription_mode mode;
-    uint64_t period_ns;               /* wanted; 0: the least */
-    const struct feed_cursor *cursor; /* NULL: from an image, or of domains from now on */
-    bool is_image_needed;             /* with a cursor: from an image all the same, behind a gap */
-    uint64_t deadline_ns;             /* of the first item */
-    /* There may be something: subscription_next() is to be called. Any thread, also before
-     * subscription_begin() has returned; not after subscription_end() has. */
+    const struct identity *who;  /* copied */
+    enum subscription_mode mode; /* append, domains: SUBSCRIPTION_DELTA */
+    uint64_t period_ns;          /* wanted; 0: the least; append: 0 */
+    /* NULL: from an image; of domains from now on; append: from the oldest byte that is held. */
+    const struct feed_cursor *cursor;
+    bool is_image_needed; /* with a cursor: from an image all the same, behind a gap; append: no */
+    uint64_t deadline_ns; /* of the first item */
+    /* There may be something, and often is not: subscription_next() is to be called. Any thread, also
+     * before subscription_begin() has returned; not after subscription_end() has. */
     void (*wake)(void *arg);
     void *arg;
 };
 
-/* -ERROR_RESOURCE_EXHAUSTED; -ERROR_INVALID_ARGUMENT: the cursor is of another source. Whatever the
- * mapper or the feed has against it, subscription_next() says. */
+/* -ERROR_RESOURCE_EXHAUSTED; -ERROR_INVALID_ARGUMENT: the cursor is of another source, or what is wanted
+ * makes no sense of a feed that appends. Whatever the mapper or the feed has against it,
+ * subscription_next() says. */
 int subscription_begin(struct feeds *s, const struct subscription_request *request,
                        struct subscription **out, struct failure *f);
 /* NULL is fine. */
@@ -96,14 +103,23 @@ void subscription_end(struct subscription *u);
 enum subscription_item_kind {
     SUBSCRIPTION_NOTHING, /* not now; `wake` will be called, or look again at `wake_ns`: the item that is
                              due then is not waked for */
-    SUBSCRIPTION_BEGUN,  /* the first: `begun` */
-    SUBSCRIPTION_IMAGE,  /* the whole content: `image` */
-    SUBSCRIPTION_RECORD, /* one record of the feed: `record`: CHANGES, BYTES, LOSS or DOMAIN */
+    SUBSCRIPTION_BEGUN, /* the first: `begun` */
+    SUBSCRIPTION_IMAGE, /* the whole content: `image` */
+    /* One record of the feed, `record`: CHANGES or DOMAIN; append: BYTES, LOSS, or a segment's BEGIN. */
+    SUBSCRIPTION_RECORD,
     SUBSCRIPTION_MERGED, /* several batches as one: `merged`; one of one record comes as RECORD */
     SUBSCRIPTION_STILL,  /* samples were taken, and nothing has changed: `still` */
-    SUBSCRIPTION_GAP, /* `gap`; an IMAGE follows, or of domains a new list has to be made; or, where
-                             the feed is over, ENDED */
+    /* `gap`; an IMAGE follows, of domains a new list has to be made, and append goes on with what is held;
+     * or, where the feed is over, ENDED. */
+    SUBSCRIPTION_GAP,
     SUBSCRIPTION_ENDED, /* the last: `ended` */
+};
+
+/* Of a feed that appends: where the next byte is. The BEGIN of that segment may be what comes next. */
+struct subscription_offset {
+    uint64_t bytes_before; /* over all segments */
+    uint64_t offset;       /* within the segment */
+    uint32_t segment, epoch;
 };
 
 /* What an item holds is the subscription's, until the next call of it. */
@@ -115,8 +131,9 @@ struct subscription_item {
             uint8_t feed_id[FEED_ID_BYTES];
             uint64_t period_ns; /* admitted */
             bool resumed;
-            uint64_t batch; /* behind which it is; domains: events */
+            uint64_t batch; /* behind which it is; domains: events; append: open losses */
             uint32_t segment;
+            struct subscription_offset at; /* append: what is before it, is no longer held */
         } begun;
         struct {
             struct mapper_slot *slot; /* counted */
@@ -149,13 +166,16 @@ struct subscription_item {
                 FEED_GAP_SEGMENT,
                 FEED_GAP_RESUMED
             } reason;
-            uint64_t first_batch, batch; /* the numbers missed */
-            uint64_t blocks;
+            uint64_t first_batch, batch; /* the numbers missed; append: of open losses */
+            uint64_t blocks; /* append: bytes; 0: that a segment begins was missed, and no more */
+            bool at_least;   /* append: open losses are among them */
+            struct subscription_offset at; /* append: where it goes on */
         } gap;
         struct {
             bool mapper_gone;
             struct feed_end end; /* where the feed said one: reason not 0 */
             uint64_t batch;
+            uint64_t bytes; /* append: in all, those declared lost included */
         } ended;
     };
 };
@@ -167,7 +187,8 @@ struct subscription_item {
  */
 int subscription_next(struct subscription *u, struct subscription_item *out, struct failure *f);
 /* Behind all that subscription_next() has given. False: there is no place to go on from (not begun,
- * between a gap and its image, in the midst of a batch's parts, or ended for good). */
+ * between a gap and its image, in the midst of a batch's parts, before the BEGIN of a segment of bytes, or
+ * ended for good: where its mapper is gone there is one, since it may have been the connection only). */
 bool subscription_cursor(const struct subscription *u, struct feed_cursor *out);
 /* How far the feed is ahead of it, in bytes of the spool: 0, it has all. */
 uint64_t subscription_lag(const struct subscription *u);
@@ -194,8 +215,9 @@ struct feeds_counters {
     uint32_t feeds, subscribers;
     uint64_t spool_bytes;                         /* mapped */
     uint64_t delivered_batches, delivered_events; /* to subscribers, by itself or merged */
+    uint64_t delivered_bytes, lost_bytes;         /* append: to subscribers, as below */
     uint64_t gaps_too_slow, gaps_too_many, gaps_segment, gaps_resumed;
-    uint64_t lost_batches, lost_blocks; /* declared to subscribers */
+    uint64_t lost_batches, lost_blocks; /* in gaps, declared to subscribers */
     uint64_t images;                    /* given to subscribers */
     uint64_t wakes;
 };

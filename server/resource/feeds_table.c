@@ -119,6 +119,14 @@ static void fill_watch(const struct feed *y, union message *m)
     }
 }
 
+void feeds_table_retire(struct feeds *s, struct feed *y)
+{
+    /* Told or not, the mapper has done with it. */
+    if (!feeds_table_let_go(s, y)) {
+        feeds_table_unlist(s, y);
+    }
+}
+
 void feeds_table_look_again(struct feeds *s, uint64_t *due_ns, uint64_t in_ms)
 {
     uint64_t at_ns = clock_monotonic_ns() + in_ms * CLOCK_NS_PER_MS;
@@ -196,6 +204,19 @@ static void become(struct feed *y, const struct message_watch_answer *a, struct 
     y->phase = FEED_LIVE;
 }
 
+/* Whoever waits for the answer does not wait for what comes after it. */
+static void fail_ended(struct feed *y)
+{
+    struct failure f = { 0 };
+    int result = failure_set(&f, ERROR_UNAVAILABLE, "the feed has just ended");
+
+    failure_retry(&f, result, FAILURE_RETRY_SOON_MS);
+    failure_next(&f, result, "try again in a moment");
+    (void)pthread_mutex_lock(&y->lock);
+    feed_fail(y, &f);
+    (void)pthread_mutex_unlock(&y->lock);
+}
+
 static void install(struct feeds *s, struct feed *y, const struct message_watch_answer *a,
                     struct ring_view **view)
 {
@@ -205,6 +226,9 @@ static void install(struct feeds *s, struct feed *y, const struct message_watch_
     if (!y->is_listed || (y->phase == FEED_LIVE && memcmp(y->id, a->feed_id, sizeof(y->id)) != 0)) {
         /* Its end has come meanwhile; what is there now nobody here has asked for. */
         (void)send_unwatch(s, a->feed_id, a->feed);
+        if (y->phase == FEED_STARTING) {
+            fail_ended(y);
+        }
         return;
     }
     if (y->phase == FEED_STARTING) {
@@ -220,12 +244,11 @@ static void install(struct feeds *s, struct feed *y, const struct message_watch_
 
 static int open_view(const struct mapper_result *result, struct ring_view **out, struct failure *f)
 {
-    const struct message_watch_answer *a = &result->answer->watch_answer;
-
     if (result->failure != NULL) {
         *f = *result->failure;
         return -f->code;
     }
+    const struct message_watch_answer *a = &result->answer->watch_answer;
     int opened = ring_view_open(result->fd, a->spool_bytes, out, f);
 
     if (opened == 0 && ring_view_capacity(*out) != a->spool_bytes) {

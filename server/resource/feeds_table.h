@@ -22,6 +22,12 @@ struct live {
     struct feed *feed;
 };
 
+/* One that was seen to have moved. */
+struct moved {
+    struct feed *feed; /* counted */
+    bool has_ended;    /* its last record is there, and it is no longer in the table */
+};
+
 struct feeds {
     atomic_uint refs; /* one, and one for each feed */
     struct mapper_client *mapper;
@@ -42,13 +48,17 @@ struct feeds {
     int doorbell_fd; /* for the thread to take; -1 */
     bool is_stopping;
 
-    struct feed **moved; /* feeds_max: the thread's own */
+    struct moved *moved; /* feeds_max: the thread's own */
 };
 
 struct feed *feeds_table_find(struct feeds *s, const struct feed_source *source); /* NULL */
 void feeds_table_list(struct feeds *s, struct feed *y);
 /* Takes the table's reference away: the caller has one, or does not look at the feed any more. */
 void feeds_table_unlist(struct feeds *s, struct feed *y);
+
+/* It is over, for whoever comes; the mapper is told. The caller has a reference, and ends it for those who
+ * are there with feed_go(). */
+void feeds_table_retire(struct feeds *s, struct feed *y);
 
 /* Asks the mapper for a feed, or for another period of it; sooner or later, with its answer, that is
  * LIVE or FAILED. May end and unlist it at once: the caller has a reference. */

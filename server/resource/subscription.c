@@ -35,8 +35,11 @@ int subscription_begin(struct feeds *s, const struct subscription_request *reque
                        struct subscription **out, struct failure *f)
 {
     const struct feed_cursor *cursor = request->cursor;
-    int result = cursor != NULL ? check_cursor(&request->source, cursor, f) : 0;
+    int result = subscription_check_append(request, f);
 
+    if (result == 0 && cursor != NULL) {
+        result = check_cursor(&request->source, cursor, f);
+    }
     if (result != 0) {
         return result;
     }
@@ -102,8 +105,8 @@ int subscription_wait(struct subscription_item *out, uint64_t wake_ns)
 
 /* --- its beginning ------------------------------------------------------------------------------------ */
 
-static int begin(struct subscription *u, bool resumed, const struct feed_position *at,
-                 struct subscription_item *out)
+int subscription_begun(struct subscription *u, bool resumed, const struct feed_position *at,
+                       struct subscription_item *out)
 {
     u->is_begun = true;
     out->kind = SUBSCRIPTION_BEGUN;
@@ -112,16 +115,23 @@ static int begin(struct subscription *u, bool resumed, const struct feed_positio
     out->begun.resumed = resumed;
     out->begun.batch = at->batch;
     out->begun.segment = at->segment;
+    out->begun.at = subscription_offset(at);
     return 0;
 }
 
-static int out_of_range(struct failure *f, const char *cause)
+int subscription_anew(const struct subscription *u, struct failure *f, int result)
+{
+    failure_field(f, result, "cursor");
+    return failure_next(f, result, "watch without a cursor: it begins with %s",
+                        u->feed->kind == FEED_APPEND ? "what is held" : "an image");
+}
+
+static int out_of_range(const struct subscription *u, struct failure *f, const char *cause)
 {
     int result = failure_set(f, ERROR_OUT_OF_RANGE, "this cursor cannot be gone on from");
 
     failure_cause(f, result, "%s", cause);
-    failure_field(f, result, "cursor");
-    return failure_next(f, result, "watch without a cursor: it begins with an image");
+    return subscription_anew(u, f, result);
 }
 
 /* How much is missing between a cursor and the oldest record. */
@@ -133,6 +143,9 @@ static int out_of_spool(struct subscription *u, const struct feed_cursor *c, str
     if (result != 0) {
         return result;
     }
+    if (u->feed->kind == FEED_APPEND) {
+        return subscription_out_of_bytes(u, &oldest, f);
+    }
     result = failure_set(f, ERROR_OUT_OF_RANGE, "%s %llu to %llu are no longer held",
                          u->feed->kind == FEED_DOMAINS ? "events" : "batches",
                          (unsigned long long)c->batch + 1, (unsigned long long)oldest.batch);
@@ -143,8 +156,7 @@ static int out_of_spool(struct subscription *u, const struct feed_cursor *c, str
         (unsigned long long)(oldest.blocks - c->blocks_before),
         (unsigned long long)(oldest.place.sequence - c->place.sequence),
         (unsigned long long)oldest.batch + 1, (unsigned long long)oldest.place.position);
-    failure_field(f, result, "cursor");
-    return failure_next(f, result, "watch without a cursor: it begins with an image");
+    return subscription_anew(u, f, result);
 }
 
 static int resume(struct subscription *u, struct subscription_item *out, struct failure *f)
@@ -152,30 +164,32 @@ static int resume(struct subscription *u, struct subscription_item *out, struct 
     SCOPE_FREE struct feed_cursor *c = scope_take_pointer(u->cursor);
 
     if (memcmp(c->feed_id, u->feed->id, sizeof(c->feed_id)) != 0) {
-        return out_of_range(f,
+        return out_of_range(u, f,
                             "its feed is over, and this is another: the mapper started again, or "
                             "nobody watched for a while; how much was missed nobody knows");
     }
     int found = ring_view_check(u->feed->view, &c->place, f);
 
+    u->position = (struct feed_position){ .place = c->place,
+                                          .batch = c->batch,
+                                          .blocks = c->blocks_before,
+                                          .offset = c->offset,
+                                          .segment = c->segment,
+                                          .epoch = c->epoch,
+                                          .image_bytes = c->image_bytes };
     if (found == RING_OVERTAKEN) {
         return out_of_spool(u, c, f);
     }
     if (found == RING_FUTURE || found == RING_NO_BOUNDARY) {
-        return out_of_range(f, "no record of the feed begins there");
+        return out_of_range(u, f, "no record of the feed begins there");
     }
     if (found < 0) {
         return found;
     }
-    u->position = (struct feed_position){ .place = c->place,
-                                          .batch = c->batch,
-                                          .blocks = c->blocks_before,
-                                          .segment = c->segment,
-                                          .image_bytes = c->image_bytes };
     u->from = c->place;
     u->gap_reason = u->is_image_needed ? FEED_GAP_RESUMED : 0;
     u->step = u->is_image_needed ? STEP_IMAGE : STEP_READING;
-    return begin(u, true, &u->position, out);
+    return subscription_begun(u, true, &u->position, out);
 }
 
 static int begin_domains(struct subscription *u, struct subscription_item *out, struct failure *f)
@@ -193,7 +207,7 @@ static int begin_domains(struct subscription *u, struct subscription_item *out, 
     }
     u->position = last.position;
     u->step = STEP_READING;
-    return begin(u, false, &u->position, out);
+    return subscription_begun(u, false, &u->position, out);
 }
 
 static int is_late(const struct subscription *u, struct failure *f)
@@ -232,8 +246,12 @@ static int start(struct subscription *u, struct subscription_item *out, struct f
     if (u->cursor != NULL) {
         return resume(u, out, f);
     }
-    return y->kind == FEED_DOMAINS ? begin_domains(u, out, f)
-                                   : subscription_get_image(u, 0, NULL, out, f);
+    switch (y->kind) {
+    case FEED_DOMAINS: return begin_domains(u, out, f);
+    case FEED_APPEND: return subscription_begin_append(u, out, f);
+    case FEED_FRAMES: break;
+    }
+    return subscription_get_image(u, 0, NULL, out, f);
 }
 
 /* --- images ------------------------------------------------------------------------------------------- */
@@ -285,7 +303,7 @@ static int take_image(struct subscription *u, struct subscription_item *out, str
 
         u->step = STEP_IN_HAND;
         u->position = at;
-        return begin(u, false, &at, out);
+        return subscription_begun(u, false, &at, out);
     }
     int result = feed_position_check_image(&u->position, a, f);
 
@@ -378,6 +396,7 @@ static int give_end(struct subscription *u, const struct feed_end *end, uint64_t
     out->ended.mapper_gone = end == NULL;
     out->ended.end = end != NULL ? *end : (struct feed_end){ 0 };
     out->ended.batch = batch;
+    out->ended.bytes = u->feed->kind == FEED_APPEND ? u->position.blocks : 0;
     u->step = STEP_OVER;
     u->is_cut = end == NULL && !u->position.is_in_batch && u->position.batch == batch;
     if (end != NULL) {
@@ -453,7 +472,9 @@ bool subscription_cursor(const struct subscription *u, struct feed_cursor *out)
     const struct feed_source *source = &u->feed->source;
     bool is_whole = u->step == STEP_READING || (u->step == STEP_IMAGE && u->gap_reason == 0);
 
-    if (!u->is_begun || u->position.is_in_batch || !(is_whole || u->is_cut)) {
+    bool is_within = u->position.is_in_batch || u->position.seam != FEED_SEAM_NONE;
+
+    if (!u->is_begun || is_within || !(is_whole || u->is_cut)) {
         return false;
     }
     *out = (struct feed_cursor){
@@ -463,6 +484,8 @@ bool subscription_cursor(const struct subscription *u, struct feed_cursor *out)
         .blocks_before = u->position.blocks,
         .wall_ns = clock_wall_ns(),
         .image_bytes = u->position.image_bytes,
+        .epoch = u->position.epoch,
+        .offset = u->position.offset,
     };
     memcpy(out->feed_id, u->feed->id, sizeof(out->feed_id));
     if (!source->is_domains) {

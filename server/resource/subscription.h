@@ -3,7 +3,8 @@
 
 /*
  * One who is subscribed: what subscription.c (its life: from the answer of the mapper to the end, with
- * the images in between) and subscription_read.c (what it reads of the spool) share.
+ * the images in between), subscription_read.c (what it reads of the spool) and subscription_append.c (what
+ * is otherwise where bytes follow each other) share.
  *
  * Owned by whoever began it; one thread at a time, but for `member`, which is the feed's lock's.
  */
@@ -20,6 +21,8 @@ enum subscription_step {
     STEP_ENDING, /* GAP was given, and ENDED is next */
     STEP_OVER,
 };
+
+enum { SUBSCRIPTION_RETRY_MS = 1 }; /* where the spool was written faster than it was read */
 
 struct subscription {
     struct feed_member member;
@@ -68,5 +71,25 @@ int subscription_find_oldest(struct subscription *u, struct feed_position *out, 
 /* Fills a GAP of what lies between where it is and `batch`, `blocks`. */
 void subscription_gap(struct subscription *u, unsigned reason, uint64_t batch, uint64_t blocks,
                       struct subscription_item *out);
+/* BEGUN at a position. */
+int subscription_begun(struct subscription *u, bool resumed, const struct feed_position *at,
+                       struct subscription_item *out);
+/* What to do where a cursor is of no use. Gives back `result`. */
+int subscription_anew(const struct subscription *u, struct failure *f, int result);
+
+/* --- append: subscription_append.c -------------------------------------------------------------------- */
+
+/* -ERROR_INVALID_ARGUMENT: what is wanted of one makes no sense. */
+int subscription_check_append(const struct subscription_request *request, struct failure *f);
+/* BEGUN at the oldest record. */
+int subscription_begin_append(struct subscription *u, struct subscription_item *out,
+                              struct failure *f);
+/* The failure of one whose `position`, a cursor's, lies before the oldest record. */
+int subscription_out_of_bytes(const struct subscription *u, const struct feed_position *oldest,
+                              struct failure *f);
+/* It was overtaken: goes to the oldest record. GAP, or NOTHING where nothing is missing. */
+int subscription_skip_bytes(struct subscription *u, struct subscription_item *out,
+                            struct failure *f);
+struct subscription_offset subscription_offset(const struct feed_position *p);
 
 #endif

@@ -13,10 +13,7 @@
 #include "common/clock.h"
 #include "common/scope.h"
 
-enum {
-    MERGE_ENOUGH_BLOCKS = 16384, /* 1 MiB: what comes after is another item */
-    OVERTAKEN_RETRY_MS = 1,
-};
+enum { MERGE_ENOUGH_BLOCKS = 16384 }; /* 1 MiB: what comes after is another item */
 
 /* --- what one record becomes -------------------------------------------------------------------------- */
 
@@ -75,12 +72,16 @@ static int overtaken(struct subscription *u, struct subscription_item *out, stru
     if (u->feed->kind == FEED_FRAMES) {
         return subscription_get_image(u, FEED_GAP_TOO_SLOW, &u->position.place, out, f);
     }
+    if (u->feed->kind == FEED_APPEND) {
+        return subscription_skip_bytes(u, out, f);
+    }
     struct ring_missed missed;
     struct ring_place place = u->position.place;
     int result = ring_view_skip(u->feed->view, RING_OLDEST, &place, &missed, f);
 
     if (result == -ERROR_UNAVAILABLE) {
-        return subscription_wait(out, clock_monotonic_ns() + OVERTAKEN_RETRY_MS * CLOCK_NS_PER_MS);
+        return subscription_wait(out,
+                                 clock_monotonic_ns() + SUBSCRIPTION_RETRY_MS * CLOCK_NS_PER_MS);
     }
     if (result == 0) { /* each record is an event; what the oldest one says is held against it */
         subscription_gap(u, FEED_GAP_TOO_SLOW, u->position.batch + missed.records, 0, out);
@@ -107,14 +108,28 @@ static int give_each(struct subscription *u, const struct feed_position *at, str
         feeds_add(&sums->delivered_events, 1);
         u->position = *at;
         return give_record(u, p, out);
+    case FEED_RECORD_BYTES:
+        u->samples += p->record.bytes->samples;
+        feeds_add(&sums->delivered_bytes, p->record.bytes->len_bytes);
+        u->position = *at;
+        return give_record(u, p, out);
+    case FEED_RECORD_LOSS:
+        u->samples += p->record.loss->samples;
+        u->position = *at;
+        return give_record(u, p, out);
     case FEED_RECORD_STILL:
         u->piece = p;
         u->samples += p->record.still->samples;
         u->failures += p->record.still->failures;
         u->position = *at;
         return give_still(u, &p->record.still->stamp, out);
-    default: return turn(u, at, p, out, f);
+    default: break;
     }
+    if (p->record.kind == FEED_RECORD_BEGIN && u->feed->kind == FEED_APPEND) {
+        u->position = *at; /* with nothing to be fetched */
+        return give_record(u, p, out);
+    }
+    return turn(u, at, p, out, f);
 }
 
 static int read_each(struct subscription *u, struct scratch *x, struct subscription_item *out,
@@ -297,7 +312,8 @@ static bool is_paced(const struct subscription *u)
 static bool is_early(const struct subscription *u)
 {
     return is_paced(u) && clock_monotonic_ns() < u->due_ns &&
-           ring_view_committed(u->feed->view) != u->position.place.position;
+           ring_view_committed(u->feed->view) != u->position.place.position &&
+           !feed_is_gone(u->feed);
 }
 
 static int read_many(struct subscription *u, struct scratch *x, struct subscription_item *out,
@@ -348,7 +364,7 @@ int subscription_read(struct subscription *u, struct subscription_item *out, str
     if (x == NULL) {
         return -ERROR_RESOURCE_EXHAUSTED;
     }
-    bool is_each = u->feed->kind == FEED_DOMAINS || u->position.is_in_batch ||
+    bool is_each = u->feed->kind != FEED_FRAMES || u->position.is_in_batch ||
                    (u->mode == SUBSCRIPTION_DELTA && !is_paced(u));
     int result = is_each ? read_each(u, x, out, f) : read_many(u, x, out, f);
 

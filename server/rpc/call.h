@@ -67,6 +67,7 @@ struct call {
     const ProtobufCMessage *response; /* of method->response, in the pool */
     const void *bytes;                /* instead of it, until the next call of next() */
     size_t bytes_len;
+    bool pins; /* of a stream that has `leave`: what is sent now keeps what others need */
     struct exchange_reply *reply; /* of methods that are no messages: all of it */
     struct metadata headers;      /* beside the protocol's own; of streams: before the first */
     struct metadata trailers;

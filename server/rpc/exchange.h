@@ -14,8 +14,8 @@
  *      exchange_free()     when the reply is sent, or the connection gone
  *
  * No call waits. Between exchange_run() returning false and `on_ready`, the exchange must not be
- * freed: that time is bounded by the deadline. One thread at a time, but for `on_ready`, which may
- * come from another thread, also before exchange_run() has returned.
+ * freed: that time is bounded by the deadline. One thread at a time, whichever it is, but for
+ * `on_ready`, which may come from another thread, also before exchange_run() has returned.
  */
 #ifndef XENRES_RPC_EXCHANGE_H
 #define XENRES_RPC_EXCHANGE_H
@@ -89,6 +89,10 @@ enum { EXCHANGE_READ_LATER = -1 };
  * before this has returned. Never fails: what goes wrong is told in the stream. On the thread that
  * sends it. The exchange may be freed at any time between two reads. */
 ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes);
+
+/* Of a streamed reply: may its reader take what was read last as slowly as it likes? It pins nothing then
+ * but its connection. On the thread that sends it. */
+bool exchange_is_patient(const struct exchange *x);
 
 void exchange_free(struct exchange *x); /* NULL is fine; any thread */
 

@@ -3,7 +3,8 @@
 
 /*
  * HostService.WatchDomains, as its files share it: host_view decides which domains a stream is about, and
- * what an event is to it; host_watch_say makes its messages; host_watch decides what comes next. Nobody else includes this.
+ * what an event is to it; host_watch_say makes its messages; host_watch decides what comes next. Nobody
+ * else includes this.
  *
  * What is seen of a domain is decided on the identity that it has at each event, by the policy in force:
  * one that is renamed into what the caller may see appears, one that is renamed out of it goes away, and

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = _Alignof(max_align_t), CHUNK_BYTES = 8192 };
+/* Chunks grow with what was taken: a pool of a little, which may live as long as a stream, is small. */
+enum { ALIGNMENT = _Alignof(max_align_t), CHUNK_MIN_BYTES = 1024, CHUNK_MAX_BYTES = 8192 };
 
 struct pool_chunk {
     struct pool_chunk *next;
@@ -38,9 +39,18 @@ void pool_done(struct pool *p)
     p->left_bytes = 0;
 }
 
+static size_t chunk_bytes(const struct pool *p, size_t size_bytes)
+{
+    size_t bytes = p->taken_bytes < CHUNK_MIN_BYTES   ? CHUNK_MIN_BYTES
+                   : p->taken_bytes > CHUNK_MAX_BYTES ? CHUNK_MAX_BYTES
+                                                      : p->taken_bytes / ALIGNMENT * ALIGNMENT;
+
+    return size_bytes > bytes ? size_bytes : bytes;
+}
+
 static bool grow(struct pool *p, size_t size_bytes)
 {
-    size_t bytes = size_bytes > CHUNK_BYTES ? size_bytes : CHUNK_BYTES;
+    size_t bytes = chunk_bytes(p, size_bytes);
 
     if (p->failed || bytes > p->max_bytes - p->taken_bytes) {
         return false;

@@ -7,9 +7,9 @@
  *
  * An exchange belongs to one thread at a time: to its connection's until exchange_run() has handed
  * it to the resolver or the mapper client, to the mapper's thread until `on_ready`, then to its
- * connection's again. Those hand it over under locks of their own. While a handler waits, it belongs
- * to nobody but for `late` and what call_wake() touches; whoever sets those first has on_ready
- * called.
+ * connection's again; once it is a stream, to whoever sends what it says next. Those hand it over
+ * under locks of their own. While a handler waits, it belongs to nobody but for `late` and what
+ * call_wake() touches; whoever sets those first has on_ready called.
  */
 #ifndef XENRES_RPC_STATE_H
 #define XENRES_RPC_STATE_H
@@ -29,7 +29,7 @@
 #include "server/rpc/watch_meter.h"
 
 enum {
-    EXCHANGE_FIRST_BYTES = 2048,        /* of the pool, within the exchange */
+    EXCHANGE_FIRST_BYTES = 3072,        /* of the pool, within the exchange: a watch has room */
     EXCHANGE_POOL_MAX_BYTES = 64 << 20, /* beside those: a whole page of decoded grants */
     EXCHANGE_ELEMENTS_MAX = 4096,       /* fields in a request message */
     EXCHANGE_UNPACKED_FACTOR = 8,       /* memory of an unpacked request, by its size */

@@ -233,6 +233,15 @@ static bool take_message(struct exchange *x, int next)
     return true;
 }
 
+/* A stream may wait for long. Before it says so: then it is another thread's. */
+static void hold_nothing(struct exchange *x)
+{
+    pool_done(&x->message_pool);
+    buffer_done(&x->reply_body);
+    x->sending = NULL;
+    x->sending_bytes = x->sent_bytes = 0;
+}
+
 /* The next message. False: there is none yet, and on_ready will be called. */
 static bool make_next(struct exchange *x)
 {
@@ -243,6 +252,7 @@ static bool make_next(struct exchange *x)
         int next = ask_handler(x);
 
         if (next == HANDLER_WAIT) {
+            hold_nothing(x);
             if (wait_begin(&c->wait)) {
                 return false;
             }
@@ -275,4 +285,9 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
         x->streamed_bytes += taken;
     }
     return (ssize_t)taken;
+}
+
+bool exchange_is_patient(const struct exchange *x)
+{
+    return x->call.method->handler->leave != NULL && !x->call.pins;
 }

@@ -3,7 +3,8 @@
 
 /*
  * ResourceService.Watch, as its files share it: watch_request reads what is asked for, watch_content makes
- * messages of content and changes, watch_say of the stream itself, watch decides what comes next. Nobody else includes this.
+ * messages of content and changes, watch_say of the stream itself, watch decides what comes next. Nobody
+ * else includes this.
  *
  * A message is made when the one before is with the kernel. What does not fit one is sent in parts, and
  * meanwhile nothing more is taken of the subscription, whose item they are of. Changes that raw

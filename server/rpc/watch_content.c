@@ -30,6 +30,7 @@ int watch_say(struct call *c, Xenres__V1__WatchResponse *m, struct failure *f)
         return call_no_memory(f);
     }
     watch_pulse_said(&w->pulse);
+    c->pins = false;
     c->response = &m->base;
     return HANDLER_MESSAGE;
 }
@@ -109,7 +110,10 @@ static int say_image(struct call *c, struct pool *p, struct failure *f)
         (void)call_hold(c, 0, NULL); /* less never fails */
         finish_part(w, a->batch, true);
     }
-    return watch_say(c, m, f);
+    int result = watch_say(c, m, f);
+
+    c->pins = true; /* a slot of the arena */
+    return result;
 }
 
 static Xenres__V1__WatchResponse *present_changes(struct watch *w, struct pool *p)
@@ -161,6 +165,7 @@ static int say_shared(struct call *c, struct pool *p, struct failure *f)
     }
     finish_changes(w);
     watch_pulse_said(&w->pulse);
+    c->pins = false;
     c->bytes = shared_bytes_data(w->shared, &c->bytes_len);
     return HANDLER_BYTES;
 }

@@ -7,7 +7,7 @@
  * and, with MAPPER=…/xenresd-mapper, in dom0 of a real Xen.
  */
 #include "common/layout.h"
-#include "tests/lib/mapper_rig.h"
+#include "tests/lib/feed_rig.h"
 
 enum { DOMAINS_MAX = 256 };
 
@@ -488,6 +488,80 @@ static void flags_go_with_their_types(void **state)
     assert_true(snapshot(&d, RESOURCE_GRANT_TABLE, 0, 0, 1, 0));
 }
 
+/* --- feeds: more of them in feed_test.c, where the host does as it is told ---------------------- */
+
+static void watch(struct feed_rig *r, const struct domain_identity *d, uint32_t type,
+                  uint32_t flags)
+{
+    union message m = feed_rig_message(d, type, 0, flags, 20);
+
+    if (!feed_rig_begin(r, &peer, &m, &answered)) {
+        fail_msg("%s", answered.failed.failure.message);
+    }
+    feed_rig_next(r);
+    assert_int_equal(r->record.kind, FEED_RECORD_BEGIN);
+    assert_int_equal(r->record.begin->reason, FEED_BEGIN_START);
+    feed_rig_fetch(r);
+    assert_int_equal(r->image_answer.segment, 0);
+}
+
+static void unwatch(struct feed_rig *r)
+{
+    feed_rig_unwatch(r);
+    assert_int_equal(feed_rig_next_of(r, FEED_RECORD_END)->end->reason, FEED_END_RELEASED);
+    feed_rig_done(r);
+}
+
+static void a_table_can_be_watched(void **state)
+{
+    struct domain_identity d = first(has_v1);
+    struct feed_rig r;
+    struct layout_grant g;
+
+    (void)state;
+    watch(&r, &d, RESOURCE_GRANT_TABLE, SNAPSHOT_WITH_STATUS);
+    assert_true(snapshot(&d, RESOURCE_GRANT_TABLE, 0, 0, MESSAGE_FRAMES_ALL, 0));
+    assert_int_equal(r.image_answer.slot.len_bytes, answered.snapshot_answer.slot.len_bytes);
+    assert_int_equal(r.image_answer.observation.frames_in_use,
+                     answered.snapshot_answer.observation.frames_in_use);
+    rig_release(&peer, &answered.snapshot_answer.slot);
+    assert_true(layout_grant_v1(r.image, r.image_answer.slot.len_bytes, 0, 0, &g));
+    assert_int_equal(g.kind, LAYOUT_GRANT_PERMIT_ACCESS);
+    unwatch(&r);
+    d = first(has_v2);
+    watch(&r, &d, RESOURCE_GRANT_TABLE, SNAPSHOT_WITH_STATUS);
+    assert_true(r.image_answer.status_frame_count > 0);
+    unwatch(&r);
+}
+
+static void run_times_can_be_watched_and_move(void **state)
+{
+    struct domain_identity d = first(is_dom0); /* which is busy with this test */
+    struct feed_rig r;
+
+    (void)state;
+    watch(&r, &d, RESOURCE_VCPU_STATS, 0);
+    const struct message_vcpu *v = (const struct message_vcpu *)(const void *)r.image;
+    uint64_t before_ns = v[0].run_time_ns;
+
+    do {
+        feed_rig_next_of(&r, FEED_RECORD_CHANGES);
+        feed_rig_apply(&r);
+    } while (v[0].run_time_ns <= before_ns);
+    unwatch(&r);
+}
+
+static void the_hosts_domains_can_be_watched(void **state)
+{
+    union message m = rig_message(MESSAGE_WATCH_DOMAINS);
+    struct feed_rig r;
+
+    (void)state;
+    assert_true(feed_rig_begin(&r, &peer, &m, &answered));
+    assert_int_equal(r.answer.period_ns, 0);
+    unwatch(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +580,9 @@ int main(void)
         cmocka_unit_test(what_is_done_is_counted),
         cmocka_unit_test(what_is_too_late_is_not_begun),
         cmocka_unit_test(flags_go_with_their_types),
+        cmocka_unit_test(a_table_can_be_watched),
+        cmocka_unit_test(run_times_can_be_watched_and_move),
+        cmocka_unit_test(the_hosts_domains_can_be_watched),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

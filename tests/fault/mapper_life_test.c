@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* How a mapper starts and ends, and what it is meanwhile. */
+#include <dirent.h>
 #include <pwd.h>
 #include <sys/un.h>
 
@@ -22,11 +23,8 @@ static void take_snapshot(struct rig_peer *p)
 }
 
 /* The line of /proc/PID/status that begins with `field`. */
-static void status_line(const char *field, char out[256])
+static void status_line_of(const char *path, const char *field, char out[256])
 {
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)rig.pid);
     FILE *file = fopen(path, "re");
 
     assert_non_null(file);
@@ -34,6 +32,14 @@ static void status_line(const char *field, char out[256])
     }
     fclose(file);
     assert_int_equal(strncmp(out, field, strlen(field)), 0);
+}
+
+static void status_line(const char *field, char out[256])
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)rig.pid);
+    status_line_of(path, field, out);
 }
 
 static void assert_does_not_start(const char *scenario, const char *export, const char *const *more,
@@ -78,6 +84,11 @@ static void every_number_has_its_bounds(void **state)
         { "--arena-mib", "1", "256", "0", "65537" },
         { "--slot-max-mib", "1", "65536", "0", "65537" },
         { "--hypercalls-per-second", "10", "10000000", "9", "10000001" },
+        { "--samplers", "1", "8", "0", "9" },
+        { "--feeds-max", "1", "4096", "0", "4097" },
+        { "--spool-kib-max", "128", "1048576", "127", "1048577" },
+        { "--spools-mib", "1", "65536", "0", "65537" },
+        { "--period-min-ms", "1", "3600000", "0", "3600001" },
     };
 
     (void)state;
@@ -236,6 +247,43 @@ static void it_gives_privileges_up(void **state)
     rig_stop(&rig);
 }
 
+/* Their threads begin while there are privileges, and while a user may still start some. */
+static void threads_that_sample_give_them_up_as_well(void **state)
+{
+    static const char *const nobody[] = { "--samplers",  "8", "--user", "nobody",
+                                          "--peer-user", "0", NULL };
+    static const char *const as_we_are[] = { "--samplers", "8", NULL };
+    struct rig_peer p;
+    char folder[64], line[256], of_main[256];
+    int threads = 0;
+
+    (void)state;
+    rig_start(&rig, guest, RIG_EXPORT_ALL, getuid() == 0 ? nobody : as_we_are);
+    rig_join(&rig, &p);
+    status_line("Uid:", of_main);
+    snprintf(folder, sizeof(folder), "/proc/%d/task", (int)rig.pid);
+    DIR *tasks = opendir(folder);
+
+    assert_non_null(tasks);
+    for (struct dirent *e = readdir(tasks); e != NULL; e = readdir(tasks)) {
+        char path[400];
+
+        if (e->d_name[0] == '.') {
+            continue;
+        }
+        snprintf(path, sizeof(path), "%s/%s/status", folder, e->d_name);
+        status_line_of(path, "Uid:", line);
+        assert_string_equal(line, of_main);
+        status_line_of(path, "NoNewPrivs:", line);
+        assert_non_null(strstr(line, "1"));
+        threads++;
+    }
+    closedir(tasks);
+    assert_true(threads >= 1 + 8);
+    rig_leave(&p);
+    rig_stop(&rig);
+}
+
 static void a_manager_is_told_when_it_is_ready(void **state)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -295,6 +343,7 @@ int main(void)
         cmocka_unit_test(mappings_do_not_outlive_the_peer_for_longer_than_told),
         cmocka_unit_test(each_peer_has_an_arena_of_its_own),
         cmocka_unit_test(it_gives_privileges_up),
+        cmocka_unit_test(threads_that_sample_give_them_up_as_well),
         cmocka_unit_test(a_manager_is_told_when_it_is_ready),
         cmocka_unit_test(memory_held_while_idle_is_small),
     };

@@ -26,6 +26,7 @@
 #include "auth/seal.h"
 #include "common/clock.h"
 #include "proto/json/wellknown.h"
+#include "server/resource/feeds.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
 #include "tests/proto/zoo.pb-c.h"
@@ -131,6 +132,7 @@ struct echo_rig {
     struct method_table table;
     struct cors *cors;
     struct mapper_client *mapper;
+    struct feeds *feeds;
     struct quota *quota;
     struct seal *seal;
     struct rpc *rpc;
@@ -182,6 +184,9 @@ static inline void echo_rig_init(struct echo_rig *r, uint32_t request_max_bytes,
                                                   .backoff_max_ms = 3600000 };
     char dir[] = "/tmp/echo.XXXXXX", key[64];
     char *text = strdup(rule);
+    const struct feeds_options feeds = { .feeds_max = 8,
+                                         .subscribers_max = 8,
+                                         .subscribers_per_identity = 8 };
     struct policy *policy = NULL;
     BUFFER_AUTO(faults, 4096);
 
@@ -195,18 +200,21 @@ static inline void echo_rig_init(struct echo_rig *r, uint32_t request_max_bytes,
     echo_check(cors_parse(origins, &r->cors, NULL) == 0);
     echo_check(quota_new(&limits, &r->quota, NULL) == 0);
     echo_check(mapper_client_new(&mapper, &r->mapper, NULL) == 0);
+    echo_check(feeds_new(r->mapper, &feeds, &r->feeds, NULL) == 0);
     echo_check(policy_file_parse("all", text, strlen(text), &policy, &faults, NULL) == 0);
     free(text);
     const struct rpc_options options = {
         .methods = &r->table,
         .cors = r->cors,
         .mapper = r->mapper,
+        .feeds = r->feeds,
         .policy = policy,
         .quota = r->quota,
         .seal = r->seal,
         .request_timeout_ms = 60000,
         .request_max_bytes = request_max_bytes,
         .response_max_bytes = response_max_bytes,
+        .heartbeat_ms = 60000,
     };
 
     echo_check(rpc_new(&options, &r->rpc, NULL) == 0);
@@ -217,6 +225,7 @@ static inline void echo_rig_done(struct echo_rig *r)
 {
     mapper_client_free(r->mapper);
     rpc_free(r->rpc);
+    feeds_free(r->feeds);
     quota_free(r->quota); /* asserts that everything was given back */
     seal_free(r->seal);
     cors_free(r->cors);

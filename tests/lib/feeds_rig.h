@@ -217,6 +217,15 @@ static inline void rig_serve_next(struct feeds_rig *r, uint16_t type)
     assert_int_equal(rig_serve_one(r, FAKE_WAIT_MS), type);
 }
 
+/* So many feeds were let go, now or before. */
+static inline void rig_wait_unwatched(struct feeds_rig *r, unsigned count)
+{
+    while (r->unwatches < count) {
+        assert_int_not_equal(rig_serve_one(r, FAKE_WAIT_MS), 0);
+    }
+    assert_int_equal(r->unwatches, count);
+}
+
 /* --- who subscribes ------------------------------------------------------------------------------------ */
 
 /* One who counts its wakes. */

@@ -8,7 +8,7 @@
  *
  * Targets: /now/N, /sync/N, /later/N, /held/N answer with N bytes at once, through on_ready within
  * run(), through on_ready from another thread, and when rig_release() is called. /stream/N streams
- * them. /refused has its reply before the body. /now/long/L/N has a header whose value has L bytes (at
+ * them; /flood/N, too, all of it at once; /silent/N has nothing more to say then, nor an end. /refused has its reply before the body. /now/long/L/N has a header whose value has L bytes (at
  * most RIG_VALUE_MAX_BYTES), /now/split/N one whose value would be two lines.
  */
 #ifndef XENRES_TESTS_LISTENER_RIG_H
@@ -40,7 +40,7 @@ struct exchange {
     size_t got_bytes;
     bool stands;
     size_t streamed_bytes, reads; /* of /stream */
-    bool read_later, waker_runs;
+    bool read_later, waker_runs, is_silent, is_flood;
     pthread_t waker;
     void (*on_ready)(void *arg);
     void *arg;
@@ -148,7 +148,9 @@ bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg)
     x->reply.body_len_bytes = slash != NULL ? strtoul(slash + 1, NULL, 10) : 0;
     x->on_ready = on_ready;
     x->arg = arg;
-    x->reply.streamed = strncmp(x->target, "/stream", 7) == 0;
+    x->is_silent = strncmp(x->target, "/silent", 7) == 0;
+    x->is_flood = strncmp(x->target, "/flood", 6) == 0;
+    x->reply.streamed = x->is_silent || x->is_flood || strncmp(x->target, "/stream", 7) == 0;
     if (strncmp(x->target, "/sync", 5) == 0) {
         on_ready(arg);
         return false;
@@ -173,13 +175,19 @@ const struct exchange_reply *exchange_reply(struct exchange *x)
     return &x->reply;
 }
 
+bool exchange_is_patient(const struct exchange *x)
+{
+    (void)x;
+    return false;
+}
+
 /* Every other read finds nothing, and is woken by another thread, or before it has returned. */
 ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
 {
     if (x->streamed_bytes == x->reply.body_len_bytes) {
-        return 0;
+        return x->is_silent ? EXCHANGE_READ_LATER : 0;
     }
-    x->read_later = !x->read_later;
+    x->read_later = !x->is_flood && !x->read_later;
     if (x->read_later) {
         if (x->reads++ % 4 < 2) {
             x->on_ready(x->arg);
@@ -194,7 +202,8 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
         x->waker_runs = false;
     }
     size_t left = x->reply.body_len_bytes - x->streamed_bytes;
-    size_t taken = left < 1000 ? left : 1000;
+    size_t most = x->is_flood ? max_bytes : 1000;
+    size_t taken = left < most ? left : most;
 
     taken = taken < max_bytes ? taken : max_bytes;
     memcpy(out, rig.reply, taken);

@@ -19,6 +19,7 @@
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
+#include "xenres/v1/watch.pb-c.h"
 
 enum { RECORD_MAX_BYTES = 1 << 20, MESSAGES_A_TYPE = 60, SEED = 1 };
 
@@ -58,6 +59,24 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__read_snapshot_response__descriptor,
     &xenres__v1__snapshot_head__descriptor,
     &xenres__v1__snapshot_chunk__descriptor,
+    &xenres__v1__watch_request__descriptor,
+    &xenres__v1__watch_response__descriptor,
+    &xenres__v1__watch_begin__descriptor,
+    &xenres__v1__watch_domains_request__descriptor,
+    &xenres__v1__watch_domains_response__descriptor,
+    &xenres__v1__watch_domains_begin__descriptor,
+    &xenres__v1__watch_domains_list__descriptor,
+    &xenres__v1__domain_change__descriptor,
+    &xenres__v1__sample_time__descriptor,
+    &xenres__v1__watch_image__descriptor,
+    &xenres__v1__watch_changes__descriptor,
+    &xenres__v1__grant_change__descriptor,
+    &xenres__v1__ioreq_change__descriptor,
+    &xenres__v1__watch_decoded__descriptor,
+    &xenres__v1__watch_gap__descriptor,
+    &xenres__v1__watch_checkpoint__descriptor,
+    &xenres__v1__watch_heartbeat__descriptor,
+    &xenres__v1__watch_end__descriptor,
     &zoo__zoo__descriptor,
     &zoo__leaf__descriptor,
     &zoo__pairs__descriptor,

@@ -311,7 +311,7 @@ stopping_ends_each_with_a_cursor() {
 
 start_gateway() {
     start gateway "${as_user[@]}" "$dir/xenresd" --config "$dir/watch.conf"
-    wait_until 20 grep -q 'xenresd: ready$' "$work/gateway.log"
+    wait_until 20 grep -qs 'xenresd: ready$' "$work/gateway.log"
     XENRES_SERVER=https://127.0.0.1:$(sed -n 's/.*listening on port //p' "$work/gateway.log" | tail -n 1)
     mapper_pid=$(pgrep -P "${pid[gateway]}" -f xenresd-mapper-sim)
 }

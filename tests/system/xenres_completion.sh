@@ -35,7 +35,7 @@ scripts_are_what_the_command_says() {
 verbs() { "$xenres" --help | sed -n '/^Verbs:/,/^$/p' | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'; }
 
 # Of its help: those of all verbs too.
-options() { "$xenres" "$1" --help | grep -oP '^  (-\w, )?\K--[a-z]+'; }
+options() { "$xenres" "$1" --help | grep -oP '^  (-\w, )?\K--[a-z-]+'; }
 
 each_verb_and_option_is_in_both() {
     local verb option

@@ -55,7 +55,7 @@ static void full_is_said_at_once(void **state)
     (void)state;
     assert_int_equal(arena_take(a, BYTES, &all, &f), 0);
     assert_int_equal(arena_take(a, 1, &more, &f), -ERROR_RESOURCE_EXHAUSTED);
-    assert_true(arena_release(a, all.index, all.generation));
+    arena_take_back(a, &all);
     assert_int_equal(arena_take(a, 1, &more, &f), 0);
     assert_int_equal(arena_usage(a).used_bytes, ARENA_PAGE_BYTES);
     arena_free(a);
@@ -86,7 +86,7 @@ static void slots_in_use_have_a_maximum(void **state)
         assert_int_equal(arena_take(a, 1, &slot, &f), 0);
     }
     assert_int_equal(arena_take(a, 1, &slot, &f), -ERROR_RESOURCE_EXHAUSTED);
-    assert_true(arena_release(a, slot.index, slot.generation));
+    arena_take_back(a, &slot);
     assert_int_equal(arena_take(a, 1, &slot, &f), 0);
     arena_free(a);
 }
@@ -98,6 +98,8 @@ static void a_false_release_is_counted_and_frees_nothing(void **state)
 
     (void)state;
     assert_int_equal(arena_take(a, 1, &first, NULL), 0);
+    assert_false(arena_release(a, first.index, first.generation)); /* it is written */
+    arena_hand_over(a, &first);
     assert_true(arena_release(a, first.index, first.generation));
     assert_false(arena_release(a, first.index, first.generation)); /* twice */
     assert_int_equal(arena_take(a, 1, &second, NULL), 0);
@@ -107,8 +109,10 @@ static void a_false_release_is_counted_and_frees_nothing(void **state)
     assert_false(arena_release(a, second.index, 0));
     assert_false(arena_release(a, ARENA_SLOTS_MAX, 1)); /* made up */
     assert_false(arena_release(a, UINT32_MAX, 1));
-    assert_int_equal(arena_usage(a).false_releases, 5);
+    assert_false(arena_release(a, second.index, second.generation)); /* that one was not given */
+    assert_int_equal(arena_usage(a).false_releases, 7);
     assert_int_equal(arena_usage(a).slot_count, 1);
+    arena_hand_over(a, &second);
     assert_true(arena_release(a, second.index, second.generation));
     arena_free(a);
 }
@@ -167,6 +171,7 @@ static void it_does_what_a_map_of_pages_does(void **state)
             assert_true(page < PAGES && owner[page] < 0);
             owner[page] = (int)s.index;
         }
+        arena_hand_over(a, &s);
         held[held_count++] = s;
     }
     arena_free(a);

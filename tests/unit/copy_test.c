@@ -3,6 +3,7 @@
 
 #include "server/mapper/copy.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -65,6 +66,46 @@ static void pages_that_go_away_are_an_error(void **state)
     munmap(from, 4 * PAGE);
     assert_int_equal(copy_step(to, from, PAGE, NULL, &f), -ERROR_ABORTED); /* SIGSEGV */
     close(fd);
+}
+
+/* Each thread's faults are its own, and hit no other's copy. */
+static void *copy_with_faults(void *arg)
+{
+    enum { ROUNDS = 2000 };
+    int fd;
+    uint8_t *gone = shared_pages(2 * PAGE, &fd);
+    uint64_t *from = calloc(2, PAGE), *to = calloc(2, PAGE);
+    bool *is_fine = arg;
+
+    *is_fine = from != NULL && to != NULL && ftruncate(fd, PAGE) == 0;
+    for (uint64_t round = 1; round <= ROUNDS && *is_fine; round++) {
+        from[0] = from[2 * PAGE / 8 - 1] = round;
+        *is_fine = copy_step(to, gone, 2 * PAGE, NULL, NULL) == -ERROR_ABORTED &&
+                   copy_step(to, from, 2 * PAGE, NULL, NULL) == 0 && to[0] == round &&
+                   to[2 * PAGE / 8 - 1] == round;
+    }
+    munmap(gone, 2 * PAGE);
+    close(fd);
+    free(from);
+    free(to);
+    return NULL;
+}
+
+static void threads_fault_by_themselves(void **state)
+{
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    bool are_fine[THREADS];
+
+    (void)state;
+    guard_again();
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, copy_with_faults, &are_fine[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(are_fine[i]);
+    }
 }
 
 static void a_destination_without_memory_is_an_error(void **state)
@@ -199,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_length_is_copied_exactly),
         cmocka_unit_test(pages_that_go_away_are_an_error),
+        cmocka_unit_test(threads_fault_by_themselves),
         cmocka_unit_test(a_destination_without_memory_is_an_error),
         cmocka_unit_test(a_fault_elsewhere_still_kills),
         cmocka_unit_test(the_digest_is_of_the_bytes_however_they_are_cut),

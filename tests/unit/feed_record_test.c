@@ -55,7 +55,10 @@ static size_t make(uint32_t kind)
         room.append.len_bytes = BYTES;
         room.append.sync_offset = -1;
         return sizeof(room.append) + BYTES;
-    case FEED_RECORD_LOSS: room.loss.reason = FEED_LOSS_LAPPED; return sizeof(room.loss);
+    case FEED_RECORD_LOSS:
+        room.loss.reason = FEED_LOSS_LAPPED;
+        room.loss.len_bytes = BYTES;
+        return sizeof(room.loss);
     case FEED_RECORD_DOMAIN:
         room.domain.kind = FEED_DOMAIN_CREATED;
         room.domain.now.type = DOMAIN_PV;
@@ -194,23 +197,30 @@ static void blocks_ascend_and_are_of_an_image(void **state)
 static void bytes_and_losses_stay_within_a_segment(void **state)
 {
     (void)state;
-    REFUSES(FEED_RECORD_STILL, room.still.reserved, 1);
     REFUSES(FEED_RECORD_BYTES, room.append.len_bytes, 0);
     REFUSES(FEED_RECORD_BYTES, room.append.len_bytes, UINT32_MAX);
-    PASSES(FEED_RECORD_BYTES, room.append.offset, UINT64_MAX - BYTES);
-    REFUSES(FEED_RECORD_BYTES, room.append.offset, UINT64_MAX - BYTES + 1);
+    PASSES(FEED_RECORD_BYTES, room.append.bytes_before, UINT64_MAX - BYTES);
+    REFUSES(FEED_RECORD_BYTES, room.append.bytes_before, UINT64_MAX - BYTES + 1);
+    REFUSES(FEED_RECORD_BYTES, room.append.offset, 1); /* before the feed's first */
     PASSES(FEED_RECORD_BYTES, room.append.sync_offset, BYTES - 1);
     REFUSES(FEED_RECORD_BYTES, room.append.sync_offset, BYTES);
     REFUSES(FEED_RECORD_BYTES, room.append.sync_offset, -2);
     REFUSES(FEED_RECORD_BYTES, room.append.sync_offset, INT32_MIN);
     REFUSES(FEED_RECORD_LOSS, room.loss.reason, 0);
     REFUSES(FEED_RECORD_LOSS, room.loss.reason, FEED_LOSS_PAUSED + 1);
-    PASSES(FEED_RECORD_LOSS, room.loss.at_least, 1);
     REFUSES(FEED_RECORD_LOSS, room.loss.at_least, 2);
+    REFUSES(FEED_RECORD_LOSS, room.loss.len_bytes, 0);
+    REFUSES(FEED_RECORD_LOSS, room.loss.offset, 1);
     size_t len = make(FEED_RECORD_LOSS);
 
-    room.loss.offset = 1;
-    room.loss.len_bytes = UINT64_MAX;
+    room.loss.at_least = 1;
+    assert_int_equal(check(FEED_RECORD_LOSS, len), 0);
+    room.loss.len_bytes = 0; /* of nobody knows how many */
+    assert_int_equal(check(FEED_RECORD_LOSS, len), 0);
+    room.loss.offset = room.loss.bytes_before = 1;
+    room.loss.len_bytes = UINT64_MAX - 1;
+    assert_int_equal(check(FEED_RECORD_LOSS, len), 0);
+    room.loss.len_bytes++;
     assert_int_not_equal(check(FEED_RECORD_LOSS, len), 0);
 }
 

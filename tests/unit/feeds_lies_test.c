@@ -301,7 +301,7 @@ static void a_spool_that_is_not_as_announced_is_refused(void **state)
     watcher_begin(&r, &w, &request);
     assert_int_equal(watcher_try(&r, &w, &item, NULL), -ERROR_DATA_LOSS);
     watcher_end(&w);
-    rig_serve_next(&r, MESSAGE_UNWATCH); /* the mapper holds it, whatever it is */
+    rig_wait_unwatched(&r, 1); /* the mapper holds it, whatever it is */
     feeds_count(r.feeds, &c);
     assert_int_equal(c.feeds, 0);
     assert_int_equal(c.spool_bytes, 0);

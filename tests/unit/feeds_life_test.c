@@ -208,6 +208,38 @@ static void a_feed_lingers_and_is_asked_for_again(void **state)
 }
 
 /* Whoever makes feeds may be later than the mapper. */
+/* Its end comes between the question of one who is new and the answer, which is of what is there now. */
+static void one_that_asks_while_the_feed_ends_is_told_to_try_again(void **state)
+{
+    struct feeds_rig r;
+    struct feed_source_play p, again;
+    struct watcher w = WATCHER_INIT;
+    struct subscription_request request = rig_request(&w, 0, SUBSCRIPTION_DELTA);
+    struct subscription_item item;
+    struct failure f = { 0 };
+
+    (void)state;
+    set_up(&r, &p);
+    watcher_start(&r, &w, 0, SUBSCRIPTION_DELTA, &item);
+    watcher_end(&w);
+    watcher_begin(&r, &w, &request);
+    watcher_nothing(&w);
+    unsigned before = watcher_wakes(&w);
+
+    feed_play_end(&p, FEED_END_RESOURCE);
+    rig_ring(&r);
+    watcher_wait(&w, before); /* the end was seen */
+    feed_play_new(&again, 4096, 4, 2);
+    feed_play_begin(&again, FEED_BEGIN_START, 0, 0);
+    r.plays[0] = &again;
+    assert_int_equal(watcher_try(&r, &w, &item, &f), -ERROR_UNAVAILABLE);
+    assert_true(f.retry_after_ms > 0);
+    rig_wait_unwatched(&r, 2); /* the one that ended, and the one that nobody has asked for */
+    watcher_end(&w);
+    feed_play_free(&again);
+    tear_down(&r, &p);
+}
+
 static void an_xenresd_that_starts_again_goes_on_with_the_same_feed(void **state)
 {
     struct feeds_rig r;
@@ -337,6 +369,7 @@ int main(void)
         cmocka_unit_test(a_cursor_of_another_feed_or_of_no_record_is_out_of_range),
         cmocka_unit_test(a_cursor_of_another_source_is_refused),
         cmocka_unit_test(a_feed_lingers_and_is_asked_for_again),
+        cmocka_unit_test(one_that_asks_while_the_feed_ends_is_told_to_try_again),
         cmocka_unit_test(an_xenresd_that_starts_again_goes_on_with_the_same_feed),
         cmocka_unit_test(a_mapper_that_goes_ends_every_subscription_once),
         cmocka_unit_test(one_that_waits_for_an_image_is_ended_as_well),

@@ -137,7 +137,7 @@ static void a_feed_is_let_go_when_nobody_came_for_a_while(void **state)
     set_up_with(&l, &options);
     watcher_start(&l.r, &w, 0, SUBSCRIPTION_DELTA, &item);
     watcher_end(&w);
-    rig_serve_next(&l.r, MESSAGE_UNWATCH);
+    rig_wait_unwatched(&l.r, 1);
     watcher_start(&l.r, &w, 0, SUBSCRIPTION_DELTA, &item); /* and is made again */
     assert_int_equal(l.r.watches, 2);
     watcher_end(&w);
@@ -338,6 +338,53 @@ static void one_who_waits_for_another_feed_is_not_waked(void **state)
     tear_down(&l);
 }
 
+/* The mapper takes so many questions at once. */
+static void a_question_for_which_there_is_no_room_is_asked_again(void **state)
+{
+    struct limits l;
+    struct watcher a = WATCHER_INIT, b = WATCHER_INIT;
+    struct subscription_request request = rig_request(&a, 0, SUBSCRIPTION_DELTA);
+    struct subscription_item item;
+    union message watch;
+
+    (void)state;
+    set_up_with(&l, &few);
+    fake_mapper_leave(&l.r.mapper);
+    l.r.mapper.hello.requests_max = 1;
+    fake_mapper_join(&l.r.mapper);
+    outcome_wait(&l.r.connected, 2);
+    watcher_begin(&l.r, &a, &request);
+    request = rig_request(&b, 1, SUBSCRIPTION_DELTA);
+    watcher_begin(&l.r, &b, &request); /* it waits, and is not refused */
+    watcher_nothing(&b);
+    fake_mapper_request(&l.r.mapper, &watch);
+    assert_int_equal(watch.head.type, MESSAGE_WATCH);
+    assert_int_equal(watch.watch.id, 0);
+    rig_answer_watch(&l.r, &watch, &l.plays[0]);
+    rig_serve_next(&l.r, MESSAGE_WATCH);
+    watcher_next(&l.r, &b, SUBSCRIPTION_BEGUN, &item);
+    watcher_end(&a);
+    watcher_end(&b);
+    tear_down(&l);
+}
+
+/* Between the look that found nothing and the wait: no ring of the doorbell comes for it any more. */
+static void what_came_before_the_wait_is_not_waited_for(void **state)
+{
+    struct limits l;
+    struct watcher a = WATCHER_INIT;
+    struct subscription_item item;
+
+    (void)state;
+    set_up_with(&l, &few);
+    watcher_start(&l.r, &a, 0, SUBSCRIPTION_DELTA, &item);
+    assert_true(feed_arm(a.u->feed, &a.u->member, &a.u->position.place));
+    feed_play_change(&l.plays[0], 0, 1);
+    assert_false(feed_arm(a.u->feed, &a.u->member, &a.u->position.place));
+    watcher_end(&a);
+    tear_down(&l);
+}
+
 static void a_subscription_costs_less_than_two_kib(void **state)
 {
     (void)state;
@@ -357,6 +404,8 @@ int main(void)
         cmocka_unit_test(one_alone_keeps_nothing_for_others),
         cmocka_unit_test(pieces_are_kept_up_to_their_bytes),
         cmocka_unit_test(one_who_waits_for_another_feed_is_not_waked),
+        cmocka_unit_test(a_question_for_which_there_is_no_room_is_asked_again),
+        cmocka_unit_test(what_came_before_the_wait_is_not_waited_for),
         cmocka_unit_test(a_subscription_costs_less_than_two_kib),
     };
 

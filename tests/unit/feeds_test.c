@@ -89,7 +89,7 @@ static void the_end_of_a_feed_is_the_last_that_is_told(void **state)
     assert_false(item.ended.mapper_gone);
     assert_false(subscription_cursor(w.u, &cursor));
     watcher_nothing(&w);
-    rig_serve_next(&r, MESSAGE_UNWATCH);
+    rig_wait_unwatched(&r, 1);
     watcher_end(&w);
     tear_down(&r, &p);
 }
@@ -290,6 +290,49 @@ static void a_longer_period_is_waited_for(void **state)
     watcher_end(&quick);
     watcher_end(&slow);
     tear_down(&r, &p);
+}
+
+/* Changes that are not due, and then the end, of the feed or of its mapper: that is not waited for. */
+static void an_end_does_not_wait_for_a_period(void **state)
+{
+    (void)state;
+    for (unsigned mode = SUBSCRIPTION_DELTA; mode <= SUBSCRIPTION_LATEST; mode++) {
+        for (int mapper_goes = 0; mapper_goes < 2; mapper_goes++) {
+            struct feeds_rig r;
+            struct feed_source_play p;
+            struct watcher quick = WATCHER_INIT, w = WATCHER_INIT;
+            struct subscription_item item;
+            struct subscription_request request = rig_request(&w, 0, mode);
+
+            set_up(&r, &p);
+            watcher_start(&r, &quick, 0, SUBSCRIPTION_DELTA, &item);
+            request.period_ns = 3600 * CLOCK_NS_PER_S;
+            watcher_begin(&r, &w, &request);
+            watcher_next(&r, &w, SUBSCRIPTION_BEGUN, &item);
+            watcher_next(&r, &w, SUBSCRIPTION_IMAGE, &item);
+            watcher_end(&quick);
+            feed_play_change(&p, 0, 1);
+            assert_int_equal(subscription_next(w.u, &item, NULL), 0);
+            assert_true(item.kind == SUBSCRIPTION_NOTHING && item.wake_ns != UINT64_MAX);
+            unsigned before = watcher_wakes(&w);
+
+            if (mapper_goes) {
+                fake_mapper_leave(&r.mapper);
+            } else {
+                feed_play_end(&p, FEED_END_INCARNATION);
+                rig_ring(&r);
+            }
+            watcher_wait(&w, before);
+            /* No image can be had any more. */
+            watcher_next(&r, &w, mode == SUBSCRIPTION_FULL ? SUBSCRIPTION_GAP : SUBSCRIPTION_RECORD,
+                         &item);
+            watcher_next(&r, &w, SUBSCRIPTION_ENDED, &item);
+            assert_int_equal(item.ended.mapper_gone, mapper_goes);
+            assert_int_equal(item.ended.batch, 1);
+            watcher_end(&w);
+            tear_down(&r, &p);
+        }
+    }
 }
 
 static void a_new_segment_begins_with_an_image(void **state)
@@ -500,6 +543,7 @@ int main(void)
         cmocka_unit_test(there_is_no_cursor_in_the_midst_of_a_batch),
         cmocka_unit_test(full_gets_a_whole_image_where_something_has_changed),
         cmocka_unit_test(a_longer_period_is_waited_for),
+        cmocka_unit_test(an_end_does_not_wait_for_a_period),
         cmocka_unit_test(a_new_segment_begins_with_an_image),
         cmocka_unit_test(events_of_domains_come_from_now_on),
         cmocka_unit_test(a_refusal_of_the_mapper_is_the_subscriptions),

@@ -52,6 +52,27 @@ static void bytes_have_a_maximum_and_take_no_call_when_refused(void **state)
     quota_free(q);
 }
 
+/* Of streams: bytes without a call, in the same account. */
+static void bytes_alone_are_of_the_same_share_and_take_no_call(void **state)
+{
+    struct quota *q = quota_of(1, 100);
+
+    (void)state;
+    assert_int_equal(quota_hold(q, &alice, 0, NULL), 0); /* takes no room */
+    assert_int_equal(quota_hold(q, &alice, 60, NULL), 0);
+    assert_int_equal(quota_take(q, &alice, 40, NULL), 0);
+    assert_int_equal(quota_hold(q, &alice, 1, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(quota_take(q, &alice, 0, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    quota_give(q, &alice, 40);
+    quota_release(q, &alice, 10); /* in parts */
+    assert_int_equal(quota_take(q, &alice, 51, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(quota_take(q, &alice, 50, NULL), 0);
+    quota_give(q, &alice, 50);
+    quota_release(q, &alice, 50);
+    quota_release(q, &alice, 0);
+    quota_free(q);
+}
+
 static void one_does_not_use_up_anothers_share(void **state)
 {
     struct quota *q = quota_of(1, 100);
@@ -221,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_have_a_maximum_and_come_back),
         cmocka_unit_test(bytes_have_a_maximum_and_take_no_call_when_refused),
+        cmocka_unit_test(bytes_alone_are_of_the_same_share_and_take_no_call),
         cmocka_unit_test(one_does_not_use_up_anothers_share),
         cmocka_unit_test(more_certificates_are_no_larger_share),
         cmocka_unit_test(identities_have_a_maximum),

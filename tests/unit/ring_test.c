@@ -449,6 +449,23 @@ static void a_view_is_of_a_sealed_ring_of_a_size_that_was_agreed(void **state)
     free_pair(&p);
 }
 
+static void the_newest_records_kind_is_seen_without_reading(void **state)
+{
+    struct pair p = new_pair(1 << 10, NULL);
+    uint32_t kind = 0;
+
+    (void)state;
+    assert_false(ring_view_newest_kind(p.view, &kind));
+    assert_true(ring_view_committed(p.view) == 0);
+    for (uint32_t i = 1; i < 100; i++) {
+        assert_int_equal(ring_append(p.ring, i, &(struct ring_part){ "x", 1 }, 1, NULL), 0);
+        assert_true(ring_view_newest_kind(p.view, &kind));
+        assert_int_equal(kind, i);
+        assert_true(ring_view_committed(p.view) == ring_next(p.ring).position);
+    }
+    free_pair(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +485,7 @@ int main(void)
         cmocka_unit_test(padding_tells_nothing_of_what_was_there),
         cmocka_unit_test(a_view_outlives_the_ring),
         cmocka_unit_test(a_view_is_of_a_sealed_ring_of_a_size_that_was_agreed),
+        cmocka_unit_test(the_newest_records_kind_is_seen_without_reading),
     };
 
     return UNIT_RUN(tests);

@@ -226,6 +226,37 @@ static void at_the_ceiling_samples_are_late_and_not_lost(void **state)
     ceiling_done(&ceiling);
 }
 
+/* Not a period later: that may be an hour. */
+static void one_that_was_refused_is_sampled_when_there_is_room(void **state)
+{
+    struct ceiling ceiling;
+
+    (void)state;
+    ceiling_init(&ceiling, 10, clock_monotonic_ns());
+    sampler_set_ceiling(sampler, &ceiling);
+    add(&jobs[0], 3600000);
+    wait_until_begun(&jobs[0]); /* more than there was room for */
+    add(&jobs[1], 3600000);
+    add(&jobs[2], UINT32_MAX);
+    while (counts().late < 2 && !sampler_look(sampler, &jobs[2]).has_begun) {
+        poll(NULL, 0, 1);
+    }
+    sampler_set_period(sampler, &jobs[2], 3600000 * CLOCK_NS_PER_MS); /* nor for its sake */
+    uint64_t end_ns = clock_monotonic_ns() + LIMIT_MS * CLOCK_NS_PER_MS;
+
+    for (int i = 1; i <= 2; i++) {
+        while (!sampler_look(sampler, &jobs[i]).has_begun) {
+            assert_true(clock_monotonic_ns() < end_ns);
+            poll(NULL, 0, 1);
+        }
+    }
+    for (int i = 0; i <= 2; i++) {
+        end(&jobs[i]);
+    }
+    sampler_set_ceiling(sampler, NULL);
+    ceiling_done(&ceiling);
+}
+
 /* Everything at once, from the loop's side, while the thread samples and the guest writes. */
 static void many_jobs_begin_and_end_while_others_are_sampled(void **state)
 {
@@ -279,6 +310,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_pinned_stands_still_and_may_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_ends_by_itself_is_told_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(at_the_ceiling_samples_are_late_and_not_lost, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(one_that_was_refused_is_sampled_when_there_is_room, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(many_jobs_begin_and_end_while_others_are_sampled, set_up,
                                         tear_down),

@@ -274,13 +274,13 @@ static void the_end_says_all_there_was(void **state)
 
 /* --- a source that appends ----------------------------------------------------------------------- */
 
-/* Each sample brings, by chance, bytes, exact losses, or losses of at least so many, behind which a
- * segment begins. */
+/* Each sample brings, by chance, bytes, exact losses, losses of at least so many, behind which a segment
+ * begins, or a reset, with which one begins. */
 struct tape {
     struct source base;
     uint64_t written; /* bytes so far, those lost included: each is what its number makes it */
     bool has_begun;
-    uint32_t epoch;
+    uint32_t epoch, open_losses, samples; /* samples: behind the first */
 };
 
 static uint8_t byte_of(uint64_t number)
@@ -314,9 +314,10 @@ static int sample_tape(struct source *source, struct source_tools *t, struct sou
         s->has_begun = true;
         return spool_begin(now->spool, &stamp, &shape, 0, f);
     }
-    size_t len = (size_t)random() % (MIB / 2);
+    size_t len = 1 + (size_t)random() % (MIB / 2);
 
-    switch (random() % 5) {
+    s->samples++;
+    switch (random() % 6) {
     case 0:
         s->written += len;
         result = spool_loss(now->spool, &stamp, FEED_LOSS_LAPPED, len, false, f);
@@ -324,16 +325,21 @@ static int sample_tape(struct source *source, struct source_tools *t, struct sou
     case 1:
         s->written += len;
         result = spool_loss(now->spool, &stamp, FEED_LOSS_PAUSED, len, true, f);
+        s->open_losses++;
         shape.reason = FEED_BEGIN_LOSS;
-        shape.epoch = ++s->epoch;
         if (result == 0) {
             result = spool_begin(now->spool, &stamp, &shape, 0, f);
         }
         break;
     case 2: return spool_still(now->spool, &stamp, f);
+    case 3:
+        shape.reason = FEED_BEGIN_RESET;
+        s->epoch++;
+        result = spool_begin(now->spool, &stamp, &shape, 0, f);
+        break;
     default: break;
     }
-    return result < 0 ? result : put_bytes(s, now, &stamp, len + 1, f);
+    return result < 0 ? result : put_bytes(s, now, &stamp, len, f);
 }
 
 static void unmap_tape(struct source *source, struct source_tools *t)
@@ -352,7 +358,7 @@ static const struct source_ops tape_ops = { .sample = sample_tape,
 
 struct books {
     uint64_t total, offset;
-    uint32_t segment, epoch, begins;
+    uint32_t segment, epoch, begins, open_losses, samples;
 };
 
 static void account(struct books *b)
@@ -361,6 +367,7 @@ static void account(struct books *b)
     case FEED_RECORD_BEGIN:
         assert_int_equal(record.begin->segment, b->begins++);
         assert_int_equal(record.begin->blocks_before, b->total);
+        assert_int_equal(record.begin->batch, b->open_losses);
         b->segment = record.begin->segment;
         b->epoch = record.begin->epoch;
         b->offset = 0;
@@ -369,18 +376,31 @@ static void account(struct books *b)
         assert_int_equal(record.bytes->segment, b->segment);
         assert_int_equal(record.bytes->epoch, b->epoch);
         assert_int_equal(record.bytes->offset, b->offset);
-        assert_int_equal(record.bytes->total, b->total);
+        assert_int_equal(record.bytes->bytes_before, b->total);
+        assert_int_equal(record.bytes->open_losses, b->open_losses);
         for (uint32_t i = 0; i < record.bytes->len_bytes; i++) {
             assert_int_equal(record.contents[i], byte_of(b->total + i));
         }
         b->offset += record.bytes->len_bytes;
         b->total += record.bytes->len_bytes;
+        b->samples += record.bytes->samples;
         break;
     case FEED_RECORD_LOSS:
         assert_int_equal(record.loss->offset, b->offset);
+        assert_int_equal(record.loss->bytes_before, b->total);
         assert_int_equal(record.loss->epoch, b->epoch);
+        assert_int_equal(record.loss->open_losses, b->open_losses);
         b->offset += record.loss->len_bytes;
         b->total += record.loss->len_bytes;
+        b->open_losses += record.loss->at_least;
+        b->samples += record.loss->samples;
+        break;
+    case FEED_RECORD_STILL:
+        assert_int_equal(record.still->offset, b->offset);
+        assert_int_equal(record.still->epoch, b->epoch);
+        assert_int_equal(record.still->blocks_before, b->total);
+        assert_int_equal(record.still->batch, b->open_losses);
+        b->samples += record.still->samples;
         break;
     default: break;
     }
@@ -406,8 +426,11 @@ static void a_source_that_appends_fits(void **state)
             account(&books);
         }
         assert_int_equal(books.total, tape.written); /* delivered and declared lost: all of it */
+        assert_int_equal(books.open_losses, tape.open_losses);
+        assert_int_equal(books.epoch, tape.epoch);
+        assert_int_equal(books.samples + s.spool.samples, tape.samples + 1);
     }
-    assert_true(books.begins > 10);
+    assert_true(books.open_losses > 10 && books.epoch > 10);
     sampling_end(&s, &tools, 1, 2, FEED_END_STOPPED);
     assert_true(next_of(s.spool.ring));
     assert_int_equal(record.end->blocks_before, books.total);
