@@ -482,6 +482,7 @@ static void stop(struct service *s)
     if (s->listener != NULL) {
         listener_stop(s->listener, STOP_GRACE_MS);
     }
+    feeds_stop(atomic_load(&s->feeds)); /* its thread calls the mapper's client */
     if (s->mapper != NULL) {
         mapper_client_free(s->mapper); /* its thread calls rpc: before rpc goes */
     }

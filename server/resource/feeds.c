@@ -413,14 +413,21 @@ int feeds_new(struct mapper_client *mapper, const struct feeds_options *options,
     return 0;
 }
 
+void feeds_stop(struct feeds *s)
+{
+    if (s == NULL || atomic_exchange(&s->stop, true)) {
+        return;
+    }
+    feeds_poke(s);
+    pthread_join(s->thread, NULL);
+}
+
 void feeds_free(struct feeds *s)
 {
     if (s == NULL) {
         return;
     }
-    atomic_store(&s->stop, true);
-    feeds_poke(s);
-    pthread_join(s->thread, NULL);
+    feeds_stop(s);
     (void)pthread_mutex_lock(&s->lock);
     assert(s->subscriber_count == 0);
     s->is_stopping = true;

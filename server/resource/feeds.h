@@ -40,7 +40,11 @@ struct feeds_options {
 
 int feeds_new(struct mapper_client *mapper, const struct feeds_options *options, struct feeds **out,
               struct failure *f);
-/* Every subscription must have ended. The mapper client may be gone by then. NULL is fine. */
+/* Ends the thread, which asks the mapper client: before that one is freed. Subscribers are waked no more.
+ * By the owner. NULL, and again, is fine. */
+void feeds_stop(struct feeds *s);
+/* Every subscription must have ended. The mapper client may be gone by then, where the thread was stopped
+ * before. NULL is fine. */
 void feeds_free(struct feeds *s);
 /* The mapper came or went (mapper_client's on_connected): every feed of one that is gone ends. That one came
  * before there were feeds nobody has to say. */
