@@ -134,7 +134,8 @@ static int check_content(const struct numbering *n, const struct numbering_item 
             fault, "comes from %" PRIu64 " to the %s of %" PRIu64 ": what became of those between?",
             n->at, n->content, i->first != 0 ? i->first : i->sequence);
     }
-    return n->is_due || i->sequence > n->at || i->segment > n->at_segment
+    /* A list may be of others than before, at the same number. */
+    return n->is_due || n->skips || i->sequence > n->at || i->segment > n->at_segment
                ? 0
                : numbering_lie(fault, "has the %s of %" PRIu64 " twice", n->content, i->sequence);
 }
@@ -149,7 +150,7 @@ static int judge_content(struct numbering *n, const struct numbering_item *i,
                              n->content, i->sequence, n->delivered);
     }
     out->is_new = !n->has_place || n->lacks_content || i->sequence > n->delivered ||
-                  (i->sequence == n->delivered && i->segment > n->segment);
+                  (i->sequence == n->delivered && (n->skips || i->segment > n->segment));
     out->first = i->first != 0 ? larger(i->first, n->delivered + 1) : 0;
     if (!n->has_place && n->is_known && i->sequence > n->delivered) {
         if (n->merges) {

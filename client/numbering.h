@@ -58,7 +58,8 @@ struct numbering_verdict {
 struct numbering {
     /* Before the first stream. */
     const char *content; /* what CONTENT is called: "image", "list" */
-    bool skips;          /* numbers may be passed over by checkpoints: they are of others */
+    bool skips;          /* what it is of may be others at any time: their numbers are passed over by
+                          * checkpoints, and CONTENT comes again at the same number */
     bool merges;         /* what content has that was not delivered by itself is not lost */
 
     /* The caller's place. */
