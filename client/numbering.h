@@ -58,9 +58,9 @@ struct numbering_verdict {
 struct numbering {
     /* Before the first stream. */
     const char *content; /* what CONTENT is called: "image", "list" */
-    bool skips;          /* what it is of may be others at any time: their numbers are passed over by
-                          * checkpoints, and CONTENT comes again at the same number */
-    bool merges;         /* what content has that was not delivered by itself is not lost */
+    bool skips;  /* numbers are of others, too, and passed over by checkpoints; and CONTENT may
+                          * come again at the same number */
+    bool merges; /* what content has that was not delivered by itself is not lost */
 
     /* The caller's place. */
     char feed[NUMBERING_FEED_CHARS + 1]; /* "": none yet */

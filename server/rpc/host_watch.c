@@ -31,8 +31,8 @@ static int domains_prepare(struct call *c, struct failure *f)
     int result = present_filter_check(r->filter, f);
 
     if (result == 0 && r->cursor[0] != '\0') {
-        result = watch_cursor_open(c, r->cursor, &w->filter_digest, &w->cursor,
-                                   &w->has_same_policy, f);
+        result =
+            watch_cursor_open(c, r->cursor, &w->filter_digest, &w->cursor, &w->has_same_policy, f);
         w->has_cursor = result == 0;
     }
     return result;
