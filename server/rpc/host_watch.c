@@ -31,7 +31,8 @@ static int domains_prepare(struct call *c, struct failure *f)
     int result = present_filter_check(r->filter, f);
 
     if (result == 0 && r->cursor[0] != '\0') {
-        result = watch_cursor_open(c, r->cursor, &w->filter_digest, &w->cursor, f);
+        result =
+            watch_cursor_open(c, r->cursor, &w->filter_digest, &w->cursor, &w->has_same_policy, f);
         w->has_cursor = result == 0;
     }
     return result;
@@ -130,8 +131,8 @@ static int take_begun(struct call *c, struct pool *p, struct failure *f)
     w->begun = true;
     w->seen = w->told = w->item.begun.batch;
     w->has_told = knows;
-    /* Which domains were shown to whom filters by states, nobody knows any more. */
-    w->wants_list = !knows || w->view.shown != NULL;
+    /* Which domains were shown to whom filters by states, or under another policy, nobody knows any more. */
+    w->wants_list = !knows || w->view.shown != NULL || !w->has_same_policy;
     return host_watch_say_begin(c, p, knows, f);
 }
 

@@ -48,7 +48,7 @@ Xenres__V1__DomainChange *host_view_change(struct host_view *v, const struct fee
 struct host_watch {
     struct host_view view;
     XXH128_canonical_t filter_digest;
-    bool has_cursor;
+    bool has_cursor, has_same_policy;
     struct feed_cursor cursor;
 
     struct subscription *subscription;

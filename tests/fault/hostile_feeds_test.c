@@ -65,7 +65,8 @@ static void what_is_being_copied_is_not_released(void **state)
     uint32_t index = a.snapshot_answer.slot.index; /* the next that is taken */
 
     rig_release(&peer, &a.snapshot_answer.slot);
-    assert_int_equal(kill(rig.pid, SIGSTOP), 0); /* so that both are there before the second step of the copy */
+    assert_int_equal(kill(rig.pid, SIGSTOP),
+                     0); /* so that both are there before the second step of the copy */
     message_init(&m, MESSAGE_SNAPSHOT, ++peer.serial);
     rig_send(&peer, &m);
     release_what_may_be(index);

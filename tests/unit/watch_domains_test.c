@@ -401,6 +401,39 @@ static void it_goes_on_from_a_cursor_of_the_same_filter(void **state)
     flight_json_error(&f, ERROR_INVALID_ARGUMENT, "cursor");
 }
 
+/* What was shown before was decided otherwise: what is hidden now goes away, what was hidden appears. */
+static void under_another_policy_a_cursor_leads_to_a_list(void **state)
+{
+    struct policy *policy =
+        rpc_rig_parse_policy("rule \"a\" { effect = allow identities = { \"cn:alice\" } domains = "
+                             "{ \"name:db\" } types = { \"all\" } actions = { \"list\" } }\n");
+    char cursor[SEAL_TOKEN_MAX_BYTES], json[2048];
+    struct watching w;
+
+    (void)state;
+    open_watch(&w, &rig.alice, "{}");
+    fake_feeds_begin(w.feed, 5, false);
+    (void)watch_expect(&w, "begin");
+    watch_expect_nothing(&w);
+    answer_usual(7);
+    (void)watch_await(&w, "list");
+    (void)snprintf(cursor, sizeof(cursor), "%s",
+                   watch_text(watch_expect(&w, "checkpoint"), "cursor"));
+    watch_done(&w);
+    rpc_set_policy(rig.rpc, policy);
+    policy_unref(policy);
+    (void)snprintf(json, sizeof(json), "{\"cursor\":\"%s\"}", cursor);
+    open_watch(&w, &rig.alice, json);
+    fake_feeds_begin(w.feed, 5, true);
+    assert_true(watch_flag(watch_expect(&w, "begin"), "resumed"));
+    watch_expect_nothing(&w);
+    answer_usual(8);
+    const json_t *said = watch_await(&w, "list");
+
+    assert_int_equal(json_array_size(json_object_get(said, "domains")), 1);
+    watch_done(&w);
+}
+
 /* Of states nobody knows what they were at the cursor. */
 static void with_a_filter_of_states_a_cursor_leads_to_a_list(void **state)
 {
@@ -503,6 +536,7 @@ int main(void)
         TEST(another_policy_is_another_list),
         TEST(it_goes_on_from_a_cursor_of_the_same_filter),
         TEST(with_a_filter_of_states_a_cursor_leads_to_a_list),
+        TEST(under_another_policy_a_cursor_leads_to_a_list),
         TEST(it_beats_and_ends_like_the_others),
         TEST(a_reader_may_go_at_any_time),
         TEST(what_is_not_allowed_or_makes_no_sense_is_refused),
