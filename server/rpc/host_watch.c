@@ -114,13 +114,13 @@ static int ask_list(struct call *c, struct failure *f)
 
 /* --- what comes next ---------------------------------------------------------------------------- */
 
-static int wait_or_beat(struct call *c, struct pool *p, struct failure *f)
+static int wait_or_beat(struct call *c, struct pool *p, uint64_t wake_ns, struct failure *f)
 {
     struct host_watch *w = c->state;
 
     return w->begun && watch_pulse_wants_heartbeat(&w->pulse)
                ? host_watch_say_heartbeat(c, p, f)
-               : watch_pulse_wait(&w->pulse, UINT64_MAX);
+               : watch_pulse_wait(&w->pulse, wake_ns);
 }
 
 static int take_begun(struct call *c, struct pool *p, struct failure *f)
@@ -210,7 +210,7 @@ static int take_item(struct call *c, struct pool *p, struct failure *f)
     case SUBSCRIPTION_STILL: return 0; /* domains have none */
     case SUBSCRIPTION_NOTHING: break;
     }
-    return wait_or_beat(c, p, f);
+    return wait_or_beat(c, p, w->item.wake_ns, f);
 }
 
 /* The feed is over, and with it what was to be listed. What was passed over is declared before that. */
@@ -286,7 +286,7 @@ static int make_list(struct call *c, struct pool *p, struct failure *f)
     }
     if (!w->has_list) {
         if (!domain_rows_ready(w->rows, &result, f)) {
-            return wait_or_beat(c, p, f);
+            return wait_or_beat(c, p, UINT64_MAX, f);
         }
         return result == 0 ? catch_up(c, p, f) : miss_list(c, p, result, f);
     }

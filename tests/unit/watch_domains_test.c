@@ -489,6 +489,26 @@ static void it_beats_and_ends_like_the_others(void **state)
 }
 
 /* With a list on its way from the mapper. */
+/* Not only when it is waked, or beats. A machine that is slow may have none between two beats, now and
+ * then. */
+static void it_looks_again_when_the_feed_says_so(void **state)
+{
+    struct watching w;
+    unsigned most = 0;
+
+    (void)state;
+    open_listed(&w, &rig.alice, "{}");
+    w.feed->again_ns = CLOCK_NS_PER_MS;
+    for (int i = 0; i < 20 && most < 6; i++) {
+        unsigned before = w.feed->looks;
+
+        (void)watch_await(&w, "heartbeat");
+        most = w.feed->looks - before > most ? w.feed->looks - before : most;
+    }
+    assert_true(most >= 6);
+    watch_done(&w);
+}
+
 static void a_reader_may_go_at_any_time(void **state)
 {
     struct watching w;
@@ -538,6 +558,7 @@ int main(void)
         TEST(with_a_filter_of_states_a_cursor_leads_to_a_list),
         TEST(under_another_policy_a_cursor_leads_to_a_list),
         TEST(it_beats_and_ends_like_the_others),
+        TEST(it_looks_again_when_the_feed_says_so),
         TEST(a_reader_may_go_at_any_time),
         TEST(what_is_not_allowed_or_makes_no_sense_is_refused),
     };
