@@ -365,6 +365,25 @@ static void another_policy_is_another_list(void **state)
     watch_done(&w);
 }
 
+/* Behind heartbeats, of which a slow machine may have some. json_decref() is the caller's. */
+static json_t *await_list(struct watching *w)
+{
+    for (;;) {
+        pthread_mutex_lock(&w->flight.ready.lock);
+        unsigned before = w->flight.ready.count;
+
+        pthread_mutex_unlock(&w->flight.ready.lock);
+        json_t *json = watch_read(w);
+
+        if (json == NULL) {
+            outcome_wait_at_least(&w->flight.ready, before + 1);
+        } else if (json_object_get(json, "list") != NULL) {
+            return json;
+        }
+        json_decref(json);
+    }
+}
+
 /* Its end comes all the same, without what may not be seen, and then another list. */
 static void another_policy_within_a_list_is_another_list_behind_it(void **state)
 {
@@ -381,11 +400,14 @@ static void another_policy_within_a_list_is_another_list_behind_it(void **state)
 
     assert_int_equal(json_array_size(json_object_get(said, "domains")), 0);
     assert_true(watch_flag(said, "complete"));
-    watch_expect_nothing(&w);
+    json_decref(watch_read(&w)); /* it asks for the list, and may beat by now */
     answer_usual(4);
-    said = watch_await(&w, "list");
+    json_t *last = await_list(&w);
+
+    said = json_object_get(last, "list");
     assert_int_equal(json_array_size(json_object_get(said, "domains")), 1);
     assert_true(watch_flag(said, "complete"));
+    json_decref(last);
     watch_done(&w);
 }
 
