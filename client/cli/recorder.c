@@ -73,15 +73,18 @@ int recorder_open(struct recorder *r, const char *path, enum recording_stream st
 
 const char *recorder_cursor(const struct recorder *r)
 {
-    return r->ledger.cursor;
+    const struct ledger *l = &r->ledger;
+
+    /* Where the content is not known any more, it has to come again, and not what is behind a place
+     * of before. */
+    return l->awaits_whole ? "" : l->cursor;
 }
 
 const char *recorder_feed(const struct recorder *r, uint64_t *sequence)
 {
     const struct ledger *l = &r->ledger;
 
-    /* Where the content is not known any more, it has to come again. */
-    if (l->cursor[0] == '\0' || !l->has_last || l->awaits_whole || l->last < l->cursor_sequence) {
+    if (l->feed[0] == '\0' || !l->has_last || l->last < l->cursor_sequence) {
         return NULL;
     }
     *sequence = l->last;

@@ -34,7 +34,7 @@ static void host_is_refused(struct script *s)
 }
 
 /* Begin, an image at 3, a checkpoint there, and the batches up to `last`. */
-static void some_batches(struct script *s, uint64_t last)
+static struct buffer *some_batches(struct script *s, uint64_t last)
 {
     struct buffer *b = script_stream(s);
 
@@ -44,6 +44,7 @@ static void some_batches(struct script *s, uint64_t last)
     for (uint64_t i = 4; i <= last; i++) {
         say_batch(b, i);
     }
+    return b;
 }
 
 /* It goes on behind 3, tells again what came, and then up to `last` and its end. */
@@ -147,6 +148,45 @@ static void what_was_killed_is_gone_on_with(void **state)
     assert_non_null(memmem(server.body, server.body_len, "cursor-3", 8));
     assert_non_null(memmem(server.body, server.body_len, LIFE_A, 32));
     expect_verified(path, 0, "6 batches delivered, 0 told as lost");
+    tls_server_stop(&server);
+    script_done(&s);
+}
+
+/* What the cursor leads to was told as lost since: from there it would be told again, and the content that
+ * has to come would be known already. */
+static void what_was_killed_behind_a_gap_begins_with_content(void **state)
+{
+    static char text[TEXT_BYTES];
+    FOLDER_AUTO folder = folder_make();
+    const char *path = folder_path(&folder, "gap");
+    const char *const record[] = {
+        "-o", "json", "watch", "1", "grant_table", "--output", path, NULL
+    };
+    const char *const resume[] = {
+        "watch", "1", "grant_table", "--output", path, "--resume", NULL
+    };
+    struct script s = { .count = 0 };
+
+    (void)state;
+    host_is_refused(&s);
+    say_gap(some_batches(&s, 5), XENRES_GAP_TOO_SLOW, 6, 8);
+    script_then(&s, TLS_SERVER_SILENT);
+    host_is_refused(&s);
+    struct buffer *b = script_stream(&s);
+
+    say_begin(b, (struct say_begin){ .feed = FEED_A });
+    say_image(b, (struct say_image){ .sequence = 8 });
+    say_batch(b, 9);
+    say_end(b, XENRES_END_INCARNATION_ENDED, 9, "");
+    script_then(&s, TLS_SERVER_KEEP);
+    serve(&s);
+    pid_t pid = run_until(record, "\"gap\"");
+
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(xenres_command_wait(pid), -SIGKILL);
+    assert_int_equal(run(resume, text), 0);
+    assert_null(memmem(server.body, server.body_len, "cursor-3", 8));
+    expect_verified(path, DATA_LOSS, "3 batches delivered, 3 told as lost");
     tls_server_stop(&server);
     script_done(&s);
 }
@@ -281,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_killed_is_gone_on_with),
+        cmocka_unit_test(what_was_killed_behind_a_gap_begins_with_content),
         cmocka_unit_test(a_signal_ends_it_cleanly),
         cmocka_unit_test(what_did_not_begin_leaves_no_file),
         cmocka_unit_test(another_resource_does_not_go_on),
