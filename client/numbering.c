@@ -89,6 +89,7 @@ int numbering_begin(struct numbering *n, const struct numbering_begin *b,
     n->at_segment = 0;
     n->has_place = b->resumed;
     n->is_due = !b->resumed;
+    n->may_repeat = b->resumed && n->repeats;
     n->is_in_parts = false;
     return b->resumed ? resume(n, b, fault) : 0;
 }
@@ -134,7 +135,7 @@ static int check_content(const struct numbering *n, const struct numbering_item 
             fault, "comes from %" PRIu64 " to the %s of %" PRIu64 ": what became of those between?",
             n->at, n->content, i->first != 0 ? i->first : i->sequence);
     }
-    return n->is_due || i->sequence > n->at || i->segment > n->at_segment
+    return n->is_due || n->may_repeat || i->sequence > n->at || i->segment > n->at_segment
                ? 0
                : numbering_lie(fault, "has the %s of %" PRIu64 " twice", n->content, i->sequence);
 }
@@ -195,7 +196,7 @@ static int take_content(struct numbering *n, const struct numbering_item *i,
     if (!i->more) {
         advance(n, i, out->is_new);
         n->has_place = true;
-        n->is_due = false;
+        n->is_due = n->may_repeat = false;
         n->at_segment = i->segment;
         if (out->is_new) {
             n->segment = i->segment;
@@ -260,6 +261,7 @@ static int take_changes(struct numbering *n, const struct numbering_item *i,
         return result;
     }
     judge_range(n, i, out);
+    n->may_repeat = false;
     n->part = *i;
     n->of_part = *out;
     n->is_in_parts = i->more;
@@ -281,6 +283,7 @@ static int take_gap(struct numbering *n, const struct numbering_item *i,
     judge_range(n, i, out);
     n->produced = larger(n->produced, i->sequence);
     n->lacks_content = n->lacks_content || out->is_new;
+    n->is_in_parts = false;
     n->is_due = true;
     advance(n, i, out->is_new);
     return 0;
@@ -328,6 +331,15 @@ static int take_end(struct numbering *n, const struct numbering_item *i,
     return 0;
 }
 
+/* What may come between two parts: the stream's end, and, where the rest of a batch is lost, a gap from
+ * its number on. */
+static bool may_break_off(const struct numbering *n, const struct numbering_item *i)
+{
+    return i->kind == NUMBERING_END ||
+           (i->kind == NUMBERING_GAP && n->part.kind == NUMBERING_CHANGES &&
+            i->first == n->part.first);
+}
+
 int numbering_take(struct numbering *n, const struct numbering_item *i,
                    struct numbering_verdict *out, struct fault *fault)
 {
@@ -335,7 +347,7 @@ int numbering_take(struct numbering *n, const struct numbering_item *i,
     if (i->sequence > SEQUENCE_MAX || i->first > SEQUENCE_MAX) {
         return numbering_lie(fault, "has a number that is none");
     }
-    if (n->is_in_parts && i->kind != n->part.kind && i->kind != NUMBERING_END) {
+    if (n->is_in_parts && i->kind != n->part.kind && !may_break_off(n, i)) {
         return numbering_lie(fault, "has something else before all of %" PRIu64 " came",
                              n->part.sequence);
     }

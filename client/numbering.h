@@ -60,6 +60,7 @@ struct numbering {
     const char *content; /* what CONTENT is called: "image", "list" */
     bool skips;          /* numbers may be passed over by checkpoints: they are of others */
     bool merges;         /* what content has that was not delivered by itself is not lost */
+    bool repeats;        /* a stream that goes on may begin with the content that was there */
 
     /* The caller's place. */
     char feed[NUMBERING_FEED_CHARS + 1]; /* "": none yet */
@@ -74,7 +75,8 @@ struct numbering {
     uint64_t at;
     uint64_t passed; /* as far as a heartbeat said that there is nothing for us */
     uint32_t at_segment;
-    bool is_due; /* content has to come next */
+    bool is_due;     /* content has to come next */
+    bool may_repeat; /* that of `at` may */
     bool is_in_parts;
     struct numbering_item part;
     struct numbering_verdict of_part;
