@@ -53,10 +53,12 @@ struct journal_domain {
     char life[JOURNAL_HEX_BYTES], name[64];
 };
 
+_Static_assert(sizeof(struct journal_entry) % 8 == 0, "entries and parts are aligned");
+
 struct journal {
     _Atomic size_t len_bytes;
     int event_fd; /* readable when there is more */
-    uint8_t bytes[];
+    uint8_t bytes[] __attribute__((aligned(8)));
 };
 
 static inline struct journal *journal_new(void)

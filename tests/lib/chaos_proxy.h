@@ -156,9 +156,12 @@ static inline bool proxy_from_client(struct proxy_state *p, size_t i)
 /* False: the parent is gone. */
 static inline bool proxy_take_command(struct proxy_state *p)
 {
-    if (read(p->command_fd, &p->command, sizeof(p->command)) != (ssize_t)sizeof(p->command)) {
+    struct proxy_command command;
+
+    if (read(p->command_fd, &command, sizeof(command)) != (ssize_t)sizeof(command)) {
         return false;
     }
+    p->command = command;
     p->left = p->command.bytes;
     while (p->command.mode == PROXY_REFUSE && p->count > 0) {
         proxy_drop(p, p->count - 1, true);
