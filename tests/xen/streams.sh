@@ -60,6 +60,7 @@ all_is_well() {
 }
 
 RIG_LIMIT=${RIG_LIMIT:-1200}
+DOM0_LIMIT=${DOM0_LIMIT:-150} # five guests are made at a time
 suite_start xenresd-streams
 trap streams_clean EXIT
 exec {figures}>&1
