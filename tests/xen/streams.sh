@@ -60,6 +60,7 @@ all_is_well() {
 }
 
 RIG_LIMIT=${RIG_LIMIT:-1200}
+DOM0_LIMIT=${DOM0_LIMIT:-150} # five guests are made at a time
 suite_start xenresd-streams
 trap streams_clean EXIT
 exec {figures}>&1
@@ -104,6 +105,10 @@ check "a domain that starts again while xenresd is away ends its watch" again 'x
 check "kill -9 of the mapper: told; domains are watched on, with another feed" killed_mapper_is_told
 check "guests, kernel and services are well" all_is_well
 if [ "$failed" -gt 0 ]; then
-  deploy_logs | tail -n 60 | sed 's/^/# /'
+  {
+    deploy_logs | tail -n 60
+    dom0_sh 'wget -q -O - http://127.0.0.1:9480/metrics | grep -E "_(ended|ends|gaps|failures)_total.* [1-9]"'
+    tail -n 3 "$work"/*.log
+  } 2>&1 | sed 's/^/# /' || true
 fi
 suite_end
