@@ -210,11 +210,15 @@ static inline struct chain_feed *begin_feed(struct chain_mapper *m, const union 
     struct message_snapshot wanted = wanted_of(&request->watch);
 
     MUST(m->feed_count < CHAIN_FEEDS_MAX);
-    if (backend_ops->find(m->world->sampler, wanted.domain.domid, &known, &f) < 0 ||
-        source_frames_new(&wanted, &known, &source, &f) < 0) {
+    if (backend_ops->find(m->world->sampler, wanted.domain.domid, &known, &f) < 0) {
         refuse(m, request, &f);
         return NULL;
     }
+    if (known.dying || memcmp(known.uuid, wanted.domain.uuid, sizeof(known.uuid)) != 0) {
+        refuse_with(m, request, ERROR_ABORTED, "the domain is another by now");
+        return NULL;
+    }
+    MUST(source_frames_new(&wanted, &known, &source, &f) == 0);
     if (m->feeds[m->feed_count] == NULL) {
         m->feeds[m->feed_count] = malloc(sizeof(struct chain_feed));
         MUST(m->feeds[m->feed_count] != NULL);

@@ -264,7 +264,7 @@ static inline bool truth_add(struct backend *b, const struct sim_resource *what,
     return true;
 }
 
-/* All of what is wanted as it is now; false: there is none, or it is lost. */
+/* All of what is wanted as it is now; false: there is none, it is another domain's, or it is lost. */
 static inline bool truth_read(struct backend *b, const struct message_snapshot *wanted,
                               struct truth_image *out)
 {
@@ -274,7 +274,8 @@ static inline bool truth_read(struct backend *b, const struct message_snapshot *
     uint32_t first, status;
 
     out->len_bytes = 0;
-    if (!sim_table(b, what.domid, &table)) {
+    if (!sim_table(b, what.domid, &table) ||
+        memcmp(table.uuid, wanted->domain.uuid, sizeof(table.uuid)) != 0) {
         return false;
     }
     out->version = is_grants ? table.version : 0;

@@ -67,6 +67,7 @@ bool sim_table(struct backend *b, uint16_t domid, struct sim_table *out)
     *out = (struct sim_table){ .version = g->grants.version,
                                .frames_in_use = g->grants.frame_count,
                                .is_dying = g->dying };
+    memcpy(out->uuid, g->uuid, sizeof(out->uuid));
     return true;
 }
 

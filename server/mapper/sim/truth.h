@@ -43,6 +43,7 @@ bool sim_read(struct backend *b, const struct sim_resource *what, uint32_t first
 
 /* A domain's grant table as it is at this moment. False: there is no such domain. */
 struct sim_table {
+    uint8_t uuid[UUID_BYTES]; /* of its domain */
     uint32_t version, frames_in_use;
     bool is_dying; /* its domain is: a zombie, that something mapped keeps */
 };
