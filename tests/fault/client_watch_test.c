@@ -107,8 +107,8 @@ static void rest_of_a_batch_may_be_lost(void **state)
     (void)state;
     say_begin(b, (struct say_begin){ .silence_ms = 1000 });
     say_image(b, (struct say_image){ .sequence = 3 });
-    say_changes(b, (struct say_changes){
-                       .sequence = 4, .blocks = { 9 }, .block_count = 1, .more = true });
+    say_changes(
+        b, (struct say_changes){ .sequence = 4, .blocks = { 9 }, .block_count = 1, .more = true });
     say_gap(b, XENRES_GAP_TOO_SLOW, 4, 6);
     say_image(b, (struct say_image){ .sequence = 6 });
     say_changes(b, (struct say_changes){ .sequence = 7, .blocks = { 1 }, .block_count = 1 });
