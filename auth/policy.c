@@ -14,6 +14,7 @@ struct policy {
     atomic_uint references;
     struct policy_rule *rules;
     size_t rule_count;
+    uint64_t digest;
 };
 
 static const char *const ACTION_NAMES[ACTION_COUNT] = {
@@ -75,8 +76,22 @@ int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out
     atomic_init(&p->references, 1);
     p->rules = rules;
     p->rule_count = rule_count;
+    p->digest = 0;
     *out = p;
     return 0;
+}
+
+void policy_set_text(struct policy *p, const char *text, size_t len_bytes)
+{
+    p->digest = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < len_bytes; i++) {
+        p->digest = (p->digest ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
+    }
+}
+
+uint64_t policy_digest(const struct policy *p)
+{
+    return p->digest;
 }
 
 struct policy *policy_ref(struct policy *p)

@@ -168,7 +168,11 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
     if (reading.fault_count > 0) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
     }
-    return read_rules(&reading, root, lines, out, f);
+    result = read_rules(&reading, root, lines, out, f);
+    if (result == 0) {
+        policy_set_text(*out, text, len_bytes);
+    }
+    return result;
 }
 
 int policy_file_load(const char *path, struct policy **out, struct buffer *faults,

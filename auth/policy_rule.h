@@ -50,5 +50,7 @@ void policy_rule_done(struct policy_rule *rule);
 /* Takes the rules, from malloc(), in any case. */
 int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out,
                struct failure *f);
+/* Before anybody else has it: what it was read from. */
+void policy_set_text(struct policy *p, const char *text, size_t len_bytes);
 
 #endif

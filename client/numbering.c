@@ -198,7 +198,7 @@ static int take_content(struct numbering *n, const struct numbering_item *i,
     if (!i->more) {
         advance(n, i, out->is_new);
         n->has_place = true;
-        n->is_due = false;
+        n->is_due = n->may_repeat = false;
         n->at_segment = i->segment;
         if (out->is_new) {
             n->segment = i->segment;
@@ -263,6 +263,7 @@ static int take_changes(struct numbering *n, const struct numbering_item *i,
         return result;
     }
     judge_range(n, i, out);
+    n->may_repeat = false;
     n->part = *i;
     n->of_part = *out;
     n->is_in_parts = i->more;
@@ -284,6 +285,7 @@ static int take_gap(struct numbering *n, const struct numbering_item *i,
     judge_range(n, i, out);
     n->produced = larger(n->produced, i->sequence);
     n->lacks_content = n->lacks_content || out->is_new;
+    n->is_in_parts = false;
     n->is_due = true;
     advance(n, i, out->is_new);
     return 0;
@@ -331,6 +333,15 @@ static int take_end(struct numbering *n, const struct numbering_item *i,
     return 0;
 }
 
+/* What may come between two parts: the stream's end, and, where the rest of a batch is lost, a gap from
+ * its number on. */
+static bool may_break_off(const struct numbering *n, const struct numbering_item *i)
+{
+    return i->kind == NUMBERING_END ||
+           (i->kind == NUMBERING_GAP && n->part.kind == NUMBERING_CHANGES &&
+            i->first == n->part.first);
+}
+
 int numbering_take(struct numbering *n, const struct numbering_item *i,
                    struct numbering_verdict *out, struct fault *fault)
 {
@@ -338,7 +349,7 @@ int numbering_take(struct numbering *n, const struct numbering_item *i,
     if (i->sequence > SEQUENCE_MAX || i->first > SEQUENCE_MAX) {
         return numbering_lie(fault, "has a number that is none");
     }
-    if (n->is_in_parts && i->kind != n->part.kind && i->kind != NUMBERING_END) {
+    if (n->is_in_parts && i->kind != n->part.kind && !may_break_off(n, i)) {
         return numbering_lie(fault, "has something else before all of %" PRIu64 " came",
                              n->part.sequence);
     }

@@ -108,6 +108,7 @@ static int check_piece(struct follow *f, const xenres_watch_image *image, struct
         return numbering_lie(fault, "has a piece of an image that is not where it should be");
     }
     w->next_offset += image->len_bytes;
+    w->next_block = 0; /* the rest of a batch may have been lost */
     if (image->complete != (w->next_offset == f->content_bytes)) {
         return numbering_lie(fault, image->complete ? "has an image that is not all there"
                                                     : "has an image that does not end");

@@ -234,6 +234,8 @@ enum ledger_news ledger_gap(struct ledger *l, const xenres_watch_gap *g)
     enum ledger_news news =
         is_numbered ? cover(l, g->first_sequence, g->sequence, &fresh) : LEDGER_NEW;
 
+    /* The rest of a batch is told as lost from the batch's number on. */
+    l->batch_is_open = l->batch_is_open && (!is_numbered || g->first_sequence > l->open_first);
     if (news == LEDGER_AGAIN && g->exact) {
         return news;
     }

@@ -92,7 +92,9 @@ static void give_turns(struct pump_thread *t, uint32_t count, bool is_help)
     struct pump_entry *e;
 
     while (count-- > 0 && (e = take(t)) != NULL) {
-        const struct pump_news news = { .peer_left = e->peer_left, .is_help = is_help };
+        const struct pump_news news = { .peer_is_done = e->peer_is_done,
+                                        .peer_left = e->peer_left,
+                                        .is_help = is_help };
 
         (void)pthread_mutex_unlock(&t->lock);
         enum pump_verdict verdict = t->turn(e, &news);
@@ -203,7 +205,8 @@ static void take_events(struct pump_thread *t, const struct epoll_event *events,
         struct pump_entry *e = events[i].data.ptr;
 
         if (e != NULL) { /* else this thread was told */
-            e->peer_left |= (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+            e->peer_is_done |= (events[i].events & EPOLLRDHUP) != 0;
+            e->peer_left |= (events[i].events & (EPOLLHUP | EPOLLERR)) != 0;
             queue(t, e);
         }
     }

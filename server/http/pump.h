@@ -10,8 +10,7 @@
  * (common/errand.h), gives them their turn himself: that is one change of threads less on the way of
  * a message. Where there are many, or he cannot wait, he wakes the thread.
  *
- * A peer that has closed the connection, or its half of it, is noticed at once, however long there
- * is nothing to say to it.
+ * What a peer does to the connection is noticed at once, however long there is nothing to say to it.
  */
 #ifndef XENRES_HTTP_PUMP_H
 #define XENRES_HTTP_PUMP_H
@@ -34,7 +33,7 @@ struct pump_thread;
 struct pump_entry {
     STAILQ_ENTRY(pump_entry) link;
     enum { PUMP_ENTRY_RESTS, PUMP_ENTRY_QUEUED, PUMP_ENTRY_HAS_TURN, PUMP_ENTRY_GOES_ON } state;
-    bool peer_left;
+    bool peer_is_done, peer_left;
     int fd;
     struct pump_thread *thread; /* all above is under its lock */
 };
@@ -47,8 +46,10 @@ enum pump_verdict {
 
 /* What a turn has to know. */
 struct pump_news {
-    bool peer_left; /* nobody reads any more */
-    bool is_help;   /* the thread that gives it has other things to do: be brief */
+    bool
+        peer_is_done; /* it has closed its half: what is sent has a reader, or a reset for answer */
+    bool peer_left;   /* nobody reads any more */
+    bool is_help;     /* the thread that gives it has other things to do: be brief */
 };
 
 /* One turn of an entry at a time, in which it may not wait. 1 to PUMP_THREADS_MAX threads. */

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <linux/sockios.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { CHUNK_HEAD_BYTES = 6 }; /* "3ff8\r\n" */
@@ -214,6 +216,20 @@ static enum step send_piece(struct streaming *s, size_t *sent_bytes)
     return keep_rest(s, begin + n, len - (size_t)n) ? STEP_FULL : STEP_FAILED;
 }
 
+/* Not where something is on its way: that will do, and the record might have to wait for room. False:
+ * it is in vain. Without TLS nothing can be sent that is nothing; it takes the next message. */
+static bool probe(struct streaming *s)
+{
+    const struct connection *c = s->connection;
+    int unread_bytes = 0;
+
+    if (c->tls == NULL || c->outflow.held_bytes > 0 || ioctl(c->fd, SIOCOUTQ, &unread_bytes) != 0 ||
+        unread_bytes > 0) {
+        return true;
+    }
+    return gnutls_session_key_update(c->tls, 0) == 0;
+}
+
 /* A burst of them; STEP_MORE: that is over. */
 static enum step send_burst(struct streaming *s, size_t burst_bytes)
 {
@@ -277,7 +293,13 @@ enum pump_verdict streaming_turn(struct pump_entry *e, const struct pump_news *n
     if (is_abandoned(s) || news->peer_left) {
         return finish(s, news, STREAMING_CUT);
     }
-    switch (send_burst(s, news->is_help ? STREAMING_BRIEF_BYTES : OUTFLOW_BURST_BYTES)) {
+    enum step step = send_burst(s, news->is_help ? STREAMING_BRIEF_BYTES : OUTFLOW_BURST_BYTES);
+
+    if (step == STEP_LATER && news->peer_is_done && !s->is_probed) {
+        s->is_probed = true;
+        step = probe(s) ? STEP_LATER : STEP_FAILED;
+    }
+    switch (step) {
     case STEP_MORE: return PUMP_GOES_ON;
     case STEP_LATER: return rest(s, false);
     case STEP_FULL: return rest(s, true);

@@ -8,7 +8,10 @@
  * each message is made where it is sent, into the record that carries it, and a stream that is silent
  * holds no buffer.
  *
- * A client that closes the connection, or its half of it, has left: the stream is cut at once.
+ * A client that closes the connection has left, and its stream is cut at once. Who closes his half of
+ * it may still read: the two look alike until something is sent, so new keys are (RFC 8446, 4.6.3: a
+ * record that means nothing to its reader), where there is nothing else. Nobody reads where a reset
+ * answers.
  *
  * On the connection's thread until streaming_read() has parked it, on the pump's until that has
  * resumed it, and on the connection's again.
@@ -38,6 +41,7 @@ struct streaming {
     struct connection *connection;
     struct exchange *exchange;
     bool is_chunked; /* else the end of the connection is its end */
+    bool is_probed;  /* the client has closed its half, and was sent something since */
     struct pump_entry entry;
     enum {
         STREAMING_GOES_ON,

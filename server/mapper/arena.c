@@ -24,8 +24,8 @@ struct slot {
     uint32_t generation; /* of the use that is, or of the last one; 0: never used */
     bool in_use;
     bool is_handed_over; /* while in use */
-    uint32_t next;     /* by offset while in use, else the next free index */
-    uint32_t previous; /* while in use */
+    uint32_t next;       /* by offset while in use, else the next free index */
+    uint32_t previous;   /* while in use */
     uint64_t offset_bytes, extent_bytes;
 };
 

@@ -223,6 +223,19 @@ static int gather_record(struct gathered *g, struct feed_piece *p, uint64_t *pen
     return 0;
 }
 
+/* One look takes no more than so many spools: a mapper that writes just ahead of it would have the thread
+ * for ever. An honest one's batch fits into half a spool. */
+enum { GATHER_SPOOLS = 2 };
+
+static bool has_enough(const struct subscription *u, const struct gathered *g,
+                       const struct merge *merge)
+{
+    uint64_t read_bytes = g->read.place.position - u->position.place.position;
+
+    return read_bytes > GATHER_SPOOLS * ring_view_capacity(u->feed->view) ||
+           (merge != NULL && !g->read.is_in_batch && merge->count >= MERGE_ENOUGH_BLOCKS);
+}
+
 /* Reads on from `g->at`: RING_NOTHING, RING_OVERTAKEN, RING_RECORD (there is more, for the next time, or
  * a turn), or a failure: of what is behind the batches that were gathered. */
 static int gather(struct subscription *u, struct scratch *x, struct merge *merge,
@@ -231,7 +244,7 @@ static int gather(struct subscription *u, struct scratch *x, struct merge *merge
     uint64_t pending = 0;
 
     g->read = g->at;
-    while (merge == NULL || g->read.is_in_batch || merge->count < MERGE_ENOUGH_BLOCKS) {
+    while (!has_enough(u, g, merge)) {
         struct feed_position read = g->read;
         struct feed_piece *p = NULL;
         int answer = feed_read(u->feed, &read.place, x, &p, f);
@@ -255,7 +268,9 @@ static int gather(struct subscription *u, struct scratch *x, struct merge *merge
             return answer;
         }
     }
-    return RING_RECORD;
+    return g->read.is_in_batch && g->batches == 0
+               ? failure_set(f, ERROR_DATA_LOSS, "a batch of a feed does not end")
+               : RING_RECORD;
 }
 
 static int give_merged(struct subscription *u, struct gathered *g, struct merge *merge,

@@ -31,7 +31,8 @@ static int domains_prepare(struct call *c, struct failure *f)
     int result = present_filter_check(r->filter, f);
 
     if (result == 0 && r->cursor[0] != '\0') {
-        result = watch_cursor_open(c, r->cursor, &w->filter_digest, &w->cursor, f);
+        result =
+            watch_cursor_open(c, r->cursor, &w->filter_digest, &w->cursor, &w->has_same_policy, f);
         w->has_cursor = result == 0;
     }
     return result;
@@ -97,8 +98,18 @@ static void forget_list(struct host_watch *w)
 {
     domain_rows_free(w->rows);
     w->rows = NULL;
-    w->has_list = false;
+    w->has_list = w->is_void = false;
     w->wants_list = true;
+}
+
+/* What may be seen is decided anew. */
+static void list_anew(struct host_watch *w)
+{
+    if (w->holds_item) { /* it is in the list that is to be made */
+        w->holds_item = false;
+        w->seen = w->item.record.record.domain->number;
+    }
+    forget_list(w);
 }
 
 static int ask_list(struct call *c, struct failure *f)
@@ -113,13 +124,13 @@ static int ask_list(struct call *c, struct failure *f)
 
 /* --- what comes next ---------------------------------------------------------------------------- */
 
-static int wait_or_beat(struct call *c, struct pool *p, struct failure *f)
+static int wait_or_beat(struct call *c, struct pool *p, uint64_t wake_ns, struct failure *f)
 {
     struct host_watch *w = c->state;
 
     return w->begun && watch_pulse_wants_heartbeat(&w->pulse)
                ? host_watch_say_heartbeat(c, p, f)
-               : watch_pulse_wait(&w->pulse, UINT64_MAX);
+               : watch_pulse_wait(&w->pulse, wake_ns);
 }
 
 static int take_begun(struct call *c, struct pool *p, struct failure *f)
@@ -130,8 +141,8 @@ static int take_begun(struct call *c, struct pool *p, struct failure *f)
     w->begun = true;
     w->seen = w->told = w->item.begun.batch;
     w->has_told = knows;
-    /* Which domains were shown to whom filters by states, nobody knows any more. */
-    w->wants_list = !knows || w->view.shown != NULL;
+    /* Which domains were shown to whom filters by states, or under another policy, nobody knows any more. */
+    w->wants_list = !knows || w->view.shown != NULL || !w->has_same_policy;
     return host_watch_say_begin(c, p, knows, f);
 }
 
@@ -209,7 +220,7 @@ static int take_item(struct call *c, struct pool *p, struct failure *f)
     case SUBSCRIPTION_STILL: return 0; /* domains have none */
     case SUBSCRIPTION_NOTHING: break;
     }
-    return wait_or_beat(c, p, f);
+    return wait_or_beat(c, p, w->item.wake_ns, f);
 }
 
 /* The feed is over, and with it what was to be listed. What was passed over is declared before that. */
@@ -285,14 +296,18 @@ static int make_list(struct call *c, struct pool *p, struct failure *f)
     }
     if (!w->has_list) {
         if (!domain_rows_ready(w->rows, &result, f)) {
-            return wait_or_beat(c, p, f);
+            return wait_or_beat(c, p, UINT64_MAX, f);
         }
         return result == 0 ? catch_up(c, p, f) : miss_list(c, p, result, f);
     }
     if (w->has_told && w->listed == 0 && w->seen > w->told) {
         return host_watch_say_gap(c, p, f);
     }
-    return host_watch_say_list(c, p, f);
+    result = host_watch_say_list(c, p, f);
+    if (w->is_void && w->rows == NULL) {
+        list_anew(w);
+    }
+    return result;
 }
 
 static int next_item(struct call *c, struct pool *p, struct failure *f)
@@ -358,11 +373,12 @@ static void domains_policy_changed(struct call *c)
     if (!w->begun || w->over || (w->holds_item && w->item.kind == SUBSCRIPTION_ENDED)) {
         return;
     }
-    if (w->holds_item) { /* it is in the list that is to be made */
-        w->holds_item = false;
-        w->seen = w->item.record.record.domain->number;
+    /* Parts that were told are not taken back: the rest says what is left of it, and is the last. */
+    if (w->has_list && w->listed > 0) {
+        w->is_void = true;
+    } else {
+        list_anew(w);
     }
-    forget_list(w);
 }
 
 const struct handler host_service_watch_domains = { .prepare = domains_prepare,

@@ -48,7 +48,7 @@ Xenres__V1__DomainChange *host_view_change(struct host_view *v, const struct fee
 struct host_watch {
     struct host_view view;
     XXH128_canonical_t filter_digest;
-    bool has_cursor;
+    bool has_cursor, has_same_policy;
     struct feed_cursor cursor;
 
     struct subscription *subscription;
@@ -66,6 +66,7 @@ struct host_watch {
     struct domain_rows *rows;
     bool has_list;       /* `rows` is complete */
     size_t listed;       /* rows of it that were looked at */
+    bool is_void;        /* another policy came within it: another one follows it */
     uint64_t generation; /* of the last list: events up to it are in it */
     bool has_told;       /* the client knows a state: what a new list skips is a gap */
     int gap_reason;      /* of subscription_item; 0: FEED_GAP_RESUMED */

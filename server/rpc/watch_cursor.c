@@ -12,16 +12,20 @@
 
 struct content {
     XXH128_canonical_t caller, filter;
+    uint64_t policy;
     struct feed_cursor cursor;
 };
 _Static_assert(sizeof(struct content) <= SEAL_CONTENT_MAX_BYTES, "fits a token");
-_Static_assert(sizeof(struct content) == 2 * sizeof(XXH128_canonical_t) + FEED_CURSOR_BYTES,
+_Static_assert(sizeof(struct content) ==
+                   2 * sizeof(XXH128_canonical_t) + sizeof(uint64_t) + FEED_CURSOR_BYTES,
                "has no padding");
 
 char *watch_cursor_make(const struct call *c, struct pool *p, const struct feed_cursor *cursor,
                         const XXH128_canonical_t *filter)
 {
-    struct content content = { .caller = page_caller_digest(c->who), .cursor = *cursor };
+    struct content content = { .caller = page_caller_digest(c->who),
+                               .policy = policy_digest(c->policy),
+                               .cursor = *cursor };
     BUFFER_AUTO(text, SEAL_TOKEN_MAX_BYTES);
 
     if (filter != NULL) {
@@ -43,7 +47,7 @@ static int not_ours(struct failure *f)
 }
 
 int watch_cursor_open(const struct call *c, const char *token, const XXH128_canonical_t *filter,
-                      struct feed_cursor *out, struct failure *f)
+                      struct feed_cursor *out, bool *same_policy, struct failure *f)
 {
     static const XXH128_canonical_t none;
     struct content content;
@@ -57,6 +61,7 @@ int watch_cursor_open(const struct call *c, const char *token, const XXH128_cano
         return not_ours(f);
     }
     *out = content.cursor;
+    *same_policy = content.policy == policy_digest(c->policy);
     return 0;
 }
 

@@ -19,9 +19,10 @@
 char *watch_cursor_make(const struct call *c, struct pool *p, const struct feed_cursor *cursor,
                         const XXH128_canonical_t *filter);
 /* -ERROR_INVALID_ARGUMENT: it is none of ours, or was not given to this caller, or for another filter.
- * Whether it is of the source that is asked for is not looked at. */
+ * Whether it is of the source that is asked for is not looked at. `same_policy`: what the caller saw then was
+ * decided by the policy that is in force. */
 int watch_cursor_open(const struct call *c, const char *token, const XXH128_canonical_t *filter,
-                      struct feed_cursor *out, struct failure *f);
+                      struct feed_cursor *out, bool *same_policy, struct failure *f);
 /* That it is of another source. */
 int watch_cursor_of_another(struct failure *f);
 

@@ -150,7 +150,9 @@ int watch_request_read(struct call *c, struct watch *w, struct failure *f)
         result = read_mode(r->mode, w, f);
     }
     if (result == 0 && r->cursor[0] != '\0') {
-        result = watch_cursor_open(c, r->cursor, NULL, &w->cursor, f);
+        bool same_policy; /* what is watched is decided on anew in any case */
+
+        result = watch_cursor_open(c, r->cursor, NULL, &w->cursor, &same_policy, f);
         w->has_cursor = result == 0;
     }
     return result;

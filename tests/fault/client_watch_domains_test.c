@@ -319,6 +319,37 @@ static void end_goes_on_behind_what_was_passed_over(void **state)
     }
 }
 
+/* Without an event and without a gap: what may be seen was decided anew. */
+static void a_list_comes_again_when_others_may_be_seen(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    list(b, 5, 2, false);
+    list(b, 5, 3, true);
+    event(b, 6, 6);
+    checkpoint(b, 6, "c6");
+    event(b, 7, 7);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    begin(b, FEED_A, true, 6);
+    gap(b, 7, 7); /* it is known already */
+    list(b, 7, 4, true);
+    event(b, 8, 8);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    begin(b, FEED_A, true, 8);
+    list(b, 8, 5, true);
+    end(b, 8);
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_domains(&s, NULL, 0,
+                   BEGUN "list 5: 2...\nlist 5: 3\nchange 6\ncheckpoint 6\nchange 7\n"
+                         "interrupted at 7 [c6]\nbegin a behind 7\nlist 7: 4\nchange 8\n"
+                         "interrupted at 8 [c6]\nbegin a behind 8\nlist 8: 5\n"
+                         "end permission_withdrawn\n");
+}
+
 static void another_feed_has_another_list(void **state)
 {
     struct script s = { .count = 0 };
@@ -454,6 +485,7 @@ int main(void)
         cmocka_unit_test(numbers_of_others_are_passed_over),
         cmocka_unit_test(what_was_passed_over_is_not_lost_at_the_end),
         cmocka_unit_test(end_goes_on_behind_what_was_passed_over),
+        cmocka_unit_test(a_list_comes_again_when_others_may_be_seen),
         cmocka_unit_test(another_feed_has_another_list),
         cmocka_unit_test(filter_and_cursor_are_asked_for),
         cmocka_unit_test(lies_are_found_out),

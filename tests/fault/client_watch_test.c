@@ -74,6 +74,50 @@ static void decoded_messages_come_in_their_order(void **state)
                     "begin a behind 4\ngap resumed 5-5\nwhole 5\nend incarnation_ended\n");
 }
 
+/* Who decodes has to begin with all that there is, also where nothing has changed: that is told once. */
+static void decoded_content_comes_again_where_it_goes_on(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+
+    (void)state;
+    query.decode = true;
+    say_begin(b, (struct say_begin){ .decode = true });
+    say_decoded(b, 0, 3, true, false);
+    say_checkpoint(b, 3, "c3");
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 3 });
+    say_decoded(b, 0, 3, true, true);
+    say_decoded(b, 0, 3, true, false);
+    say_decoded(b, 4, 4, false, false);
+    ended(&s, b, 4);
+    expect_watch_of(&s, &query, 0,
+                    "begin a\nwhole 3\ncheckpoint 3\ninterrupted at 3 [c3]\nbegin a behind 3\n"
+                    "decoded 4\nend incarnation_ended\n");
+}
+
+/* Overtaken between two parts. */
+static void rest_of_a_batch_may_be_lost(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+
+    (void)state;
+    say_begin(b, (struct say_begin){ .silence_ms = 1000 });
+    say_image(b, (struct say_image){ .sequence = 3 });
+    say_changes(
+        b, (struct say_changes){ .sequence = 4, .blocks = { 9 }, .block_count = 1, .more = true });
+    say_gap(b, XENRES_GAP_TOO_SLOW, 4, 6);
+    say_image(b, (struct say_image){ .sequence = 6 });
+    say_changes(b, (struct say_changes){ .sequence = 7, .blocks = { 1 }, .block_count = 1 });
+    ended(&s, b, 7);
+    expect_watch(&s, 0,
+                 "begin a\nimage 3\nchanges 4...\ngap too_slow 4-6 (7 blocks)\nimage 6\nchanges 7\n"
+                 "end incarnation_ended\n");
+}
+
 /* In these modes a watcher wants the newest: what was merged is not lost. */
 static void merged_content_is_no_loss(void **state)
 {
@@ -378,6 +422,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_messages_come_in_their_order),
         cmocka_unit_test(decoded_messages_come_in_their_order),
+        cmocka_unit_test(decoded_content_comes_again_where_it_goes_on),
+        cmocka_unit_test(rest_of_a_batch_may_be_lost),
         cmocka_unit_test(merged_content_is_no_loss),
         cmocka_unit_test(unknown_messages_are_passed_over),
         cmocka_unit_test(each_end_is_told),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "server/resource/feeds.h"
 
 enum { FAKE_FEEDS_ITEMS = 32, FAKE_FEEDS_SUBSCRIPTIONS = 8 };
@@ -31,6 +32,8 @@ struct subscription {
     size_t put, taken;
     uint64_t batch;
     bool has_cursor, ended;
+    uint64_t again_ns; /* so much later there may be something; 0: it is waked for */
+    unsigned looks;
 };
 
 struct feeds {
@@ -98,8 +101,12 @@ void subscription_end(struct subscription *u)
 int subscription_next(struct subscription *u, struct subscription_item *out, struct failure *f)
 {
     assert_false(u->ended);
+    u->looks++;
     if (u->taken == u->put) {
-        *out = (struct subscription_item){ .kind = SUBSCRIPTION_NOTHING, .wake_ns = UINT64_MAX };
+        *out = (struct subscription_item){
+            .kind = SUBSCRIPTION_NOTHING,
+            .wake_ns = u->again_ns > 0 ? clock_monotonic_ns() + u->again_ns : UINT64_MAX,
+        };
         return 0;
     }
     size_t index = u->taken++;

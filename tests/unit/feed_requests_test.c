@@ -26,7 +26,8 @@ enum {
 static const char scenario[] =
     "clock = \"virtual\"\n"
     "domain \"large\" { domid = 1 uuid = \"11111111-1111-1111-1111-111111111111\"\n"
-    "  grants { frames = 257 frames_max = 512 entries = 1000 } }\n";
+    "  grants { frames = 257 frames_max = 512 entries = 1000 } }\n"
+    "event { step = 1 do = \"rename\" domain = \"large\" text = \"other\" }\n";
 
 static struct mapper m;
 static struct folder folder;
@@ -134,6 +135,30 @@ static void as_many_wait_as_may_and_not_one_more(void **state)
     assert_int_equal(feed_watch_deadline_ns(m.watches), more.deadline_ns);
 }
 
+static void wait_for_feeds(uint32_t count)
+{
+    uint64_t end_ns = clock_monotonic_ns() + WAIT_MS * CLOCK_NS_PER_MS;
+
+    while (feeds() != count) {
+        assert_true(clock_monotonic_ns() < end_ns);
+        feed_table_hear(m.feeds);
+        feed_watch_step(&m);
+        feed_table_step(m.feeds);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void one_that_has_another_name_by_its_answer_is_not_given_away(void **state)
+{
+    struct message_watch w = watch_of(0, 1);
+    struct failure f;
+
+    (void)state;
+    assert_int_equal(feed_watch(&m, &w, &f), 0);
+    sim_step(m.backend);
+    wait_for_feeds(0); /* nobody was told of it */
+}
+
 /* The feed of all frames, as a peer would know it. */
 static struct message_image begin_feed(void)
 {
@@ -205,20 +230,15 @@ static void an_image_that_fails_gives_everything_back(void **state)
     assert_int_equal(feed_image_count(m.images), 1);
     assert_false(feed_image_step(&m));
     feed_table_release(m.feeds, image.feed, image.feed_id);
-    uint64_t end_ns = clock_monotonic_ns() + WAIT_MS * CLOCK_NS_PER_MS;
-
-    while (feeds() > 0) { /* no pin is left that would keep it */
-        assert_true(clock_monotonic_ns() < end_ns);
-        feed_table_hear(m.feeds);
-        feed_table_step(m.feeds);
-        poll(NULL, 0, 1);
-    }
+    wait_for_feeds(0); /* no pin is left that would keep it */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(as_many_wait_as_may_and_not_one_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_has_another_name_by_its_answer_is_not_given_away,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(as_many_images_as_may_be_and_not_one_more, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_image_that_fails_gives_everything_back, set_up,

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/ring_view.h"
+#include "common/scope.h"
 #include "server/mapper/copy.h"
 #include "tests/lib/fake_host.h"
 
@@ -183,8 +184,7 @@ static void as_many_as_may_be_and_not_one_more(void **state)
     assert_int_equal(again.number, held[3].number);
     let_go(&again);
     wait_for_feeds(FEEDS - 1);
-    ring_view_close(held[3].view);
-    held[3].view = NULL;
+    ring_view_close(scope_take_pointer(held[3].view));
     struct held more = hold(FEEDS);
 
     assert_int_equal(feeds(), FEEDS);

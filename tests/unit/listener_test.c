@@ -83,15 +83,30 @@ static void clients_that_leave_silent_streams_are_noticed(void **state)
     }
     rig_wait(&rig.live, STREAMS);
     for (int i = 0; i < STREAMS; i++) {
-        if (i % 2 == 0) {
-            (void)shutdown(peers[i].fd, SHUT_WR); /* one's own half only: that is leaving, too */
-        } else {
-            tls_peer_close(&peers[i]);
+        if (i % 2 == 0) { /* with a word, or without */
+            (void)SSL_shutdown(peers[i].ssl);
         }
+        tls_peer_close(&peers[i]);
     }
     rig_wait(&rig.live, 0);
-    for (int i = 0; i < STREAMS; i += 2) {
-        tls_peer_close(&peers[i]);
+    rig_stop();
+}
+
+/* What he is sent to see whether he is there is nothing to him. */
+static void who_has_said_all_still_gets_his_stream(void **state)
+{
+    (void)state;
+    rig_start(&rig_limits);
+    for (int i = 0; i < 20; i++) {
+        struct tls_peer p;
+
+        begin_stream(&p, "/stream/123456");
+        if (i % 2 == 0) {
+            (void)SSL_shutdown(p.ssl);
+        }
+        assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+        assert_int_equal(tls_peer_chunks(&p, NULL, 0), 123456);
+        tls_peer_close(&p);
     }
     rig_stop();
 }
@@ -624,6 +639,7 @@ int main(void)
         cmocka_unit_test(a_streamed_reply_comes_whole_however_it_is_woken),
         cmocka_unit_test(a_client_that_leaves_a_stream_leaves_nothing_behind),
         cmocka_unit_test(clients_that_leave_silent_streams_are_noticed),
+        cmocka_unit_test(who_has_said_all_still_gets_his_stream),
         cmocka_unit_test(a_stream_has_no_chunks_for_who_does_not_know_them),
         cmocka_unit_test(a_stream_waits_for_a_slow_reader),
         cmocka_unit_test(stopping_ends_a_stream),

@@ -22,7 +22,7 @@ struct member {
 
     /* Under the rig's lock. */
     unsigned turns, more; /* that it had; that it asks for */
-    bool has_turn, is_full, peer_left, leaves, left;
+    bool has_turn, is_full, peer_is_done, peer_left, leaves, left;
     bool was_help; /* its last turn, and so the next */
     pthread_t thread;
 };
@@ -59,6 +59,7 @@ static enum pump_verdict turn(struct pump_entry *e, const struct pump_news *news
     m->turns++;
     m->is_full = is_full;
     m->peer_left |= news->peer_left;
+    m->peer_is_done |= news->peer_is_done;
     m->was_help = news->is_help;
     m->thread = pthread_self();
     if ((m->leaves || news->peer_left) && news->is_help) {
@@ -183,8 +184,10 @@ static void who_goes_on_has_turns_until_it_rests(void **state)
     end(1);
 }
 
-static void a_peer_that_leaves_is_noticed(void **state)
+static void what_a_peer_does_is_noticed(void **state)
 {
+    bool is_done = false;
+
     (void)state;
     begin(2);
     for (int i = 0; i < 3; i++) {
@@ -194,8 +197,15 @@ static void a_peer_that_leaves_is_noticed(void **state)
     rig.members[0].fds[1] = -1;
     (void)shutdown(rig.members[1].fds[1], SHUT_WR);
     wait_left(&rig.members[0]);
-    wait_left(&rig.members[1]);
-    assert_true(rig.members[0].peer_left && rig.members[1].peer_left);
+    assert_true(rig.members[0].peer_left);
+    pthread_mutex_lock(&rig.lock);
+    while (!rig.members[1].peer_is_done) {
+        wait_for_change();
+    }
+    assert_false(rig.members[1].peer_left); /* it may still read */
+    is_done = rig.members[2].peer_is_done;
+    pthread_mutex_unlock(&rig.lock);
+    assert_false(is_done);
     end(3);
     assert_false(rig.members[2].peer_left);
 }
@@ -337,7 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_woken_has_a_turn),
         cmocka_unit_test(who_goes_on_has_turns_until_it_rests),
-        cmocka_unit_test(a_peer_that_leaves_is_noticed),
+        cmocka_unit_test(what_a_peer_does_is_noticed),
         cmocka_unit_test(a_full_socket_has_a_turn_when_it_has_room),
         cmocka_unit_test(a_few_are_served_by_who_wakes_them_and_not_one_more),
         cmocka_unit_test(many_wake_one),

@@ -205,9 +205,8 @@ static void expect_nothing_of_another(void)
     reader_begin();
     while (ring_view_read(reader.view, &reader.place, reader.bytes, sizeof(reader.bytes), &found,
                           NULL) == RING_RECORD) {
-        assert_int_equal(feed_record_check(found.kind, reader.bytes, found.len_bytes,
-                                           &reader.record, NULL),
-                         0);
+        assert_int_equal(
+            feed_record_check(found.kind, reader.bytes, found.len_bytes, &reader.record, NULL), 0);
         if (found.kind == FEED_RECORD_CHANGES) {
             assert_false(
                 has_anothers(reader.record.contents,

@@ -92,13 +92,13 @@ static void another_version_keeps_within_its_frames(void **state)
 {
     struct layout_grant g;
     SIM_AUTO
-        *b = sim_rig_open(SIM_VIRTUAL SIM_DOMAIN("grants { frames = 1 frames_max = 1 entries = 512 "
-                                                 "}") "event { at_ms = 10 do = \"set_version\" "
-                                                      "domain = \"a\" value = 2 }\n"
-                                                      "event { at_ms = 20 do = \"change\" domain = "
-                                                      "\"a\" value = 10000 }\n"
-                                                      "event { at_ms = 30 do = \"set_version\" "
-                                                      "domain = \"a\" value = 1 }\n");
+    *b = sim_rig_open(SIM_VIRTUAL SIM_DOMAIN("grants { frames = 1 frames_max = 1 entries = 512 "
+                                             "}") "event { at_ms = 10 do = \"set_version\" "
+                                                  "domain = \"a\" value = 2 }\n"
+                                                  "event { at_ms = 20 do = \"change\" domain = "
+                                                  "\"a\" value = 10000 }\n"
+                                                  "event { at_ms = 30 do = \"set_version\" "
+                                                  "domain = \"a\" value = 1 }\n");
     static const uint8_t unused[LAYOUT_FRAME_BYTES];
 
     (void)state;
@@ -233,11 +233,9 @@ static void remember(void *arg, const struct sim_change *c)
 
 static void every_change_is_told_from_a_domains_first_byte_on(void **state)
 {
-    SIM_AUTO *
-        b = sim_rig_open(SIM_VIRTUAL
-                             SIM_DOMAIN(
-                                 "present = false grants { entries = 400 changes_per_second = 3000 "
-                                 "}") "event { at_ms = 50 do = \"create\" domain = \"a\" }\n");
+    SIM_AUTO *b = sim_rig_open(
+        SIM_VIRTUAL SIM_DOMAIN("present = false grants { entries = 400 changes_per_second = 3000 "
+                               "}") "event { at_ms = 50 do = \"create\" domain = \"a\" }\n");
     struct history h = { 0 };
 
     (void)state;
@@ -260,6 +258,7 @@ static void what_is_not_there_is_not_read(void **state)
     SIM_AUTO *b = sim_rig_open(SIM_VIRTUAL SIM_DOMAIN("type = \"hvm\" ioreq \"0\" { }"));
     static uint8_t content[2 * LAYOUT_FRAME_BYTES];
     struct sim_changes changes;
+    struct sim_table table;
     const struct sim_resource grants = { .domid = 7, .type = RESOURCE_GRANT_TABLE };
     const struct sim_resource none[] = {
         { .domid = 8, .type = RESOURCE_GRANT_TABLE },
@@ -277,6 +276,9 @@ static void what_is_not_there_is_not_read(void **state)
     assert_false(sim_read(b, &grants, 63, 2, content));
     assert_false(sim_read(b, &grants, 64, 1, content));
     assert_false(sim_changes(b, 8, &changes));
+    assert_false(sim_table(b, 8, &table));
+    assert_true(sim_table(b, 7, &table));
+    assert_true(table.version == 1 && table.frames_in_use == 1 && !table.is_dying);
 }
 
 int main(void)

@@ -157,6 +157,26 @@ static void another_policy_ends_what_it_does_not_allow_and_nothing_else(void **s
     watch_done(&decoded);
 }
 
+/* Not as when the gateway stops: what is left of the changes is for who may see it. */
+static void nothing_more_is_sent_of_what_is_not_allowed_any_more(void **state)
+{
+    static uint32_t blocks[WATCH_CHANGES_PART_BLOCKS + 1];
+    static uint8_t contents[sizeof(blocks) / sizeof(blocks[0]) * FEED_BLOCK_BYTES];
+    struct watching w;
+
+    (void)state;
+    open_begun(&w, "{" GRANTS "}");
+    put_changes(&w, 6, blocks, WATCH_CHANGES_PART_BLOCKS + 1, contents, false);
+    (void)watch_expect(&w, "changes");
+    set_policy("\"list\"");
+    const json_t *end = watch_expect(&w, "end");
+
+    assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+    assert_string_equal(watch_text(end, "cursor"), "");
+    watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+    watch_done(&w);
+}
+
 static void what_fails_before_it_has_begun_is_an_error_like_any_other(void **state)
 {
     struct watching w;
@@ -369,6 +389,7 @@ int main(void)
         TEST(with_a_deadline_it_says_where_it_was),
         TEST(when_the_gateway_stops_every_stream_says_where_it_was),
         TEST(another_policy_ends_what_it_does_not_allow_and_nothing_else),
+        TEST(nothing_more_is_sent_of_what_is_not_allowed_any_more),
         TEST(what_fails_before_it_has_begun_is_an_error_like_any_other),
         TEST(what_fails_later_has_an_end_too),
         TEST(a_stream_goes_on_from_its_cursor),

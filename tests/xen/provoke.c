@@ -4,7 +4,7 @@
 /*
  * States of a real Xen that no toolstack makes on purpose, for the tests to look at the gateway in them: a domain
  * number used again at once, an ioreq server without buffered requests, a device model of the old kind, a guest that
- * is told to go on. A program in dom0, nothing of the gateway's in it; each subcommand does one thing.
+ * is told to go on, a grant that is in use. A program in dom0, nothing of the gateway's in it; each subcommand does one thing.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include "command.h"
 
 #include <xendevicemodel.h>
+#include <xengnttab.h>
 
 // domains ------------------------------------------------------------------------------------------------------------
 
@@ -52,8 +53,8 @@ static int end(char **args)
     return xc_domain_destroy(xc, domain_number(args[0])) ? fail("xc_domain_destroy") : OK;
 }
 
-// Writes a word into a guest's memory: the word that a waiting guest looks at.
-static int poke(char **args)
+// The word at a guest-physical address; NULL when Xen refuses, with the reason printed.
+static volatile uint32_t *guest_word(char **args)
 {
     unsigned long address = number(args[1]);
     xen_pfn_t frame = address / XC_PAGE_SIZE;
@@ -65,10 +66,60 @@ static int poke(char **args)
         errno = refusal;
     }
     if (!page || refusal) {
-        return fail("xenforeignmemory_map");
+        fail("xenforeignmemory_map");
+        return NULL;
     }
-    *(volatile uint32_t *)(page + address % XC_PAGE_SIZE) = (uint32_t)number(args[2]);
+    return (volatile uint32_t *)(page + address % XC_PAGE_SIZE);
+}
+
+// The word that a waiting guest looks at.
+static int poke(char **args)
+{
+    volatile uint32_t *word = guest_word(args);
+
+    if (word) {
+        *word = (uint32_t)number(args[2]);
+    }
+    return word ? OK : FAILED;
+}
+
+static int peek(char **args)
+{
+    volatile uint32_t *word = guest_word(args);
+
+    if (word) {
+        printf("%u\n", *word);
+    }
+    return word ? OK : FAILED;
+}
+
+static int wait_for_end(void)
+{
+    struct pollfd wait = { .fd = termination_fd(), .events = POLLIN };
+
+    while (poll(&wait, 1, -1) < 0 && errno == EINTR)
+        ;
     return OK;
+}
+
+// As a backend does: Xen tells the guest so by the bits of the entry's status.
+static int use(char **args)
+{
+    xengnttab_handle *grants = xengnttab_open(NULL, 0);
+    void *page;
+
+    if (!grants) {
+        return fail("xengnttab_open");
+    }
+    page = xengnttab_map_grant_ref(grants, domain_number(args[0]), (uint32_t)number(args[1]),
+                                   PROT_READ | PROT_WRITE);
+    if (!page) {
+        return fail("xengnttab_map_grant_ref");
+    }
+    printf("using\n");
+    fflush(stdout);
+    wait_for_end();
+    return xengnttab_unmap(grants, page, 1) ? fail("xengnttab_unmap") : OK;
 }
 
 // ioreq servers ------------------------------------------------------------------------------------------------------
@@ -85,7 +136,6 @@ static xendevicemodel_handle *model_open(void)
 
 static int server(char **args)
 {
-    struct pollfd wait = { .fd = termination_fd(), .events = POLLIN };
     xendevicemodel_handle *model = model_open();
     domid_t domain = domain_number(args[0]);
     ioservid_t id;
@@ -97,8 +147,7 @@ static int server(char **args)
     }
     printf("id=%u\n", id);
     fflush(stdout);
-    while (poll(&wait, 1, -1) < 0 && errno == EINTR)
-        ;
+    wait_for_end();
     return xendevicemodel_destroy_ioreq_server(model, domain, id)
                ? fail("xendevicemodel_destroy_ioreq_server")
                : OK;
@@ -126,6 +175,10 @@ static const struct command commands[] = {
       "make DOMAIN UUID           a domain of this very number, without memory or vCPUs" },
     { "end", 1, end, "end DOMAIN                 destroys it" },
     { "poke", 3, poke, "poke DOMAIN ADDRESS WORD   writes 32 bits at a guest-physical address" },
+    { "peek", 2, peek, "peek DOMAIN ADDRESS        reads them" },
+    { "use", 2, use,
+      "use DOMAIN REF             maps what a guest has granted to dom0, says \"using\", stays until "
+      "SIGTERM" },
     { "server", 2, server,
       "server DOMAIN BUFFERED     an ioreq server, with a buffered page or (0) without: says "
       "id=N,\n"

@@ -34,7 +34,7 @@ suite_start() { # NAME
 suite_tool() {
   "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$RIG/root/usr/include" -o "$work/$1" "$suite_source/$1.c" \
     -L"$RIG/root/usr/lib/x86_64-linux-gnu" -Wl,-rpath-link,"$RIG/root/usr/lib/x86_64-linux-gnu" \
-    -lxenforeignmemory -lxenctrl -lxendevicemodel -lxenevtchn
+    -lxenforeignmemory -lxenctrl -lxendevicemodel -lxenevtchn -lxengnttab
   suite_stage usr/local/bin "$work/$1"
 }
 

@@ -207,7 +207,7 @@ typedef struct xenres_watch_changes {
     size_t block_count;
     const void *content;            /* 64 bytes for each, in that order; aligned to nothing */
     bool more;                      /* the batch goes on in the next call, with the same numbers and
-                                       higher blocks */
+                                       higher blocks; or its rest is lost, and a gap comes, and an image */
 } xenres_watch_changes;
 
 enum xenres_grant_change_kind {

@@ -57,6 +57,20 @@ bool sim_read(struct backend *b, const struct sim_resource *what, uint32_t first
     return true;
 }
 
+bool sim_table(struct backend *b, uint16_t domid, struct sim_table *out)
+{
+    CALL_LOCKED(b);
+    const struct guest *g = world_find(&b->sim->world, domid);
+    if (!g) {
+        return false;
+    }
+    *out = (struct sim_table){ .version = g->grants.version,
+                               .frames_in_use = g->grants.frame_count,
+                               .is_dying = g->dying };
+    memcpy(out->uuid, g->uuid, sizeof(out->uuid));
+    return true;
+}
+
 bool sim_changes(struct backend *b, uint16_t domid, struct sim_changes *out)
 {
     CALL_LOCKED(b);

@@ -41,6 +41,14 @@ struct sim_resource {
 bool sim_read(struct backend *b, const struct sim_resource *what, uint32_t first_frame,
               uint32_t frame_count, void *out);
 
+/* A domain's grant table as it is at this moment. False: there is no such domain. */
+struct sim_table {
+    uint8_t uuid[UUID_BYTES]; /* of its domain */
+    uint32_t version, frames_in_use;
+    bool is_dying; /* its domain is: a zombie, that something mapped keeps */
+};
+bool sim_table(struct backend *b, uint16_t domid, struct sim_table *out);
+
 /* Of one domain since it was created. A change that leaves the bytes as they were is none. */
 struct sim_changes {
     uint64_t words;             /* aligned, of 8 bytes, of all its resources */

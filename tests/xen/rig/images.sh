@@ -97,10 +97,12 @@ make_dom0() {
 }
 
 make_guests() {
-  local linux=$dir/linux
+  local linux=$dir/linux guest
   cp "$rig_source"/guests/*.cfg "$guests/"
-  "${CC:-gcc}" -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,--section-start=.note.Xen=0x108000 \
-    -Wl,--build-id=none -Wl,-z,noexecstack -s -o "$guests/tiny" "$rig_source/guests/tiny.S"
+  for guest in tiny steady; do
+    "${CC:-gcc}" -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,--section-start=.note.Xen=0x108000 \
+      -Wl,--build-id=none -Wl,-z,noexecstack -s -o "$guests/$guest" "$rig_source/guests/$guest.S"
+  done
   "${CC:-gcc}" -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00 -Wl,--build-id=none -Wl,--oformat=binary \
     -o "$guests/floppy" "$rig_source/guests/floppy.S"
   truncate -s 1440K "$guests/floppy" # QEMU takes the kind of drive from the size
