@@ -79,6 +79,7 @@ static inline void rig_end(struct feeds_rig *r)
 {
     struct feeds *feeds = atomic_exchange(&r->feeds, NULL);
 
+    feeds_stop(feeds);
     mapper_client_free(r->client);
     feeds_free(feeds);
     fake_mapper_done(&r->mapper);
