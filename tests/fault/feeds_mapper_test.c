@@ -108,8 +108,11 @@ static void start(struct gateway *g, const struct rig *rig)
 
 static void stop(struct gateway *g)
 {
+    struct feeds *feeds = atomic_exchange(&g->feeds, NULL);
+
+    feeds_stop(feeds);
     mapper_client_free(g->client);
-    feeds_free(atomic_exchange(&g->feeds, NULL));
+    feeds_free(feeds);
 }
 
 /* --- who watches --------------------------------------------------------------------------------------- */

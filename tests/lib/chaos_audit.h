@@ -40,8 +40,6 @@ struct audit {
 
     uint64_t base;       /* of the feed: up to there it was before our time */
     uint64_t told, lost; /* of this feed, without `base` */
-    uint64_t ended;      /* numbers in all of feeds whose end was told with its number */
-    bool ended_unknown;  /* one ended, and nobody knows at which number */
     unsigned feeds, gaps, cuts, ends, starts, resumed, content, batches;
     char fault[512];
 
@@ -289,8 +287,6 @@ static inline bool audit_checkpoint(struct audit *a, const struct journal_entry 
 static inline bool audit_end(struct audit *a, const struct journal_entry *e)
 {
     a->ends++;
-    a->ended += a->is_known ? a->delivered : 0;
-    a->ended_unknown = a->ended_unknown || e->sequence == 0;
     audit_forget(a);
     a->life[0] = '\0';
     return e->reason == XENRES_END_INCARNATION_ENDED || e->reason == XENRES_END_NOT_FOUND ||
@@ -304,7 +300,6 @@ static inline bool audit_failed(struct audit *a, const struct journal_entry *e)
 {
     switch (e->reason) {
     case XENRES_ABORTED:
-        a->ended_unknown = true;
         audit_forget(a);
         a->life[0] = '\0';
         return true;
