@@ -134,7 +134,7 @@ static int check_content(const struct numbering *n, const struct numbering_item 
             fault, "comes from %" PRIu64 " to the %s of %" PRIu64 ": what became of those between?",
             n->at, n->content, i->first != 0 ? i->first : i->sequence);
     }
-    return n->is_due || i->sequence > n->at || i->segment > n->at_segment
+    return n->is_due || n->restates || i->sequence > n->at || i->segment > n->at_segment
                ? 0
                : numbering_lie(fault, "has the %s of %" PRIu64 " twice", n->content, i->sequence);
 }
@@ -148,7 +148,9 @@ static int judge_content(struct numbering *n, const struct numbering_item *i,
                              "has the %s of %" PRIu64 ", though numbers up to %" PRIu64 " are lost",
                              n->content, i->sequence, n->delivered);
     }
-    out->is_new = !n->has_place || n->lacks_content || i->sequence > n->delivered ||
+    bool is_restated = n->restates && i->first == 0 && i->sequence == n->delivered;
+
+    out->is_new = !n->has_place || n->lacks_content || is_restated || i->sequence > n->delivered ||
                   (i->sequence == n->delivered && i->segment > n->segment);
     out->first = i->first != 0 ? larger(i->first, n->delivered + 1) : 0;
     if (!n->has_place && n->is_known && i->sequence > n->delivered) {
@@ -282,6 +284,7 @@ static int take_gap(struct numbering *n, const struct numbering_item *i,
     n->produced = larger(n->produced, i->sequence);
     n->lacks_content = n->lacks_content || out->is_new;
     n->is_due = true;
+    n->is_in_parts = false; /* of a batch that it is about: they are void */
     advance(n, i, out->is_new);
     return 0;
 }
@@ -324,8 +327,16 @@ static int take_end(struct numbering *n, const struct numbering_item *i,
         return numbering_lie(fault, "ends at %" PRIu64 " behind %" PRIu64, i->sequence, n->at);
     }
     n->produced = larger(n->produced, i->sequence);
+    n->passed = n->skips ? larger(n->passed, i->sequence) : n->passed;
     out->is_new = true;
     return 0;
+}
+
+/* The end may come within parts, and where the rest of a batch is lost, the gap that has it. */
+static bool may_break_off(const struct numbering *n, const struct numbering_item *i)
+{
+    return i->kind == NUMBERING_END || i->kind == n->part.kind ||
+           (i->kind == NUMBERING_GAP && n->part.kind == NUMBERING_CHANGES);
 }
 
 int numbering_take(struct numbering *n, const struct numbering_item *i,
@@ -335,7 +346,7 @@ int numbering_take(struct numbering *n, const struct numbering_item *i,
     if (i->sequence > SEQUENCE_MAX || i->first > SEQUENCE_MAX) {
         return numbering_lie(fault, "has a number that is none");
     }
-    if (n->is_in_parts && i->kind != n->part.kind && i->kind != NUMBERING_END) {
+    if (n->is_in_parts && !may_break_off(n, i)) {
         return numbering_lie(fault, "has something else before all of %" PRIu64 " came",
                              n->part.sequence);
     }

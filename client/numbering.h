@@ -60,6 +60,7 @@ struct numbering {
     const char *content; /* what CONTENT is called: "image", "list" */
     bool skips;          /* numbers may be passed over by checkpoints: they are of others */
     bool merges;         /* what content has that was not delivered by itself is not lost */
+    bool restates;       /* content may come again where the stream is: forget what was known */
 
     /* The caller's place. */
     char feed[NUMBERING_FEED_CHARS + 1]; /* "": none yet */

@@ -187,7 +187,7 @@ static int watch_domains(xenres *handle, const xenres_domains_watch_query *given
         return result;
     }
     f.numbering.content = "list";
-    f.numbering.skips = true;
+    f.numbering.skips = f.numbering.restates = true;
     return follow_run(&f, fault);
 }
 
