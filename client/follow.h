@@ -54,7 +54,7 @@ struct follow_ops {
     /* A begin: is it what was asked for? *is_other_life, where not for that alone. NULL: always. */
     int (*admit)(struct follow *f, const struct follow_message *message, bool *is_other_life,
                  struct fault *fault);
-    /* Content and changes, also those that are not delivered: do they fit to each other? NULL. */
+    /* Content, changes and gaps, also those that are not delivered: do they fit to each other? NULL. */
     int (*check)(struct follow *f, const struct follow_message *message, struct fault *fault);
     /* BEGIN, CONTENT and CHANGES to the callbacks. What they return. */
     int (*deliver)(const struct follow *f, const struct follow_message *message,

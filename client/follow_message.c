@@ -235,10 +235,11 @@ static int take_other(struct follow *f, const xenres_reply *reply, struct follow
                       struct fault *fault)
 {
     struct numbering_verdict verdict;
-    bool has_bytes = m->numbers.kind == NUMBERING_CONTENT || m->numbers.kind == NUMBERING_CHANGES;
+    bool is_checked = m->numbers.kind == NUMBERING_CONTENT ||
+                      m->numbers.kind == NUMBERING_CHANGES || m->numbers.kind == NUMBERING_GAP;
     int result = numbering_take(&f->numbering, &m->numbers, &verdict, fault);
 
-    if (result == 0 && has_bytes && f->ops->check != NULL) {
+    if (result == 0 && is_checked && f->ops->check != NULL) {
         result = f->ops->check(f, m, fault);
     }
     if (result != 0) {

@@ -329,6 +329,7 @@ static int take_end(struct numbering *n, const struct numbering_item *i,
         return numbering_lie(fault, "ends at %" PRIu64 " behind %" PRIu64, i->sequence, n->at);
     }
     n->produced = larger(n->produced, i->sequence);
+    n->passed = n->skips ? larger(n->passed, i->sequence) : n->passed;
     out->is_new = true;
     return 0;
 }

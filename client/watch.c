@@ -144,9 +144,13 @@ static int check_blocks(struct follow *f, const xenres_watch_changes *c, struct 
 
 static int check(struct follow *f, const struct follow_message *m, struct fault *fault)
 {
-    const struct watch *w = f->arg;
+    struct watch *w = f->arg;
     const struct watch_view *v = m->view;
 
+    if (m->numbers.kind == NUMBERING_GAP) {
+        w->next_block = 0; /* the parts before it are void */
+        return 0;
+    }
     if (v->is_decoded != w->query.decode) {
         return numbering_lie(fault, v->is_decoded ? "is decoded, though nobody asked for that"
                                                   : "is not decoded");

@@ -4,6 +4,7 @@
 #include "client/cli/attendant.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -92,18 +93,41 @@ static void take_signal(struct attendant *a, int number)
     }
 }
 
+/* Of a pipe: nobody can read what would be written. */
+static void look_for_reader(struct attendant *a)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+
+    if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0) {
+        a->has_reader = false;
+        atomic_store(&a->reader_left, true);
+        xenres_cancel(a->handle);
+    }
+}
+
+static int await_signal(struct attendant *a)
+{
+    const struct timespec pause = {
+        .tv_nsec =
+            (a->board != NULL ? ATTENDANT_DRAW_MS : ATTENDANT_LOOK_MS) * (long)CLOCK_NS_PER_MS,
+    };
+
+    return a->board != NULL || a->has_reader ? sigtimedwait(&a->signals, NULL, &pause)
+                                             : sigwaitinfo(&a->signals, NULL);
+}
+
 static void *attend(void *arg)
 {
-    const struct timespec pause = { .tv_nsec = ATTENDANT_DRAW_MS * (long)CLOCK_NS_PER_MS };
     struct attendant *a = arg;
 
     show(a, true);
     while (!atomic_load(&a->is_stopping)) {
         if (a->board != NULL) {
             draw(a);
+        } else if (a->has_reader) {
+            look_for_reader(a);
         }
-        int number = a->board != NULL ? sigtimedwait(&a->signals, NULL, &pause)
-                                      : sigwaitinfo(&a->signals, NULL);
+        int number = await_signal(a);
 
         if (number > 0) {
             take_signal(a, number);
@@ -135,6 +159,7 @@ int attendant_start(struct attendant *a, xenres *handle, struct board *board, st
     a->board = board;
     atomic_init(&a->is_stopping, false);
     atomic_init(&a->was_signalled, false);
+    atomic_init(&a->reader_left, false);
     int errnum = pthread_create(&a->thread, NULL, attend, a);
 
     if (errnum != 0) {
@@ -155,5 +180,5 @@ bool attendant_stop(struct attendant *a)
     (void)pthread_kill(a->thread, STOP_SIGNAL);
     (void)pthread_join(a->thread, NULL);
     a->is_running = false;
-    return atomic_load(&a->was_signalled);
+    return atomic_load(&a->was_signalled) || atomic_load(&a->reader_left);
 }

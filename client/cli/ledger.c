@@ -239,6 +239,8 @@ enum ledger_news ledger_gap(struct ledger *l, const xenres_watch_gap *g)
     if (news == LEDGER_AGAIN && g->exact) {
         return news;
     }
+    /* Of the batch whose parts came, the gap says that it is missing. */
+    l->batch_is_open = l->batch_is_open && (!is_numbered || g->first_sequence > l->open_first);
     cut(l);
     l->lost += fresh;
     report_gap(l, g, fresh > 0 ? g->sequence - fresh + 1 : 0, fresh > 0 ? g->sequence : 0);

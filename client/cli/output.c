@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/cli.h"
 #include "client/cli/report.h"
 #include "common/scope.h"
 
@@ -129,6 +130,9 @@ int output_write(struct output *o, const void *bytes, size_t len_bytes)
         if (written > 0) {
             at += written;
             len_bytes -= (size_t)written;
+        } else if (written < 0 && errno == EPIPE && o->is_endless) {
+            o->reader_left = true;
+            return EXIT_LOCAL;
         } else if (written == 0 || errno != EINTR) {
             return cannot_write(o, written == 0 ? EIO : errno);
         }

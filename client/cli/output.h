@@ -21,6 +21,9 @@ struct output {
     char *path;       /* as given; NULL: standard output */
     char *final_path; /* NULL: nothing to rename */
     char *temporary_path;
+    bool
+        is_endless; /* by whoever opened it: a reader who leaves has seen enough, and that is no failure */
+    bool reader_left; /* so it was: nothing is reported, and the status is not to be believed */
 };
 
 #define OUTPUT_AUTO __attribute__((cleanup(output_abandon))) struct output

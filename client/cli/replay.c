@@ -94,6 +94,7 @@ static int print(struct recording_reader *reader, bool as_json)
     if (status != 0) {
         return status;
     }
+    output.is_endless = true;
     ledger_init(&r.ledger, NULL, NULL);
     r.player = (struct player){ .ledger = &r.ledger, .flaw = on_flaw, .arg = &r };
     lines_init(&r.lines, &output, &r.player.wall_ns);
@@ -103,6 +104,9 @@ static int print(struct recording_reader *reader, bool as_json)
     status = play(&r, reader, as_json);
     teller_done(&r.teller);
     lines_done(&r.lines);
+    if (output.reader_left) {
+        return 0;
+    }
     return status == 0 ? output_commit(&output) : status;
 }
 

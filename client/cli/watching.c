@@ -230,7 +230,11 @@ static int prepare_showing(struct watching *w, struct teller_out *out)
         w->told = teller_sink(&w->teller);
         w->told_domains = teller_domains_sink(&w->teller);
     }
-    return output_open(&w->output, NULL);
+    w->attendant.has_reader = w->showing == SHOW_LINES || w->showing == SHOW_JSON;
+    int status = output_open(&w->output, NULL);
+
+    w->output.is_endless = true;
+    return status;
 }
 
 /* Not to know of which host it is harms nothing else. */
@@ -285,8 +289,10 @@ static int status_of_end(uint32_t reason)
     }
 }
 
+static const char reader_left[] = "its reader has left";
+
 /* Reports what is to be reported. `code` and `why`: for the recording. */
-static int conclude(struct watching *w, int result, const xenres_error *error, bool was_signalled,
+static int conclude(struct watching *w, int result, const xenres_error *error, bool was_ended,
                     uint32_t *code, const char **why)
 {
     struct name_room room;
@@ -294,6 +300,10 @@ static int conclude(struct watching *w, int result, const xenres_error *error, b
     *code = 0;
     if (w->recorder.failure.code != 0) {
         return report_failure(&w->recorder.failure);
+    }
+    if (w->output.reader_left) {
+        *why = reader_left;
+        return 0;
     }
     if (w->teller.status != 0) {
         *code = XENRES_INTERNAL;
@@ -304,8 +314,8 @@ static int conclude(struct watching *w, int result, const xenres_error *error, b
         *why = w->has_ended ? name_end_reason(w->end_reason, &room) : "the watch ended";
         return w->has_ended ? status_of_end(w->end_reason) : 0;
     }
-    if (was_signalled && error->code == XENRES_CANCELED) {
-        *why = "ended by a signal";
+    if (was_ended && error->code == XENRES_CANCELED) {
+        *why = atomic_load(&w->attendant.reader_left) ? reader_left : "ended by a signal";
         return 0;
     }
     *code = error->code;
@@ -341,8 +351,8 @@ static int follow(struct watching *w, xenres *handle, const xenres_watch_query *
     }
     int result = w->stream == RECORDING_OF_RESOURCE ? run_resource(w, handle, query, &error)
                                                     : run_domains(w, handle, query, &error);
-    bool was_signalled = attendant_stop(&w->attendant);
-    int status = conclude(w, result, &error, was_signalled, &code, &why);
+    bool was_ended = attendant_stop(&w->attendant);
+    int status = conclude(w, result, &error, was_ended, &code, &why);
 
     tell_sums(w);
     if (w->recorder.failure.code == 0 &&

@@ -312,8 +312,7 @@ static int take_image(struct subscription *u, struct subscription_item *out, str
     }
     bool is_missing = a->batch > u->position.batch;
 
-    if (is_missing && u->gap_reason != 0 &&
-        (u->mode == SUBSCRIPTION_DELTA || u->gap_reason == FEED_GAP_RESUMED)) {
+    if (is_missing && u->gap_reason != 0 && u->mode == SUBSCRIPTION_DELTA) {
         subscription_gap(u, u->gap_reason, a->batch, a->blocks_before, out);
         u->step = STEP_IN_HAND;
         return 0;

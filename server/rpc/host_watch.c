@@ -94,22 +94,22 @@ static int fail(struct call *c, struct pool *p, struct failure *f)
 
 /* --- lists -------------------------------------------------------------------------------------- */
 
-static void forget_list(struct host_watch *w)
+static void drop_list(struct host_watch *w)
 {
     domain_rows_free(w->rows);
     w->rows = NULL;
-    w->has_list = w->is_void = false;
-    w->wants_list = true;
+    w->has_list = w->lists_again = false;
+    w->listed = 0;
 }
 
-/* What may be seen is decided anew. */
-static void list_anew(struct host_watch *w)
+void host_watch_list_anew(struct host_watch *w)
 {
     if (w->holds_item) { /* it is in the list that is to be made */
         w->holds_item = false;
         w->seen = w->item.record.record.domain->number;
     }
-    forget_list(w);
+    drop_list(w);
+    w->wants_list = true;
 }
 
 static int ask_list(struct call *c, struct failure *f)
@@ -118,7 +118,6 @@ static int ask_list(struct call *c, struct failure *f)
     uint64_t deadline_ns = clock_monotonic_ns() + HOST_WATCH_LIST_WITHIN_MS * CLOCK_NS_PER_MS;
 
     w->wants_list = false;
-    w->listed = 0;
     return domain_rows_ask(c->mapper, deadline_ns, on_wake, c, &w->rows, f);
 }
 
@@ -128,6 +127,13 @@ static int wait_or_beat(struct call *c, struct pool *p, uint64_t wake_ns, struct
 {
     struct host_watch *w = c->state;
 
+    if (watch_pulse_wants_first_checkpoint(&w->pulse)) {
+        char *cursor = host_watch_cursor_now(c, p);
+
+        if (cursor[0] != '\0') {
+            return host_watch_say_checkpoint(c, p, cursor, f);
+        }
+    }
     return w->begun && watch_pulse_wants_heartbeat(&w->pulse)
                ? host_watch_say_heartbeat(c, p, f)
                : watch_pulse_wait(&w->pulse, wake_ns);
@@ -202,7 +208,8 @@ static void take_gap(struct host_watch *w)
 {
     w->seen = w->item.gap.batch;
     w->gap_reason = (int)w->item.gap.reason;
-    forget_list(w);
+    drop_list(w);
+    w->wants_list = true;
 }
 
 /* 0: nothing is to be said of the item. */
@@ -228,9 +235,9 @@ static int take_end_at_once(struct call *c, struct pool *p, struct failure *f)
 {
     struct host_watch *w = c->state;
 
-    domain_rows_free(w->rows);
-    w->rows = NULL;
-    w->wants_list = w->has_list = false;
+    drop_list(w);
+    w->wants_list = false;
+    w->lacks_list = true;
     w->holds_item = w->has_told && w->seen > w->told;
     return w->holds_item ? host_watch_say_gap(c, p, f) : take_end(c, p, f);
 }
@@ -253,7 +260,14 @@ static int miss_list(struct call *c, struct pool *p, int result, struct failure 
             w->seen = w->item.gap.batch;
         }
     }
-    return result;
+    w->gives_up = w->begun && w->has_told && w->seen > w->told;
+    if (!w->gives_up) {
+        return result;
+    }
+    w->failure = *f;
+    drop_list(w);
+    w->lacks_list = true;
+    return host_watch_say_gap(c, p, f);
 }
 
 /* Brings a list that has come up to the events that are in it. Returns 0 when it can be told. */
@@ -303,11 +317,7 @@ static int make_list(struct call *c, struct pool *p, struct failure *f)
     if (w->has_told && w->listed == 0 && w->seen > w->told) {
         return host_watch_say_gap(c, p, f);
     }
-    result = host_watch_say_list(c, p, f);
-    if (w->is_void && w->rows == NULL) {
-        list_anew(w);
-    }
-    return result;
+    return host_watch_say_list(c, p, f);
 }
 
 static int next_item(struct call *c, struct pool *p, struct failure *f)
@@ -342,6 +352,10 @@ static int domains_next(struct call *c, struct pool *p, struct failure *f)
         *f = w->failure;
         return f->code != 0 ? -f->code : HANDLER_DONE;
     }
+    if (w->gives_up) {
+        *f = w->failure;
+        return fail(c, p, f);
+    }
     do {
         result = next_item(c, p, f);
     } while (result == 0);
@@ -370,14 +384,15 @@ static void domains_policy_changed(struct call *c)
 {
     struct host_watch *w = c->state;
 
-    if (!w->begun || w->over || (w->holds_item && w->item.kind == SUBSCRIPTION_ENDED)) {
+    if (!w->begun || w->over || w->gives_up ||
+        (w->holds_item && w->item.kind == SUBSCRIPTION_ENDED)) {
         return;
     }
-    /* Parts that were told are not taken back: the rest says what is left of it, and is the last. */
-    if (w->has_list && w->listed > 0) {
-        w->is_void = true;
+    /* The client has pieces of one: what is missing of it comes under this policy already. */
+    if (w->listed > 0) {
+        w->lists_again = true;
     } else {
-        list_anew(w);
+        host_watch_list_anew(w);
     }
 }
 

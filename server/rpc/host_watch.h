@@ -66,9 +66,11 @@ struct host_watch {
     struct domain_rows *rows;
     bool has_list;       /* `rows` is complete */
     size_t listed;       /* rows of it that were looked at */
-    bool is_void;        /* another policy came within it: another one follows it */
     uint64_t generation; /* of the last list: events up to it are in it */
     bool has_told;       /* the client knows a state: what a new list skips is a gap */
+    bool lacks_list;     /* and it is void: nobody can go on from there */
+    bool lists_again;    /* another list is wanted when this one is told */
+    bool gives_up;       /* `failure` ends it, and what it missed was declared */
     int gap_reason;      /* of subscription_item; 0: FEED_GAP_RESUMED */
     bool holds_item;     /* `item` came behind the list, and is to be told next */
 };
@@ -85,6 +87,8 @@ int host_watch_say_checkpoint(struct call *c, struct pool *p, char *cursor, stru
 int host_watch_say_heartbeat(struct call *c, struct pool *p, struct failure *f);
 /* What was passed over, to one who knew what was before. */
 int host_watch_say_gap(struct call *c, struct pool *p, struct failure *f);
+/* Another list is to be made, from now on. */
+void host_watch_list_anew(struct host_watch *w);
 /* The next part of the list. */
 int host_watch_say_list(struct call *c, struct pool *p, struct failure *f);
 int host_watch_say_end(struct call *c, struct pool *p, enum watch_end why,

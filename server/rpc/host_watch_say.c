@@ -57,7 +57,8 @@ char *host_watch_cursor_now(struct call *c, struct pool *p)
 {
     const struct host_watch *w = c->state;
     struct feed_cursor cursor;
-    bool is_told = w->begun && !w->wants_list && w->rows == NULL && !w->holds_item;
+    bool is_told =
+        w->begun && !w->wants_list && w->rows == NULL && !w->holds_item && !w->lacks_list;
 
     return is_told && subscription_cursor(w->subscription, &cursor)
                ? watch_cursor_make(c, p, &cursor, &w->filter_digest)
@@ -168,10 +169,15 @@ int host_watch_say_list(struct call *c, struct pool *p, struct failure *f)
         domain_rows_free(w->rows);
         w->rows = NULL;
         w->has_list = false;
+        w->listed = 0;
         w->told = w->seen;
         w->has_told = true;
+        w->lacks_list = false;
         w->gap_reason = 0;
         watch_pulse_news(&w->pulse, true);
+        if (w->lists_again) {
+            host_watch_list_anew(w);
+        }
     }
     return host_watch_say(c, m, f);
 }

@@ -202,6 +202,23 @@ static void note_still(struct watch *w)
     w->failed_samples = w->item.still.failures;
 }
 
+/* There is nothing more now. */
+static int rest(struct call *c, struct pool *p, struct failure *f)
+{
+    struct watch *w = c->state;
+
+    if (w->begun && !w->within_batch && watch_pulse_wants_first_checkpoint(&w->pulse)) {
+        char *cursor = watch_cursor_now(c, p);
+
+        if (cursor[0] != '\0') {
+            return watch_say_checkpoint(c, p, cursor, f);
+        }
+    }
+    return w->begun && !w->within_batch && watch_pulse_wants_heartbeat(&w->pulse)
+               ? watch_say_heartbeat(c, p, f)
+               : watch_pulse_wait(&w->pulse, w->item.wake_ns);
+}
+
 /* 0: nothing is to be said of the item. */
 static int take_item(struct call *c, struct pool *p, struct failure *f)
 {
@@ -217,9 +234,7 @@ static int take_item(struct call *c, struct pool *p, struct failure *f)
     case SUBSCRIPTION_ENDED: return take_end(c, p, f);
     case SUBSCRIPTION_NOTHING: break;
     }
-    return w->begun && !w->within_batch && watch_pulse_wants_heartbeat(&w->pulse)
-               ? watch_say_heartbeat(c, p, f)
-               : watch_pulse_wait(&w->pulse, w->item.wake_ns);
+    return rest(c, p, f);
 }
 
 static int next_item(struct call *c, struct pool *p, struct failure *f)

@@ -25,6 +25,7 @@ void watch_pulse_said(struct watch_pulse *p)
 void watch_pulse_news(struct watch_pulse *p, bool seal_now)
 {
     p->unsealed = true;
+    p->resting = false;
     if (seal_now) {
         p->checkpoint_at_ns = 0;
     }
@@ -35,9 +36,18 @@ bool watch_pulse_wants_checkpoint(const struct watch_pulse *p)
     return p->unsealed && clock_monotonic_ns() >= p->checkpoint_at_ns;
 }
 
+bool watch_pulse_wants_first_checkpoint(struct watch_pulse *p)
+{
+    p->resting = true;
+    p->settled = p->settled || (p->sealed && !p->unsealed);
+    return !p->settled;
+}
+
 void watch_pulse_sealed(struct watch_pulse *p)
 {
     p->unsealed = false;
+    p->sealed = true;
+    p->settled = p->settled || p->resting;
     p->checkpoint_at_ns = clock_monotonic_ns() + WATCH_CHECKPOINT_MS * CLOCK_NS_PER_MS;
 }
 

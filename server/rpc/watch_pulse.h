@@ -23,6 +23,9 @@ struct watch_pulse {
     _Atomic uint64_t armed_at_ns; /* UINT64_MAX: the timer is not armed */
     uint64_t heartbeat_at_ns, checkpoint_at_ns;
     bool unsealed; /* there is news behind the last checkpoint */
+    bool sealed;   /* there was a checkpoint */
+    bool resting;  /* it has caught up */
+    bool settled;  /* it had caught up once, and had a checkpoint there */
 };
 
 /* A zeroed one. */
@@ -34,6 +37,9 @@ void watch_pulse_said(struct watch_pulse *p);
 /* There is news; `seal_now`: a checkpoint is due, however short ago the last one was. */
 void watch_pulse_news(struct watch_pulse *p, bool seal_now);
 bool watch_pulse_wants_checkpoint(const struct watch_pulse *p);
+/* All that there is was told. The first time a checkpoint is due there, unless there is one: a stream that
+ * is cut soon is gone on with from there, and not from where it began. */
+bool watch_pulse_wants_first_checkpoint(struct watch_pulse *p);
 void watch_pulse_sealed(struct watch_pulse *p);
 bool watch_pulse_wants_heartbeat(const struct watch_pulse *p);
 /* Says HANDLER_WAIT, and sees to it that the call is woken at its next time, or at `wake_ns`. */

@@ -291,9 +291,37 @@ static void what_was_passed_over_is_not_lost_at_the_end(void **state)
     expect_domains(&s, NULL, 0, BEGUN "heartbeat 9\nend permission_withdrawn\n");
     b = begun(&s);
     heartbeat(b, 9);
-    end(b, 10);
+    end(b, 10); /* which says so itself */
     script_then(&s, TLS_SERVER_KEEP);
-    expect_domains(&s, NULL, 0, BEGUN "heartbeat 9\ngap at_end 10-10\nend permission_withdrawn\n");
+    expect_domains(&s, NULL, 0, BEGUN "heartbeat 9\nend permission_withdrawn\n");
+}
+
+/* Another policy decides, or a filter of states was resumed: no number is missing, and the list is void. */
+static void a_list_is_made_anew_where_the_stream_is(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    list(b, 5, 2, false);
+    list(b, 5, 3, true);
+    checkpoint(b, 5, "c5");
+    event(b, 6, 6);
+    event(b, 7, 7);
+    list(b, 7, 4, true);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    begin(b, FEED_A, true, 5);
+    list(b, 5, 2, true); /* older than what was delivered */
+    event(b, 6, 6);
+    gap(b, 7, 7);
+    list(b, 7, 5, true);
+    end(b, 7);
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_domains(&s, NULL, 0,
+                   BEGUN "list 5: 2...\nlist 5: 3\ncheckpoint 5\nchange 6\nchange 7\nlist 7: 4\n"
+                         "interrupted at 7 [c5]\nbegin a behind 7\nlist 7: 5\n"
+                         "end permission_withdrawn\n");
 }
 
 /* The cursor of an end may be behind events of others that nothing has told of. */
@@ -435,7 +463,9 @@ static void lies_are_found_out(void **state)
     expect_lie(&s);
     event(begun(&s), 5, 5); /* again */
     expect_lie(&s);
-    list(begun(&s), 4, 1, true); /* of before */
+    list(begun(&s), 4, 1, true); /* from before */
+    expect_lie(&s);
+    list(begun(&s), 6, 1, true); /* where is 6? */
     expect_lie(&s);
     b = begun(&s);
     gap(b, 6, 8);
@@ -484,6 +514,7 @@ int main(void)
         cmocka_unit_test(another_list_at_the_same_number_replaces_the_one_before),
         cmocka_unit_test(numbers_of_others_are_passed_over),
         cmocka_unit_test(what_was_passed_over_is_not_lost_at_the_end),
+        cmocka_unit_test(a_list_is_made_anew_where_the_stream_is),
         cmocka_unit_test(end_goes_on_behind_what_was_passed_over),
         cmocka_unit_test(a_list_comes_again_when_others_may_be_seen),
         cmocka_unit_test(another_feed_has_another_list),

@@ -56,6 +56,8 @@ static void part(struct buffer *b, uint64_t sequence, uint32_t block)
         IMAGE(.first = 4, .sequence = 4, .segment = 1))                                            \
     LIE(checkpoint_within_parts, begin(b), part(b, 4, 1), say_checkpoint(b, 3, "c"))               \
     LIE(heartbeat_within_parts, begin(b), part(b, 4, 1), say_heartbeat(b, 4))                      \
+    LIE(gap_behind_parts, begin(b), part(b, 4, 1), say_gap(b, 1, 5, 6))                            \
+    LIE(gap_within_pieces, begin(b), PIECE(.len = 64, .more = true), say_gap(b, 1, 4, 9))          \
     LIE(block_twice, begin(b), part(b, 4, 1), part(b, 4, 1))                                       \
     LIE(blocks_fall, begin(b),                                                                     \
         CHANGES(.sequence = 4, .segment = 1, .blocks = { 2, 1 }, .block_count = 2))                \
@@ -95,8 +97,6 @@ static void part(struct buffer *b, uint64_t sequence, uint32_t block)
         IMAGE(.sequence = 3), say_decoded(b, 4, 4, false, false))                                  \
     LIE(gap_with_hole, begin(b), say_gap(b, 1, 5, 6))                                              \
     LIE(gap_again, begin(b), say_gap(b, 1, 3, 6))                                                  \
-    LIE(gap_behind_parts, begin(b), part(b, 4, 1), say_gap(b, 1, 5, 6))                            \
-    LIE(gap_within_pieces, begin(b), PIECE(.len = 64, .more = true), say_gap(b, 1, 4, 9))          \
     LIE(gap_of_nothing, begin(b), say_gap(b, 1, 4, 3))                                             \
     LIE(changes_behind_gap, begin(b), say_gap(b, 1, 4, 6), CHANGES(.sequence = 7, .segment = 1))   \
     LIE(checkpoint_behind_gap, begin(b), say_gap(b, 1, 4, 6), say_checkpoint(b, 6, "c"))           \

@@ -154,6 +154,63 @@ static void unfinished_batches_come_again_whole(void **state)
                        "interrupted at 4 try 1 [c3]\nbegin a behind 4\nend incarnation_ended\n");
 }
 
+/* It was overtaken within a batch: what came of that is void, and its number is in the gap. */
+static void a_gap_instead_of_the_rest_of_a_batch(void **state)
+{
+    static const struct say_changes part = {
+        .sequence = 5, .blocks = { 7 }, .block_count = 1, .more = true
+    };
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_batch(b, 4);
+    say_changes(b, part);
+    say_gap(b, XENRES_GAP_TOO_SLOW, 5, 6);
+    say_image(b, (struct say_image){ .sequence = 6 });
+    /* Of blocks as well: they begin anew. */
+    say_changes(b, (struct say_changes){ .sequence = 7, .blocks = { 1 }, .block_count = 1 });
+    say_changes(
+        b, (struct say_changes){ .sequence = 8, .blocks = { 3 }, .block_count = 1, .more = true });
+    ended(&s, b, 8);
+    expect_watch(&s, 0,
+                 BEGUN "changes 4\nchanges 5...\ngap too_slow 5-6 (7 blocks)\nimage 6\nchanges 7\n"
+                       "changes 8...\ngap at_end 8-8\nend incarnation_ended\n");
+}
+
+/* Decoding that goes on says all of it again, where nothing was missed. */
+static void decoded_content_may_come_again_where_the_stream_is(void **state)
+{
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+
+    (void)state;
+    query.decode = true;
+    say_begin(b, (struct say_begin){ .decode = true });
+    say_decoded(b, 0, 3, true, false);
+    say_checkpoint(b, 3, "c3");
+    say_decoded(b, 4, 4, false, false);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 3 });
+    say_decoded(b, 0, 3, true, true); /* older than what was delivered */
+    say_decoded(b, 0, 3, true, false);
+    say_decoded(b, 4, 4, false, false);
+    say_checkpoint(b, 4, "c4");
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 4 });
+    say_decoded(b, 0, 4, true, true);
+    say_decoded(b, 0, 4, true, false);
+    say_decoded(b, 5, 5, false, false);
+    ended(&s, b, 5);
+    expect_watch_of(&s, &query, 0,
+                    "begin a\nwhole 3\ncheckpoint 3\ndecoded 4\ninterrupted at 4 [c3]\n"
+                    "begin a behind 4\ncheckpoint 4\ninterrupted at 4 [c4]\nbegin a behind 4\n"
+                    "decoded 5\nend incarnation_ended\n");
+}
+
 static void unfinished_images_come_again_whole(void **state)
 {
     struct script s = { .count = 0 };
@@ -509,6 +566,8 @@ int main(void)
         cmocka_unit_test(merged_messages_are_cut_short),
         cmocka_unit_test(content_that_decoding_goes_on_from_is_not_delivered_again),
         cmocka_unit_test(unfinished_batches_come_again_whole),
+        cmocka_unit_test(a_gap_instead_of_the_rest_of_a_batch),
+        cmocka_unit_test(decoded_content_may_come_again_where_the_stream_is),
         cmocka_unit_test(unfinished_images_come_again_whole),
         cmocka_unit_test(shutting_down_goes_on_from_its_cursor),
         cmocka_unit_test(lost_while_cut_off_is_told_exactly_in_the_same_feed),

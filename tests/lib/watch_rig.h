@@ -106,11 +106,10 @@ static inline json_t *watch_read(struct watching *w)
     return watch_fill(w) ? watch_parse(w) : NULL;
 }
 
-/* The next message, which has to come, and to be this; its content. Lives until the next call. */
-static inline const json_t *watch_expect(struct watching *w, const char *content)
+/* That a message that was read (NULL: none) is this; its content. Lives until the next call. */
+static inline const json_t *watch_is(json_t *json, const char *content)
 {
     static json_t *kept;
-    json_t *json = watch_read(w);
 
     json_decref(kept);
     kept = json;
@@ -129,7 +128,13 @@ static inline const json_t *watch_expect(struct watching *w, const char *content
     return found;
 }
 
-/* As watch_expect(), waiting for a timer to make it. */
+/* The next message, which has to come, and to be this. */
+static inline const json_t *watch_expect(struct watching *w, const char *content)
+{
+    return watch_is(watch_read(w), content);
+}
+
+/* As watch_expect(), waiting for a timer or the mapper to make it; the stream may beat meanwhile. */
 static inline const json_t *watch_await(struct watching *w, const char *content)
 {
     for (;;) {
@@ -137,12 +142,16 @@ static inline const json_t *watch_await(struct watching *w, const char *content)
         unsigned before = w->flight.ready.count;
 
         pthread_mutex_unlock(&w->flight.ready.lock);
-        if (watch_fill(w)) {
-            break;
+        json_t *json = watch_read(w);
+
+        if (json == NULL) {
+            outcome_wait_at_least(&w->flight.ready, before + 1);
+        } else if (strcmp(content, "heartbeat") == 0 || !json_object_get(json, "heartbeat")) {
+            return watch_is(json, content);
+        } else {
+            json_decref(json);
         }
-        outcome_wait_at_least(&w->flight.ready, before + 1);
     }
-    return watch_expect(w, content);
 }
 
 static inline void watch_expect_nothing(struct watching *w)

@@ -310,6 +310,7 @@ stopping_ends_each_with_a_cursor() {
 }
 
 start_gateway() {
+    rm -f "$work/gateway.log" # what the one before was ready for
     start gateway "${as_user[@]}" "$dir/xenresd" --config "$dir/watch.conf"
     wait_until 20 grep -qs 'xenresd: ready$' "$work/gateway.log"
     XENRES_SERVER=https://127.0.0.1:$(sed -n 's/.*listening on port //p' "$work/gateway.log" | tail -n 1)

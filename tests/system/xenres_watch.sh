@@ -89,6 +89,33 @@ what_is_replayed_is_what_was_shown() {
     done
 }
 
+# `head` has seen enough: that is no failure, whether there is something to write then or not.
+head_of() { # COUNT ARG...
+    local count=$1 statuses
+    shift
+    timeout 20 "$xenres" "$@" 2>"$work/err" | head -n "$count" >"$work/lines"
+    statuses=("${PIPESTATUS[@]}")
+    same "${statuses[*]} $(cat "$work/err")" "0 0 " "status, and what was said"
+    same "$(wc -l <"$work/lines")" "$count"
+}
+
+a_reader_may_leave() {
+    local file=$work/left.rec
+    head_of 2 watch db-1 grant_table
+    head_of 1 -o json watch db-1 grant_table --decode
+    head_of 1 watch standby grant_table # which stands still
+    head_of 1 watch --domains
+    head_of 3 -o table watch db-1 grant_table --output "$file"
+    same "$("$xenres" verify "$file" | tail -n 1)" "complete: yes"
+    contains "$("$xenres" verify "$file")" "its reader has left"
+    record_until "$work/long.rec" 10 db-1 grant_table
+    head_of 1 replay "$work/long.rec"
+    head_of 1 -o json replay "$work/long.rec"
+    # What ends by itself is to be read to its end.
+    fails 1 sh -c 'mkfifo "$1/left"; exec 3<>"$1/left" 4>"$1/left" 3<&-; "$0" domains >&4' "$xenres" "$work"
+    contains "$(cat "$work/said")" EPIPE
+}
+
 a_recording_goes_on() {
     local file=$work/on.rec last
     record_until "$file" 3 db-1 grant_table
@@ -169,6 +196,7 @@ check "domains are watched" domains_are_watched
 check "JSON is the API's own" json_is_the_apis_own
 check "recordings are complete, and replayed" recordings_are_complete_and_replayed
 check "what is replayed is what was shown" what_is_replayed_is_what_was_shown
+check "a reader may leave" a_reader_may_leave
 check "a recording goes on" a_recording_goes_on
 check "damage is found" damage_is_found
 check "contradictions are told" contradictions_are_told

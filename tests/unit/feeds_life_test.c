@@ -71,30 +71,40 @@ static void a_cursor_is_gone_on_from_exactly(void **state)
     tear_down(&r, &p);
 }
 
-static void one_that_needs_an_image_gets_it_behind_a_gap(void **state)
+/* Of who is told every batch, those between are missing; to the others the image says that it has them. */
+static void one_that_needs_an_image_is_told_what_that_has(void **state)
 {
-    struct feeds_rig r;
-    struct feed_source_play p;
-    struct watcher w = WATCHER_INIT;
-    struct subscription_item item;
+    static const enum subscription_mode modes[] = { SUBSCRIPTION_DELTA, SUBSCRIPTION_FULL,
+                                                    SUBSCRIPTION_LATEST };
 
     (void)state;
-    set_up(&r, &p);
-    struct feed_cursor cursor = cut_at_one(&r, &p, &w);
-    struct subscription_request request = rig_request(&w, 0, SUBSCRIPTION_LATEST);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        struct feeds_rig r;
+        struct feed_source_play p;
+        struct watcher w = WATCHER_INIT;
+        struct subscription_item item;
 
-    feed_play_change(&p, 1, 2);
-    request.cursor = &cursor;
-    request.is_image_needed = true;
-    watcher_begin(&r, &w, &request);
-    watcher_next(&r, &w, SUBSCRIPTION_BEGUN, &item);
-    watcher_next(&r, &w, SUBSCRIPTION_GAP, &item);
-    assert_int_equal(item.gap.reason, FEED_GAP_RESUMED);
-    assert_int_equal(item.gap.first_batch, 2);
-    assert_int_equal(item.gap.batch, 2);
-    watcher_next(&r, &w, SUBSCRIPTION_IMAGE, &item);
-    watcher_end(&w);
-    tear_down(&r, &p);
+        set_up(&r, &p);
+        struct feed_cursor cursor = cut_at_one(&r, &p, &w);
+        struct subscription_request request = rig_request(&w, 0, modes[i]);
+
+        feed_play_change(&p, 1, 2);
+        request.cursor = &cursor;
+        request.is_image_needed = true;
+        watcher_begin(&r, &w, &request);
+        watcher_next(&r, &w, SUBSCRIPTION_BEGUN, &item);
+        if (modes[i] == SUBSCRIPTION_DELTA) {
+            watcher_next(&r, &w, SUBSCRIPTION_GAP, &item);
+            assert_int_equal(item.gap.reason, FEED_GAP_RESUMED);
+            assert_int_equal(item.gap.first_batch, 2);
+            assert_int_equal(item.gap.batch, 2);
+        }
+        watcher_next(&r, &w, SUBSCRIPTION_IMAGE, &item);
+        assert_int_equal(item.image.answer.batch, 2);
+        assert_int_equal(item.image.first_batch, modes[i] == SUBSCRIPTION_DELTA ? 0 : 2);
+        watcher_end(&w);
+        tear_down(&r, &p);
+    }
 }
 
 static void a_place_that_is_no_longer_held_says_what_was_missed(void **state)
@@ -364,7 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cursor_is_gone_on_from_exactly),
-        cmocka_unit_test(one_that_needs_an_image_gets_it_behind_a_gap),
+        cmocka_unit_test(one_that_needs_an_image_is_told_what_that_has),
         cmocka_unit_test(a_place_that_is_no_longer_held_says_what_was_missed),
         cmocka_unit_test(a_cursor_of_another_feed_or_of_no_record_is_out_of_range),
         cmocka_unit_test(a_cursor_of_another_source_is_refused),

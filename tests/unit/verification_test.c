@@ -150,6 +150,22 @@ static void told_losses_are_told(void **state)
     assert_int_equal(v->player.interruptions, 1);
 }
 
+/* What came of a batch is void where the rest of it is lost, and not another fault. */
+static void a_gap_within_a_batch_has_all_of_it(void **state)
+{
+    struct recorded *r = begun();
+    const struct say_changes part = {
+        .sequence = 4, .blocks = { 7 }, .block_count = 1, .more = true
+    };
+
+    (void)state;
+    say_changes(&r->stream, part);
+    say_gap(&r->stream, XENRES_GAP_TOO_SLOW, 4, 6);
+    say_image(&r->stream, (struct say_image){ .sequence = 6 });
+    say_batch(&r->stream, 7);
+    (void)verify_closed(r, "gap 4-6 (7) too_slow\n");
+}
+
 static void holes_are_found_with_their_excuse(void **state)
 {
     struct recorded *r = begun();
@@ -450,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_missing),
         cmocka_unit_test(told_losses_are_told),
+        cmocka_unit_test(a_gap_within_a_batch_has_all_of_it),
         cmocka_unit_test(holes_are_found_with_their_excuse),
         cmocka_unit_test(what_is_told_again_counts_once),
         cmocka_unit_test(numbers_that_come_twice_are_nonsense),

@@ -251,6 +251,39 @@ static void a_stream_goes_on_from_its_cursor(void **state)
     watch_done(&w);
 }
 
+/* One that is cut again soon has not to begin where this one did. */
+static void a_stream_that_has_caught_up_has_a_checkpoint_there(void **state)
+{
+    static const uint32_t blocks[] = { 1 };
+    static const uint8_t contents[FEED_BLOCK_BYTES];
+    char cursor[SEAL_TOKEN_MAX_BYTES];
+    struct watching w;
+
+    (void)state;
+    take_cursor("{" GRANTS "}", cursor, sizeof(cursor));
+    open_with_cursor(&w, GRANTS, cursor);
+    fake_feeds_begin(w.feed, 6, true);
+    (void)watch_expect(&w, "begin");
+    assert_int_equal(watch_number(watch_expect(&w, "checkpoint"), "sequence"), 6);
+    watch_expect_nothing(&w); /* once */
+    watch_done(&w);
+    open_with_cursor(&w, GRANTS, cursor);
+    fake_feeds_begin(w.feed, 6, true);
+    put_changes(&w, 7, blocks, 1, contents, false);
+    (void)watch_expect(&w, "begin");
+    (void)watch_expect(&w, "changes");
+    (void)watch_expect(&w, "checkpoint"); /* the first change's */
+    fake_feeds_forget_shared();
+    put_changes(&w, 8, blocks, 1, contents, false);
+    (void)watch_expect(&w, "changes");
+    assert_int_equal(watch_number(watch_expect(&w, "checkpoint"), "sequence"), 8);
+    fake_feeds_forget_shared();
+    put_changes(&w, 9, blocks, 1, contents, false);
+    (void)watch_expect(&w, "changes");
+    watch_expect_nothing(&w); /* not within the second */
+    watch_done(&w);
+}
+
 /* What it needs to know of the image before, nobody kept. */
 static void decoding_goes_on_from_a_new_image(void **state)
 {
@@ -393,6 +426,7 @@ int main(void)
         TEST(what_fails_before_it_has_begun_is_an_error_like_any_other),
         TEST(what_fails_later_has_an_end_too),
         TEST(a_stream_goes_on_from_its_cursor),
+        TEST(a_stream_that_has_caught_up_has_a_checkpoint_there),
         TEST(decoding_goes_on_from_a_new_image),
         TEST(a_cursor_is_good_for_its_caller_and_resource_only),
         TEST(what_cannot_be_watched_is_refused_by_its_field),

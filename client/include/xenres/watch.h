@@ -45,7 +45,8 @@ enum xenres_gap_reason {
     XENRES_GAP_TOO_SLOW = 1,        /* we did not read fast enough */
     XENRES_GAP_TOO_MANY = 2,        /* more changed at once than the gateway keeps */
     XENRES_GAP_NEW_SEGMENT = 3,     /* the table's size or version, or the pages, are others */
-    XENRES_GAP_RESUMED = 4,         /* decoding went on from new content after a cut */
+    XENRES_GAP_RESUMED = 4,         /* decoding, of each batch, went on from new content after a cut; or
+                                       a list was made anew */
     /* Found by the library, and in no message of the gateway's: */
     XENRES_GAP_INTERRUPTED = 101,   /* it came during a cut, and the gateway no longer has it */
     XENRES_GAP_NEW_FEED = 102,      /* it is sampled anew after a cut: numbers begin anew */
@@ -173,7 +174,8 @@ typedef struct xenres_watch_begin {
     uint32_t mode;                  /* enum xenres_watch_mode */
     bool decode;
     uint32_t period_ms;             /* as admitted */
-    bool resumed;                   /* it goes on: no image comes, but what follows `sequence` */
+    bool resumed;                   /* it goes on: no image comes, but what follows `sequence`; or, where
+                                       that is decoded, a gap and whole content */
     uint64_t sequence;              /* where resumed: the last number behind us, as delivered */
     uint32_t segment;
     const char *feed;               /* 32 hexadecimal digits. With another one, numbers begin anew */
@@ -207,7 +209,7 @@ typedef struct xenres_watch_changes {
     size_t block_count;
     const void *content;            /* 64 bytes for each, in that order; aligned to nothing */
     bool more;                      /* the batch goes on in the next call, with the same numbers and
-                                       higher blocks; or its rest is lost, and a gap comes, and an image */
+                                       higher blocks; or a gap has its number, and the parts are void */
 } xenres_watch_changes;
 
 enum xenres_grant_change_kind {
@@ -347,15 +349,16 @@ typedef struct xenres_domains_watch_query {
 
 /* Comes first, and again after each cut. */
 typedef struct xenres_domains_begin {
-    bool resumed;                   /* it goes on from a checkpoint: no list comes */
+    bool resumed;                   /* it goes on from a checkpoint: no list comes, but with a filter of
+                                       states, where it is or behind a gap */
     uint64_t sequence;              /* where resumed: the last number behind us, as delivered */
     const char *feed;
     uint32_t silence_max_ms;
 } xenres_domains_begin;
 
 /* A piece of the list of all domains, as it was behind event `sequence`, in the order of their domids;
- * the last one is `complete`. Another list, also at the same number, replaces the one before: what the
- * caller may see was decided anew. */
+ * the last one is `complete`. It comes first, after a gap, and where the gateway decides anew which domains
+ * we may see, then perhaps of a number that was delivered already: forget the list before. */
 typedef struct xenres_domains_piece {
     uint64_t sequence;
     const xenres_domain *domains;
