@@ -135,7 +135,7 @@ enum feed_image_answer {
     FEED_IMAGE_RETRY, /* no room for the question: in FEED_RETRY_MS */
     FEED_IMAGE_GONE,  /* the mapper is, or the feed has ended */
 };
-/* An image that is at `from` or behind it (NULL: anywhere), and whose place is still in the spool.
+/* An image that is at `from` or behind it, and whose place is still in the spool.
  * `round` is the asker's, 0 at first: which question it waits for. Failures are the mapper's. */
 int feed_get_image(struct feed *y, struct feed_member *m, const struct ring_place *from,
                    uint64_t *round, struct feed_image **out, struct failure *f);

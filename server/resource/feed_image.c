@@ -133,7 +133,7 @@ static bool has_image(const struct feed *y, const struct ring_place *from)
     const struct message_image_answer *a = &y->image->answer;
     const struct ring_place place = { a->place_position, a->place_sequence, a->place_bytes };
 
-    if (from != NULL && place.position < from->position) {
+    if (place.position < from->position) {
         return false;
     }
     int found = ring_view_check(y->view, &place, NULL);

@@ -350,8 +350,12 @@ static int miss_image(struct subscription *u, int result, struct subscription_it
 
 static int wait_image(struct subscription *u, struct subscription_item *out, struct failure *f)
 {
-    const struct ring_place *from = u->is_begun ? &u->from : NULL;
-    int result = feed_get_image(u->feed, &u->member, from, &u->image_round, &u->image, f);
+    /* Who comes back without a cursor may have had all that there is: not an image of before that. */
+    if (!u->is_begun && !u->has_from) {
+        u->from = (struct ring_place){ .position = ring_view_committed(u->feed->view) };
+        u->has_from = true;
+    }
+    int result = feed_get_image(u->feed, &u->member, &u->from, &u->image_round, &u->image, f);
     int late = result != FEED_IMAGE_HERE && !u->is_begun ? is_late(u, f) : 0;
 
     if (late != 0) {

@@ -41,6 +41,7 @@ struct subscription {
 
     struct feed_position position; /* behind all that was told */
     struct ring_place from;        /* an image has to be here or behind it */
+    bool has_from; /* before it has begun: `from` is where the feed was when it came */
     uint64_t image_round;
     uint64_t samples, failures;
 

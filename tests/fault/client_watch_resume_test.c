@@ -131,6 +131,39 @@ static void content_that_decoding_goes_on_from_is_not_delivered_again(void **sta
                     "begin a\nwhole 3\ncheckpoint 3\ninterrupted at 3 [c3]\nbegin a behind 3\n");
 }
 
+/* What is different from a place before what was delivered cannot be cut short as bytes can: what changed and
+ * changed back is not in it. */
+static void decoded_and_merged_it_goes_on_from_content(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = script_stream(&s);
+    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
+
+    (void)state;
+    query.decode = true;
+    query.mode = XENRES_WATCH_LATEST;
+    say_begin(b, (struct say_begin){ .decode = true, .mode = XENRES_WATCH_LATEST });
+    say_decoded(b, 0, 3, true, false);
+    say_checkpoint(b, 3, "c3");
+    say_decoded(b, 4, 5, false, false);
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s);
+    say_begin(b, (struct say_begin){ .decode = true, .mode = XENRES_WATCH_LATEST });
+    say_decoded(b, 0, 7, true, false);
+    say_checkpoint(b, 7, "c7");
+    script_then(&s, TLS_SERVER_CLOSE);
+    b = script_stream(&s); /* nothing came since */
+    say_begin(b, (struct say_begin){
+                     .decode = true, .mode = XENRES_WATCH_LATEST, .resumed = true, .sequence = 7 });
+    say_decoded(b, 0, 7, true, false);
+    say_decoded(b, 8, 9, false, false);
+    ended(&s, b, 9);
+    expect_watch_of(&s, &query, 0,
+                    "begin a\nwhole 3\ncheckpoint 3\ndecoded 4-5\ninterrupted at 5 [c3]\nbegin a\n"
+                    "whole 6-7\ncheckpoint 7\ninterrupted at 7 [c7]\nbegin a behind 7\n"
+                    "decoded 8-9\nend incarnation_ended\n");
+}
+
 static void unfinished_batches_come_again_whole(void **state)
 {
     struct script s = { .count = 0 };
@@ -565,6 +598,7 @@ int main(void)
         cmocka_unit_test(what_was_delivered_is_not_delivered_again),
         cmocka_unit_test(merged_messages_are_cut_short),
         cmocka_unit_test(content_that_decoding_goes_on_from_is_not_delivered_again),
+        cmocka_unit_test(decoded_and_merged_it_goes_on_from_content),
         cmocka_unit_test(unfinished_batches_come_again_whole),
         cmocka_unit_test(a_gap_instead_of_the_rest_of_a_batch),
         cmocka_unit_test(decoded_content_may_come_again_where_the_stream_is),

@@ -28,7 +28,7 @@ enum {
     STEP_WAIT_MS = 2,
     TOLD_WAIT_MS = 300,
     SETTLE_WAIT_S = 30,
-    JOURNAL_SHOWN_BYTES = 20000, /* of its end, where a run has failed */
+    JOURNAL_SHOWN_BYTES = 1000000, /* of its end, where a run has failed */
 };
 
 /* What the lanes did, in shared memory. */
@@ -46,7 +46,9 @@ struct lane {
     struct plan plan;
     struct audit audit;
     pid_t client;
-    xenres *direct; /* not by the proxy */
+    bool is_same;      /* content was, when it was last looked at */
+    uint64_t produced; /* by the mapper's account then */
+    xenres *direct;    /* not by the proxy */
 };
 
 static struct lane lane;
@@ -89,10 +91,11 @@ static void print_journal(void)
     size_t at = 0;
 
     while ((e = journal_next(lane.journal, &at)) != NULL) {
-        if (atomic_load(&lane.journal->len_bytes) - at < JOURNAL_SHOWN_BYTES) {
-            fprintf(stderr, "# %s %" PRIu64 " to %" PRIu64 " segment %u reason %u%s%s %s\n",
+        if (e->kind != JOURNAL_HEARTBEAT &&
+            atomic_load(&lane.journal->len_bytes) - at < JOURNAL_SHOWN_BYTES) {
+            fprintf(stderr, "# %s %" PRIu64 " to %" PRIu64 " segment %u reason %u%s%s %s %s\n",
                     kinds[e->kind], e->first, e->sequence, e->segment, e->reason,
-                    e->more ? " more" : "", e->resumed ? " resumed" : "", e->feed);
+                    e->more ? " more" : "", e->resumed ? " resumed" : "", e->feed, e->life);
         }
     }
 }
@@ -290,6 +293,8 @@ static bool is_all_accounted_for(void)
     (void)kill(lane.units.xenresd, SIGHUP);
     uint64_t produced = units_metric(&lane.units, name);
 
+    lane.produced = produced;
+
     if (sum != lane.audit.delivered || produced == UINT64_MAX) {
         return false;
     }
@@ -305,6 +310,7 @@ static bool has_settled(xenres_error *error)
                                                       : is_same_image(&reply, error);
 
     xenres_reply_free(reply);
+    lane.is_same = is_same;
     return is_same && is_all_accounted_for();
 }
 
@@ -322,11 +328,12 @@ static void settle(void)
         if (!is_over) {
             wait_told(20);
         }
-        (void)snprintf(what, sizeof(what),
-                       "never settled: %s at %" PRIu64 ": %" PRIu64 " before, %" PRIu64
-                       " told, %" PRIu64 " lost; %zu bytes; the gateway: %s",
-                       lane.audit.feed, lane.audit.delivered, lane.audit.base, lane.audit.told,
-                       lane.audit.lost, lane.audit.image_len, error.message);
+        (void)snprintf(
+            what, sizeof(what),
+            "never settled: %s at %" PRIu64 ": %" PRIu64 " before, %" PRIu64 " told, %" PRIu64
+            " lost; of %" PRIu64 " produced; the content is %s; the gateway: %s",
+            lane.audit.feed, lane.audit.delivered, lane.audit.base, lane.audit.told,
+            lane.audit.lost, lane.produced, lane.is_same ? "the same" : "another", error.message);
         RUN_MUST(clock_monotonic_ns() < until_ns, what);
     } while (!is_over);
 }
