@@ -125,6 +125,19 @@ static void nothing_is_missing(void **state)
     assert_non_null(strstr((const char *)v->title.data, "web-1"));
 }
 
+/* Overtaken between two parts: a loss that was told, and no more than that. */
+static void rest_of_a_batch_is_told_as_lost(void **state)
+{
+    struct recorded *r = begun();
+
+    (void)state;
+    say_changes(&r->stream, (struct say_changes){
+                                .sequence = 4, .blocks = { 1 }, .block_count = 1, .more = true });
+    say_gap(&r->stream, XENRES_GAP_TOO_SLOW, 4, 6);
+    say_image(&r->stream, (struct say_image){ .sequence = 6 });
+    (void)verify_closed(r, "gap 4-6 (7) too_slow\n");
+}
+
 static void told_losses_are_told(void **state)
 {
     struct recorded *r = begun();
@@ -465,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_missing),
+        cmocka_unit_test(rest_of_a_batch_is_told_as_lost),
         cmocka_unit_test(told_losses_are_told),
         cmocka_unit_test(a_gap_within_a_batch_has_all_of_it),
         cmocka_unit_test(holes_are_found_with_their_excuse),
