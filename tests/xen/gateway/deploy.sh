@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (C) 2026 The xenresd authors
 #
-# Sourced by gateway.sh: the gateway in dom0 as in production, two services that know each other by a unix socket, and
+# Sourced by suites: the gateway in dom0 as in production, two services that know each other by a unix socket, and
 # certificates that are made for this run.
 #
 #   deploy_stage           puts programs, certificates and files into the overlay, before the boot
@@ -16,6 +16,7 @@
 
 # Names in the certificates: what the host connects to, and who the policy lets in.
 deploy_identity=spiffe://xenres.test/operator
+deploy_grace=1 # seconds for which the mapper keeps what a xenresd that went had asked for
 
 # deploy_certificate NAME EXTENSION...: NAME.crt and NAME.key, P-256, by the authority ca, or that itself.
 deploy_certificate() {
@@ -85,7 +86,7 @@ deploy_service() { # NAME COMMAND
 deploy_mapper() { # AS
   local command='/usr/local/sbin/xenresd-mapper --socket /run/xenresd/mapper.sock --export /etc/xenresd/export'
   # Unused mappings are kept for long: what is gone in the tests is gone for another reason.
-  command+=' --peer-user xenresd --mapping-idle 600 --grace 1'
+  command+=" --peer-user xenresd --mapping-idle 600 --grace $deploy_grace"
   dom0 rm -f /run/xenresd/mapper.sock
   case $1 in
     user) deploy_service mapper "su xenresd-mapper -c 'exec $command'" ;;
