@@ -14,7 +14,7 @@ it.
   grants          decoded: appeared, changed and went away, in all; each has to be what steady.S makes
   marks REF       decoded: each different pair of `reading writing` of that ref, in order
   requests        decoded: the addresses of the requests, in order, one after the other different
-  domains         of watch --domains: kind, domid, UUID, name, incarnation of each event
+  domains         of watch --domains: kind, domid, UUID, incarnation, name of each event
 """
 import base64
 import json
@@ -196,7 +196,7 @@ def main(what, *args):
         elif what == "domains" and kind == "change":
             who = m["domain"]["identity"]
             rows.append(" ".join([word(m.get("kind"), "DOMAIN_CHANGE_KIND_"), str(who.get("domid", 0)), who["uuid"],
-                                  who.get("name", ""), who["incarnation"]]))
+                                  who["incarnation"], who.get("name", "")]))
     if what == "image":
         with open(args[0], "wb") as out:
             out.write(watched.image)
