@@ -36,8 +36,8 @@ int action_from_name(const char *name); /* -1 for none */
 struct policy;
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
-/* Of the text that it was read from: the same file is the same policy, also to another process. No secret, and
- * no proof. */
+/* Of the text that it was read from: the same file is the same policy, also to another process. No
+ * secret, and no proof. */
 uint64_t policy_digest(const struct policy *p);
 
 /*

@@ -12,7 +12,7 @@
 
 struct content {
     XXH128_canonical_t caller, filter;
-    uint64_t policy;
+    uint64_t policy; /* which domains were seen; without a filter 0: of one resource access alone decides */
     struct feed_cursor cursor;
 };
 _Static_assert(sizeof(struct content) <= SEAL_CONTENT_MAX_BYTES, "fits a token");
@@ -23,13 +23,12 @@ _Static_assert(sizeof(struct content) ==
 char *watch_cursor_make(const struct call *c, struct pool *p, const struct feed_cursor *cursor,
                         const XXH128_canonical_t *filter)
 {
-    struct content content = { .caller = page_caller_digest(c->who),
-                               .policy = policy_digest(c->policy),
-                               .cursor = *cursor };
+    struct content content = { .caller = page_caller_digest(c->who), .cursor = *cursor };
     BUFFER_AUTO(text, SEAL_TOKEN_MAX_BYTES);
 
     if (filter != NULL) {
         content.filter = *filter;
+        content.policy = policy_digest(c->policy);
     }
     if (seal_make(c->seal, PURPOSE, &content, sizeof(content), &text, NULL) != 0) {
         return pool_string(p, "");
@@ -61,7 +60,7 @@ int watch_cursor_open(const struct call *c, const char *token, const XXH128_cano
         return not_ours(f);
     }
     *out = content.cursor;
-    *same_policy = content.policy == policy_digest(c->policy);
+    *same_policy = content.policy == (filter != NULL ? policy_digest(c->policy) : 0);
     return 0;
 }
 

@@ -211,39 +211,6 @@ static void a_gap_instead_of_the_rest_of_a_batch(void **state)
                        "changes 8...\ngap at_end 8-8\nend incarnation_ended\n");
 }
 
-/* Decoding that goes on says all of it again, where nothing was missed. */
-static void decoded_content_may_come_again_where_the_stream_is(void **state)
-{
-    xenres_watch_query query = XENRES_WATCH_QUERY_INIT("1", XENRES_GRANT_TABLE, 0);
-    struct script s = { .count = 0 };
-    struct buffer *b = script_stream(&s);
-
-    (void)state;
-    query.decode = true;
-    say_begin(b, (struct say_begin){ .decode = true });
-    say_decoded(b, 0, 3, true, false);
-    say_checkpoint(b, 3, "c3");
-    say_decoded(b, 4, 4, false, false);
-    script_then(&s, TLS_SERVER_CLOSE);
-    b = script_stream(&s);
-    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 3 });
-    say_decoded(b, 0, 3, true, true); /* older than what was delivered */
-    say_decoded(b, 0, 3, true, false);
-    say_decoded(b, 4, 4, false, false);
-    say_checkpoint(b, 4, "c4");
-    script_then(&s, TLS_SERVER_CLOSE);
-    b = script_stream(&s);
-    say_begin(b, (struct say_begin){ .decode = true, .resumed = true, .sequence = 4 });
-    say_decoded(b, 0, 4, true, true);
-    say_decoded(b, 0, 4, true, false);
-    say_decoded(b, 5, 5, false, false);
-    ended(&s, b, 5);
-    expect_watch_of(&s, &query, 0,
-                    "begin a\nwhole 3\ncheckpoint 3\ndecoded 4\ninterrupted at 4 [c3]\n"
-                    "begin a behind 4\ncheckpoint 4\ninterrupted at 4 [c4]\nbegin a behind 4\n"
-                    "decoded 5\nend incarnation_ended\n");
-}
-
 static void unfinished_images_come_again_whole(void **state)
 {
     struct script s = { .count = 0 };
@@ -601,7 +568,6 @@ int main(void)
         cmocka_unit_test(decoded_and_merged_it_goes_on_from_content),
         cmocka_unit_test(unfinished_batches_come_again_whole),
         cmocka_unit_test(a_gap_instead_of_the_rest_of_a_batch),
-        cmocka_unit_test(decoded_content_may_come_again_where_the_stream_is),
         cmocka_unit_test(unfinished_images_come_again_whole),
         cmocka_unit_test(shutting_down_goes_on_from_its_cursor),
         cmocka_unit_test(lost_while_cut_off_is_told_exactly_in_the_same_feed),

@@ -308,6 +308,7 @@ static inline void answer_image(struct chain_mapper *m, const union message *req
         return;
     }
     memcpy(arena_slot_bytes(m->arena, &a->slot), image.bytes, image.len_bytes);
+    arena_hand_over(m->arena, &a->slot);
     a->observation = (struct message_observation){
         .wall_ns = s->last.wall_ns,
         .monotonic_ns = s->last.monotonic_ns,
