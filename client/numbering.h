@@ -58,10 +58,10 @@ struct numbering_verdict {
 struct numbering {
     /* Before the first stream. */
     const char *content; /* what CONTENT is called: "image", "list" */
-    bool skips;          /* numbers may be passed over by checkpoints: they are of others; and content
+    bool skips;   /* numbers may be passed over by checkpoints: they are of others; and content
                             may come again, of what the caller may see now */
-    bool repeats;        /* a stream that goes on begins with content all the same */
-    bool merges;         /* what content has that was not delivered by itself is not lost */
+    bool repeats; /* a stream that goes on begins with content all the same */
+    bool merges;  /* what content has that was not delivered by itself is not lost */
 
     /* The caller's place. */
     char feed[NUMBERING_FEED_CHARS + 1]; /* "": none yet */

@@ -18,8 +18,8 @@ enum method_kind {
 
 /* What a call costs beside its place among the caller's calls. */
 enum method_cost {
-    METHOD_COST_LIST, /* at most hypercalls that read lists and sizes, which the mapper bounds */
-    METHOD_COST_COPY, /* holds a slot of the arena: of the caller's share, which has to have room
+    METHOD_COST_LIST,  /* at most hypercalls that read lists and sizes, which the mapper bounds */
+    METHOD_COST_COPY,  /* holds a slot of the arena: of the caller's share, which has to have room
                          before anything is copied */
     METHOD_COST_WATCH, /* a call until it begins; then a subscriber, whose number is limited where
                           they subscribe */

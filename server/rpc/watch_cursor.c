@@ -12,7 +12,8 @@
 
 struct content {
     XXH128_canonical_t caller, filter;
-    uint64_t policy; /* which domains were seen; without a filter 0: of one resource access alone decides */
+    uint64_t
+        policy; /* which domains were seen; without a filter 0: of one resource access alone decides */
     struct feed_cursor cursor;
 };
 _Static_assert(sizeof(struct content) <= SEAL_CONTENT_MAX_BYTES, "fits a token");

@@ -31,8 +31,8 @@ int main(void)
         different += memcmp(a + at, b + at, PAGE_BYTES) != 0;
     }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
-    double seconds = (double)(end.tv_sec - start.tv_sec) +
-                     (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    double seconds =
+        (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 
     printf("%.6f\n", seconds / ((double)TIMES * PAGES * PAGE_BYTES / (1 << 30)));
     free(a);

@@ -48,8 +48,8 @@ struct load_stream {
     uint64_t sequence; /* delivered or told as lost */
     uint64_t batches, gaps, lost, contents, heartbeats, holes;
     uint32_t gap_reason; /* of the last */
-    char error[64]; /* of the stream's end: Connect's code */
-    char said[256]; /* all of it, its beginning */
+    char error[64];      /* of the stream's end: Connect's code */
+    char said[256];      /* all of it, its beginning */
 };
 
 struct load {

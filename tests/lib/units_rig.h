@@ -82,8 +82,7 @@ static inline void units_become_nobody(void)
 {
     const struct passwd *nobody = getpwnam("nobody");
 
-    UNITS_MUST(geteuid() != 0 ||
-               (setgid(nobody->pw_gid) == 0 && setuid(nobody->pw_uid) == 0));
+    UNITS_MUST(geteuid() != 0 || (setgid(nobody->pw_gid) == 0 && setuid(nobody->pw_uid) == 0));
 }
 
 static inline int units_bind_health(const struct units *u)

@@ -180,7 +180,7 @@ static void a_cursor_leads_back_to_its_own_place_only(void **state)
 
     again.cursor = cursor;
     assert_true(watch(&again).resumed);
-    assert_true(watch(&again).resumed); /* as often as one likes */
+    assert_true(watch(&again).resumed);      /* as often as one likes */
     expect_refused(of_b, cursor, "aborted"); /* as of a life that is over */
     expect_refused(of_part, cursor, "invalid_argument");
 }

@@ -142,12 +142,11 @@ static void *sample_all(void *arg)
 
 static void samplers_read_while_domains_change_come_and_go(void **state)
 {
-    SIM_AUTO *b = sim_rig_open(
-        SIM_VIRTUAL
-        "step_ms = 3\n" SIM_DOMAIN("type = \"hvm\" ioreq \"0\" { requests_per_second = 20000 }"
-                                   "grants { version = 2 entries = 256 changes_per_second = 100000 "
-                                   "}") "churn { domains = 2 period_ms = 1 like = \"a\" "
-                                        "first_domid = 100 }\n");
+    SIM_AUTO *b = sim_rig_open(SIM_VIRTUAL "step_ms = 3\n" SIM_DOMAIN(
+        "type = \"hvm\" ioreq \"0\" { requests_per_second = 20000 }"
+        "grants { version = 2 entries = 256 changes_per_second = 100000 "
+        "}") "churn { domains = 2 period_ms = 1 like = \"a\" "
+             "first_domid = 100 }\n");
     struct sampling samplers[SAMPLERS] = { 0 };
     uint64_t calls = 0;
 

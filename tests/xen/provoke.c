@@ -177,7 +177,8 @@ static const struct command commands[] = {
     { "poke", 3, poke, "poke DOMAIN ADDRESS WORD   writes 32 bits at a guest-physical address" },
     { "peek", 2, peek, "peek DOMAIN ADDRESS        reads them" },
     { "use", 2, use,
-      "use DOMAIN REF             maps what a guest has granted to dom0, says \"using\", stays until "
+      "use DOMAIN REF             maps what a guest has granted to dom0, says \"using\", stays "
+      "until "
       "SIGTERM" },
     { "server", 2, server,
       "server DOMAIN BUFFERED     an ioreq server, with a buffered page or (0) without: says "
