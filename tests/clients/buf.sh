@@ -10,16 +10,42 @@ requires jq curl
 # shellcheck source=tests/clients/clients.sh
 . "$top/tests/clients/clients.sh"
 
+call_buf() { # SCHEMA METHOD REQUEST
+    exec "$buf" curl --schema "$1" --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
+        --data "$3" "$XENRES_SERVER/$2" >"$work/said" 2>"$work/error"
+}
+
+# Of a stream without an end: so many messages, and then it is ended.
+take_of_buf() { # COUNT SCHEMA METHOD REQUEST
+    local count=$1 pid i
+    shift
+    : >"$work/said"
+    (call_buf "$@") &
+    pid=$!
+    for ((i = 0; i < 600; i++)); do
+        { jq -c . "$work/said" 2>"$work/partly" || true; } | head -n "$count" >"$work/taken"
+        [ "$(wc -l <"$work/taken")" -lt "$count" ] || break
+        kill -0 "$pid" 2>/dev/null || break
+        read -rt 0.05 <> <(:) || true
+    done
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" || true
+    cp "$work/taken" "$work/said"
+}
+
 # Its status is the number of Connect's code, shifted by 3, and the error is on standard error.
 outcomes_of_buf() { # SCHEMA
-    local method request status error
-    while IFS= read -r method && IFS= read -r request; do
+    local method request take status error
+    while IFS= read -r method && IFS= read -r request && IFS= read -r take; do
         status=0 error=null
-        "$buf" curl --schema "$1" --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
-            --data "$request" "$XENRES_SERVER/$method" >"$work/said" 2>"$work/error" || status=$?
+        if [ "$take" -gt 0 ]; then
+            take_of_buf "$take" "$1" "$method" "$request" </dev/null
+        else
+            (call_buf "$1" "$method" "$request") </dev/null || status=$?
+        fi
         [ "$status" -eq 0 ] || error=$(jq -c . "$work/error")
         jq -sc --arg m "$method" --argjson e "$error" '{method: $m, messages: ., error: $e}' "$work/said"
-    done < <(jq -cr '.[] | .method, .request' "$clients/requests.json")
+    done < <(jq -cr '.[] | .method, .request, (.take // 0)' "$clients/requests.json")
 }
 
 by_schema() { # SCHEMA
