@@ -233,13 +233,15 @@ static inline void units_start_xenresd(struct units *u)
 
         units_place(public_fd, UNITS_PUBLIC_FD);
         units_place(health_fd, UNITS_HEALTH_FD);
+        int program_fd = open(program, O_RDONLY | O_CLOEXEC); /* it may be in a folder of root's */
+
         units_become_nobody();
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* becoming another has taken it away */
         (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
         (void)setenv("LISTEN_PID", pid, 1);
         (void)setenv("LISTEN_FDS", "2", 1);
         (void)setenv("LISTEN_FDNAMES", "public:health", 1);
-        (void)execv(program, arguments);
+        (void)fexecve(program_fd, arguments, environ);
         _exit(127);
     }
 }
