@@ -56,7 +56,7 @@ CLI := main cli arguments suggestion verbs help choices preflight report paint r
        board attendant watching watch scenario_text scenario_files scenario_domains replay verification verify \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
-          xenres/v1/watch google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
+          xenres/v1/watch xenres/v1/trace google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
                google/protobuf/struct google/protobuf/wrappers
 

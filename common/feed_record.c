@@ -7,10 +7,10 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct feed_stamp) == 32, "stamp");
-_Static_assert(sizeof(struct feed_begin) == 32 + 16 + 12 * 4, "begin");
+_Static_assert(sizeof(struct feed_begin) == 32 + 16 + 12 * 4 + 8, "begin");
 _Static_assert(sizeof(struct feed_changes) == 32 + 16 + 16, "changes");
 _Static_assert(sizeof(struct feed_still) == 32 + 24 + 16, "still");
-_Static_assert(sizeof(struct feed_bytes) == 32 + 16 + 24, "bytes");
+_Static_assert(sizeof(struct feed_bytes) == 32 + 16 + 24 + 8, "bytes");
 _Static_assert(sizeof(struct feed_loss) == 32 + 24 + 24, "loss");
 _Static_assert(sizeof(struct feed_domain) ==
                    40 + sizeof(struct message_domain) + sizeof(struct domain_identity),
@@ -107,7 +107,7 @@ static const char *check_loss(const uint8_t *bytes, size_t len_bytes, struct fee
     if (len_bytes != sizeof(*l)) {
         return "length";
     }
-    if (!is_between(l->reason, FEED_LOSS_LAPPED, FEED_LOSS_PAUSED)) {
+    if (!is_between(l->reason, FEED_LOSS_LAPPED, FEED_LOSS_RESET)) {
         return "reason";
     }
     if (!is_countable(l->offset, l->bytes_before, l->len_bytes)) {
@@ -148,11 +148,11 @@ static const char *check_end(const uint8_t *bytes, size_t len_bytes, struct feed
     if (len_bytes != sizeof(*e)) {
         return "length";
     }
-    if (!is_between(e->reason, FEED_END_INCARNATION, FEED_END_RELEASED)) {
+    if (!is_between(e->reason, FEED_END_INCARNATION, FEED_END_TAKEN_OVER)) {
         return "reason";
     }
-    if (e->reserved != 0) {
-        return "reserved";
+    if (e->detail != 0 && e->reason != FEED_END_SHUTDOWN) {
+        return "detail";
     }
     return e->failure.code >= 0 ? failure_wrong(&e->failure) : "failure.code";
 }

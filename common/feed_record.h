@@ -81,6 +81,7 @@ struct feed_begin {
     uint32_t image_bytes;    /* a multiple of FEED_BLOCK_BYTES; of vcpu_stats: struct message_vcpu
                                 each, rounded up */
     uint32_t epoch;          /* append, from 0: one more for each FEED_BEGIN_RESET */
+    uint64_t tsc;            /* append: the host's at the stamp's time */
 };
 
 /* Then `block_count` numbers of blocks, ascending, 32 bits each, padded to 8 bytes; then the blocks. */
@@ -115,11 +116,18 @@ struct feed_bytes {
     uint32_t open_losses; /* before it */
     uint32_t samples;   /* that no record has told of, this one included; 0 in further ones of it */
     uint32_t len_bytes; /* > 0 */
-    /* Of the first byte from which on it can be decoded, from its first byte on; -1: none. */
+    /* Of the first byte from which on it can be decoded (of Intel PT a whole PSB, which no two
+     * records share), from its first byte on; -1: none. */
     int32_t sync_offset;
+    uint64_t tsc; /* the host's at the stamp's time */
 };
 
-enum feed_loss_reason { FEED_LOSS_LAPPED = 1, FEED_LOSS_FAILED = 2, FEED_LOSS_PAUSED = 3 };
+enum feed_loss_reason {
+    FEED_LOSS_LAPPED = 1, /* the writer went all the way round the ring before it was read */
+    FEED_LOSS_FAILED = 2, /* samples could not be taken */
+    FEED_LOSS_PAUSED = 3, /* a budget or a ceiling on pauses held samples back, and it was lapped */
+    FEED_LOSS_RESET = 4,  /* somebody else reset the trace: what came before that is unknown */
+};
 /* Bytes that are not there, and have their numbers all the same. */
 struct feed_loss {
     struct feed_stamp stamp;
@@ -140,13 +148,21 @@ enum feed_end_reason {
     FEED_END_FAILED = 4,      /* sampling failed again and again: `failure` */
     FEED_END_STOPPED = 5,     /* the mapper stops */
     FEED_END_RELEASED = 6,    /* nobody held it */
+    /* Of traces: */
+    FEED_END_STOPPED_BY_CALLER = 7,
+    FEED_END_LEASE = 8,          /* nobody renewed it in time */
+    FEED_END_SHUTDOWN = 9,       /* the domain shut down or crashed: `detail` is Xen's SHUTDOWN_* */
+    FEED_END_TRACE_ERROR = 10,   /* RTIT_STATUS says Error: the hardware gave up */
+    FEED_END_TRACE_STOPPED = 11, /* RTIT_STATUS says Stopped */
+    FEED_END_INTERFERED = 12, /* somebody else ended or changed it: `failure` says what was seen */
+    FEED_END_TAKEN_OVER = 13, /* another caller took it over */
 };
 struct feed_end {
     uint64_t wall_ns, monotonic_ns;
     uint64_t batch; /* batches, or events, in all; append: open losses */
     uint64_t blocks_before;
-    uint32_t reason; /* enum feed_end_reason */
-    uint32_t reserved;
+    uint32_t reason;        /* enum feed_end_reason */
+    uint32_t detail;        /* SHUTDOWN: the code; else 0 */
     struct failure failure; /* code 0: none */
 };
 

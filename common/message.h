@@ -23,7 +23,7 @@
 #define MESSAGE_MAGIC UINT32_C(0x72736578) /* "xesr" */
 
 /* Both programs must have the same number: there is no other compatibility between them. */
-enum { MESSAGE_VERSION = 2 };
+enum { MESSAGE_VERSION = 3 };
 
 enum {
     MESSAGE_NAME_BYTES = 256,   /* of a domain's name, with its NUL */
@@ -36,6 +36,10 @@ enum {
     MESSAGE_FRAME_BYTES = 4096,
     MESSAGE_FRAMES_ALL = 0xffffffff, /* frame_count: all in use from first_frame on */
     MESSAGE_VCPUS_MAX = 8192,        /* HVM_MAX_VCPUS is 128, MAX_VIRT_CPUS 8192 */
+    MESSAGE_OWNER_BYTES = 256,       /* of a trace's owner, with its NUL */
+    MESSAGE_TRACED_VCPUS_MAX = 128,  /* HVM_MAX_VCPUS: only hvm and pvh domains are traced */
+    MESSAGE_TRACES_MAX = 8,          /* traces in one answer */
+    MESSAGE_TRACE_VCPUS_MAX = 32,    /* of their vCPUs */
 };
 
 enum message_type {
@@ -52,6 +56,11 @@ enum message_type {
     MESSAGE_WATCH_DOMAINS,  /* the feed of the host's domains; answered as WATCH */
     MESSAGE_UNWATCH,        /* holds it no longer; not answered */
     MESSAGE_IMAGE,          /* the image of a frames feed, copied into a slot */
+    MESSAGE_TRACE_START,    /* begins to trace a domain's vCPUs; answered when all of them are */
+    MESSAGE_TRACE_STOP,     /* ends that; answered when the last bytes are in the spools */
+    MESSAGE_TRACE_RENEW,    /* its lease begins anew */
+    MESSAGE_TRACES,         /* a page of the traces there are, or one of them */
+    MESSAGE_TRACE_VCPUS,    /* a page of what is known of a trace's vCPUs */
     MESSAGE_ANSWER = 0x80,  /* added to the request's type */
     MESSAGE_FAILED = 0x100, /* the answer to any request that failed */
     MESSAGE_EVENT_DOMAINS = 0x200, /* the domain list is no longer what it was */
@@ -333,6 +342,13 @@ struct message_counters_answer {
     uint64_t produced_batches;
     uint64_t produced_blocks;
     uint64_t produced_events; /* of domains */
+    uint64_t produced_bytes;  /* of traces, those known to be lost included */
+    uint64_t lost_bytes;      /* in the mapper: of open losses the least that it can be */
+    uint64_t open_losses;     /* that may be larger than they say */
+    uint64_t vcpu_pauses;     /* calls that paused a vCPU for their time */
+    uint64_t pause_refusals;  /* samples held back by a ceiling on those, or a trace's budget */
+    uint32_t traces;          /* running */
+    uint32_t traced_vcpus;
 };
 
 /*
@@ -345,14 +361,14 @@ struct message_counters_answer {
 struct message_watch {
     struct message_head head;
     struct domain_identity domain;
-    uint32_t type; /* enum resource_type; not RESOURCE_VMTRACE_BUF */
-    uint32_t id;
+    uint32_t type; /* enum resource_type */
+    uint32_t id;   /* vmtrace_buf: a vCPU that is being traced, or was and is held yet */
     uint32_t first_frame;
     uint32_t frame_count; /* MESSAGE_FRAMES_ALL: all in use from there on, followed as they grow or
-                             shrink; vcpu_stats: only that, from 0 */
+                             shrink; vcpu_stats, vmtrace_buf: only that, from 0 */
     uint32_t flags;       /* enum snapshot_flags; without effect where the version is not 2 */
     uint32_t reserved;
-    uint64_t period_ns;   /* of sampling; below the mapper's minimum: that */
+    uint64_t period_ns;   /* of sampling; below the mapper's minimum: that; vmtrace_buf: 0 */
     uint64_t deadline_ns; /* monotonic, of the answer; 0 none */
 };
 
@@ -393,6 +409,130 @@ struct message_image_answer {
     uint32_t frames_present;                         /* with SNAPSHOT_SPARSE */
 };
 
+enum trace_flags {
+    TRACE_OS = 1,      /* what the guest's kernel executes */
+    TRACE_USER = 2,    /* and its programs; neither of both: both */
+    TRACE_NO_TSC = 4,  /* without timestamps: laps may be undetectable */
+    TRACE_NO_RETC = 8, /* returns are told, and not only that they went where the call came from */
+    TRACE_TAKEOVER = 16, /* also where somebody else traces, or has left that on */
+};
+
+/*
+ * Traces a domain's vCPUs into one feed each, which WATCH gives out. There is one trace of a domain at
+ * once. Asked again by the owner of a running one for the same, it is that one, and its lease begins
+ * anew. It ends with its lease, which RENEW begins anew, with the domain, with the mapper, and by STOP.
+ * A peer that goes does not end it: the next one finds it, as long as its lease lasts.
+ */
+struct message_trace_start {
+    struct message_head head;
+    struct domain_identity domain;
+    uint64_t vcpus[2]; /* bit n of the first: vCPU n, of the second: n + 64; none: all there are */
+    uint32_t flags;    /* enum trace_flags */
+    uint32_t pauses_per_second; /* of each vCPU, at most; 0: the mapper's own */
+    uint32_t lease_ms;          /* within the mapper's bounds; 0: the mapper's own */
+    uint32_t reserved;
+    uint64_t deadline_ns;
+    char owner[MESSAGE_OWNER_BYTES]; /* not empty */
+};
+
+/* What a decoder has to know beside the bytes. 0 or "": not known. */
+struct message_trace_facts {
+    uint64_t rtit_ctl;     /* as it was set, with TraceEn */
+    uint64_t buffer_bytes; /* of each vCPU */
+    char cpu_vendor[16];   /* "GenuineIntel" */
+    uint32_t cpu_family, cpu_model, cpu_stepping;
+    uint32_t cpuid_15_eax, cpuid_15_ebx, cpuid_15_ecx; /* TSC to core crystal clock */
+    uint32_t nominal_mhz;
+    uint32_t tsc_khz;        /* the host's */
+    uint32_t guest_tsc_mode; /* as XEN_DOMCTL_gettscinfo says */
+    uint32_t guest_tsc_khz;
+    uint32_t guest_bits; /* 32 or 64 */
+    uint32_t reserved;
+};
+
+/* One trace: running, or over and held yet so that its end can be read. */
+struct message_trace {
+    uint8_t trace_id[16]; /* random */
+    struct domain_identity domain;
+    uint64_t vcpus[2];
+    uint64_t started_wall_ns, started_monotonic_ns;
+    uint64_t ended_wall_ns; /* 0: it runs */
+    uint32_t flags;
+    uint32_t pauses_per_second;
+    uint32_t lease_ms, lease_left_ms;
+    uint32_t end_reason;    /* enum feed_end_reason; 0: it runs */
+    uint32_t shutdown_code; /* FEED_END_SHUTDOWN: Xen's SHUTDOWN_* */
+    uint32_t vcpu_count;
+    uint32_t laps_detectable; /* 0: without timestamps a lap may look like none */
+    struct message_trace_facts facts;
+    struct failure failure; /* that it ended with; code 0: none */
+    char owner[MESSAGE_OWNER_BYTES];
+};
+
+struct message_trace_answer { /* START, STOP, RENEW */
+    struct message_head head;
+    uint32_t joined; /* START: 1: it ran already */
+    uint32_t reserved;
+    struct message_trace trace;
+};
+
+struct message_trace_stop {
+    struct message_head head;
+    uint8_t trace_id[16];
+    uint64_t deadline_ns;
+};
+
+struct message_trace_renew {
+    struct message_head head;
+    uint8_t trace_id[16];
+    uint32_t lease_ms; /* 0: as it was */
+    uint32_t reserved;
+};
+
+struct message_traces {
+    struct message_head head;
+    uint32_t first_domid; /* of domains with this number or above */
+    uint32_t one;         /* 1: with exactly this number */
+};
+
+struct message_traces_answer { /* ascending by domid; of one domain the running one first */
+    struct message_head head;
+    uint32_t trace_count;
+    uint32_t more; /* 1: ask again with the last domid + 1 */
+    struct message_trace traces[MESSAGE_TRACES_MAX];
+};
+
+struct message_trace_vcpus {
+    struct message_head head;
+    uint8_t trace_id[16];
+    uint32_t first_vcpu;
+    uint32_t reserved;
+};
+
+struct message_trace_vcpu {
+    uint32_t vcpu;
+    uint32_t is_over;
+    uint64_t produced_bytes; /* since the trace began, those known to be lost included */
+    uint64_t lost_bytes;     /* of them, at least */
+    uint32_t open_losses;    /* that may be larger than they say */
+    uint32_t segment, epoch; /* the last */
+    uint32_t fill_permille;  /* of the ring, at the last sample; and the most so far */
+    uint32_t fill_most_permille;
+    uint32_t reserved;
+    uint64_t bytes_per_second; /* as measured last */
+    uint64_t period_ns;        /* to the next sample */
+    uint64_t pauses;           /* since the trace began */
+    uint64_t samples;
+    uint64_t late; /* samples that a budget or a ceiling held back */
+};
+
+struct message_trace_vcpus_answer { /* ascending */
+    struct message_head head;
+    uint32_t vcpu_count;
+    uint32_t more; /* 1: ask again with the last vCPU + 1 */
+    struct message_trace_vcpu vcpus[MESSAGE_TRACE_VCPUS_MAX];
+};
+
 struct message_failed {
     struct message_head head;
     struct failure failure;
@@ -419,6 +559,14 @@ union message {
     struct message_unwatch unwatch;
     struct message_image image;
     struct message_image_answer image_answer;
+    struct message_trace_start trace_start;
+    struct message_trace_answer trace_answer;
+    struct message_trace_stop trace_stop;
+    struct message_trace_renew trace_renew;
+    struct message_traces traces;
+    struct message_traces_answer traces_answer;
+    struct message_trace_vcpus trace_vcpus;
+    struct message_trace_vcpus_answer trace_vcpus_answer;
     struct message_counters_answer counters_answer;
     struct message_event_domains event_domains;
     struct message_failed failed;

@@ -728,5 +728,6 @@ XENRES_API void xenres_stream_close(xenres_stream *stream);
 
 /* xenres_watch(), xenres_watch_domains(): streams that are followed, also across interruptions. */
 #include <xenres/watch.h>
+#include <xenres/trace.h>
 
 #endif

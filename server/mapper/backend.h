@@ -23,8 +23,9 @@ struct backend_domain {
     uint8_t uuid[UUID_BYTES];
     uint16_t domid;
     bool dying;
-    uint32_t type;  /* enum domain_type */
-    uint32_t state; /* enum domain_state */
+    uint32_t type;          /* enum domain_type */
+    uint32_t state;         /* enum domain_state */
+    uint32_t shutdown_code; /* where it is SHUTDOWN or CRASHED: Xen's SHUTDOWN_*; else 0 */
     uint32_t online_vcpus;
     uint32_t max_vcpus;
     uint64_t memory_kib;
@@ -50,6 +51,25 @@ enum backend_event { /* bits: what has happened since the last look */
                          1,                  /* a domain appeared, shut down, died or went away */
                      BACKEND_EVENT_NAME = 2, /* a name node was written, for `domid` */
 };
+
+/* Control of one vCPU's trace, as xc_vmtrace_*() has it: on real hardware Intel PT. */
+enum vmtrace_call {
+    VMTRACE_ENABLE = 1,       /* EINVAL: it is enabled */
+    VMTRACE_DISABLE,          /* EINVAL: it is not */
+    VMTRACE_RESET_AND_ENABLE, /* position 0, status 0; the buffer stays as it was. EINVAL as ENABLE */
+    VMTRACE_POSITION,         /* where the next byte goes; also when it is not enabled */
+    VMTRACE_GET_OPTION,
+    VMTRACE_SET_OPTION,
+};
+enum { VMTRACE_KEY_CTL = 0x570, VMTRACE_KEY_STATUS = 0x571 }; /* IA32_RTIT_CTL, IA32_RTIT_STATUS */
+#define VMTRACE_CTL_ENABLED    UINT64_C(0x1)
+#define VMTRACE_CTL_OS         UINT64_C(0x4)
+#define VMTRACE_CTL_USER       UINT64_C(0x8)
+#define VMTRACE_CTL_TSC        UINT64_C(0x400)
+#define VMTRACE_CTL_NO_RETC    UINT64_C(0x800)
+#define VMTRACE_CTL_BRANCH     UINT64_C(0x2000)
+#define VMTRACE_STATUS_ERROR   UINT64_C(0x10)
+#define VMTRACE_STATUS_STOPPED UINT64_C(0x20)
 
 struct backend_ops {
     const char *name; /* "xen", "sim" */
@@ -81,6 +101,16 @@ struct backend_ops {
     int (*vcpu_info)(struct backend *, uint16_t domid, struct message_vcpu *out, uint32_t max,
                      uint32_t *count, struct failure *f);
 
+    /* One call of the control of a vCPU's trace: each pauses that vCPU for its time. *value goes in for
+     * SET_OPTION, and comes out of POSITION (within the buffer) and GET_OPTION; else it may be NULL. */
+    int (*vmtrace)(struct backend *, uint16_t domid, uint32_t vcpu, enum vmtrace_call call,
+                   uint32_t key, uint64_t *value, struct failure *f);
+    /* What a decoder needs to know of host and domain; rtit_ctl and buffer_bytes stay 0. What cannot be
+     * found out stays 0, and is no failure. */
+    void (*trace_facts)(struct backend *, uint16_t domid, struct message_trace_facts *out);
+    /* The host's time stamp counter now: what the TSC packets of a trace are made from. */
+    uint64_t (*tsc)(struct backend *);
+
     /* Descriptor to poll for events (-1: none), and the next event without waiting. False when
      * there is none left. The core drains before it compares an identity. watch_name() asks for
      * NAME events of a domain from now on, unwatch_name() ends them; each stands for a write after
@@ -90,11 +120,13 @@ struct backend_ops {
     void (*watch_name)(struct backend *, uint16_t domid);
     void (*unwatch_name)(struct backend *, uint16_t domid);
 
-    /* How many hypercalls this handle has made, for ceilings and metrics. */
+    /* How many hypercalls this handle has made, for ceilings and metrics; and how many of them paused a
+     * vCPU: those of vmtrace(). */
     uint64_t (*hypercalls)(struct backend *);
+    uint64_t (*pauses)(struct backend *);
 
     /* Another handle on the same hypervisor, for one other thread: only find, size, map, unmap,
-     * vcpu_info, hypercalls and close may be called on it, while the parent is used by its own. */
+     * vcpu_info, vmtrace, tsc, hypercalls, pauses and close may be called on it, while the parent is used by its own. */
     int (*open_sampler)(struct backend *parent, struct backend **child, struct failure *f);
 
     void (*close)(struct backend *);

@@ -207,7 +207,7 @@ static void bytes_and_losses_stay_within_a_segment(void **state)
     REFUSES(FEED_RECORD_BYTES, room.append.sync_offset, -2);
     REFUSES(FEED_RECORD_BYTES, room.append.sync_offset, INT32_MIN);
     REFUSES(FEED_RECORD_LOSS, room.loss.reason, 0);
-    REFUSES(FEED_RECORD_LOSS, room.loss.reason, FEED_LOSS_PAUSED + 1);
+    REFUSES(FEED_RECORD_LOSS, room.loss.reason, FEED_LOSS_RESET + 1);
     REFUSES(FEED_RECORD_LOSS, room.loss.at_least, 2);
     REFUSES(FEED_RECORD_LOSS, room.loss.len_bytes, 0);
     REFUSES(FEED_RECORD_LOSS, room.loss.offset, 1);
@@ -258,9 +258,9 @@ static void an_end_has_its_reason_in_whole_texts(void **state)
 
     (void)state;
     REFUSES(kind, room.end.reason, 0);
-    REFUSES(kind, room.end.reason, FEED_END_RELEASED + 1);
-    PASSES(kind, room.end.reason, FEED_END_RELEASED);
-    REFUSES(kind, room.end.reserved, 1);
+    REFUSES(kind, room.end.reason, FEED_END_TAKEN_OVER + 1);
+    PASSES(kind, room.end.reason, FEED_END_TAKEN_OVER);
+    REFUSES(kind, room.end.detail, 1); /* of a shutdown only */
     REFUSES(kind, room.end.failure.code, -1);
     PASSES(kind, room.end.failure.code, ERROR_INTERNAL);
     size_t len = make(kind);
