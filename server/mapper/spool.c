@@ -206,7 +206,9 @@ int spool_failed(struct spool *s, uint64_t now_ns, struct failure *f)
 int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_offset,
                 const void *bytes, size_t len_bytes, struct failure *f)
 {
-    size_t most = ring_record_max(s->capacity_bytes) - sizeof(struct feed_bytes);
+    size_t fits = ring_record_max(s->capacity_bytes) - sizeof(struct feed_bytes);
+    size_t most = fits < FEED_BYTES_MAX ? fits : (size_t)FEED_BYTES_MAX;
+
     for (size_t done = 0; done < len_bytes;) {
         size_t len = len_bytes - done < most ? len_bytes - done : most;
         int64_t sync = sync_offset - (int64_t)done;
