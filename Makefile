@@ -33,7 +33,7 @@ MAPPER := main options privilege notify loop peer patience request counters inve
           diff allowance journal
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
               truth scenario scenario_happenings scenario_schema builtin
-MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
+MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
@@ -224,7 +224,7 @@ $(fuzz_programs): %: %.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libtestable.a
 # The xen backend without a hypervisor (Xen's libraries replaced, an xenstored of the test's own), and
 # the program that tries it in dom0.
 xen_test_programs := $(if $(have_xen),$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/xen/*_test.c)))
-$(addprefix $(BUILD)/tests/unit/xen/,hypercall_test frames_test): $(BUILD)/tests/unit/xen/fake_xen.o
+$(addprefix $(BUILD)/tests/unit/xen/,hypercall_test frames_test trace_test): $(BUILD)/tests/unit/xen/fake_xen.o
 $(BUILD)/tests/unit/xen/store_test: $(BUILD)/tests/unit/xen/fake_xenstored.o
 $(BUILD)/tests/xen/backend_test: $(addprefix $(BUILD)/tests/xen/backend_,fixture.o domains.o frames.o store.o)
 $(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD)/libtestable.a

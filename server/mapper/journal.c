@@ -100,8 +100,9 @@ static int check_file(int fd, const char *path, uid_t owner, struct failure *f)
         return file_failure(path, "fstat", f);
     }
     if (!S_ISREG(st.st_mode)) {
-        return failure_set(f, ERROR_FAILED_PRECONDITION,
-                           "the journal of traces %s is no regular file", path);
+        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
+                                 "the journal of traces %s is no regular file", path);
+        return failure_next(f, result, "name another one with --journal");
     }
     if ((st.st_uid != 0 && st.st_uid != owner) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         int result =
