@@ -106,6 +106,18 @@ struct feed_list *feed_table_list(struct feed_table *t)
     return &t->list;
 }
 
+struct feed *const *feed_table_feeds(const struct feed_table *t)
+{
+    return t->list.feeds;
+}
+
+void feed_table_set_pause_ceiling(struct feed_table *t, struct ceiling *ceiling)
+{
+    for (uint32_t i = 0; i < t->list.sampler_count; i++) {
+        sampler_set_pause_ceiling(t->list.samplers[i], ceiling);
+    }
+}
+
 uint64_t feed_table_period_min_ns(const struct feed_table *t)
 {
     return t->options.period_min_ns;

@@ -41,6 +41,7 @@ int feed_table_new(const struct feed_table_options *options, struct feed_table *
 /* Ends whatever there is (the mapper stops). NULL is fine. */
 void feed_table_free(struct feed_table *t);
 void feed_table_set_ceiling(struct feed_table *t, struct ceiling *ceiling);
+void feed_table_set_pause_ceiling(struct feed_table *t, struct ceiling *ceiling);
 /* What the hello says of feeds, and the end of a new doorbell that the peer waits at: the caller's. */
 int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello, int *wait_fd,
                        struct failure *f);
@@ -103,6 +104,7 @@ void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id
 /* --- for feed_trace ---------------------------------------------------------------------------- */
 
 struct feed_list *feed_table_list(struct feed_table *t);
+struct feed *const *feed_table_feeds(const struct feed_table *t); /* by number */
 /* There is room for one more: see feed_table_ask(). */
 int feed_table_make_room(struct feed_table *t, struct failure *f);
 /* The next step looks at all of them. */
