@@ -47,7 +47,7 @@ static void the_builtin_one_is_right(void **state)
     assert_int_equal(s->domains[2].grant_version, 2);
     assert_true(s->domains[4].ioreq[0].exists && s->domains[4].ioreq[0].buffered);
     assert_false(s->domains[5].ioreq[0].buffered);
-    assert_int_equal(s->domains[6].vmtrace_kib, 8192);
+    assert_int_equal(s->domains[6].vmtrace.size_bytes, 8 << 20);
     scenario_free(s);
 }
 
@@ -121,7 +121,7 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused(DOMAIN("grants { frames = 1 entries = 513 }"), "1 frames have 512");
     refused(DOMAIN("type = \"hvm\" ioreq \"8\" { }"), "an id from 0 to 7");
     refused(DOMAIN("ioreq \"0\" { }"), "a pv domain has no ioreq servers");
-    refused(DOMAIN("vmtrace_kib = 64"), "a pv domain has no vmtrace");
+    refused(DOMAIN("vmtrace { size = 65536 }"), "a pv domain has no vmtrace");
     refused("domain \"a\" { uuid = \"" UUID "\" }", "no domid");
     refused("domain \"a\" { domid = 3 }", "no uuid");
     refused("domain \"a\" { domid = 3 uuid = \"x\" }", "expected a UUID");
