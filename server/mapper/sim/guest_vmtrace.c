@@ -255,7 +255,7 @@ static int set_option(struct guest_vmtrace *g, struct vmtrace_vcpu *v, uint32_t 
         return 0;
     }
     if (key == VMTRACE_KEY_STATUS && (value & ~STATUS_MASK) == 0) {
-        v->status |= value; /* bits are only ever set */
+        v->status = value;
         return 0;
     }
     return EINVAL;

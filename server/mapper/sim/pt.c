@@ -22,6 +22,7 @@ enum {
     ROUNDS_MAX = 24,     /* of a loop, at a time */
     STEPS_MIN = 2,       /* of a round */
     STEPS_MAX = 8,       /* of a round */
+    STEP_BYTES_MAX = 8,  /* a long TNT */
     NOISE = 16,          /* one step of so many is not the loop's */
     SWITCH_SLOTS = 24,   /* one slot of so many begins with a switch of the address space */
     OVERFLOW_SLOTS = 97, /* … with packets lost inside the processor */
@@ -165,7 +166,9 @@ static void put_beside(struct writer *w)
 
 static void put_step(struct writer *w, uint64_t drawn)
 {
-    if (drawn % 3 == 0) {
+    if (w->end - w->at < STEP_BYTES_MAX) {
+        put_tnt(w, drawn >> 8); /* fills the slot: whatever is longer may not fit */
+    } else if (drawn % 3 == 0) {
         put_ip(w, TIP, code_address(w, drawn >> 8));
     } else if (drawn % 16 == 1) {
         put_long_tnt(w, drawn >> 8);
@@ -183,7 +186,7 @@ static void put_loop(struct writer *w)
     for (uint64_t round = 0; round < rounds && w->at < w->end; round++) {
         uint64_t state = program;
         uint64_t steps = STEPS_MIN + draw_next(&state) % (STEPS_MAX - STEPS_MIN + 1);
-        for (uint64_t i = 0; i < steps; i++) {
+        for (uint64_t i = 0; i < steps && w->at < w->end; i++) {
             uint64_t step = draw_next(&state), noise = draw_next(&w->random);
             put_step(w, noise % NOISE == 0 ? noise >> 8 : step);
         }
