@@ -96,6 +96,9 @@ void scenario_reader_vmtrace(struct scenario_reader *r, cfg_t *section, struct s
     if (v->size_bytes > 0 && d->type == DOMAIN_PV) {
         SCENARIO_FAULT(r, section, "a pv domain has no vmtrace buffer");
     }
+    if (v->size_bytes == 0 && (v->rate > 0 || v->is_enabled || cfg_size(section, "source") > 0)) {
+        SCENARIO_FAULT(r, section, "vmtrace without `size`");
+    }
     read_sources(r, section, v);
     read_laps(r, section, v);
     read_idle(r, section, d);
