@@ -49,7 +49,7 @@ HTTP := socket tally credentials connection inflow outflow tls heading pump stre
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
-          sink inspect frames timestamp domain_query numbering reconnect follow follow_message watch_view \
+          sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
           watch_read watch watch_domains image
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
