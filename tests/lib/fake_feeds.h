@@ -65,6 +65,11 @@ void feeds_free(struct feeds *s)
     }
 }
 
+void feeds_stop(struct feeds *s)
+{
+    (void)s;
+}
+
 void feeds_connected(struct feeds *s, bool connected)
 {
     (void)s, (void)connected;
