@@ -325,7 +325,7 @@ bench-stream: ensure-deps ## measure live streams beside a bare TLS loop
 
 # The same messages by protobuf's own C++.
 cxx_gen := $(BUILD)/gen/cxx
-cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource watch)
+cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource trace watch)
 $(cxx_gen)/%.pb.cc $(cxx_gen)/%.pb.h &: proto/%.proto
 	@mkdir -p $(cxx_gen)
 	$(call quiet,PROTO)protoc -I proto -I /usr/include --cpp_out=$(cxx_gen) $<
