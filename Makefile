@@ -31,8 +31,8 @@ MAPPER := main options privilege notify loop peer patience request counters inve
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_table feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
           diff allowance
-MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
-              truth scenario scenario_happenings scenario_schema builtin
+MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
+              vmtrace pt pages play truth scenario scenario_happenings scenario_vmtrace scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
@@ -216,8 +216,10 @@ $(BUILD)/libtestable.a: $(testable_objs) $(test_proto_objs)
 $(BUILD)/tests/%.o: tests/%.c | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+# What decodes traces.
+$(BUILD)/tests/unit/sim_pt_test $(BUILD)/tests/unit/sim_vmtrace_test: test_libs := -lipt
 $(test_programs): %: %.o $(BUILD)/libtestable.a
-	$(link) -lcmocka $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs)
+	$(link) -lcmocka $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs) $(test_libs)
 $(fuzz_programs): %: %.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libtestable.a
 	$(link) $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs)
 

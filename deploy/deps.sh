@@ -13,7 +13,7 @@ packages=(
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev protobuf-compiler
     libconfuse-dev libjansson-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
     # to demonstrate and to test
-    libcmocka-dev curl jq bsdextrautils
+    libcmocka-dev libipt-dev curl jq bsdextrautils
     openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh
     # make check-xen: its emulated host comes from packages that are fetched, not installed
     cpio kmod xz-utils zstd

@@ -10,7 +10,7 @@
 
 #define HVM                                                                                        \
     "domain \"hvm\" { domid = 3 uuid = \"33333333-3333-3333-3333-333333333333\" type = \"hvm\"\n"   \
-    "  vcpus = 2 vmtrace_kib = 64 ioreq \"0\" { requests_per_second = 100 }\n"                     \
+    "  vcpus = 2 vmtrace { size = 65536 } ioreq \"0\" { requests_per_second = 100 }\n"                     \
     "  ioreq \"1\" { buffered = false } ioreq \"2\" { emulator = \"stubdom\" } }\n"
 
 static void nothing_that_is_asked_for_disturbs_a_guest(void **state)

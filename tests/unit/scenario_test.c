@@ -4,10 +4,13 @@
 #include "server/mapper/sim/scenario.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/log.h"
+#include "common/scope.h"
 #include "tests/lib/folder.h"
 #include "tests/lib/unit.h"
 
@@ -47,7 +50,7 @@ static void the_builtin_one_is_right(void **state)
     assert_int_equal(s->domains[2].grant_version, 2);
     assert_true(s->domains[4].ioreq[0].exists && s->domains[4].ioreq[0].buffered);
     assert_false(s->domains[5].ioreq[0].buffered);
-    assert_int_equal(s->domains[6].vmtrace_kib, 8192);
+    assert_int_equal(s->domains[6].vmtrace.size_bytes, 8 << 20);
     scenario_free(s);
 }
 
@@ -83,6 +86,120 @@ static void everything_is_read(void **state)
     assert_int_equal(s->faults[0].first_call, 3);
     assert_int_equal(s->faults[0].call_count, 2);
     scenario_free(s);
+}
+
+static void traces_are_read(void **state)
+{
+    struct scenario *s = parsed(DOMAIN(
+        "type = \"hvm\" vcpus = 2 max_vcpus = 66\n"
+        "vmtrace { size = 4096 rate = 8589934592 loop = true sequence = true enabled = true\n"
+        "lap_at = { 0, 70, 9000000000 } idle_vcpus = { 1, 65 } }\n") "event { step = 1 do = "
+                                                                     "\"vmtrace_emit\" domain = "
+                                                                     "\"a\" value = 77 vcpu = 65 "
+                                                                     "}\n"
+                                                                     "event { step = 1 do = "
+                                                                     "\"shutdown\" domain = \"a\" "
+                                                                     "value = 5 }\n"
+                                                                     "fault { operation = "
+                                                                     "\"vmtrace_position\" effect "
+                                                                     "= "
+                                                                     "\"frozen\" }\n");
+    const struct scenario_vmtrace *v = &s->domains[0].vmtrace;
+
+    (void)state;
+    assert_int_equal(v->size_bytes, 4096);
+    assert_int_equal(v->rate, UINT64_C(8589934592));
+    assert_true(v->is_looped && v->has_sequence && v->is_enabled);
+    assert_int_equal(v->source_count, 0);
+    assert_int_equal(v->lap_count, 3);
+    assert_int_equal(v->lap_at[2], UINT64_C(9000000000));
+    assert_int_equal(v->idle_vcpus[0], 2);
+    assert_int_equal(v->idle_vcpus[1], 2);
+    assert_int_equal(s->events[0].action, SCENARIO_VMTRACE_EMIT);
+    assert_int_equal(s->events[0].vcpu, 65);
+    assert_int_equal(s->events[1].vcpu, -1);
+    assert_int_equal(s->faults[0].effect, SCENARIO_FROZEN);
+    scenario_free(s);
+}
+
+#define TRACED(body) DOMAIN("type = \"hvm\" vmtrace { size = 8192 " body " }")
+
+static void what_is_wrong_of_traces_is_said(void **state)
+{
+    (void)state;
+    refused(DOMAIN("vmtrace { size = 65536 }"), "a pv domain has no vmtrace");
+    refused(DOMAIN("type = \"hvm\" vmtrace { size = 2048 }"), "from 4096 to 67108864");
+    refused(DOMAIN("type = \"hvm\" vmtrace { size = 134217728 }"), "from 4096 to 67108864");
+    refused(DOMAIN("type = \"hvm\" vmtrace { size = 12288 }"), "expected a power of two");
+    refused(DOMAIN("type = \"hvm\" vmtrace { rate = 1 }"), "vmtrace without `size`");
+    refused(TRACED("rate = 8589934593"), "from 0 to 8589934592");
+    refused(TRACED("rate = -1"), "from 0 to 8589934592");
+    refused(TRACED("source = \"/nowhere/trace.pt\""), "/nowhere/trace.pt");
+    refused(TRACED("source = \"/dev/null\""), "/dev/null");
+    refused(TRACED("lap_at = { 5, 5 }"), "ascending");
+    refused(TRACED("idle_vcpus = { 1 }"), "no vCPU 1");
+    refused(TRACED("idle_vcpus = { 512 }"), "from 0 to 511");
+    refused(DOMAIN("") "event { step = 1 do = \"vmtrace_reset\" domain = \"a\" }",
+            "it has no trace buffers");
+    refused(TRACED("") "event { step = 1 do = \"vmtrace_reset\" domain = \"a\" vcpu = 1 }",
+            "vcpu = 1: domain \"a\" has 1");
+    refused(TRACED("") "event { step = 1 do = \"pause\" domain = \"a\" vcpu = 0 }",
+            "the event is of a whole domain");
+    refused(TRACED("") "event { step = 1 do = \"shutdown\" domain = \"a\" value = 6 }",
+            "a reason from 0 to 5");
+    refused("fault { operation = \"vmtrace_enable\" effect = \"frozen\" }", "does not go with");
+}
+
+/* A scenario whose trace's section has `count` times `item` (NULL: numbers) for `option`. */
+static char *with_list(const char *option, const char *item, int count)
+{
+    BUFFER_AUTO(text, 65536);
+
+    buffer_append_string(&text, "domain \"a\" {\n domid = 7\n uuid = \"" UUID
+                                "\" type = \"hvm\" vmtrace { size = 4096 ");
+    buffer_append_string(&text, option);
+    buffer_append_string(&text, " = {");
+    for (int i = 0; i < count; i++) {
+        char one[16];
+
+        snprintf(one, sizeof(one), "%d", i);
+        buffer_append_string(&text, i == 0 ? "" : ", ");
+        buffer_append_string(&text, item != NULL ? item : one);
+    }
+    buffer_append_string(&text, "} } }");
+    return strdup(buffer_string(&text));
+}
+
+static void traces_have_their_maxima(void **state)
+{
+    FOLDER_AUTO folder = folder_make();
+    char path[FOLDER_PATH_BYTES], item[FOLDER_PATH_BYTES + 2];
+    SCOPE_FREE char *laps = with_list("lap_at", NULL, SCENARIO_TRACE_LAPS_MAX);
+    SCOPE_FREE char *more_laps = with_list("lap_at", NULL, SCENARIO_TRACE_LAPS_MAX + 1);
+
+    (void)state;
+    scenario_free(parsed(laps));
+    refused(more_laps, "at most 16");
+
+    snprintf(path, sizeof(path), "%s/f", folder.path);
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    snprintf(item, sizeof(item), "\"%s\"", path);
+    SCOPE_FREE char *one = with_list("source", item, 1);
+
+    refused(one, "is empty");
+    assert_int_equal(truncate(path, 1), 0);
+    SCOPE_FREE char *files = with_list("source", item, SCENARIO_TRACES_MAX);
+    SCOPE_FREE char *more_files = with_list("source", item, SCENARIO_TRACES_MAX + 1);
+
+    scenario_free(parsed(files));
+    refused(more_files, "more than 16 trace files");
+    assert_int_equal(truncate(path, SCENARIO_TRACE_BYTES_MAX), 0);
+    scenario_free(parsed(one));
+    assert_int_equal(truncate(path, SCENARIO_TRACE_BYTES_MAX + 1), 0);
+    refused(one, path);
 }
 
 static void time_and_churn_are_read(void **state)
@@ -121,7 +238,6 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused(DOMAIN("grants { frames = 1 entries = 513 }"), "1 frames have 512");
     refused(DOMAIN("type = \"hvm\" ioreq \"8\" { }"), "an id from 0 to 7");
     refused(DOMAIN("ioreq \"0\" { }"), "a pv domain has no ioreq servers");
-    refused(DOMAIN("vmtrace_kib = 64"), "a pv domain has no vmtrace");
     refused("domain \"a\" { uuid = \"" UUID "\" }", "no domid");
     refused("domain \"a\" { domid = 3 }", "no uuid");
     refused("domain \"a\" { domid = 3 uuid = \"x\" }", "expected a UUID");
@@ -170,6 +286,12 @@ static void every_operation_can_fail_with_any_errno(void **state)
         { "map", SCENARIO_OP_MAP },
         { "unmap", SCENARIO_OP_UNMAP },
         { "vcpu_info", SCENARIO_OP_VCPU_INFO },
+        { "vmtrace_enable", SCENARIO_OP_VMTRACE_ENABLE },
+        { "vmtrace_disable", SCENARIO_OP_VMTRACE_DISABLE },
+        { "vmtrace_reset_and_enable", SCENARIO_OP_VMTRACE_RESET_AND_ENABLE },
+        { "vmtrace_position", SCENARIO_OP_VMTRACE_POSITION },
+        { "vmtrace_get_option", SCENARIO_OP_VMTRACE_GET_OPTION },
+        { "vmtrace_set_option", SCENARIO_OP_VMTRACE_SET_OPTION },
         { "events", SCENARIO_OP_EVENTS },
         { "watch", SCENARIO_OP_WATCH },
         { "unwatch", SCENARIO_OP_UNWATCH },
@@ -298,6 +420,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_builtin_one_is_right),
         cmocka_unit_test(everything_is_read),
+        cmocka_unit_test(traces_are_read),
+        cmocka_unit_test(what_is_wrong_of_traces_is_said),
+        cmocka_unit_test(traces_have_their_maxima),
         cmocka_unit_test(time_and_churn_are_read),
         cmocka_unit_test(what_is_wrong_is_said_with_its_line),
         cmocka_unit_test(every_operation_can_fail_with_any_errno),

@@ -26,6 +26,7 @@
 #include "server/mapper/sim/resource.h"
 #include "server/mapper/sim/timeline.h"
 #include "server/mapper/sim/truth.h"
+#include "server/mapper/sim/vmtrace.h"
 
 const char backend_argument_help[] =
     "what the simulated host has and does, see xenresd-scenario(5);"
@@ -41,6 +42,7 @@ static void fill_domain(struct backend *b, struct guest *g, struct backend_domai
         .dying = g->dying,
         .type = g->spec->type,
         .state = g->state,
+        .shutdown_code = g->shutdown_code,
         .online_vcpus = g->dying ? 0 : g->spec->vcpus,
         .max_vcpus = g->spec->max_vcpus,
         .memory_kib = g->dying ? 0 : g->spec->memory_mib * 1024,
@@ -276,11 +278,15 @@ static const struct backend_ops ops = {
     .map = resource_map,
     .unmap = resource_unmap,
     .vcpu_info = sim_vcpu_info,
+    .vmtrace = vmtrace_call,
+    .trace_facts = vmtrace_facts,
+    .tsc = vmtrace_tsc,
     .event_fd = sim_event_fd,
     .next_event = event_next,
     .watch_name = event_watch_name,
     .unwatch_name = event_unwatch_name,
     .hypercalls = sim_hypercalls,
+    .pauses = vmtrace_pauses,
     .open_sampler = sim_open_sampler,
     .close = sim_close,
 };

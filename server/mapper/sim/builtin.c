@@ -54,7 +54,7 @@ const char scenario_builtin[] =
     "  domid = 6\n"
     "  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a06\"\n"
     "  type = \"hvm\" vcpus = 2 memory_mib = 2048 cpu_percent = 80\n"
-    "  vmtrace_kib = 8192\n"
+    "  vmtrace { size = 8388608 rate = 200000 sequence = true }\n"
     "  grants { version = 1 frames = 1 frames_max = 64 entries = 120 changes_per_second = 10 }\n"
     "  ioreq \"0\" { buffered = true requests_per_second = 50 }\n"
     "}\n"

@@ -25,6 +25,12 @@ static const struct {
     [SCENARIO_OP_MAP] = { "xenforeignmemory_map_resource", true },
     [SCENARIO_OP_UNMAP] = { "xenforeignmemory_unmap_resource", false },
     [SCENARIO_OP_VCPU_INFO] = { "xc_vcpu_getinfo", true },
+    [SCENARIO_OP_VMTRACE_ENABLE] = { "xc_vmtrace_enable", true },
+    [SCENARIO_OP_VMTRACE_DISABLE] = { "xc_vmtrace_disable", true },
+    [SCENARIO_OP_VMTRACE_RESET_AND_ENABLE] = { "xc_vmtrace_reset_and_enable", true },
+    [SCENARIO_OP_VMTRACE_POSITION] = { "xc_vmtrace_output_position", true },
+    [SCENARIO_OP_VMTRACE_GET_OPTION] = { "xc_vmtrace_get_option", true },
+    [SCENARIO_OP_VMTRACE_SET_OPTION] = { "xc_vmtrace_set_option", true },
     [SCENARIO_OP_EVENTS] = { "xs_check_watch", false },
     [SCENARIO_OP_WATCH] = { "xs_watch", false },
     [SCENARIO_OP_UNWATCH] = { "xs_unwatch", false },
@@ -124,4 +130,16 @@ void call_leave(struct backend *b, const struct call *c, const struct scenario_f
         world_destroy(&b->sim->world, g);
     }
     call_update_wake(b->sim);
+}
+
+void call_delay(struct simulation *sim, enum sim_moment moment)
+{
+    if (!sim->delays.after || !sim->scenario->clock_is_virtual) {
+        return;
+    }
+    uint64_t by_ns = sim->delays.after(sim->delays.arg, moment, ++sim->moments[moment]);
+    if (by_ns > 0) {
+        timeline_advance(&sim->world, by_ns);
+        call_update_wake(sim);
+    }
 }

@@ -13,6 +13,7 @@
 
 #include "server/mapper/explain.h"
 #include "server/mapper/sim/ledger.h"
+#include "server/mapper/sim/truth.h"
 #include "server/mapper/sim/world.h"
 
 /* The one simulated host, behind one lock: every call on any handle holds it from its beginning to its
@@ -29,12 +30,14 @@ struct simulation {
     bool is_looking;              /* between a look's first event and its end */
     bool unwatched[WORLD_DOMIDS]; /* names that are to be watched, and watching them failed */
     uint32_t unwatched_count;
+    struct sim_delays delays; /* of a virtual clock; unset: none */
+    uint64_t moments[SIM_MOMENTS];
 };
 
 /* A handle, used by one thread. */
 struct backend {
     struct simulation *sim;
-    uint64_t calls;
+    uint64_t calls, pauses;
 };
 
 /* Holds the lock until the end of the scope; what every function of backend.h begins with. */
@@ -65,6 +68,9 @@ int call_enter(struct backend *b, const struct call *c, const struct scenario_fa
                struct failure *f);
 /* Ends one that succeeded: a fault that strikes afterwards does so now. */
 void call_leave(struct backend *b, const struct call *c, const struct scenario_fault *fault);
+
+/* Behind call_leave(), at a moment that a test may have time pass at. Guests may be gone after it. */
+void call_delay(struct simulation *sim, enum sim_moment moment);
 
 /* Lets happen what is due. */
 void call_tick(struct simulation *sim);

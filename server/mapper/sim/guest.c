@@ -13,9 +13,6 @@
 
 enum { STATS_OFFSET_BYTES = 16, STATS_STRIDE_BYTES = 16 };
 #define ELAPSED_MAX_NS (1000 * CLOCK_NS_PER_S) /* in one look, so that products with rates fit */
-/* What trace buffers hold before any trace: it stands for another guest's memory, and must never be
- * seen by anybody. */
-enum { FOREIGN_BYTE = 0xa5 };
 
 static void tell_change(void *arg, const struct pages *p, size_t offset_bytes, uint64_t before,
                         uint64_t after)
@@ -34,21 +31,6 @@ static void tell_change(void *arg, const struct pages *p, size_t offset_bytes, u
     };
     memcpy(change.uuid, g->uuid, sizeof(change.uuid));
     g->told->observer.changed(g->told->observer.arg, &change);
-}
-
-static int make_vmtrace(struct guest *g, struct failure *f)
-{
-    uint32_t frames = g->spec->vmtrace_kib / 4 * g->spec->max_vcpus;
-    if (frames == 0) {
-        return 0;
-    }
-    int result = pages_new(frames, &g->vmtrace, f);
-    /* The first page of each buffer is enough to show a leak, and keeps the others unallocated. */
-    for (uint32_t i = 0; result == 0 && i < frames; i += g->spec->vmtrace_kib / 4) {
-        memset(g->vmtrace.memory + (size_t)i * LAYOUT_FRAME_BYTES, FOREIGN_BYTE,
-               LAYOUT_FRAME_BYTES);
-    }
-    return result;
 }
 
 uint64_t guest_vcpu_time_ns(const struct guest *g, uint32_t vcpu)
@@ -113,10 +95,11 @@ static void init(struct guest *g, const struct scenario *s, const struct guest_b
     g->spec_index = birth->spec_index;
     g->domid = birth->domid;
     g->state = g->spec->state;
+    g->shutdown_code = g->state == DOMAIN_CRASHED ? SCENARIO_SHUTDOWN_CRASH : 0;
     g->told = told;
     g->observer = (struct pages_observer){ .changed = tell_change, .arg = g };
     g->created_ns = g->advanced_ns = birth->now_ns;
-    g->vmtrace = g->stats = PAGES_NONE;
+    g->stats = PAGES_NONE;
     memcpy(g->uuid, birth->uuid ? birth->uuid : g->spec->uuid, sizeof(g->uuid));
     memcpy(g->name, g->spec->name, sizeof(g->name));
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
@@ -135,7 +118,7 @@ int guest_new(const struct scenario *s, const struct guest_birth *birth, struct 
     init(g, s, birth, told, &seed);
     int result = guest_grants_init(&g->grants, g->spec, draw_next(&seed), &g->observer, f);
     if (result == 0) {
-        result = make_vmtrace(g, f);
+        result = guest_vmtrace_init(&g->vmtrace, g->spec, draw_next(&seed), birth->now_ns, f);
     }
     if (result == 0 && s->host.stats_table) {
         result = make_stats(g, s->host.stats_busy, f);
@@ -154,7 +137,7 @@ void guest_free(struct guest *g)
         return;
     }
     guest_grants_done(&g->grants);
-    pages_done(&g->vmtrace);
+    guest_vmtrace_done(&g->vmtrace);
     pages_done(&g->stats);
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
         guest_ioreqs_done(&g->ioreq[i]);
@@ -165,6 +148,7 @@ void guest_free(struct guest *g)
 void guest_advance(struct guest *g, uint64_t now_ns)
 {
     bool runs = !g->dying && (g->state == DOMAIN_RUNNING || g->state == DOMAIN_BLOCKED);
+    guest_vmtrace_advance(&g->vmtrace, now_ns, runs);
     if (now_ns < g->advanced_ns + CLOCK_NS_PER_MS) {
         return; /* or an event of a moment before the last look, which is told of now */
     }
@@ -197,5 +181,6 @@ void guest_lose_pages(struct guest *g)
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
         pages_lose(&g->ioreq[i].pages);
     }
+    pages_lose(&g->vmtrace.pages);
     pages_lose(&g->stats);
 }

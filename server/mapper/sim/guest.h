@@ -12,6 +12,7 @@
 
 #include "server/mapper/sim/guest_grants.h"
 #include "server/mapper/sim/guest_ioreqs.h"
+#include "server/mapper/sim/guest_vmtrace.h"
 #include "server/mapper/sim/pages.h"
 #include "server/mapper/sim/scenario.h"
 #include "server/mapper/sim/truth.h"
@@ -28,6 +29,7 @@ struct guest {
     uint8_t uuid[UUID_BYTES];
     uint16_t domid;
     uint32_t state;                /* enum domain_state */
+    uint32_t shutdown_code;        /* Xen's SHUTDOWN_*, where it is shut down or crashed */
     bool dying;                    /* destroyed, and held as a zombie */
     char name[MESSAGE_NAME_BYTES]; /* "": no name node */
     uint64_t created_ns, advanced_ns;
@@ -38,7 +40,7 @@ struct guest {
 
     struct guest_grants grants;
     struct guest_ioreqs ioreq[SCENARIO_IOREQ_SERVERS_MAX];
-    struct pages vmtrace; /* all vCPUs' buffers, one behind the other */
+    struct guest_vmtrace vmtrace;
     struct pages stats;
     struct pages_observer observer; /* of all its pages but the trace buffers */
     struct guest_told *told;

@@ -77,7 +77,7 @@ static void tell_machine(struct backend *b, struct message_host_answer *out)
     uint64_t used_mib = 0;
     for (uint32_t i = 0; i < b->sim->world.guest_count; i++) {
         used_mib += b->sim->world.guests[i]->spec->memory_mib;
-        if (b->sim->world.guests[i]->vmtrace.memory) {
+        if (b->sim->world.guests[i]->vmtrace.vcpus) {
             out->capabilities |= HOST_CAN_VMTRACE;
         }
     }

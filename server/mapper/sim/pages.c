@@ -64,12 +64,11 @@ void *pages_map(const struct pages *p, uint32_t first_frame, uint32_t frame_coun
 
 enum { WORD_BYTES = 8 };
 
-/* One word: `len` of its bytes from `at` on become those of `bytes`. */
-static bool store_word(struct pages *p, size_t word, size_t at, const uint8_t *bytes, size_t len)
+/* One word becomes another. */
+static inline bool store_word(struct pages *p, size_t word, uint64_t after)
 {
     uint64_t *to = (uint64_t *)(void *)p->memory + word;
-    uint64_t before = *to, after = before; /* nobody else writes */
-    memcpy((uint8_t *)&after + at, bytes, len);
+    uint64_t before = *to; /* nobody else writes */
     if (after == before) {
         return false;
     }
@@ -78,6 +77,21 @@ static bool store_word(struct pages *p, size_t word, size_t at, const uint8_t *b
         p->observer->changed(p->observer->arg, p, word * WORD_BYTES, before, after);
     }
     return true;
+}
+
+/* `len` of a word's bytes from `at` on become those of `bytes`. */
+static bool store_part(struct pages *p, size_t word, size_t at, const uint8_t *bytes, size_t len)
+{
+    uint64_t after = ((const uint64_t *)(const void *)p->memory)[word];
+    memcpy((uint8_t *)&after + at, bytes, len);
+    return store_word(p, word, after);
+}
+
+static bool store_whole(struct pages *p, size_t word, const uint8_t *bytes)
+{
+    uint64_t after;
+    memcpy(&after, bytes, sizeof(after));
+    return store_word(p, word, after);
 }
 
 bool pages_store(struct pages *p, size_t offset_bytes, const void *bytes, size_t len_bytes)
@@ -91,8 +105,10 @@ bool pages_store(struct pages *p, size_t offset_bytes, const void *bytes, size_t
     for (size_t done = 0; done < len_bytes;) {
         size_t at = (offset_bytes + done) % WORD_BYTES;
         size_t len = len_bytes - done < WORD_BYTES - at ? len_bytes - done : WORD_BYTES - at;
-        changed |= store_word(p, (offset_bytes + done) / WORD_BYTES, at,
-                              (const uint8_t *)bytes + done, len);
+        size_t word = (offset_bytes + done) / WORD_BYTES;
+        const uint8_t *from = (const uint8_t *)bytes + done;
+        changed |=
+            len == WORD_BYTES ? store_whole(p, word, from) : store_part(p, word, at, from, len);
         done += len;
     }
     return changed;

@@ -34,6 +34,12 @@ static int check_domain(struct backend *b, const struct call *c, struct guest **
     return 0;
 }
 
+/* Of each vCPU's ring. */
+static uint32_t vmtrace_frames(const struct guest *g)
+{
+    return g->spec->vmtrace.size_bytes / LAYOUT_FRAME_BYTES;
+}
+
 static int size_of(const struct call *c, const struct guest *g, struct backend_size *out,
                    struct failure *f)
 {
@@ -65,10 +71,10 @@ static int size_of(const struct call *c, const struct guest *g, struct backend_s
             (g->spec->max_vcpus * LAYOUT_IOREQ_BYTES + LAYOUT_FRAME_BYTES - 1) / LAYOUT_FRAME_BYTES;
         break;
     case RESOURCE_VMTRACE_BUF: /* the vCPU is not looked at */
-        if (g->spec->vmtrace_kib == 0) {
+        if (!g->vmtrace.vcpus) {
             return call_fail(c, EINVAL, f);
         }
-        size.frames_in_use = size.frames_max = g->spec->vmtrace_kib / 4;
+        size.frames_in_use = size.frames_max = vmtrace_frames(g);
         break;
     case RESOURCE_VCPU_STATS:
         if (!g->stats.memory) {
@@ -200,17 +206,17 @@ static int resource_pages(struct backend *b, const struct call *c, struct guest 
     case RESOURCE_GRANT_TABLE: return grant_pages(b, c, g, end, out, f);
     case RESOURCE_IOREQ_SERVER: return ioreq_pages(b, c, g, end, out, f);
     case RESOURCE_VMTRACE_BUF:
-        if (g->dying || g->spec->vmtrace_kib == 0) {
+        if (g->dying || !g->vmtrace.vcpus) {
             return call_fail(c, EINVAL, f);
         }
         if (s->id >= g->spec->max_vcpus) {
             return call_fail(c, ENOENT, f);
         }
-        if (end > g->spec->vmtrace_kib / 4) {
+        if (end > vmtrace_frames(g)) {
             return call_fail(c, EINVAL, f);
         }
-        *skip = s->id * (g->spec->vmtrace_kib / 4);
-        *out = &g->vmtrace;
+        *skip = s->id * vmtrace_frames(g);
+        *out = &g->vmtrace.pages;
         return 0;
     case RESOURCE_VCPU_STATS:
         if (!g->stats.memory) {
@@ -285,6 +291,7 @@ int resource_map(struct backend *b, uint16_t domid, uint32_t type, uint32_t id,
         guest_lose_pages(g);
     }
     call_leave(b, &c, fault);
+    call_delay(b->sim, SIM_AFTER_MAP);
     return 0;
 }
 

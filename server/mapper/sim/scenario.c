@@ -17,7 +17,7 @@
 #include "server/mapper/sim/scenario_reader.h"
 #include "server/mapper/sim/scenario_schema.h"
 
-enum { FAULTS_BYTES_MAX = 16384, PLAY_PATH_BYTES_MAX = 4096 };
+enum { FAULTS_BYTES_MAX = 16384 };
 
 uint32_t scenario_reader_number(cfg_t *section, const char *name)
 {
@@ -34,12 +34,11 @@ void scenario_reader_text(struct scenario_reader *r, cfg_t *section, const char 
     memcpy(out, text, strlen(text) + 1);
 }
 
-/* Relative to the folder of the scenario's own file. */
-static void play_path(const char *name, const char *file, struct buffer *out)
+void scenario_reader_path(const struct scenario_reader *r, const char *file, struct buffer *out)
 {
-    const char *slash = file[0] == '/' ? NULL : strrchr(name, '/');
+    const char *slash = file[0] == '/' ? NULL : strrchr(r->name, '/');
     if (slash) {
-        buffer_append(out, name, (size_t)(slash + 1 - name));
+        buffer_append(out, r->name, (size_t)(slash + 1 - r->name));
     }
     buffer_append_string(out, file);
 }
@@ -49,7 +48,7 @@ static const struct play *read_play(struct scenario_reader *r, cfg_t *section)
 {
     const char *file = cfg_getstr(section, "play");
     struct failure f;
-    BUFFER_AUTO(path, PLAY_PATH_BYTES_MAX);
+    BUFFER_AUTO(path, SCENARIO_PATH_BYTES_MAX);
     if (!file[0]) {
         return NULL;
     }
@@ -58,7 +57,7 @@ static const struct play *read_play(struct scenario_reader *r, cfg_t *section)
                        SCENARIO_PLAYS_MAX);
         return NULL;
     }
-    play_path(r->name, file, &path);
+    scenario_reader_path(r, file, &path);
     if (!buffer_string(&path)) {
         SCENARIO_FAULT(r, section, "play: the name of the file is too long");
         return NULL;
@@ -173,13 +172,7 @@ static void read_domain(struct scenario_reader *r, cfg_t *section, struct scenar
     }
     d->memory_mib = (uint64_t)cfg_getint(section, "memory_mib");
     d->cpu_percent = scenario_reader_number(section, "cpu_percent");
-    d->vmtrace_kib = scenario_reader_number(section, "vmtrace_kib");
-    if (d->vmtrace_kib % 4 != 0) {
-        SCENARIO_FAULT(r, section, "vmtrace_kib: expected a multiple of 4");
-    }
-    if (d->vmtrace_kib > 0 && d->type == DOMAIN_PV) {
-        SCENARIO_FAULT(r, section, "a pv domain has no vmtrace buffer");
-    }
+    scenario_reader_vmtrace(r, cfg_getsec(section, "vmtrace"), d);
     read_grants(r, section, d);
     read_ioreqs(r, section, d);
 }
@@ -323,6 +316,9 @@ void scenario_free(struct scenario *s)
     }
     for (uint32_t i = 0; i < s->play_count; i++) {
         free(s->plays[i]);
+    }
+    for (uint32_t i = 0; i < s->trace_count; i++) {
+        free(s->traces[i]);
     }
     free(s);
 }

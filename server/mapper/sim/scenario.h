@@ -26,6 +26,12 @@ enum {
     SCENARIO_IOREQ_FRAMES = 2, /* 0: buffered; 1: a slot for each vCPU */
     SCENARIO_GRANT_FRAMES_MAX = 16384,
     SCENARIO_PLAYS_MAX = 16,
+    SCENARIO_TRACES_MAX = 16,
+    SCENARIO_TRACE_BYTES_MAX = 64 << 20,
+    SCENARIO_TRACE_LAPS_MAX = 16, /* forced ones, of each vCPU */
+    SCENARIO_VCPUS_MAX = 512,
+    SCENARIO_SHUTDOWN_CRASH = 3, /* Xen's SHUTDOWN_crash */
+    SCENARIO_SHUTDOWN_CODE_MAX = 5,
     SCENARIO_CHURN_DOMAINS_MAX = 256,
     SCENARIO_NO_DOMAIN = 0xffffffff,
 };
@@ -46,6 +52,24 @@ struct scenario_ioreq {
     const struct play *play; /* what moves instead; NULL: none */
 };
 
+/* What a vCPU's trace is played from: any bytes. */
+struct trace_file {
+    size_t len_bytes; /* at least 1 */
+    uint8_t bytes[];
+};
+
+struct scenario_vmtrace {
+    uint32_t size_bytes; /* of each vCPU's ring; 0: the domain has none */
+    uint64_t rate;       /* bytes a second, of each vCPU */
+    bool is_looped, has_sequence;
+    bool is_enabled;       /* from the start, by somebody else or a tool that is gone */
+    uint32_t source_count; /* 0: generated */
+    const struct trace_file *sources[SCENARIO_TRACES_MAX]; /* of the vCPUs, in turn */
+    uint32_t lap_count;
+    uint64_t lap_at[SCENARIO_TRACE_LAPS_MAX]; /* ascending: a ring more is written there, at once */
+    uint64_t idle_vcpus[SCENARIO_VCPUS_MAX / 64]; /* bits: those that never run */
+};
+
 struct scenario_domain {
     char title[64]; /* what events and faults call it */
     char name[MESSAGE_NAME_BYTES];
@@ -59,7 +83,7 @@ struct scenario_domain {
     uint32_t grant_version, grant_frames, grant_frames_max, grant_entries;
     uint32_t grant_changes_per_second;
     const struct play *grants_play; /* NULL: none */
-    uint32_t vmtrace_kib;
+    struct scenario_vmtrace vmtrace;
     struct scenario_ioreq ioreq[SCENARIO_IOREQ_SERVERS_MAX];
 };
 
@@ -69,6 +93,7 @@ enum scenario_action {
     SCENARIO_REBOOT,
     SCENARIO_RESTORE,
     SCENARIO_SHUTDOWN,
+    SCENARIO_CRASH,
     SCENARIO_PAUSE,
     SCENARIO_UNPAUSE,
     SCENARIO_RENAME,
@@ -80,6 +105,12 @@ enum scenario_action {
     SCENARIO_DESTROY_IOREQ,
     SCENARIO_CREATE_IOREQ,
     SCENARIO_LOSE_PAGES,
+    SCENARIO_VMTRACE_ENABLE, /* what somebody else does to a trace, or what befalls it */
+    SCENARIO_VMTRACE_DISABLE,
+    SCENARIO_VMTRACE_RESET,
+    SCENARIO_VMTRACE_CTL,
+    SCENARIO_VMTRACE_STATUS,
+    SCENARIO_VMTRACE_EMIT,
     SCENARIO_CLOCK_STEP, /* of the host's wall clock; of no domain */
 };
 
@@ -89,6 +120,7 @@ struct scenario_event {
     enum scenario_action action;
     uint32_t domain; /* index */
     uint32_t value;
+    int32_t vcpu; /* of a trace's; -1: all */
     int64_t clock_step_ms;
     char text[MESSAGE_NAME_BYTES];
 };
@@ -104,6 +136,12 @@ enum scenario_operation {
     SCENARIO_OP_MAP,
     SCENARIO_OP_UNMAP,
     SCENARIO_OP_VCPU_INFO,
+    SCENARIO_OP_VMTRACE_ENABLE,
+    SCENARIO_OP_VMTRACE_DISABLE,
+    SCENARIO_OP_VMTRACE_RESET_AND_ENABLE,
+    SCENARIO_OP_VMTRACE_POSITION,
+    SCENARIO_OP_VMTRACE_GET_OPTION,
+    SCENARIO_OP_VMTRACE_SET_OPTION,
     SCENARIO_OP_EVENTS, /* a look: from the first next_event() to the one that returns false */
     SCENARIO_OP_WATCH,
     SCENARIO_OP_UNWATCH,
@@ -115,6 +153,7 @@ enum scenario_effect {
     SCENARIO_WRONG_SIZE,  /* size: `value` frames in use, and as many at most */
     SCENARIO_DIES,        /* the call succeeds, and the domain is destroyed right after */
     SCENARIO_PAGES_LOST,  /* map succeeds, and touching the pages is a SIGBUS */
+    SCENARIO_FROZEN,      /* vmtrace_position: it is where the call before said */
     SCENARIO_EVENTS_LOST, /* events: nobody is ever told of what has happened by then */
 };
 
@@ -142,6 +181,8 @@ struct scenario {
     struct scenario_churn churn;
     struct play *plays[SCENARIO_PLAYS_MAX]; /* owned; domains refer to them */
     uint32_t play_count;
+    struct trace_file *traces[SCENARIO_TRACES_MAX]; /* owned, likewise */
+    uint32_t trace_count;
     uint32_t domain_count, event_count, fault_count;
     struct scenario_domain domains[SCENARIO_DOMAINS_MAX];
     struct scenario_event events[SCENARIO_EVENTS_MAX]; /* in the order of the file */

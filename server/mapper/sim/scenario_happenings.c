@@ -26,6 +26,11 @@ static uint32_t domain_titled(const struct scenario *s, const char *title)
     return SCENARIO_NO_DOMAIN;
 }
 
+static bool is_of_a_trace(const struct scenario_event *e)
+{
+    return e->action >= SCENARIO_VMTRACE_ENABLE && e->action <= SCENARIO_VMTRACE_EMIT;
+}
+
 /* Of events that mean an ioreq server, or the content of a domain that plays a file. */
 static void check_event(struct scenario_reader *r, cfg_t *section, const struct scenario_event *e)
 {
@@ -34,6 +39,18 @@ static void check_event(struct scenario_reader *r, cfg_t *section, const struct 
     if (is_of_ioreq && (e->value >= SCENARIO_IOREQ_SERVERS_MAX || !d->ioreq[e->value].exists)) {
         SCENARIO_FAULT(r, section, "value = %u: domain \"%s\" has no ioreq server of this id",
                        e->value, d->title);
+    }
+    if (e->action == SCENARIO_SHUTDOWN && e->value > SCENARIO_SHUTDOWN_CODE_MAX) {
+        SCENARIO_FAULT(r, section, "value = %u: expected a reason from 0 to %d", e->value,
+                       SCENARIO_SHUTDOWN_CODE_MAX);
+    }
+    if (is_of_a_trace(e) && d->vmtrace.size_bytes == 0) {
+        SCENARIO_FAULT(r, section, "domain = \"%s\": it has no trace buffers", d->title);
+    } else if (is_of_a_trace(e) && e->vcpu >= 0 && (uint32_t)e->vcpu >= d->max_vcpus) {
+        SCENARIO_FAULT(r, section, "vcpu = %d: domain \"%s\" has %u", e->vcpu, d->title,
+                       d->max_vcpus);
+    } else if (!is_of_a_trace(e) && e->vcpu >= 0) {
+        SCENARIO_FAULT(r, section, "vcpu = %d: the event is of a whole domain", e->vcpu);
     }
     bool is_of_content = e->action == SCENARIO_CHANGE || e->action == SCENARIO_SET_VERSION;
     if (is_of_content && d->grants_play) {
@@ -66,6 +83,7 @@ void scenario_reader_event(struct scenario_reader *r, cfg_t *section, struct sce
     }
     e->action = (enum scenario_action)scenario_schema_word(section, "do");
     e->domain = domain_titled(r->s, title);
+    e->vcpu = (int32_t)cfg_getint(section, "vcpu");
     if (e->action == SCENARIO_CLOCK_STEP && title[0]) {
         SCENARIO_FAULT(r, section, "domain = \"%s\": the clock is the host's", title);
     } else if (e->action != SCENARIO_CLOCK_STEP && e->domain == SCENARIO_NO_DOMAIN) {
@@ -106,6 +124,7 @@ void scenario_reader_fault(struct scenario_reader *r, cfg_t *section, struct sce
     }
     if ((f->effect == SCENARIO_WRONG_SIZE && f->operation != SCENARIO_OP_SIZE) ||
         (f->effect == SCENARIO_PAGES_LOST && f->operation != SCENARIO_OP_MAP) ||
+        (f->effect == SCENARIO_FROZEN && f->operation != SCENARIO_OP_VMTRACE_POSITION) ||
         (f->effect == SCENARIO_EVENTS_LOST && f->operation != SCENARIO_OP_EVENTS) ||
         (f->effect == SCENARIO_DIES && !is_of_a_domain)) {
         SCENARIO_FAULT(r, section, "effect = \"%s\" does not go with operation = \"%s\"",

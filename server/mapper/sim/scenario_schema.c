@@ -43,6 +43,17 @@ static cfg_opt_t ioreq_options[] = {
     WORD("play", ""),
     CFG_END(),
 };
+static cfg_opt_t vmtrace_options[] = {
+    NUMBER("size", 0),
+    CFG_STR_LIST("source", NULL, CFGF_NONE),
+    NUMBER("rate", 0),
+    CFG_BOOL("loop", cfg_false, CFGF_NONE),
+    CFG_BOOL("sequence", cfg_false, CFGF_NONE),
+    CFG_BOOL("enabled", cfg_false, CFGF_NONE),
+    CFG_INT_LIST("lap_at", NULL, CFGF_NONE),
+    CFG_INT_LIST("idle_vcpus", NULL, CFGF_NONE),
+    CFG_END(),
+};
 static cfg_opt_t domain_options[] = {
     NUMBER("domid", -1),
     WORD("uuid", ""),
@@ -54,14 +65,14 @@ static cfg_opt_t domain_options[] = {
     NUMBER("max_vcpus", 0),
     NUMBER("memory_mib", 256),
     NUMBER("cpu_percent", 10),
-    NUMBER("vmtrace_kib", 0),
     CFG_SEC("grants", grants_options, CFGF_NONE),
+    CFG_SEC("vmtrace", vmtrace_options, CFGF_NONE),
     CFG_SEC("ioreq", ioreq_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_END(),
 };
 static cfg_opt_t event_options[] = {
-    NUMBER("at_ms", -1), NUMBER("step", 0), WORD("do", ""), WORD("domain", ""),
-    NUMBER("value", 0),  WORD("text", ""),  CFG_END(),
+    NUMBER("at_ms", -1), NUMBER("step", 0),  WORD("do", ""),   WORD("domain", ""),
+    NUMBER("vcpu", -1),  NUMBER("value", 0), WORD("text", ""), CFG_END(),
 };
 static cfg_opt_t fault_options[] = {
     WORD("operation", ""), WORD("effect", "fail"), WORD("errno", "EIO"), NUMBER("value", 0),
@@ -95,11 +106,14 @@ static const struct bounds all_bounds[] = {
     { "host|cpus", 1, 4096 },
     { "host|memory_mib", 1, 1L << 34 },
     { "domain|domid", 0, 0x7fef },
-    { "domain|vcpus", 1, 512 },
-    { "domain|max_vcpus", 0, 512 },
+    { "domain|vcpus", 1, SCENARIO_VCPUS_MAX },
+    { "domain|max_vcpus", 0, SCENARIO_VCPUS_MAX },
     { "domain|memory_mib", 1, 1L << 30 },
     { "domain|cpu_percent", 0, 100 },
-    { "domain|vmtrace_kib", 0, 65536 },
+    { "domain|vmtrace|size", 4096, 64 << 20 },
+    { "domain|vmtrace|rate", 0, 1L << 33 },
+    { "domain|vmtrace|lap_at", 0, 1L << 50 },
+    { "domain|vmtrace|idle_vcpus", 0, SCENARIO_VCPUS_MAX - 1 },
     { "domain|grants|version", 1, 2 },
     { "domain|grants|frames", 1, SCENARIO_GRANT_FRAMES_MAX },
     { "domain|grants|frames_max", 1, SCENARIO_GRANT_FRAMES_MAX },
@@ -112,6 +126,7 @@ static const struct bounds all_bounds[] = {
     { "step_ms", 0, 86400000 },
     { "event|at_ms", 0, 86400000 },
     { "event|step", 1, 1000000 },
+    { "event|vcpu", 0, SCENARIO_VCPUS_MAX - 1 },
     { "event|value", -0xffffffffL, 0xffffffffL }, /* below 0 for a clock alone */
     { "fault|value", 0, 0xffffffff },
     { "fault|call", 1, 1000000000 },
@@ -140,6 +155,7 @@ static const struct word actions[] = {
     { "reboot", SCENARIO_REBOOT },
     { "restore", SCENARIO_RESTORE },
     { "shutdown", SCENARIO_SHUTDOWN },
+    { "crash", SCENARIO_CRASH },
     { "pause", SCENARIO_PAUSE },
     { "unpause", SCENARIO_UNPAUSE },
     { "rename", SCENARIO_RENAME },
@@ -151,6 +167,12 @@ static const struct word actions[] = {
     { "destroy_ioreq", SCENARIO_DESTROY_IOREQ },
     { "create_ioreq", SCENARIO_CREATE_IOREQ },
     { "lose_pages", SCENARIO_LOSE_PAGES },
+    { "vmtrace_enable", SCENARIO_VMTRACE_ENABLE },
+    { "vmtrace_disable", SCENARIO_VMTRACE_DISABLE },
+    { "vmtrace_reset", SCENARIO_VMTRACE_RESET },
+    { "vmtrace_ctl", SCENARIO_VMTRACE_CTL },
+    { "vmtrace_status", SCENARIO_VMTRACE_STATUS },
+    { "vmtrace_emit", SCENARIO_VMTRACE_EMIT },
     { "clock_step", SCENARIO_CLOCK_STEP },
     { NULL, 0 },
 };
@@ -164,15 +186,25 @@ static const struct word operations[] = {
     { "map", SCENARIO_OP_MAP },
     { "unmap", SCENARIO_OP_UNMAP },
     { "vcpu_info", SCENARIO_OP_VCPU_INFO },
+    { "vmtrace_enable", SCENARIO_OP_VMTRACE_ENABLE },
+    { "vmtrace_disable", SCENARIO_OP_VMTRACE_DISABLE },
+    { "vmtrace_reset_and_enable", SCENARIO_OP_VMTRACE_RESET_AND_ENABLE },
+    { "vmtrace_position", SCENARIO_OP_VMTRACE_POSITION },
+    { "vmtrace_get_option", SCENARIO_OP_VMTRACE_GET_OPTION },
+    { "vmtrace_set_option", SCENARIO_OP_VMTRACE_SET_OPTION },
     { "events", SCENARIO_OP_EVENTS },
     { "watch", SCENARIO_OP_WATCH },
     { "unwatch", SCENARIO_OP_UNWATCH },
     { NULL, 0 },
 };
 static const struct word effects[] = {
-    { "fail", SCENARIO_FAIL },        { "wrong_size", SCENARIO_WRONG_SIZE },
-    { "dies", SCENARIO_DIES },        { "pages_lost", SCENARIO_PAGES_LOST },
-    { "lost", SCENARIO_EVENTS_LOST }, { NULL, 0 },
+    { "fail", SCENARIO_FAIL },
+    { "wrong_size", SCENARIO_WRONG_SIZE },
+    { "dies", SCENARIO_DIES },
+    { "pages_lost", SCENARIO_PAGES_LOST },
+    { "frozen", SCENARIO_FROZEN },
+    { "lost", SCENARIO_EVENTS_LOST },
+    { NULL, 0 },
 };
 static const struct {
     const char *path;
@@ -240,7 +272,7 @@ static int validate_word(cfg_t *cfg, cfg_opt_t *opt)
         if (!path_is(all_words[i].path, cfg, opt) || find_word(all_words[i].words, value)) {
             continue;
         }
-        char expected[256] = "";
+        char expected[512] = "";
         size_t used = 0;
         for (const struct word *w = all_words[i].words; w->word && used < sizeof(expected); w++) {
             used += (size_t)snprintf(expected + used, sizeof(expected) - used, " %s", w->word);

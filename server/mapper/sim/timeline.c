@@ -70,16 +70,27 @@ static void step_clock(struct world *w, int64_t by_ms)
     w->wall_shift_ns += by_ns;
 }
 
+static void set_state(struct guest *g, uint32_t state)
+{
+    g->state = state;
+    g->shutdown_code = 0;
+}
+
+static void shut_down(struct world *w, struct guest *g, uint32_t code)
+{
+    g->state = code == SCENARIO_SHUTDOWN_CRASH ? DOMAIN_CRASHED : DOMAIN_SHUTDOWN;
+    g->shutdown_code = code;
+    w->domains_changed = true;
+}
+
 static void perform_of_guest(struct world *w, const struct scenario_event *e, struct guest *g)
 {
     switch (e->action) {
     case SCENARIO_DESTROY: world_destroy(w, g); break;
-    case SCENARIO_SHUTDOWN:
-        g->state = DOMAIN_SHUTDOWN;
-        w->domains_changed = true;
-        break;
-    case SCENARIO_PAUSE: g->state = DOMAIN_PAUSED; break;
-    case SCENARIO_UNPAUSE: g->state = DOMAIN_RUNNING; break;
+    case SCENARIO_SHUTDOWN: shut_down(w, g, e->value); break;
+    case SCENARIO_CRASH: shut_down(w, g, SCENARIO_SHUTDOWN_CRASH); break;
+    case SCENARIO_PAUSE: set_state(g, DOMAIN_PAUSED); break;
+    case SCENARIO_UNPAUSE: set_state(g, DOMAIN_RUNNING); break;
     case SCENARIO_RENAME: world_rename(w, g, e->text); break;
     case SCENARIO_REWRITE_NAME: world_name_event(w, g->domid); break;
     case SCENARIO_REMOVE_NAME: world_rename(w, g, ""); break;
@@ -93,6 +104,12 @@ static void perform_of_guest(struct world *w, const struct scenario_event *e, st
     case SCENARIO_DESTROY_IOREQ: guest_ioreqs_set_exists(&g->ioreq[e->value], false); break;
     case SCENARIO_CREATE_IOREQ: guest_ioreqs_set_exists(&g->ioreq[e->value], true); break;
     case SCENARIO_LOSE_PAGES: guest_lose_pages(g); break;
+    case SCENARIO_VMTRACE_ENABLE:
+    case SCENARIO_VMTRACE_DISABLE:
+    case SCENARIO_VMTRACE_RESET:
+    case SCENARIO_VMTRACE_CTL:
+    case SCENARIO_VMTRACE_STATUS:
+    case SCENARIO_VMTRACE_EMIT: guest_vmtrace_happen(&g->vmtrace, e); break;
     case SCENARIO_CREATE:
     case SCENARIO_REBOOT:
     case SCENARIO_RESTORE:

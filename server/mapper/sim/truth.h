@@ -31,6 +31,23 @@ void sim_advance(struct backend *b, uint64_t by_ns);
 /* What a SIGUSR1 does. */
 void sim_step(struct backend *b);
 
+/* Moments within calls at which time may pass, so that the guest is as fast as a test wants it. */
+enum sim_moment {
+    SIM_AFTER_POSITION, /* a vmtrace POSITION that succeeded has been answered */
+    SIM_AFTER_CONTROL,  /* … any other call of vmtrace */
+    SIM_AFTER_MAP,
+    SIM_MOMENTS
+};
+
+/* Asked at each of them from now on, with how many of its kind there were since: how many ns pass right
+ * after it, before the caller goes on. Of a virtual clock; within the call, on its thread, with the
+ * simulation locked: it calls nothing of it. `after` NULL: none. */
+struct sim_delays {
+    uint64_t (*after)(void *arg, enum sim_moment moment, uint64_t nth);
+    void *arg;
+};
+void sim_delay(struct backend *b, const struct sim_delays *delays);
+
 struct sim_resource {
     uint16_t domid;
     uint32_t type, id;
@@ -48,6 +65,23 @@ struct sim_table {
     bool is_dying; /* its domain is: a zombie, that something mapped keeps */
 };
 bool sim_table(struct backend *b, uint16_t domid, struct sim_table *out);
+
+/* The trace of a vCPU, as its processor knows it. Bytes are numbered from 0 on since the domain was
+ * created, whatever was reset since; a mapping that a test holds keeps a dead domain's. */
+struct sim_trace {
+    uint64_t produced;
+    uint64_t reset_at; /* how many there were at the last reset */
+    uint64_t resets;
+    uint32_t position; /* where the next one goes */
+    bool is_enabled;   /* by a call */
+    bool is_writing; /* … and RTIT_CTL and RTIT_STATUS let something through, and it ever runs */
+    uint64_t ctl, status;
+};
+bool sim_trace(struct backend *b, uint16_t domid, uint32_t vcpu, struct sim_trace *out);
+/* Bytes that it wrote. False: it did not; or they are older than its newest 64 resets and changes of
+ * options, and not known any more. */
+bool sim_trace_bytes(struct backend *b, uint16_t domid, uint32_t vcpu, uint64_t from, void *out,
+                     size_t len_bytes);
 
 /* Of one domain since it was created. A change that leaves the bytes as they were is none. */
 struct sim_changes {

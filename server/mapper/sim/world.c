@@ -117,6 +117,7 @@ void world_destroy(struct world *w, struct guest *g)
     w->domains_changed = true;
     g->dying = true;
     g->state = DOMAIN_DYING;
+    g->shutdown_code = 0;
     g->name[0] = '\0'; /* the toolstack takes the node away */
     world_name_event(w, g->domid);
     if (g->mappings == 0) {
