@@ -269,6 +269,19 @@ static void another_peer_goes_on_reading_from_the_first_byte(void **state)
 
 /* --- owners and leases ------------------------------------------------------------------------------ */
 
+/* The loop learns of an end behind whoever reads the spool. */
+static void wait_for_end_of(uint16_t domid, struct message_trace *out)
+{
+    uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
+
+    while (trace_rig_of(&peer, domid, &answered)->trace_count != 1 ||
+           answered.traces_answer.traces[0].end_reason == 0) {
+        assert_true(clock_monotonic_ns() < end_ns);
+        rig_readable(&peer, 5);
+    }
+    *out = answered.traces_answer.traces[0];
+}
+
 static void there_is_one_trace_of_a_domain_at_once(void **state)
 {
     struct message_trace first = start("two", "alice", 0);
@@ -354,23 +367,14 @@ static void nobody_renews_it_and_it_ends(void **state)
     assert_int_equal(answered.trace_answer.trace.lease_ms, 5000);
     watch("two", 1, &r);
     assert_int_equal(trace_rig_to_end(&r, NULL)->reason, FEED_END_LEASE);
-    assert_int_equal(trace_rig_of(&peer, 2, &answered)->traces[0].end_reason, FEED_END_LEASE);
+    struct message_trace ended;
+
+    wait_for_end_of(2, &ended);
+    assert_int_equal(ended.end_reason, FEED_END_LEASE);
     feed_rig_done(&r);
 }
 
 /* --- domains that change ---------------------------------------------------------------------------- */
-
-static void wait_for_end_of(uint16_t domid, struct message_trace *out)
-{
-    uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
-
-    while (trace_rig_of(&peer, domid, &answered)->trace_count != 1 ||
-           answered.traces_answer.traces[0].end_reason == 0) {
-        assert_true(clock_monotonic_ns() < end_ns);
-        rig_readable(&peer, 5);
-    }
-    *out = answered.traces_answer.traces[0];
-}
 
 static void what_befalls_a_domain_ends_its_trace_and_the_rest_can_be_read(void **state)
 {
