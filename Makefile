@@ -30,8 +30,8 @@ PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_list feed_table feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
-          trace_request journal doctor sampler wheel sampling source source_frames source_stats spool \
-          diff allowance
+          trace_request journal doctor sampler wheel sampling source source_frames source_stats \
+          source_trace source_trace_control source_trace_tell lap psb spool diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
               vmtrace pt pages play truth scenario scenario_happenings scenario_vmtrace scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check

@@ -3,7 +3,7 @@
 
 /* Leases of traces that are read: renewed at each third, once for all who read, for as long as somebody
  * does. */
-#include "tests/lib/trace_rig.h"
+#include "tests/lib/trace_calls.h"
 
 #include "server/rpc/trace_leases.h"
 

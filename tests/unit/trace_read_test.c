@@ -3,7 +3,7 @@
 
 /* TraceService.ReadTrace on the program's own feeds, which the mapper's own spools write: each byte at its
  * position, each loss declared, each end with its reason, and from where one goes on. */
-#include "tests/lib/trace_rig.h"
+#include "tests/lib/trace_calls.h"
 
 #include "common/base64.h"
 

@@ -3,7 +3,7 @@
 
 /* Bytes of a trace are encoded and compressed once for all who take them in the same form. */
 #include "tests/lib/fake_feeds.h"
-#include "tests/lib/trace_rig.h"
+#include "tests/lib/trace_calls.h"
 
 enum { READERS = 3, BYTES = 4096 };
 
