@@ -320,7 +320,11 @@ static void a_failure_is_told_with_the_end(void **state)
     failure_cause(&seen, 0, "another tool has written it");
     (void)open_begun(&w, "{" WEB "}");
     (void)trace_expect(&r, &w, "segment");
-    assert_int_equal(spool_end(&first()->spool, 1, 1, FEED_END_INTERFERED, &seen, NULL), 0);
+    const struct feed_end end_of_feed = {
+        .wall_ns = 1, .monotonic_ns = 1, .reason = FEED_END_INTERFERED, .failure = seen
+    };
+
+    assert_int_equal(spool_end(&first()->spool, &end_of_feed, NULL), 0);
     trace_rig_ring(&r);
     const json_t *end = trace_expect(&r, &w, "end");
 
