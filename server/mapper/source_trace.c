@@ -166,7 +166,7 @@ static void publish(struct trace *s, const struct spool *spool, bool is_over)
     pthread_mutex_unlock(&s->lock);
 }
 
-void source_trace_look(const struct source *source, struct source_trace_figures *out)
+void source_trace_look(struct source *source, struct source_trace_figures *out)
 {
     struct trace *s = (struct trace *)source;
     pthread_mutex_lock(&s->lock);
