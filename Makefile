@@ -291,7 +291,7 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
-	    $(BUILD)/tests/contract/mapper_test $(BUILD)/tests/contract/backend_xen_test
+	    $(addprefix $(BUILD)/tests/contract/,mapper_test mapper_trace_test backend_xen_test)
 	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/streams.sh tests/xen/backend.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)

@@ -192,7 +192,7 @@ contract_holds() { # PROGRAM
 
 suite_start xenresd-gateway
 suite_tool provoke
-for program in mapper_test backend_xen_test; do
+for program in mapper_test mapper_trace_test backend_xen_test; do
   [ ! -x "$BUILD/tests/contract/$program" ] || suite_stage usr/local/bin "$BUILD/tests/contract/$program"
 done
 deploy_stage
@@ -264,6 +264,7 @@ check "odd questions changed no guest" odd_end
 
 check "the xen backend keeps the contract that the simulator keeps" contract_holds backend_xen_test
 check "the mapper keeps the contract that the simulator's keeps" contract_holds mapper_test
+check "… of traces too: on this hypervisor, that each refusal says why" contract_holds mapper_trace_test
 check "kill -9 of the mapper: unavailable, then back, as root that drops it" killed_mapper_comes_back
 check "kill -9 of xenresd: the mapper lets go of all, and serves the next" killed_xenresd_leaves_nothing
 check "mapper started as root: nothing of root is left" mapper_dropped_root
