@@ -98,11 +98,13 @@ static inline void expect_gap(struct watching *w, const char *reason, uint64_t p
     assert_int_equal(watch_flag(m, "atLeast"), at_least);
 }
 
+/* With a failure where the stream itself could not go on, and else without. */
 static inline void expect_end(struct watching *w, const char *reason, enum error_code code)
 {
     const json_t *m = trace_expect(&r, w, "end");
     char name[64];
 
+    assert_int_equal(json_object_get(m, "failure") != NULL, code == ERROR_UNKNOWN);
     (void)snprintf(name, sizeof(name), "TRACE_END_REASON_%s", reason);
     assert_string_equal(watch_text(m, "reason"), name);
     watch_expect_end(w, code);
