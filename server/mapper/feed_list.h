@@ -25,7 +25,8 @@ struct feed {
     struct sampler *sampler;
     struct sampler_job job;
     uint64_t period_ns;
-    bool is_of_trace;   /* nobody but its trace ends it, or takes it away */
+    bool is_of_trace; /* nobody but its trace ends it, or takes it away */
+    uint8_t trace_id[16];
     bool is_ending;     /* told to, or over: nobody finds it any more, but for one of a trace */
     bool is_held;       /* by the peer that is served */
     uint64_t let_go_ns; /* not held: when it ends */
