@@ -150,7 +150,7 @@ fifty_domains() {
   held | diff "$work/held-before" -
   echo "# 40 domains later: mapper $mapper_kib -> $(resident_kib mapper) KiB," \
     "xenresd $xenresd_kib -> $(resident_kib xenresd) KiB" >&"$figures"
-  [ "$(resident_kib mapper)" -le $((mapper_kib + 512)) ]
+  [ "$(resident_kib mapper)" -le $((mapper_kib + 128)) ]
   [ "$(resident_kib xenresd)" -le $((xenresd_kib + 1024)) ]
   same "$(metric xenresd_mapper_zombies_held)" 0 "zombies"
   dom0 resmap domains | cut -d ' ' -f 1 | diff <(cut -d ' ' -f 1 "$work/domains-before") -
