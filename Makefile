@@ -29,8 +29,8 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
-          feed_table feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
-          diff allowance
+          feed_table feed_room feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats \
+          spool diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
               truth scenario scenario_happenings scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
