@@ -117,7 +117,7 @@ endif
 # --- build -----------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh check-clients \
+.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-thread check-fresh check-clients \
         conformance bench bench-json bench-stream install dist clean tests
 .SECONDARY:
 
@@ -285,6 +285,18 @@ conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
 
 check-sanitize: ensure-deps ## make check, instrumented for addresses and undefined behaviour
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
+
+# What threads share: their tests, and both programs with streams open, read again and again.
+thread_tests := $(patsubst %,tests/unit/%_test,errand ring_stress doorbell sampler sim_sampler \
+                feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
+                feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
+                watch watch_life watch_renewal watch_domains) tests/contract/feed_test
+check-thread: ensure-deps ## what threads share, instrumented for it
+	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread
+.PHONY: run-thread
+run-thread: all $(thread_tests:%=$(BUILD)/%)
+	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-4} tests/lib/run.sh $(BUILD) $(thread_tests:%=$(BUILD)/%) \
+	    tests/system/stream_reload.sh
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
