@@ -290,8 +290,9 @@ static void unwatch_failed(struct feeds *s, const struct feed *y,
     }
 }
 
-/* The mapper's number of feeds, or their memory, is used up: what is held there for nobody here makes room, one
- * after the other. (What is short for a moment only, or can never be had, is of no use to ask for again.) */
+/* The mapper's number of feeds, or their memory, is used up: what is held there for nobody here makes
+ * room, one after the other. (What is short for a moment only, or can never be had, is of no use to ask
+ * for again.) */
 static bool may_ask_again(struct feeds *s, const struct feed *y, const struct failure *f)
 {
     return f->code == ERROR_RESOURCE_EXHAUSTED && f->retry_after_ms >= FAILURE_RETRY_LATER_MS &&

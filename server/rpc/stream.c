@@ -177,8 +177,8 @@ static bool is_forbidden(struct exchange *x)
     return false;
 }
 
-/* True: `x->failure` says why. One that ends by itself is bound by its deadline alone. While the domain is being
- * resolved anew the policy has to wait for it. */
+/* True: `x->failure` says why. One that ends by itself is bound by its deadline alone. While the domain
+ * is being resolved anew the policy has to wait for it. */
 static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||

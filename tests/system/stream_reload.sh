@@ -3,9 +3,9 @@
 # Copyright (C) 2026 The xenresd authors
 #
 # time-limit: 240
-# SIGHUP while streams are open: policy and certificates are read again, over and over, and by many at once,
-# while streams begin, run and end. Who may still see what he sees notices nothing. It is for the thread
-# sanitizer above all (make check-thread); the gateway runs as a user who may still read its files at a reload.
+# SIGHUP while streams are open: policy and certificates are read again, over and over, while streams begin,
+# run and end. Who may still see what he sees notices nothing. It is for the thread sanitizer above all
+# (make check-thread); the gateway runs as a user who may still read its files at a reload.
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
 requires setpriv

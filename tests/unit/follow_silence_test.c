@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* How long a stream that is followed may be silent: as its gateway says, and no longer than any may. The stream is
- * the test's. */
+/* How long a stream that is followed may be silent: as its gateway says, and no longer than any may. The
+ * stream is the test's. */
 #include "tests/lib/unit.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* Streams whose domain is another by the time that the mapper is asked for its feed: resolved anew, once, and what
- * may come in between. */
+/* Streams whose domain is another by the time that the mapper is asked for its feed: resolved anew, once,
+ * and what may come in between. */
 #include "tests/lib/watch_stream.h"
 
 /* --- what the mapper lists -------------------------------------------------------------------------- */
