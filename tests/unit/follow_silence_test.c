@@ -31,7 +31,7 @@ static int read_begin(xenres_reply *reply, struct follow_message *out, struct fa
 {
     (void)reply, (void)fault;
     out->numbers.kind = NUMBERING_BEGIN;
-    out->begin.feed = "f";
+    out->begin.feed = "5e000000000000000000000000000000";
     out->silence_max_ms = said_ms;
     return 0;
 }

@@ -20,7 +20,10 @@ static uint64_t take_question(struct watching *w)
 
 static void list(uint64_t serial, const struct message_domain *domain)
 {
-    fake_mapper_domains(&rig.mapper, serial, domain, domain != NULL ? 1 : 0, false);
+    static const struct message_domain none;
+
+    fake_mapper_domains(&rig.mapper, serial, domain != NULL ? domain : &none, domain != NULL,
+                        false);
 }
 
 /* And its answer has come. */
