@@ -29,8 +29,8 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
-          feed_table feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
-          diff allowance
+          feed_table feed_room feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats \
+          spool diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs pages play \
               truth scenario scenario_happenings scenario_schema builtin
 MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
@@ -38,7 +38,7 @@ AUTH := guarded_file name certificate identity policy policy_list policy_file se
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
+RPC := exchange request dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
@@ -117,7 +117,7 @@ endif
 # --- build -----------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh check-clients \
+.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-thread check-fresh check-clients \
         conformance bench bench-json bench-stream install dist clean tests
 .SECONDARY:
 
@@ -285,6 +285,18 @@ conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
 
 check-sanitize: ensure-deps ## make check, instrumented for addresses and undefined behaviour
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
+
+# What threads share: their tests, and both programs with streams open, read again and again.
+thread_tests := $(patsubst %,tests/unit/%_test,errand ring_stress doorbell sampler sim_sampler \
+                feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
+                feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
+                watch watch_life watch_renewal watch_domains) tests/contract/feed_test
+check-thread: ensure-deps ## what threads share, instrumented for it
+	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread
+.PHONY: run-thread
+run-thread: all $(thread_tests:%=$(BUILD)/%)
+	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-4} tests/lib/run.sh $(BUILD) $(thread_tests:%=$(BUILD)/%) \
+	    tests/system/stream_reload.sh
 
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \

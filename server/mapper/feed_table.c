@@ -13,39 +13,10 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/doorbell.h"
 #include "common/scope.h"
-#include "server/mapper/domain_feed.h"
+#include "server/mapper/feed_rows.h"
 #include "server/mapper/source_frames.h"
 #include "server/mapper/source_stats.h"
-
-struct feed {
-    uint8_t id[FEED_ID_BYTES];
-    struct message_snapshot wanted;
-    struct sampler *sampler;
-    struct sampler_job job;
-    uint64_t period_ns;
-    bool is_ending;     /* told to, or over: nobody finds it any more */
-    bool is_held;       /* by the peer that is served */
-    uint64_t let_go_ns; /* not held: when it ends */
-    uint32_t waiting;   /* WATCHes that wait for its first sample */
-    uint32_t pins;
-};
-
-struct feed_table {
-    struct feed_table_options options;
-    struct allowance memory;
-    struct sampler *samplers[FEED_TABLE_SAMPLERS_MAX];
-    struct feed *feeds[FEED_TABLE_MAX]; /* by number; NULL: free */
-    uint32_t count;
-    int told_fd;
-    bool is_to_look; /* at all feeds: one may have ended, or be free to be taken away */
-    struct doorbell bell;
-    struct domain_feed *domains; /* NULL: nobody asked for it */
-    bool domains_are_held;
-    uint64_t domains_let_go_ns;
-    uint64_t events; /* of feeds of domains that have ended */
-};
 
 /* --- start and stop ---------------------------------------------------------------------------- */
 
@@ -82,13 +53,13 @@ int feed_table_new(const struct feed_table_options *options, struct feed_table *
     return 0;
 }
 
-static void end_feed(struct feed *feed, enum feed_end_reason reason)
+void feed_rows_end(struct feed *feed, enum feed_end_reason reason)
 {
     feed->is_ending = true;
     sampler_end(feed->sampler, &feed->job, reason);
 }
 
-static void remove_feed(struct feed_table *t, uint32_t number)
+void feed_rows_remove(struct feed_table *t, uint32_t number)
 {
     struct feed *feed = t->feeds[number];
     sampler_remove(feed->sampler, &feed->job);
@@ -98,7 +69,7 @@ static void remove_feed(struct feed_table *t, uint32_t number)
     t->count--;
 }
 
-static void end_domains(struct feed_table *t, enum feed_end_reason reason)
+void feed_rows_end_domains(struct feed_table *t, enum feed_end_reason reason)
 {
     if (t->domains) {
         domain_feed_end(t->domains, reason);
@@ -116,17 +87,17 @@ void feed_table_free(struct feed_table *t)
     }
     for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
         if (t->feeds[i]) {
-            end_feed(t->feeds[i], FEED_END_STOPPED);
+            feed_rows_end(t->feeds[i], FEED_END_STOPPED);
         }
     }
     for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
         if (t->feeds[i]) {
             while (!sampler_wait(t->feeds[i]->sampler, &t->feeds[i]->job, CLOCK_NS_PER_S)) {
             }
-            remove_feed(t, i);
+            feed_rows_remove(t, i);
         }
     }
-    end_domains(t, FEED_END_STOPPED);
+    feed_rows_end_domains(t, FEED_END_STOPPED);
     for (uint32_t i = 0; i < FEED_TABLE_SAMPLERS_MAX; i++) {
         sampler_free(t->samplers[i]);
     }
@@ -210,50 +181,33 @@ static struct sampler *least_busy(struct feed_table *t)
     return least;
 }
 
-/* Who makes room for another: one that is ending and only has to be taken away; else what the peer before
- * had and nobody has asked for again, the oldest first. */
-static struct feed *find_dispensable(const struct feed_table *t, uint32_t *number)
+int feed_rows_begin(struct feed_table *t, struct feed *feed, struct failure *f)
 {
-    struct feed *found = NULL;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
-        struct feed *feed = t->feeds[i];
-        if (!feed || feed->waiting > 0 || feed->pins > 0 || (!feed->is_ending && feed->is_held)) {
-            continue;
-        }
-        if (!found || feed->is_ending ||
-            (!found->is_ending && feed->let_go_ns < found->let_go_ns)) {
-            found = feed;
-            *number = i;
-        }
+    struct source *source = NULL;
+    int result = feed->wanted.type == RESOURCE_VCPU_STATS
+                     ? source_stats_new(&feed->known, &source, f)
+                     : source_frames_new(&feed->wanted, &feed->known, &source, f);
+    if (result < 0) {
+        return result;
     }
-    return found;
-}
-
-/* An end comes before anything else that its sampler has to do. */
-static int make_room(struct feed_table *t, struct failure *f)
-{
-    uint32_t number = 0;
-    struct feed *feed = find_dispensable(t, &number);
-    if (feed && !feed->is_ending) {
-        end_feed(feed, FEED_END_RELEASED);
+    if (feed->sampler) {
+        sampler_remove(feed->sampler, &feed->job);
+        sampling_done(&feed->job.sampling);
+        memset(&feed->job, 0, sizeof(feed->job));
     }
-    if (feed && sampler_wait(feed->sampler, &feed->job, FEED_TABLE_END_WAIT_MS * CLOCK_NS_PER_MS)) {
-        remove_feed(t, number);
-        return 0;
-    }
-    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u feeds are live, and may be no more",
-                             t->options.feeds_max);
-    if (feed) {
-        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-    }
-    return failure_next(f, result, "watch less, or raise the mapper's --feeds-max");
+    feed->is_ending = false;
+    feed->job.period_ns = feed->period_ns;
+    feed->sampler = least_busy(t);
+    sampling_init(&feed->job.sampling, source, t->options.spool_most_bytes, &t->memory);
+    sampler_add(feed->sampler, &feed->job);
+    return 0;
 }
 
 static int begin_feed(struct feed_table *t, const struct message_snapshot *wanted,
                       const struct backend_domain *known, uint64_t period_ns, uint32_t *number,
                       struct failure *f)
 {
-    int result = t->count < t->options.feeds_max ? 0 : make_room(t, f);
+    int result = t->count < t->options.feeds_max ? 0 : feed_room_make(t, f);
     if (result < 0) {
         return result;
     }
@@ -261,26 +215,22 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
     if (!feed) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a feed");
     }
-    struct source *source = NULL;
-    result = wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, &source, f)
-                                                 : source_frames_new(wanted, known, &source, f);
+    ssize_t drawn = getrandom(feed->id, sizeof(feed->id), 0);
+    assert(drawn == sizeof(feed->id)); /* so few bytes are never cut or interrupted */
+    feed->wanted = *wanted;
+    feed->known = *known;
+    feed->period_ns = period_ns;
+    result = feed_rows_begin(t, feed, f);
     if (result < 0) {
         free(feed);
         return result;
     }
-    ssize_t drawn = getrandom(feed->id, sizeof(feed->id), 0);
-    assert(drawn == sizeof(feed->id)); /* so few bytes are never cut or interrupted */
-    feed->wanted = *wanted;
-    feed->period_ns = feed->job.period_ns = period_ns;
-    feed->sampler = least_busy(t);
-    sampling_init(&feed->job.sampling, source, t->options.spool_most_bytes, &t->memory);
     *number = 0;
     while (t->feeds[*number]) {
         (*number)++;
     }
     t->feeds[*number] = feed;
     t->count++;
-    sampler_add(feed->sampler, &feed->job);
     return 0;
 }
 
@@ -349,7 +299,7 @@ void feed_table_refuse(struct feed_table *t, uint32_t number)
     feed->waiting--;
     t->is_to_look = true;
     if (!feed->is_held && feed->waiting == 0 && !feed->is_ending) {
-        end_feed(feed, FEED_END_RELEASED); /* nobody was told of it */
+        feed_rows_end(feed, FEED_END_RELEASED); /* nobody was told of it */
     }
 }
 
@@ -387,10 +337,10 @@ void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id
 {
     struct feed *feed = held_feed(t, number, id);
     if (feed) {
-        end_feed(feed, FEED_END_RELEASED);
+        feed_rows_end(feed, FEED_END_RELEASED);
     } else if (number == FEED_TABLE_DOMAINS && t->domains && t->domains_are_held &&
                is_named(domain_feed_id(t->domains), id)) {
-        end_domains(t, FEED_END_RELEASED);
+        feed_rows_end_domains(t, FEED_END_RELEASED);
     }
 }
 
@@ -406,14 +356,14 @@ static void sweep(struct feed_table *t, uint64_t now_ns)
         bool is_over = sampler_look(feed->sampler, &feed->job).is_over;
         feed->is_ending = feed->is_ending || is_over;
         if (is_over && feed->waiting == 0 && feed->pins == 0) {
-            remove_feed(t, i);
+            feed_rows_remove(t, i);
         } else if (!feed->is_ending && !feed->is_held && feed->waiting == 0 &&
                    now_ns >= feed->let_go_ns) {
-            end_feed(feed, FEED_END_RELEASED);
+            feed_rows_end(feed, FEED_END_RELEASED);
         }
     }
     if (t->domains && !t->domains_are_held && now_ns >= t->domains_let_go_ns) {
-        end_domains(t, FEED_END_RELEASED);
+        feed_rows_end_domains(t, FEED_END_RELEASED);
     }
 }
 
@@ -471,7 +421,7 @@ static void end_incarnation(struct feed_table *t, const uint8_t incarnation[16],
 {
     for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
         if (is_of(t->feeds[i], incarnation) && !t->feeds[i]->is_ending) {
-            end_feed(t->feeds[i], reason);
+            feed_rows_end(t->feeds[i], reason);
         }
     }
     uint64_t end_ns = clock_monotonic_ns() + FEED_TABLE_END_WAIT_MS * CLOCK_NS_PER_MS;

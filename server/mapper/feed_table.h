@@ -82,6 +82,10 @@ int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
 enum feed_stage { FEED_BEGINS, FEED_HAS_BEGUN, FEED_FAILED };
 /* FAILED: no sample could be taken, as `why` says. It may have begun and ended since. */
 enum feed_stage feed_table_look(const struct feed_table *t, uint32_t number, struct failure *why);
+/* One that FAILED, as `why` says, for want of memory: ends what nobody holds, the oldest first, until
+ * there is what it lacked, and waits for each end as feed_table_ask() does. True: its first sample is due
+ * once more. Each time something has ended, so that it is not asked without end. */
+bool feed_table_begin_again(struct feed_table *t, uint32_t number, struct failure *why);
 const struct domain_identity *feed_table_domain(const struct feed_table *t, uint32_t number);
 /* As the peer is to be told. */
 struct feed_about {

@@ -127,7 +127,11 @@ static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
             answer(m, MESSAGE_WATCH, p->serial, &about, p->asked.joined);
         }
         break;
-    case FEED_FAILED: refuse(m, p, &f); break;
+    case FEED_FAILED:
+        if (!feed_table_begin_again(m->feeds, p->asked.feed, &f)) {
+            refuse(m, p, &f);
+        }
+        break;
     case FEED_BEGINS:
         if (now_ns > p->deadline_ns) {
             failure_set(&f, ERROR_DEADLINE_EXCEEDED,
