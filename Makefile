@@ -202,8 +202,9 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # Unit tests may use everything but the mains.
 testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
-test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
-                 tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
+# Those that take long come first: several run at a time, and the last ones should be short.
+test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
+                 tests/fault/*_test.c tests/contract/*_test.c tests/unit/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
 # What is installed is the plain build.
 test_scripts := $(filter-out $(if $(SANITIZE),tests/system/install.sh),\
@@ -245,7 +246,7 @@ demo: ensure-deps ## build, serve a simulated host, and show the main job
 
 check: ensure-deps ## build and run all tests that need no hypervisor
 	@$(MAKE) --no-print-directory DEVELOPER=1 tests
-	@tests/lib/run.sh $(BUILD) $(test_programs) $(fuzz_programs) $(xen_test_programs) $(test_scripts)
+	@tests/lib/run.sh $(BUILD) $(test_scripts) $(test_programs) $(fuzz_programs) $(xen_test_programs)
 
 # Connect's own conformance suite, against a server of ours made for it. The suite's description of
 # its service comes with it, from the Go module proxy; protobuf-c knows proto3's `optional` as the
