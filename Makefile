@@ -285,7 +285,7 @@ conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
 	@tests/lib/run.sh $(BUILD) tests/conformance/suite.sh
 
 check-sanitize: ensure-deps ## make check, instrumented for addresses and undefined behaviour
-	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
+	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # Two machines at a time: their guests come to harm where more of them wait for a processor.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
