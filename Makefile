@@ -202,12 +202,13 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # Unit tests may use everything but the mains.
 testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
-test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
-                 tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
+# Those that take long come first: several run at a time, and the last ones should be short.
+test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
+                 tests/fault/*_test.c tests/contract/*_test.c tests/unit/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
-# What is installed is the plain build.
-test_scripts := $(filter-out $(if $(SANITIZE),tests/system/install.sh),\
-                $(wildcard tests/arch/*.sh tests/system/*.sh))
+# What is installed is the plain build; and what looks at the sources only, sees the same in any build.
+plain_scripts := tests/system/install.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
+test_scripts := $(filter-out $(if $(SANITIZE),$(plain_scripts)),$(wildcard tests/system/*.sh tests/arch/*.sh))
 
 test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)
 $(test_proto_objs): | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
@@ -245,7 +246,7 @@ demo: ensure-deps ## build, serve a simulated host, and show the main job
 
 check: ensure-deps ## build and run all tests that need no hypervisor
 	@$(MAKE) --no-print-directory DEVELOPER=1 tests
-	@tests/lib/run.sh $(BUILD) $(test_programs) $(fuzz_programs) $(xen_test_programs) $(test_scripts)
+	@tests/lib/run.sh $(BUILD) $(test_scripts) $(test_programs) $(fuzz_programs) $(xen_test_programs)
 
 # Connect's own conformance suite, against a server of ours made for it. The suite's description of
 # its service comes with it, from the Go module proxy; protobuf-c knows proto3's `optional` as the
@@ -284,7 +285,7 @@ conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
 	@tests/lib/run.sh $(BUILD) tests/conformance/suite.sh
 
 check-sanitize: ensure-deps ## make check, instrumented for addresses and undefined behaviour
-	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
+	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
 thread_tests := $(patsubst %,tests/unit/%_test,errand ring_stress doorbell sampler sim_sampler \
@@ -298,10 +299,11 @@ run-thread: all $(thread_tests:%=$(BUILD)/%)
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-4} tests/lib/run.sh $(BUILD) $(thread_tests:%=$(BUILD)/%) \
 	    tests/system/stream_reload.sh
 
+# Two machines at a time: their guests come to harm where more of them wait for a processor.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
 	    $(BUILD)/tests/contract/mapper_test $(BUILD)/tests/contract/backend_xen_test
-	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/streams.sh tests/xen/backend.sh
+	@TEST_JOBS=2 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
 	@mkdir -p $(BUILD)

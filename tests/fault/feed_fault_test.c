@@ -15,20 +15,31 @@ static void start(const char *scenario, const char *const *more)
     rig_join(&rig, &peer);
 }
 
-static void stop(void)
-{
-    assert_int_equal(rig_ledger(&peer, "zombies"), 0);
-    assert_int_equal(rig_ledger(&peer, "grant tables grown"), 0);
-    rig_leave(&peer);
-    rig_stop(&rig);
-}
-
 static struct message_counters_answer counters(void)
 {
     union message m = rig_message(MESSAGE_COUNTERS), a;
 
     assert_true(rig_call(&peer, &m, &a));
     return a.counters_answer;
+}
+
+/* A sample that is being taken keeps its domain until it is done: where domains go all the time, one may
+ * just do so. One that stays a zombie is there each time. */
+static void assert_no_zombie_stays(void)
+{
+    uint64_t until_ns = clock_monotonic_ns() + 10 * CLOCK_NS_PER_S;
+
+    while (rig_ledger(&peer, "zombies") != 0 || counters().zombies != 0) {
+        assert_true(clock_monotonic_ns() < until_ns);
+    }
+}
+
+static void stop(void)
+{
+    assert_no_zombie_stays();
+    assert_int_equal(rig_ledger(&peer, "grant tables grown"), 0);
+    rig_leave(&peer);
+    rig_stop(&rig);
 }
 
 #define GUEST(more)                                                                                \
@@ -147,7 +158,7 @@ static void pages_that_go_away_are_mapped_anew_or_are_the_end(void **state)
 
 /* --- many ------------------------------------------------------------------------------------------- */
 
-enum { CHURN = 50, WATCHES_MAX = 512 };
+enum { CHURN = 50, SAMPLERS = 3 /* each may hold one that is gone */, WATCHES_MAX = 512 };
 
 /* Fifty domains that are destroyed and created, each watched as soon as it is heard of. */
 static void domains_that_come_and_go_leave_nothing_behind(void **state)
@@ -181,12 +192,18 @@ static void domains_that_come_and_go_leave_nothing_behind(void **state)
             feed_rig_done(&feeds[count]);
         }
     }
-    assert_true(gone + CHURN >= created && created >= gone);
-    assert_int_equal(rig_ledger(&peer, "zombies"), 0);
+    /* In the midst of what one look has found, some may be told gone before others are, or created. */
+    for (uint32_t more = 0; gone + SAMPLERS < created || created + SAMPLERS < gone; more++) {
+        const struct feed_domain *e = feed_rig_next_of(&domains, FEED_RECORD_DOMAIN)->domain;
+
+        created += e->kind == FEED_DOMAIN_CREATED;
+        gone += e->kind == FEED_DOMAIN_GONE;
+        assert_true(more < 20 * CHURN);
+    }
+    assert_no_zombie_stays();
     struct message_counters_answer c = counters();
 
-    assert_int_equal(c.zombies, 0);
-    assert_true(c.feeds <= CHURN + 3);
+    assert_true(c.feeds <= CHURN + SAMPLERS);
     for (uint32_t i = 0; i < count; i++) {
         while (feed_rig_read(&feeds[i])) {
         }
