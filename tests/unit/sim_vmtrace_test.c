@@ -386,11 +386,11 @@ static void the_newest_64_resets_are_known(void **state)
     uint8_t byte;
 
     (void)state;
-    for (int i = 0; i <= GUEST_VMTRACE_STRETCHES_MAX; i++) {
+    for (int i = 0; i <= TRACE_SOURCE_STRETCHES_MAX; i++) {
         vmtrace_rig_start(b, 0);
         sim_rig_advance_ms(b, 1);
         assert_int_equal(vmtrace_rig_call(b, 0, VMTRACE_DISABLE, 0, NULL), 0);
-        assert_int_equal(sim_trace_bytes(b, 7, 0, 0, &byte, 1), i < GUEST_VMTRACE_STRETCHES_MAX);
+        assert_int_equal(sim_trace_bytes(b, 7, 0, 0, &byte, 1), i < TRACE_SOURCE_STRETCHES_MAX);
     }
     assert_true(sim_trace_bytes(b, 7, 0, 1000, &byte, 1));
 }
