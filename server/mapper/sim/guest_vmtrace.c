@@ -106,7 +106,6 @@ static void reset(struct guest_vmtrace *g, struct vmtrace_vcpu *v)
     const struct trace_manner m = manner(g, v);
     v->position = 0;
     v->status = 0;
-    v->owed = 0;
     v->reset_at = v->produced;
     v->resets++;
     trace_source_reset(&v->source, v->produced, &m);
