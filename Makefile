@@ -33,7 +33,8 @@ MAPPER := main options privilege notify loop peer patience request counters inve
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
           source_trace source_trace_control source_trace_tell lap psb spool diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
-              vmtrace pt pages play truth scenario scenario_happenings scenario_vmtrace scenario_schema builtin
+              vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
+              scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
@@ -218,6 +219,8 @@ $(BUILD)/libtestable.a: $(testable_objs) $(test_proto_objs)
 $(BUILD)/tests/%.o: tests/%.c | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+# The backends' contract has two parts.
+$(BUILD)/tests/contract/backend_test $(BUILD)/tests/contract/backend_xen_test: $(BUILD)/tests/contract/backend_vmtrace.o
 # What decodes traces.
 $(BUILD)/tests/unit/sim_pt_test $(BUILD)/tests/unit/sim_vmtrace_test: test_libs := -lipt
 $(test_programs): %: %.o $(BUILD)/libtestable.a
