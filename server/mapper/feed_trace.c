@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/mapper/feed_room.h"
+
 static const struct feed *feed_of(const struct feed_table *t, uint32_t number)
 {
     const struct feed *feed = feed_table_feeds(t)[number];
@@ -23,7 +25,7 @@ int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
                                              .id = options->vcpu,
                                              .frame_count = MESSAGE_FRAMES_ALL };
     struct source *source = NULL;
-    int result = feed_table_make_room(t, f);
+    int result = feed_room_make(t, f);
     if (result == 0) {
         result = source_trace_new(options, &source, f);
     }

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "server/mapper/claim.h"
+#include "server/mapper/feed_room.h"
 #include "server/mapper/feed_trace.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/range.h"
@@ -147,7 +148,11 @@ static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
             answer(m, MESSAGE_WATCH, p->serial, &about, p->asked.joined);
         }
         break;
-    case FEED_FAILED: refuse(m, p, &f); break;
+    case FEED_FAILED:
+        if (!feed_room_begin_again(m->feeds, p->asked.feed, &f)) {
+            refuse(m, p, &f);
+        }
+        break;
     case FEED_BEGINS:
         if (now_ns > p->deadline_ns) {
             failure_set(&f, ERROR_DEADLINE_EXCEEDED,
