@@ -227,7 +227,8 @@ static void what_cannot_be_watched_is_refused_with_its_reason(void **state)
         uint32_t type, id, flags;
         int code;
     } rows[] = {
-        { "lively", RESOURCE_VMTRACE_BUF, 0, 0, ERROR_FAILED_PRECONDITION },
+        { "lively", RESOURCE_VMTRACE_BUF, 0, 0,
+          ERROR_INVALID_ARGUMENT }, /* a trace has no period */
         { "lively", RESOURCE_TYPE_COUNT, 0, 0, ERROR_INVALID_ARGUMENT },
         { "lively", RESOURCE_GRANT_TABLE, 2, 0, ERROR_INVALID_ARGUMENT },
         { "lively", RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS, 0, ERROR_FAILED_PRECONDITION },
