@@ -33,13 +33,18 @@ static struct {
     unsigned move_count;
     uint64_t unsafe_from; /* beyond, a reset cannot be seen by anybody */
     bool was_reset, fails;
+    uint64_t same_from, same_to; /* offsets with bytes that never change */
 } writer;
 
 enum { RESET = -1 };
 
+/* Before a reset, where there are some that are always the same at an offset. */
 static uint8_t byte_of(uint64_t number)
 {
-    return (uint8_t)(number % VALUES);
+    uint64_t offset = number % SIZE;
+
+    return offset >= writer.same_from && offset < writer.same_to ? VALUES
+                                                                 : (uint8_t)(number % VALUES);
 }
 
 static void advance(uint64_t count)
@@ -332,6 +337,54 @@ static void a_ring_too_full_to_prove_anything_is_declared(void **state)
     }
 }
 
+/* All of what is old is compared: wherever it differs. */
+static void a_lap_is_seen_by_any_few_bytes_that_differ(void **state)
+{
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t from = 0; from < SIZE; from++) {
+        for (uint64_t len = 1; len <= SIZE - 4; len++) {
+            writer.same_from = from;
+            writer.same_to = from + len;
+            begin();
+            advance(SIZE);
+            (void)look(false, 0);
+            advance(END);
+            (void)look(false, 0);
+            advance(3 + SIZE);
+            assert_int_not_equal(look(false, 0), LAP_FOLLOWS);
+            finish();
+        }
+    }
+    writer.same_from = writer.same_to = 0;
+}
+
+static void a_position_that_goes_back_is_no_progress(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    writer.same_from = 0;
+    writer.same_to = SIZE; /* nothing ever differs */
+    begin();
+    advance(SIZE / 2);
+    (void)look(false, 0);
+    advance(SIZE / 2);
+    (void)look(true, 0);
+    advance(30); /* which is asked for, and not looked at */
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(fill, 30);
+    advance(SIZE - 10);
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(fill, 20);
+    assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+    assert_int_not_equal(found.kind, LAP_FOLLOWS);
+    assert_int_equal(found.lost_bytes, 0);
+    writer.same_to = 0;
+}
+
 static void a_lap_saves_half_and_says_what_it_knows(void **state)
 {
     struct lap_found found;
@@ -484,6 +537,8 @@ int main(void)
         cmocka_unit_test(a_move_at_any_single_step_is_survived),
         cmocka_unit_test(a_quiet_writer_loses_nothing),
         cmocka_unit_test(a_ring_too_full_to_prove_anything_is_declared),
+        cmocka_unit_test(a_lap_is_seen_by_any_few_bytes_that_differ),
+        cmocka_unit_test(a_position_that_goes_back_is_no_progress),
         cmocka_unit_test(a_lap_saves_half_and_says_what_it_knows),
         cmocka_unit_test(no_byte_that_was_not_written_is_served_after_a_reset),
         cmocka_unit_test(a_reset_is_named_and_what_came_since_is_served),
