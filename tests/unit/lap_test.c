@@ -359,6 +359,48 @@ static void a_lap_is_seen_by_any_few_bytes_that_differ(void **state)
     writer.same_from = writer.same_to = 0;
 }
 
+/* The same of a ring that is larger than what is compared twice. */
+enum { LARGE = 65536 };
+static uint8_t large_ring[LARGE];
+static uint64_t large_position;
+
+static int ask_large(void *context, uint64_t *out, struct failure *f)
+{
+    (void)context, (void)f;
+    *out = large_position;
+    return 0;
+}
+
+static int read_large(void *context, uint64_t offset, void *to, size_t len_bytes, struct failure *f)
+{
+    (void)context, (void)f;
+    memcpy(to, large_ring + offset, len_bytes);
+    return 0;
+}
+
+static void each_byte_of_a_large_ring_counts(void **state)
+{
+    static const struct lap_ring accessor = { ask_large, read_large, NULL };
+    static uint8_t large_image[LARGE], chunk[LAP_CHUNK_BYTES];
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    for (uint64_t prev = 0; prev < LARGE; prev += LARGE / 4 - 5) {
+        for (uint64_t at = 1000; at < LARGE; at += 1237) { /* behind what is new */
+            memset(large_ring, 3, sizeof(large_ring));
+            lap_init(&lap, &accessor, LARGE, large_image, chunk, sizeof(chunk));
+            assert_int_equal(lap_begin(&lap, NULL), 0);
+            lap.prev = prev;
+            large_position = (prev + 999) % LARGE;
+            large_ring[(prev + at) % LARGE] = 9;
+            assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+            assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+            assert_int_not_equal(found.kind, LAP_FOLLOWS);
+        }
+    }
+}
+
 static void a_position_that_goes_back_is_no_progress(void **state)
 {
     struct lap_found found;
@@ -474,19 +516,25 @@ static void a_position_that_stays_is_no_lap_of_a_whole_ring(void **state)
     (void)state;
     writer.steps = 0;
     for (uint64_t more = 1; more < SIZE; more++) {
-        begin();
-        advance(6);
-        (void)look(false, 0);
-        writer.is_stuck = true;
-        writer.stuck_at = 6;
-        advance(more);
-        assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
-        assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
-        assert_true(found.kind == LAP_LAPPED || found.kind == LAP_RESET);
-        assert_true(found.lost_bytes <= more);
-        take(&found, found.len_bytes); /* nothing is served again */
-        writer.is_stuck = false;
-        finish();
+        for (uint64_t ahead = 0; ahead < 9; ahead += 4) { /* it moves so far, and is stuck then */
+            if (ahead > 0 && more + ahead + END > SIZE) {
+                continue; /* and so would be a lap */
+            }
+            begin();
+            advance(40);
+            (void)look(false, 0);
+            advance(ahead);
+            writer.is_stuck = true;
+            writer.stuck_at = 40 + ahead;
+            advance(more);
+            assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+            assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+            assert_true(found.kind == LAP_LAPPED || found.kind == LAP_RESET);
+            assert_true(found.lost_bytes == 0 && found.len_bytes <= ahead);
+            take(&found, found.len_bytes); /* nothing is served again */
+            writer.is_stuck = false;
+            finish();
+        }
     }
 }
 
@@ -538,6 +586,7 @@ int main(void)
         cmocka_unit_test(a_quiet_writer_loses_nothing),
         cmocka_unit_test(a_ring_too_full_to_prove_anything_is_declared),
         cmocka_unit_test(a_lap_is_seen_by_any_few_bytes_that_differ),
+        cmocka_unit_test(each_byte_of_a_large_ring_counts),
         cmocka_unit_test(a_position_that_goes_back_is_no_progress),
         cmocka_unit_test(a_lap_saves_half_and_says_what_it_knows),
         cmocka_unit_test(no_byte_that_was_not_written_is_served_after_a_reset),
