@@ -14,8 +14,6 @@ enum {
     OUTAGE_USUAL_MS = 300 * 1000,
     OUTAGE_MAX_MS = 24 * 3600 * 1000,
     LAST_TRY_MS = 1000, /* that a try may take at least */
-    SILENCE_MAX_MS =
-        3 * 600 * 1000, /* whatever a gateway says: that is three of its longest heartbeats */
 };
 
 /* --- a stream --- */
@@ -210,8 +208,9 @@ void reconnect_begun(struct reconnect *r, xenres_stream *stream, uint32_t silenc
     r->has_begun = r->is_begun = true;
     r->asked_to_go_on = false;
     if (silence_max_ms > 0) {
-        stream_set_idle_timeout(stream,
-                                silence_max_ms < SILENCE_MAX_MS ? silence_max_ms : SILENCE_MAX_MS);
+        stream_set_idle_timeout(stream, silence_max_ms < RECONNECT_SILENCE_MAX_MS
+                                            ? silence_max_ms
+                                            : RECONNECT_SILENCE_MAX_MS);
     }
 }
 

@@ -15,8 +15,10 @@
 #include "client/stream.h"
 
 enum {
-    RECONNECT_CURSOR_BYTES = 4096,     /* of a cursor, with its NUL */
-    RECONNECT_LAST_WORDS_MS = 2 * 1000 /* between the last message and the stream's own end */
+    RECONNECT_CURSOR_BYTES = 4096,      /* of a cursor, with its NUL */
+    RECONNECT_LAST_WORDS_MS = 2 * 1000, /* between the last message and the stream's own end */
+    RECONNECT_SILENCE_MAX_MS =
+        3 * 600 * 1000 /* whatever a gateway says: that is three of its longest heartbeats */
 };
 
 struct reconnect;

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "server/mapper/claim.h"
+#include "server/mapper/feed_room.h"
 #include "server/mapper/feed_trace.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/range.h"
@@ -97,7 +98,7 @@ static uint64_t admitted_period(const struct feed_table *t, uint64_t period_ns)
 static void answer(struct mapper *m, uint16_t type, uint64_t serial, const struct feed_about *feed,
                    bool joined)
 {
-    union message out __attribute__((uninitialized)); /* 13 KiB, of which this is little */
+    union message out __attribute__((uninitialized)); /* 15 KiB, of which this is little */
     memset(&out.watch_answer, 0, sizeof(out.watch_answer));
     message_init(&out, type | MESSAGE_ANSWER, serial);
     struct message_watch_answer *a = &out.watch_answer;
@@ -147,7 +148,11 @@ static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
             answer(m, MESSAGE_WATCH, p->serial, &about, p->asked.joined);
         }
         break;
-    case FEED_FAILED: refuse(m, p, &f); break;
+    case FEED_FAILED:
+        if (!feed_room_begin_again(m->feeds, p->asked.feed, &f)) {
+            refuse(m, p, &f);
+        }
+        break;
     case FEED_BEGINS:
         if (now_ns > p->deadline_ns) {
             failure_set(&f, ERROR_DEADLINE_EXCEEDED,
@@ -178,11 +183,11 @@ static int watch_source(struct mapper *m, const struct message_snapshot *wanted,
 
 /* Of a trace the domain is not looked at: nothing of it is touched by this, and the end can be read when
  * it is dead. Whoever is named exactly as the one that was traced is that one. */
-static int watch_trace(struct mapper *m, const struct message_snapshot *wanted,
+static int watch_trace(struct mapper *m, const struct message_watch *request,
                        struct feed_asked *out, struct failure *f)
 {
-    int result = claim_allowed(m, &wanted->domain, wanted->type, EXPORT_TRACE_READ, f);
-    return result < 0 ? result : feed_trace_ask(m->feeds, &wanted->domain, wanted->id, out, f);
+    int result = claim_allowed(m, &request->domain, request->type, EXPORT_TRACE_READ, f);
+    return result < 0 ? result : feed_trace_ask(m->feeds, request, out, f);
 }
 
 int feed_watch(struct mapper *m, const struct message_watch *request, struct failure *f)
@@ -201,7 +206,7 @@ int feed_watch(struct mapper *m, const struct message_watch *request, struct fai
                                .serial = request->head.serial,
                                .deadline_ns =
                                    request->deadline_ns ? request->deadline_ns : UINT64_MAX };
-    result = pending.is_of_trace ? watch_trace(m, &wanted, &pending.asked, f)
+    result = pending.is_of_trace ? watch_trace(m, request, &pending.asked, f)
                                  : watch_source(m, &wanted, request->period_ns, &pending.asked, f);
     if (result == 0) {
         *p = pending;

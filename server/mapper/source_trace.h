@@ -51,6 +51,6 @@ struct source_trace_figures {
 int source_trace_new(const struct source_trace_options *options, struct source **out,
                      struct failure *f);
 /* How it stands after the last sample. Any thread, until the source is freed; waits for nothing. */
-void source_trace_look(const struct source *s, struct source_trace_figures *out);
+void source_trace_look(struct source *s, struct source_trace_figures *out);
 
 #endif

@@ -290,6 +290,36 @@ static void a_shutdown_has_its_code(void **state)
     }
 }
 
+static void who_dies_has_no_code_any_more(void **state)
+{
+    SIM_AUTO *b = sim_rig_open(
+        VMTRACE_RIG(RING) EVENT("shutdown", "value = 1") "event { step = 2 do = \"destroy\" domain "
+                                                         "= \"a\" }\n");
+    struct backend_mapping m = { 0 };
+    struct backend_domain d;
+
+    (void)state;
+    assert_int_equal(backend_ops->map(b, 7, RESOURCE_VMTRACE_BUF, 0, 0, 1, &m, NULL), 0);
+    sim_step(b);
+    sim_step(b);
+    assert_int_equal(backend_ops->find(b, 7, &d, NULL), 0);
+    assert_int_equal(d.state, DOMAIN_DYING);
+    assert_int_equal(d.shutdown_code, 0);
+    backend_ops->unmap(b, &m);
+}
+
+static void nobody_traces_itself(void **state)
+{
+    SIM_AUTO *b = sim_rig_open("domain \"own\" { domid = 0 uuid = \"" SIM_UUID
+                               "\" type = \"pvh\" vmtrace { size = 4096 } }\n");
+    uint64_t position = 0;
+    struct failure f;
+
+    (void)state;
+    assert_true(backend_ops->vmtrace(b, 0, 0, VMTRACE_POSITION, 0, &position, &f) < 0);
+    assert_int_equal(f.xen_errno, EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +336,8 @@ int main(void)
         cmocka_unit_test(the_processor_reports_error_and_stopped),
         cmocka_unit_test(a_trace_may_be_on_from_the_start),
         cmocka_unit_test(a_shutdown_has_its_code),
+        cmocka_unit_test(who_dies_has_no_code_any_more),
+        cmocka_unit_test(nobody_traces_itself),
     };
 
     return UNIT_RUN(tests);

@@ -218,6 +218,68 @@ static void time_stamps_are_there_as_rtit_ctl_says(void **state)
     assert_ring_is_true(b, 0);
 }
 
+static void options_that_change_do_so_between_packets(void **state)
+{
+    SIM_AUTO *b = sim_rig_open(VMTRACE_RIG(RING "rate = 1000000 sequence = true"));
+    static uint8_t all[40 * 7001];
+    uint64_t ctl = VMTRACE_RIG_CTL | VMTRACE_CTL_ENABLED;
+
+    (void)state;
+    vmtrace_rig_start(b, 0);
+    for (int i = 0; i < 40; i++) {
+        sim_advance(b, 7001000);
+        ctl ^= VMTRACE_CTL_TSC;
+        vmtrace_rig_set(b, 0, VMTRACE_KEY_CTL, ctl);
+    }
+    assert_true(sim_trace_bytes(b, 7, 0, 0, all, sizeof(all)));
+    struct pt_decoded d = pt_decode(all, sizeof(all));
+
+    assert_int_equal(d.error, 0);
+    assert_int_equal(d.packets[ppt_mnt],
+                     sizeof(all) / (PT_BLOCK_BYTES / PT_SEQUENCE_PER_BLOCK) + 1);
+    assert_int_equal(d.sequence_gaps + d.tsc_steps_back, 0);
+    assert_ring_is_true(b, 0);
+}
+
+static void a_reset_is_followed_by_other_packets(void **state)
+{
+    SIM_AUTO *b = sim_rig_open(VMTRACE_RIG(RING "rate = 1000000"));
+    static uint8_t one[PT_BLOCK_BYTES], two[PT_BLOCK_BYTES];
+
+    (void)state;
+    vmtrace_rig_set(b, 0, VMTRACE_KEY_CTL, VMTRACE_CTL_OS); /* without TSC packets, which differ */
+    for (uint64_t i = 0; i < 2; i++) {
+        assert_int_equal(vmtrace_rig_call(b, 0, VMTRACE_RESET_AND_ENABLE, 0, NULL), 0);
+        sim_rig_advance_ms(b, 5);
+        assert_true(sim_trace_bytes(b, 7, 0, i * 5000, i == 0 ? one : two, sizeof(one)));
+        assert_int_equal(vmtrace_rig_call(b, 0, VMTRACE_DISABLE, 0, NULL), 0);
+    }
+    assert_memory_not_equal(one, two, sizeof(one));
+}
+
+/* Where more was written than the rate says, its time stamps are ahead. */
+static void time_stamps_never_go_back_over_a_reset(void **state)
+{
+    SIM_AUTO *b = sim_rig_open(VMTRACE_RIG(
+        RING "rate = 1000000") "event { step = 1 do = \"vmtrace_emit\" domain = \"a\" value = "
+                               "500000 }\n");
+    static uint8_t all[20000];
+
+    (void)state;
+    sim_rig_advance_ms(b, 1);
+    vmtrace_rig_start(b, 0);
+    sim_step(b);
+    assert_true(sim_trace_bytes(b, 7, 0, 480000, all, sizeof(all)));
+    uint64_t last = pt_decode(all, sizeof(all)).last_tsc;
+
+    assert_int_equal(vmtrace_rig_call(b, 0, VMTRACE_DISABLE, 0, NULL), 0);
+    assert_int_equal(vmtrace_rig_call(b, 0, VMTRACE_RESET_AND_ENABLE, 0, NULL), 0);
+    sim_rig_advance_ms(b, 20);
+    assert_true(sim_trace_bytes(b, 7, 0, 500000, all, sizeof(all)));
+    assert_true(last > 1000000);
+    assert_true(pt_decode(all, sizeof(all)).first_tsc >= last);
+}
+
 static void the_same_seed_makes_the_same_bytes_and_each_vcpu_has_its_own(void **state)
 {
     static uint8_t one[RING_BYTES], two[RING_BYTES];
@@ -386,11 +448,11 @@ static void the_newest_64_resets_are_known(void **state)
     uint8_t byte;
 
     (void)state;
-    for (int i = 0; i <= GUEST_VMTRACE_STRETCHES_MAX; i++) {
+    for (int i = 0; i <= TRACE_SOURCE_STRETCHES_MAX; i++) {
         vmtrace_rig_start(b, 0);
         sim_rig_advance_ms(b, 1);
         assert_int_equal(vmtrace_rig_call(b, 0, VMTRACE_DISABLE, 0, NULL), 0);
-        assert_int_equal(sim_trace_bytes(b, 7, 0, 0, &byte, 1), i < GUEST_VMTRACE_STRETCHES_MAX);
+        assert_int_equal(sim_trace_bytes(b, 7, 0, 0, &byte, 1), i < TRACE_SOURCE_STRETCHES_MAX);
     }
     assert_true(sim_trace_bytes(b, 7, 0, 1000, &byte, 1));
 }
@@ -436,6 +498,9 @@ int main(void)
         cmocka_unit_test(plain_enabling_goes_on_where_it_was),
         cmocka_unit_test(every_epoch_decodes_from_its_first_byte),
         cmocka_unit_test(time_stamps_are_there_as_rtit_ctl_says),
+        cmocka_unit_test(options_that_change_do_so_between_packets),
+        cmocka_unit_test(a_reset_is_followed_by_other_packets),
+        cmocka_unit_test(time_stamps_never_go_back_over_a_reset),
         cmocka_unit_test(the_same_seed_makes_the_same_bytes_and_each_vcpu_has_its_own),
         cmocka_unit_test(a_file_is_played_once_and_in_order),
         cmocka_unit_test(a_loop_begins_again_and_goes_on_over_a_reset),

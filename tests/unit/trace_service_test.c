@@ -3,7 +3,7 @@
 
 /* TraceService but for its stream: what is asked of the mapper, whose trace may be ended by whom, and what is
  * told of traces. */
-#include "tests/lib/trace_rig.h"
+#include "tests/lib/trace_calls.h"
 
 static struct trace_rig r;
 

@@ -29,118 +29,10 @@ uint64_t guest_vmtrace_tsc(uint64_t now_ns)
     return (uint64_t)((unsigned __int128)now_ns * TSC_PER_1000_NS / 1000);
 }
 
-/* --- where the bytes come from ----------------------------------------------------------------- */
-
-static const struct vmtrace_stretch *last_stretch(const struct vmtrace_vcpu *v)
+static struct trace_manner manner(const struct guest_vmtrace *g, const struct vmtrace_vcpu *v)
 {
-    assert(v->stretch_count > 0);
-    return &v->stretches[v->stretch_count - 1];
-}
-
-/* The stretch that a byte is of; NULL: it is no longer known. */
-static const struct vmtrace_stretch *stretch_at(const struct vmtrace_vcpu *v, uint64_t at)
-{
-    for (uint32_t i = v->stretch_count; i > 0; i--) {
-        if (v->stretches[i - 1].at <= at) {
-            return &v->stretches[i - 1];
-        }
-    }
-    return NULL;
-}
-
-/* Those that have not begun by `at` are forgotten: this one comes in their place. */
-static void begin_stretch(struct vmtrace_vcpu *v, const struct vmtrace_stretch *s)
-{
-    while (v->stretch_count > 0 && last_stretch(v)->at >= s->at) {
-        v->stretch_count--;
-    }
-    if (v->stretch_count == GUEST_VMTRACE_STRETCHES_MAX) {
-        v->stretch_count--;
-        memmove(v->stretches, v->stretches + 1, v->stretch_count * sizeof(v->stretches[0]));
-    }
-    v->stretches[v->stretch_count++] = *s;
-}
-
-static uint64_t source_at(const struct vmtrace_vcpu *v)
-{
-    const struct vmtrace_stretch *s = stretch_at(v, v->produced);
-    assert(s); /* the newest, or the one before a newest that begins later */
-    return s->source_at + (v->produced - s->at);
-}
-
-/* How many more bytes there are. */
-static uint64_t source_left(const struct guest_vmtrace *g, const struct vmtrace_vcpu *v)
-{
-    if (!v->file || g->spec->is_looped) {
-        return UINT64_MAX;
-    }
-    uint64_t at = source_at(v);
-    return at < v->file->len_bytes ? v->file->len_bytes - at : 0;
-}
-
-static void file_bytes(const struct trace_file *file, uint64_t at, uint8_t *out, size_t len)
-{
-    for (size_t done = 0, part; done < len; done += part) {
-        size_t from = (size_t)((at + done) % file->len_bytes);
-        part = file->len_bytes - from < len - done ? file->len_bytes - from : len - done;
-        memcpy(out + done, file->bytes + from, part);
-    }
-}
-
-static bool read_bytes(const struct vmtrace_vcpu *v, uint64_t from, uint8_t *out, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        const struct vmtrace_stretch *s = stretch_at(v, from + done);
-        if (!s) {
-            return false;
-        }
-        uint64_t at = s->source_at + (from + done - s->at);
-        bool is_last = s == last_stretch(v);
-        size_t part = len - done;
-        if (!is_last && s[1].at - (from + done) < part) {
-            part = (size_t)(s[1].at - (from + done));
-        }
-        if (v->file) {
-            file_bytes(v->file, at, out + done, part);
-        } else {
-            pt_bytes(&s->pt, at, out + done, part);
-        }
-        done += part;
-    }
-    return true;
-}
-
-/* Packets as RTIT_CTL wants them from `at` on, where the source is at a block's begin. */
-static void begin_generated(const struct guest_vmtrace *g, struct vmtrace_vcpu *v, uint64_t at,
-                            uint64_t from, uint64_t seed)
-{
-    uint64_t now = guest_vmtrace_tsc(g->advanced_ns);
-    struct vmtrace_stretch s = { .at = at, .source_at = from };
-    const struct vmtrace_stretch *before = stretch_at(v, at);
-    if (before) { /* time stamps never go back */
-        uint64_t last = pt_tsc(&before->pt, before->source_at + (at - before->at));
-        now = now > last ? now : last;
-    }
-    s.pt = (struct pt_options){
-        .seed = seed,
-        .tsc_per_block = g->spec->rate == 0
-                             ? 1
-                             : guest_vmtrace_tsc(PT_BLOCK_BYTES * CLOCK_NS_PER_S) / g->spec->rate,
-        .has_tsc = (v->ctl & VMTRACE_CTL_TSC) != 0,
-        .has_sequence = g->spec->has_sequence,
-    };
-    s.pt.tsc_start = now - pt_tsc(&s.pt, from); /* which wraps, and so does what it is added to */
-    begin_stretch(v, &s);
-}
-
-/* The options may be others now: they hold from the next block on. A file's bytes are what they are. */
-static void follow_options(const struct guest_vmtrace *g, struct vmtrace_vcpu *v)
-{
-    if (v->file) {
-        return;
-    }
-    uint64_t from = source_at(v), wait = -from % PT_BLOCK_BYTES;
-    begin_generated(g, v, v->produced + wait, from + wait, v->seed);
+    return (struct trace_manner){ .tsc = guest_vmtrace_tsc(g->advanced_ns),
+                                  .has_tsc = (v->ctl & VMTRACE_CTL_TSC) != 0 };
 }
 
 /* --- writing ----------------------------------------------------------------------------------- */
@@ -154,7 +46,7 @@ static size_t ring_start(const struct guest_vmtrace *g, const struct vmtrace_vcp
 static void write_bytes(struct guest_vmtrace *g, struct vmtrace_vcpu *v, uint64_t count)
 {
     uint32_t size = g->spec->size_bytes;
-    uint64_t left = source_left(g, v);
+    uint64_t left = trace_source_left(&v->source, v->produced);
     count = count < left ? count : left;
     uint64_t skipped = count > size ? count - size : 0;
     uint8_t chunk[CHUNK_BYTES];
@@ -162,8 +54,8 @@ static void write_bytes(struct guest_vmtrace *g, struct vmtrace_vcpu *v, uint64_
         uint32_t at = (uint32_t)((v->position + done) % size);
         size_t len = size - at < sizeof(chunk) ? size - at : sizeof(chunk);
         len = count - done < len ? (size_t)(count - done) : len;
-        bool known = read_bytes(v, v->produced + done, chunk, len);
-        assert(known); /* as source_at() is */
+        bool known = trace_source_bytes(&v->source, v->produced + done, chunk, len);
+        assert(known); /* what comes next always is */
         pages_store(&g->pages, ring_start(g, v) + at, chunk, len);
         done += len;
     }
@@ -208,18 +100,21 @@ void guest_vmtrace_advance(struct guest_vmtrace *g, uint64_t now_ns, bool runs)
 
 /* --- control ----------------------------------------------------------------------------------- */
 
-/* The source goes on: a guest never does the same again. Generated packets begin with a PSB. */
+/* The source goes on: a guest never does the same again. */
 static void reset(struct guest_vmtrace *g, struct vmtrace_vcpu *v)
 {
+    const struct trace_manner m = manner(g, v);
     v->position = 0;
     v->status = 0;
-    v->owed = 0;
     v->reset_at = v->produced;
     v->resets++;
-    if (!v->file) {
-        draw_next(&v->seed);
-        begin_generated(g, v, v->produced, 0, v->seed);
-    }
+    trace_source_reset(&v->source, v->produced, &m);
+}
+
+static void follow_options(const struct guest_vmtrace *g, struct vmtrace_vcpu *v)
+{
+    const struct trace_manner m = manner(g, v);
+    trace_source_change(&v->source, v->produced, &m);
 }
 
 static int switch_on(struct guest_vmtrace *g, struct vmtrace_vcpu *v, bool is_reset)
@@ -318,20 +213,18 @@ void guest_vmtrace_happen(struct guest_vmtrace *g, const struct scenario_event *
 /* --- life, and truth --------------------------------------------------------------------------- */
 
 static void init_vcpu(struct guest_vmtrace *g, const struct scenario_domain *d, uint32_t i,
-                      uint64_t seed)
+                      const struct pt_options *made_up)
 {
     const struct scenario_vmtrace *s = g->spec;
     struct vmtrace_vcpu *v = &g->vcpus[i];
     uint32_t stale = s->size_bytes / LAYOUT_FRAME_BYTES;
     stale = stale < GUEST_VMTRACE_STALE_FRAMES ? stale : GUEST_VMTRACE_STALE_FRAMES;
     memset(g->pages.memory + ring_start(g, v), FOREIGN_BYTE, stale * LAYOUT_FRAME_BYTES);
-    v->file = s->source_count > 0 ? s->sources[i % s->source_count] : NULL;
     v->never_runs = i >= d->vcpus || (s->idle_vcpus[i / 64] >> i % 64 & 1) != 0;
-    v->seed = seed;
-    if (v->file) {
-        begin_stretch(v, &(struct vmtrace_stretch){ 0 });
+    if (s->source_count > 0) {
+        trace_source_init_file(&v->source, s->sources[i % s->source_count], s->is_looped);
     } else {
-        begin_generated(g, v, 0, 0, seed);
+        trace_source_init_made_up(&v->source, made_up);
     }
     if (s->is_enabled) {
         v->ctl = STALE_CTL;
@@ -352,8 +245,14 @@ int guest_vmtrace_init(struct guest_vmtrace *g, const struct scenario_domain *d,
     }
     g->vcpu_count = d->max_vcpus;
     int result = pages_new(g->spec->size_bytes / LAYOUT_FRAME_BYTES * d->max_vcpus, &g->pages, f);
+    struct pt_options made_up = {
+        .tsc_per_block = guest_vmtrace_tsc(PT_BLOCK_BYTES * CLOCK_NS_PER_S) /
+                         (g->spec->rate + (g->spec->rate == 0)),
+        .has_sequence = g->spec->has_sequence,
+    };
     for (uint32_t i = 0; result == 0 && i < d->max_vcpus; i++) {
-        init_vcpu(g, d, i, draw_next(&seed));
+        made_up.seed = draw_next(&seed);
+        init_vcpu(g, d, i, &made_up);
     }
     return result;
 }
@@ -385,5 +284,5 @@ bool guest_vmtrace_bytes(const struct guest_vmtrace *g, uint32_t vcpu, uint64_t 
 {
     const struct vmtrace_vcpu *v = &g->vcpus[vcpu];
     return from <= v->produced && len_bytes <= v->produced - from &&
-           read_bytes(v, from, out, len_bytes);
+           trace_source_bytes(&v->source, from, out, len_bytes);
 }

@@ -3,7 +3,7 @@
 
 /*
  * A simulated guest's trace buffers: a ring for each vCPU, and the control that Xen has of it. Bytes come at the
- * scenario's rate, of its file or as pt.h makes them, for as long as the guest runs and the vCPU's trace is
+ * scenario's rate for as long as the guest runs and the vCPU's trace is
  * on; how many there are depends on that time alone, not on how often it was looked at. As in Xen, a ring is
  * never cleared, neither at its creation nor by a reset, and its position is told when it is off, too.
  * For whoever holds the simulation's lock.
@@ -13,24 +13,17 @@
 
 #include "server/mapper/backend.h"
 #include "server/mapper/sim/pages.h"
-#include "server/mapper/sim/pt.h"
 #include "server/mapper/sim/scenario.h"
+#include "server/mapper/sim/trace_source.h"
 #include "server/mapper/sim/truth.h"
 
 enum {
-    GUEST_VMTRACE_STRETCHES_MAX = 64, /* the newest are known; true bytes of others are not */
     GUEST_VMTRACE_STALE_FRAMES = 16, /* of each ring, so many hold another guest's bytes at first */
     GUEST_VMTRACE_ALL = -1,          /* every vCPU */
 };
 
-/* From `at` on, of all bytes that the vCPU ever wrote, they are the source's from `source_at` on. */
-struct vmtrace_stretch {
-    uint64_t at, source_at;
-    struct pt_options pt; /* where no file is played */
-};
-
 struct vmtrace_vcpu {
-    const struct trace_file *file; /* NULL: generated */
+    struct trace_source source;
     bool never_runs;
     bool is_enabled; /* by a call; whether RTIT_CTL lets anything through is another thing */
     uint64_t ctl, status;
@@ -38,9 +31,6 @@ struct vmtrace_vcpu {
     uint64_t produced, reset_at, resets;
     uint64_t owed; /* in billionths, of bytes by rate */
     uint32_t laps; /* forced ones that are done */
-    uint64_t seed;
-    uint32_t stretch_count;
-    struct vmtrace_stretch stretches[GUEST_VMTRACE_STRETCHES_MAX]; /* ascending */
 };
 
 struct guest_vmtrace {

@@ -96,9 +96,9 @@ static void put_mode(struct writer *w, uint8_t mode)
 static void put_ip(struct writer *w, enum packet opcode, uint64_t ip)
 {
     uint64_t other = ip ^ w->last_ip;
-    uint8_t form = other >> 16 == 0 ? 1 : other >> 32 == 0 ? 2 : 3;
-    uint8_t packet[7] = { (uint8_t)(opcode | form << 5) };
-    if (put(w, packet, 1 + little_endian(packet + 1, ip, 2U * form))) {
+    unsigned form = other >> 16 == 0 ? 1 : other >> 32 == 0 ? 2 : 3;
+    uint8_t packet[7] = { (uint8_t)((unsigned)opcode | form << 5) };
+    if (put(w, packet, 1 + little_endian(packet + 1, ip, 2 * form))) {
         w->last_ip = ip;
     }
 }

@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "common/message.h"
 #include "server/mapper/sim/play.h"
+#include "server/mapper/sim/trace_source.h"
 
 enum {
     SCENARIO_FILE_BYTES_MAX = 1 << 20,
@@ -50,12 +51,6 @@ struct scenario_ioreq {
     bool in_stub_domain; /* emulated elsewhere: EPERM for us */
     uint32_t requests_per_second;
     const struct play *play; /* what moves instead; NULL: none */
-};
-
-/* What a vCPU's trace is played from: any bytes. */
-struct trace_file {
-    size_t len_bytes; /* at least 1 */
-    uint8_t bytes[];
 };
 
 struct scenario_vmtrace {
