@@ -25,6 +25,19 @@ int stream_next(xenres_stream *s, xenres_reply **out, struct fault *fault)
     return 0;
 }
 
+int stream_open(xenres *handle, const struct stream_request *request, xenres_stream **out,
+                struct fault *fault)
+{
+    (void)handle, (void)request, (void)out, (void)fault;
+    fail();
+    return 0;
+}
+
+void stream_free_at(xenres_stream **stream)
+{
+    (void)stream;
+}
+
 static uint32_t said_ms;
 
 static int read_begin(xenres_reply *reply, struct follow_message *out, struct fault *fault)
