@@ -112,6 +112,21 @@ packets_are_decoded() {
     same "$(head -n 1 "$work/out" | cut -c1-30)" 'vcpu0.pt  000000000000  psb'
 }
 
+sanitize_flags() {
+    nm -D "$BUILD/libxenres.so.1" | grep -q __asan_ && echo "-fsanitize=address,undefined" || true
+}
+the_example_decodes_while_it_captures() {
+    [ -e /usr/include/intel-pt.h ] || skip "needs libipt"
+    # shellcheck disable=SC2046  # flags are words
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(sanitize_flags) -I"$top/client/include" \
+        "$top/examples/c/follow_trace.c" -L"$BUILD" -lxenres -lipt -o "$work/follow_trace"
+    exits 0 env LD_LIBRARY_PATH="$BUILD" "$work/follow_trace" made 2
+    contains "$(cat "$work/out")" "ended: stopped; "
+    contains "$(cat "$work/out")" " 0 lost, "
+    contains "$(cat "$work/out")" "; 0 errors"
+    [ "$(sed -n 's/.* \([0-9]*\) psb.*/\1/p' "$work/out")" -gt 10 ]
+}
+
 # --- kills ---------------------------------------------------------------------------------------
 
 # Each time it goes on behind what the manifest says, and nothing is there twice or not at all.
@@ -229,6 +244,7 @@ check "where it cannot be, the cure is told" where_it_cannot_be_the_cure_is_told
 check "what is recorded is what the guest wrote" what_is_recorded_is_what_the_guest_wrote
 check "a duration ends it, with its tail" a_duration_ends_it_with_its_tail
 check "packets are decoded" packets_are_decoded
+check "the example decodes while it captures" the_example_decodes_while_it_captures
 check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
 check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
 check "going on needs the same trace" going_on_needs_the_same_trace
