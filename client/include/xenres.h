@@ -382,6 +382,15 @@ typedef struct xenres_failure {
     const char *next_step;
 } xenres_failure;
 
+/* When a sample of what changes was taken: <xenres/watch.h> and <xenres/trace.h> have them. */
+typedef struct xenres_sample_time {
+    int64_t wall_seconds;           /* the host's clock when its copy began, since 1970 */
+    uint32_t wall_nanoseconds;
+    uint64_t monotonic_ns;          /* the same, since the host's boot */
+    uint64_t since_monotonic_ns;    /* of the sample before; 0: there was none */
+    uint64_t copy_duration_ns;
+} xenres_sample_time;
+
 typedef struct xenres_resource {
     const char *name;               /* "domains/UUID/resources/TYPE/ID" */
     uint32_t type;                  /* enum xenres_resource_type */
@@ -726,8 +735,9 @@ XENRES_API void xenres_stream_close(xenres_stream *stream);
 
 /* --- what changes ---------------------------------------------------------------------------- */
 
-/* xenres_watch(), xenres_watch_domains(): streams that are followed, also across interruptions. */
-#include <xenres/watch.h>
+/* xenres_watch(), xenres_watch_domains(), xenres_trace_read(): streams that are followed, also across
+ * interruptions. */
 #include <xenres/trace.h>
+#include <xenres/watch.h>
 
 #endif

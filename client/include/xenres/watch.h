@@ -72,15 +72,6 @@ enum xenres_end_reason {
  * constant. */
 XENRES_API const char *xenres_end_reason_name(uint32_t reason);
 
-/* When a sample was taken. */
-typedef struct xenres_sample_time {
-    int64_t wall_seconds;           /* the host's clock when its copy began, since 1970 */
-    uint32_t wall_nanoseconds;
-    uint64_t monotonic_ns;          /* the same, since the host's boot */
-    uint64_t since_monotonic_ns;    /* of the sample before; 0: there was none */
-    uint64_t copy_duration_ns;
-} xenres_sample_time;
-
 /* Numbers from `first_sequence` to `sequence` were produced, and are not delivered. Of events, some may
  * have been of domains that are not watched. */
 typedef struct xenres_watch_gap {
