@@ -18,8 +18,9 @@
 #include "common/scope.h"
 
 enum {
-    TICK_MS = 250,
-    SAVE_MS = 1000,       /* between two manifests */
+    TICK_MS = 100,
+    SAVE_FIRST_MS = 100, /* between two manifests; twice as long after each */
+    SAVE_MS = 1000,
     DRAIN_MS = 30 * 1000, /* for the rest, once the trace was stopped */
     ONLOOKER_MS = 1000,   /* for an answer about how it fares */
     ONE_WISH_MS = 500,    /* signals this soon behind the first are the same wish */
@@ -39,6 +40,7 @@ struct recording_of_trace {
 
     uint64_t deadline_ns; /* of the time to record; 0: none */
     uint64_t saved_ns;
+    uint32_t save_ms;        /* until it is saved again */
     uint64_t wished_ns;      /* since when it is to end; 0: it is not */
     uint64_t drain_until_ns; /* 0: it is not drained */
     const char *why;         /* it ends */
@@ -380,7 +382,8 @@ static void look_at_clock(struct recording_of_trace *r)
     if (r->drain_until_ns != 0 && now_ns >= r->drain_until_ns) {
         cancel_lanes(r);
     }
-    if (now_ns - r->saved_ns >= SAVE_MS * CLOCK_NS_PER_MS) {
+    if (now_ns - r->saved_ns >= r->save_ms * CLOCK_NS_PER_MS) {
+        r->save_ms = r->save_ms < SAVE_MS / 2 ? 2 * r->save_ms : SAVE_MS;
         if (save(r) != 0) {
             cancel_lanes(r);
         }
@@ -489,6 +492,7 @@ int trace_record_run(struct cli *cli, const struct trace_record_options *options
     r->cli = cli;
     r->options = options;
     r->dir_fd = -1;
+    r->save_ms = SAVE_FIRST_MS; /* who is killed soon, and again and again, comes on all the same */
     int status = prepare_and_record(r);
 
     for (size_t i = 0; i < r->lane_count; i++) {
