@@ -131,16 +131,16 @@ static void pair_of_time(struct table *t, const char *name, int64_t seconds, uin
 static void add_trace(struct table *t, const xenres_trace *trace)
 {
     const xenres_trace_metadata *m = &trace->metadata;
-    BUFFER_AUTO(who, 1024);
+    const xenres_identity *d = &trace->domain;
     BUFFER_AUTO(vcpus, 1024);
     BUFFER_AUTO(ring, 64);
     char room[64];
 
-    render_identity(&who, &trace->domain);
     append_vcpus(&vcpus, trace->vcpus, trace->vcpu_count);
     trace_show_bytes(&ring, m->buffer_bytes);
     table_pair(t, "trace", "%s", trace->trace_id);
-    table_pair(t, "domain", "%s", buffer_string(&who));
+    table_pair(t, "domain", "%s (domain %u, %s, incarnation %s)", d->name, d->domid, d->uuid,
+               d->incarnation);
     table_pair(t, "owner", "%s", trace->owner);
     table_pair(t, "state", "%s", state_of(trace, room));
     if (trace->failure != NULL) {

@@ -58,7 +58,7 @@ static void append_title(struct buffer *text, const struct manifest *m)
     };
 
     render_identity(text, &domain);
-    buffer_append_string(text, "\ntrace ");
+    buffer_append_string(text, "trace ");
     render_safe(text, m->trace_id);
     buffer_append_string(text, " on ");
     render_safe(text, m->host.hostname[0] != '\0' ? m->host.hostname : "an unknown host");

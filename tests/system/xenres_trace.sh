@@ -35,6 +35,8 @@ traces_are_started_listed_and_stopped() {
     contains "$(cat "$work/out")" "made"
     exits 0 "$xenres" trace status made
     contains "$(cat "$work/out")" "PRODUCED"
+    contains "$(cat "$work/out")" "domain    made (domain 2, ${uuid}02, incarnation "
+    same "$(grep -c '\\x' "$work/out" || true)" 0 "escapes in what it says"
     exits 0 "$xenres" trace stop made
     contains "$(cat "$work/out")" "stopped"
     exits 0 "$xenres" -o json trace list
