@@ -29,12 +29,13 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
-          feed_table feed_watch feed_image domain_feed sampler wheel sampling source source_frames source_stats spool \
-          diff allowance
+          feed_list feed_table feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
+          trace_request journal doctor sampler wheel sampling source source_frames source_stats \
+          source_trace source_trace_control source_trace_tell lap psb spool diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
               vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
-MAPPER_XEN := backend domain frames stats host host_identity store store_thread layout_check
+MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
@@ -229,7 +230,7 @@ $(fuzz_programs): %: %.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libtestable.a
 # The xen backend without a hypervisor (Xen's libraries replaced, an xenstored of the test's own), and
 # the program that tries it in dom0.
 xen_test_programs := $(if $(have_xen),$(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/xen/*_test.c)))
-$(addprefix $(BUILD)/tests/unit/xen/,hypercall_test frames_test): $(BUILD)/tests/unit/xen/fake_xen.o
+$(addprefix $(BUILD)/tests/unit/xen/,hypercall_test frames_test trace_test): $(BUILD)/tests/unit/xen/fake_xen.o
 $(BUILD)/tests/unit/xen/store_test: $(BUILD)/tests/unit/xen/fake_xenstored.o
 $(BUILD)/tests/xen/backend_test: $(addprefix $(BUILD)/tests/xen/backend_,fixture.o domains.o frames.o store.o)
 $(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD)/libtestable.a

@@ -414,12 +414,13 @@ static const char *check_image_answer(const union message *m)
     return wrong != NULL ? wrong : check_slot(&a->slot, frames * MESSAGE_FRAME_BYTES);
 }
 
+enum { TRACE_FLAGS = TRACE_OS | TRACE_USER | TRACE_NO_TSC | TRACE_NO_RETC | TRACE_TAKEOVER };
+
 static const char *check_trace_start(const union message *m)
 {
     const struct message_trace_start *t = &m->trace_start;
-    const uint32_t known = TRACE_OS | TRACE_USER | TRACE_NO_TSC | TRACE_NO_RETC | TRACE_TAKEOVER;
 
-    if ((t->flags & ~known) != 0) {
+    if ((t->flags & ~(uint32_t)TRACE_FLAGS) != 0) {
         return "flags";
     }
     if (!IS_ENDED(t->owner) || t->owner[0] == '\0') {
@@ -440,6 +441,9 @@ static const char *check_trace(const struct message_trace *t)
         t->vcpu_count !=
             (uint32_t)(__builtin_popcountll(t->vcpus[0]) + __builtin_popcountll(t->vcpus[1]))) {
         return "trace.vcpu_count";
+    }
+    if ((t->flags & ~(uint32_t)TRACE_FLAGS) != 0) {
+        return "trace.flags";
     }
     if (t->laps_detectable > 1) {
         return "trace.laps_detectable";
@@ -499,7 +503,11 @@ static const char *check_traces_answer(const union message *m)
         if (wrong != NULL) {
             return wrong;
         }
-        if (i > 0 && a->traces[i].domain.domid < a->traces[i - 1].domain.domid) {
+        const struct message_trace *before = i > 0 ? &a->traces[i - 1] : NULL;
+
+        if (before != NULL &&
+            (a->traces[i].domain.domid < before->domain.domid ||
+             (a->traces[i].domain.domid == before->domain.domid && a->traces[i].end_reason == 0))) {
             return "traces: the order";
         }
     }

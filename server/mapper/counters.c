@@ -9,6 +9,7 @@
 #include "server/mapper/feed_image.h"
 #include "server/mapper/feed_table.h"
 #include "server/mapper/snapshot.h"
+#include "server/mapper/trace.h"
 
 static const struct directory_entry *entry_of(const struct directory *d, uint16_t domid)
 {
@@ -102,6 +103,7 @@ void counters_read(const struct mapper *m, const struct message_plain *request, 
     struct mapping_usage mappings = mapping_usage(m->mappings);
     struct feed_table_counts feeds;
     feed_table_count(m->feeds, &feeds);
+    struct trace_counts traces = trace_table_count(m->traces);
     memset(a, 0, sizeof(*a));
     message_init(out, MESSAGE_COUNTERS | MESSAGE_ANSWER, serial);
     a->requests = m->requests;
@@ -126,4 +128,11 @@ void counters_read(const struct mapper *m, const struct message_plain *request, 
     a->produced_batches = feeds.sampled.produced_batches;
     a->produced_blocks = feeds.sampled.produced_blocks;
     a->produced_events = feeds.events;
+    a->produced_bytes = feeds.sampled.produced_bytes;
+    a->lost_bytes = feeds.sampled.lost_bytes;
+    a->open_losses = feeds.sampled.open_losses;
+    a->vcpu_pauses = m->ops->pauses(m->backend) + feeds.sampled.pauses;
+    a->pause_refusals = feeds.sampled.pause_refusals;
+    a->traces = traces.traces;
+    a->traced_vcpus = traces.vcpus;
 }

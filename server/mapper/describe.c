@@ -37,10 +37,6 @@ static void add_row(struct mapper *m, struct message_describe_answer *a,
     if (row->type == RESOURCE_IOREQ_SERVER && row->frames_in_use > IOREQ_FRAMES) {
         row->frames_in_use = row->frames_max = IOREQ_FRAMES;
     }
-    if (row->type == RESOURCE_VMTRACE_BUF) {
-        row->availability = RESOURCE_UNAVAILABLE;
-        range_vmtrace_refusal(domain->domid, &row->failure);
-    }
 }
 
 int describe(struct mapper *m, const struct message_describe *request, union message *out,

@@ -92,6 +92,22 @@ static const struct row rows[] = {
     { EINVAL, ANY, ANY, "xs_", WHO_ANY, ERROR_UNAVAILABLE, /* our paths are never wrong */
       "the connection to xenstored was lost during the call",
       "ask again; see whether xenstored runs, and restart the mapper if it stays so" },
+    { EINVAL, RESOURCE_VMTRACE_BUF, ANY, "xc_vmtrace", WHO_OWN, ERROR_FAILED_PRECONDITION,
+      "Xen lets no domain trace itself, and this is the mapper's own domain",
+      "trace another domain" },
+    { EINVAL, RESOURCE_VMTRACE_BUF, ANY, "enable", WHO_ANY, ERROR_FAILED_PRECONDITION,
+      "this vCPU is being traced already, by another tool or by one that ended without disabling"
+      " it; or the domain has no vmtrace buffer",
+      "see `xenresd-mapper --doctor` for who traces; --takeover ends what they trace" },
+    { EINVAL, RESOURCE_VMTRACE_BUF, ANY, "disable", WHO_ANY, ERROR_FAILED_PRECONDITION,
+      "this vCPU is not being traced: another tool has disabled it; or the domain has no vmtrace"
+      " buffer",
+      "see that nobody else controls traces of this domain, and start anew" },
+    { EINVAL, RESOURCE_VMTRACE_BUF, ANY, "set_option", WHO_ANY, ERROR_FAILED_PRECONDITION,
+      "the domain has no vmtrace buffer, or this hypervisor does not offer one of the options of"
+      " the trace",
+      "set vmtrace_buf_kb in the domain's configuration and restart it; else trace with fewer"
+      " options" },
     { EINVAL, RESOURCE_VMTRACE_BUF, ANY, NULL, NO_RANGE, ERROR_FAILED_PRECONDITION,
       "the domain has no vmtrace buffer",
       "set vmtrace_buf_kb in the domain's configuration and restart it (HVM and PVH guests, on"
@@ -136,6 +152,10 @@ static const struct row rows[] = {
     { EOPNOTSUPP, RESOURCE_IOREQ_SERVER, ANY, NULL, WHO_ANY, ERROR_FAILED_PRECONDITION,
       "only HVM and PVH guests have ioreq servers, or they were compiled out of this hypervisor",
       "ask for an HVM or PVH domain" },
+    { EOPNOTSUPP, RESOURCE_VMTRACE_BUF, ANY, "xc_vmtrace", WHO_ANY, ERROR_UNIMPLEMENTED,
+      "this hypervisor cannot trace here: the processor has no Intel PT that it can use, or the"
+      " domain is no HVM or PVH guest",
+      "see `xenresd-mapper --doctor`" },
     { EOPNOTSUPP, RESOURCE_VCPU_STATS, ANY, NULL, WHO_ANY, ERROR_UNIMPLEMENTED,
       "this hypervisor shares no table of run times",
       "none is needed: the run times are asked for by hypercall" },

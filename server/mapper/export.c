@@ -349,6 +349,16 @@ bool export_allows_any(const struct export_list *e, const struct domain_identity
     return any_rule(e, domain, UINT32_MAX, action);
 }
 
+bool export_grants(const struct export_list *e, enum export_action action)
+{
+    for (uint32_t i = 0; i < e->rule_count; i++) {
+        if (e->rules[i].actions & UINT32_C(1) << action) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int export_refusal(const struct domain_identity *domain, uint32_t type, enum export_action action,
                    struct failure *f)
 {

@@ -52,6 +52,8 @@ bool export_allows(const struct export_list *e, const struct domain_identity *do
 /* Is it allowed for any type? */
 bool export_allows_any(const struct export_list *e, const struct domain_identity *domain,
                        enum export_action action);
+/* Is it allowed of any domain that there may be? */
+bool export_grants(const struct export_list *e, enum export_action action);
 /* -ERROR_PERMISSION_DENIED, in words. */
 int export_refusal(const struct domain_identity *domain, uint32_t type, enum export_action action,
                    struct failure *f);

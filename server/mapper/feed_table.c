@@ -5,11 +5,8 @@
 #include "server/mapper/feed_table.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -19,26 +16,9 @@
 #include "server/mapper/source_frames.h"
 #include "server/mapper/source_stats.h"
 
-struct feed {
-    uint8_t id[FEED_ID_BYTES];
-    struct message_snapshot wanted;
-    struct sampler *sampler;
-    struct sampler_job job;
-    uint64_t period_ns;
-    bool is_ending;     /* told to, or over: nobody finds it any more */
-    bool is_held;       /* by the peer that is served */
-    uint64_t let_go_ns; /* not held: when it ends */
-    uint32_t waiting;   /* WATCHes that wait for its first sample */
-    uint32_t pins;
-};
-
 struct feed_table {
     struct feed_table_options options;
-    struct allowance memory;
-    struct sampler *samplers[FEED_TABLE_SAMPLERS_MAX];
-    struct feed *feeds[FEED_TABLE_MAX]; /* by number; NULL: free */
-    uint32_t count;
-    int told_fd;
+    struct feed_list list;
     bool is_to_look; /* at all feeds: one may have ended, or be free to be taken away */
     struct doorbell bell;
     struct domain_feed *domains; /* NULL: nobody asked for it */
@@ -58,44 +38,18 @@ int feed_table_new(const struct feed_table_options *options, struct feed_table *
     }
     t->options = *options;
     t->bell = (struct doorbell){ .ring_fd = -1, .wait_fd = -1 };
-    allowance_init(&t->memory, options->memory_most_bytes);
-    t->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int result = 0;
-    if (t->told_fd < 0) {
-        result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no descriptor for feeds");
-        result = failure_call(f, result, "eventfd", errno);
-    }
-    const struct sampler_options sampler = { .ops = options->ops,
-                                             .parent = options->backend,
-                                             .memory = &t->memory,
-                                             .spool_most_bytes = options->spool_most_bytes,
-                                             .told_fd = t->told_fd };
-    assert(options->samplers > 0 && options->samplers <= FEED_TABLE_SAMPLERS_MAX);
-    for (uint32_t i = 0; i < options->samplers && result == 0; i++) {
-        result = sampler_new(&sampler, &t->samplers[i], f);
-    }
+    const struct feed_list_options list = { .ops = options->ops,
+                                            .backend = options->backend,
+                                            .samplers = options->samplers,
+                                            .spool_most_bytes = options->spool_most_bytes,
+                                            .memory_most_bytes = options->memory_most_bytes };
+    int result = feed_list_init(&t->list, &list, f);
     if (result < 0) {
         feed_table_free(t);
         return result;
     }
     *out = t;
     return 0;
-}
-
-static void end_feed(struct feed *feed, enum feed_end_reason reason)
-{
-    feed->is_ending = true;
-    sampler_end(feed->sampler, &feed->job, reason);
-}
-
-static void remove_feed(struct feed_table *t, uint32_t number)
-{
-    struct feed *feed = t->feeds[number];
-    sampler_remove(feed->sampler, &feed->job);
-    sampling_done(&feed->job.sampling);
-    free(feed);
-    t->feeds[number] = NULL;
-    t->count--;
 }
 
 static void end_domains(struct feed_table *t, enum feed_end_reason reason)
@@ -114,31 +68,16 @@ void feed_table_free(struct feed_table *t)
     if (!t) {
         return;
     }
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
-        if (t->feeds[i]) {
-            end_feed(t->feeds[i], FEED_END_STOPPED);
-        }
-    }
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
-        if (t->feeds[i]) {
-            while (!sampler_wait(t->feeds[i]->sampler, &t->feeds[i]->job, CLOCK_NS_PER_S)) {
-            }
-            remove_feed(t, i);
-        }
-    }
+    feed_list_done(&t->list);
     end_domains(t, FEED_END_STOPPED);
-    for (uint32_t i = 0; i < FEED_TABLE_SAMPLERS_MAX; i++) {
-        sampler_free(t->samplers[i]);
-    }
     doorbell_close(&t->bell);
-    scope_close_fd(&t->told_fd);
     free(t);
 }
 
 void feed_table_set_ceiling(struct feed_table *t, struct ceiling *ceiling)
 {
-    for (uint32_t i = 0; i < t->options.samplers; i++) {
-        sampler_set_ceiling(t->samplers[i], ceiling);
+    for (uint32_t i = 0; i < t->list.sampler_count; i++) {
+        sampler_set_ceiling(t->list.samplers[i], ceiling);
     }
 }
 
@@ -150,8 +89,8 @@ int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello,
     if (result < 0) {
         return result;
     }
-    for (uint32_t i = 0; i < t->options.samplers; i++) {
-        sampler_set_bell(t->samplers[i], bell.ring_fd);
+    for (uint32_t i = 0; i < t->list.sampler_count; i++) {
+        sampler_set_bell(t->list.samplers[i], bell.ring_fd);
     }
     doorbell_close(&t->bell);
     t->bell = bell;
@@ -162,6 +101,23 @@ int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello,
     return 0;
 }
 
+struct feed_list *feed_table_list(struct feed_table *t)
+{
+    return &t->list;
+}
+
+struct feed *const *feed_table_feeds(const struct feed_table *t)
+{
+    return t->list.feeds;
+}
+
+void feed_table_set_pause_ceiling(struct feed_table *t, struct ceiling *ceiling)
+{
+    for (uint32_t i = 0; i < t->list.sampler_count; i++) {
+        sampler_set_pause_ceiling(t->list.samplers[i], ceiling);
+    }
+}
+
 uint64_t feed_table_period_min_ns(const struct feed_table *t)
 {
     return t->options.period_min_ns;
@@ -169,55 +125,20 @@ uint64_t feed_table_period_min_ns(const struct feed_table *t)
 
 int feed_table_fd(const struct feed_table *t)
 {
-    return t->told_fd;
+    return t->list.told_fd;
 }
 
 /* --- feeds ------------------------------------------------------------------------------------- */
-
-static bool is_same_source(const struct message_snapshot *a, const struct message_snapshot *b)
-{
-    return a->type == b->type && a->id == b->id && a->first_frame == b->first_frame &&
-           a->frame_count == b->frame_count && a->flags == b->flags &&
-           memcmp(a->domain.incarnation, b->domain.incarnation, sizeof(a->domain.incarnation)) == 0;
-}
-
-static struct feed *find(struct feed_table *t, const struct message_snapshot *wanted,
-                         uint32_t *number)
-{
-    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0; i++) {
-        struct feed *feed = t->feeds[i];
-        if (feed && !feed->is_ending && is_same_source(&feed->wanted, wanted)) {
-            *number = i;
-            return feed;
-        }
-    }
-    return NULL;
-}
-
-/* The one that has the fewest. */
-static struct sampler *least_busy(struct feed_table *t)
-{
-    struct sampler *least = NULL;
-    uint32_t least_jobs = UINT32_MAX;
-    for (uint32_t i = 0; i < t->options.samplers; i++) {
-        struct sampler_counts counts = { 0 };
-        sampler_count(t->samplers[i], &counts);
-        if (counts.jobs < least_jobs) {
-            least_jobs = counts.jobs;
-            least = t->samplers[i];
-        }
-    }
-    return least;
-}
 
 /* Who makes room for another: one that is ending and only has to be taken away; else what the peer before
  * had and nobody has asked for again, the oldest first. */
 static struct feed *find_dispensable(const struct feed_table *t, uint32_t *number)
 {
     struct feed *found = NULL;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
-        struct feed *feed = t->feeds[i];
-        if (!feed || feed->waiting > 0 || feed->pins > 0 || (!feed->is_ending && feed->is_held)) {
+    for (uint32_t i = 0; i < FEED_LIST_MAX; i++) {
+        struct feed *feed = t->list.feeds[i];
+        if (!feed || feed->is_of_trace || feed->waiting > 0 || feed->pins > 0 ||
+            (!feed->is_ending && feed->is_held)) {
             continue;
         }
         if (!found || feed->is_ending ||
@@ -230,15 +151,18 @@ static struct feed *find_dispensable(const struct feed_table *t, uint32_t *numbe
 }
 
 /* An end comes before anything else that its sampler has to do. */
-static int make_room(struct feed_table *t, struct failure *f)
+int feed_table_make_room(struct feed_table *t, struct failure *f)
 {
     uint32_t number = 0;
+    if (t->list.count < t->options.feeds_max) {
+        return 0;
+    }
     struct feed *feed = find_dispensable(t, &number);
     if (feed && !feed->is_ending) {
-        end_feed(feed, FEED_END_RELEASED);
+        feed_list_end(feed, FEED_END_RELEASED);
     }
-    if (feed && sampler_wait(feed->sampler, &feed->job, FEED_TABLE_END_WAIT_MS * CLOCK_NS_PER_MS)) {
-        remove_feed(t, number);
+    if (feed && feed_list_wait(feed, FEED_LIST_END_WAIT_MS * CLOCK_NS_PER_MS)) {
+        feed_list_remove(&t->list, number);
         return 0;
     }
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u feeds are live, and may be no more",
@@ -253,35 +177,14 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
                       const struct backend_domain *known, uint64_t period_ns, uint32_t *number,
                       struct failure *f)
 {
-    int result = t->count < t->options.feeds_max ? 0 : make_room(t, f);
+    int result = feed_table_make_room(t, f);
     if (result < 0) {
         return result;
-    }
-    struct feed *feed = calloc(1, sizeof(*feed));
-    if (!feed) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for a feed");
     }
     struct source *source = NULL;
     result = wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, &source, f)
                                                  : source_frames_new(wanted, known, &source, f);
-    if (result < 0) {
-        free(feed);
-        return result;
-    }
-    ssize_t drawn = getrandom(feed->id, sizeof(feed->id), 0);
-    assert(drawn == sizeof(feed->id)); /* so few bytes are never cut or interrupted */
-    feed->wanted = *wanted;
-    feed->period_ns = feed->job.period_ns = period_ns;
-    feed->sampler = least_busy(t);
-    sampling_init(&feed->job.sampling, source, t->options.spool_most_bytes, &t->memory);
-    *number = 0;
-    while (t->feeds[*number]) {
-        (*number)++;
-    }
-    t->feeds[*number] = feed;
-    t->count++;
-    sampler_add(feed->sampler, &feed->job);
-    return 0;
+    return result < 0 ? result : feed_list_add(&t->list, wanted, source, period_ns, number, f);
 }
 
 int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
@@ -289,13 +192,13 @@ int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
                    struct failure *f)
 {
     uint32_t number = 0;
-    struct feed *feed = find(t, wanted, &number);
+    struct feed *feed = feed_list_find(&t->list, wanted, &number);
     bool joined = feed != NULL;
     int result = joined ? 0 : begin_feed(t, wanted, known, period_ns, &number, f);
     if (result < 0) {
         return result;
     }
-    feed = t->feeds[number];
+    feed = t->list.feeds[number];
     if (feed->period_ns != period_ns) {
         feed->period_ns = period_ns;
         sampler_set_period(feed->sampler, &feed->job, period_ns);
@@ -307,7 +210,7 @@ int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,
 
 enum feed_stage feed_table_look(const struct feed_table *t, uint32_t number, struct failure *why)
 {
-    const struct feed *feed = t->feeds[number];
+    const struct feed *feed = t->list.feeds[number];
     struct sampler_state state = sampler_look(feed->sampler, &feed->job);
     if (state.has_begun) {
         return FEED_HAS_BEGUN;
@@ -327,12 +230,12 @@ enum feed_stage feed_table_look(const struct feed_table *t, uint32_t number, str
 
 const struct domain_identity *feed_table_domain(const struct feed_table *t, uint32_t number)
 {
-    return &t->feeds[number]->wanted.domain;
+    return &t->list.feeds[number]->wanted.domain;
 }
 
 void feed_table_take(struct feed_table *t, uint32_t number, struct feed_about *out)
 {
-    struct feed *feed = t->feeds[number];
+    struct feed *feed = t->list.feeds[number];
     feed->waiting--;
     feed->is_held = true;
     t->is_to_look = true; /* it may be over by now */
@@ -345,11 +248,11 @@ void feed_table_take(struct feed_table *t, uint32_t number, struct feed_about *o
 
 void feed_table_refuse(struct feed_table *t, uint32_t number)
 {
-    struct feed *feed = t->feeds[number];
+    struct feed *feed = t->list.feeds[number];
     feed->waiting--;
     t->is_to_look = true;
-    if (!feed->is_held && feed->waiting == 0 && !feed->is_ending) {
-        end_feed(feed, FEED_END_RELEASED); /* nobody was told of it */
+    if (!feed->is_of_trace && !feed->is_held && feed->waiting == 0 && !feed->is_ending) {
+        feed_list_end(feed, FEED_END_RELEASED); /* nobody was told of it */
     }
 }
 
@@ -357,9 +260,9 @@ int feed_table_ask_domains(struct feed_table *t, const struct export_list *expor
                            struct feed_about *out, bool *joined, struct failure *f)
 {
     *joined = t->domains != NULL;
-    int result =
-        *joined ? 0
-                : domain_feed_new(export, t->options.spool_most_bytes, &t->memory, &t->domains, f);
+    int result = *joined ? 0
+                         : domain_feed_new(export, t->options.spool_most_bytes, &t->list.memory,
+                                           &t->domains, f);
     if (result < 0) {
         return result;
     }
@@ -379,15 +282,17 @@ static bool is_named(const uint8_t *id, const uint8_t *other)
 /* One that ends, or that another peer was told of and this one was not, is nobody's. */
 static struct feed *held_feed(struct feed_table *t, uint32_t number, const uint8_t *id)
 {
-    struct feed *feed = number < FEED_TABLE_MAX ? t->feeds[number] : NULL;
-    return feed && !feed->is_ending && feed->is_held && is_named(feed->id, id) ? feed : NULL;
+    struct feed *feed = feed_list_named(&t->list, number, id);
+    return feed && !feed->is_ending && feed->is_held ? feed : NULL;
 }
 
 void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id)
 {
     struct feed *feed = held_feed(t, number, id);
-    if (feed) {
-        end_feed(feed, FEED_END_RELEASED);
+    if (feed && feed->is_of_trace) {
+        feed->is_held = false; /* who no longer reads a trace does not end it */
+    } else if (feed) {
+        feed_list_end(feed, FEED_END_RELEASED);
     } else if (number == FEED_TABLE_DOMAINS && t->domains && t->domains_are_held &&
                is_named(domain_feed_id(t->domains), id)) {
         end_domains(t, FEED_END_RELEASED);
@@ -398,18 +303,18 @@ void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id
 
 static void sweep(struct feed_table *t, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0; i++) {
-        struct feed *feed = t->feeds[i];
-        if (!feed) {
+    for (uint32_t i = 0; i < FEED_LIST_MAX && t->list.count > 0; i++) {
+        struct feed *feed = t->list.feeds[i];
+        if (!feed || feed->is_of_trace) {
             continue;
         }
         bool is_over = sampler_look(feed->sampler, &feed->job).is_over;
         feed->is_ending = feed->is_ending || is_over;
         if (is_over && feed->waiting == 0 && feed->pins == 0) {
-            remove_feed(t, i);
+            feed_list_remove(&t->list, i);
         } else if (!feed->is_ending && !feed->is_held && feed->waiting == 0 &&
                    now_ns >= feed->let_go_ns) {
-            end_feed(feed, FEED_END_RELEASED);
+            feed_list_end(feed, FEED_END_RELEASED);
         }
     }
     if (t->domains && !t->domains_are_held && now_ns >= t->domains_let_go_ns) {
@@ -417,10 +322,20 @@ static void sweep(struct feed_table *t, uint64_t now_ns)
     }
 }
 
+void feed_table_look_again(struct feed_table *t)
+{
+    t->is_to_look = true;
+}
+
 void feed_table_hear(struct feed_table *t)
 {
     uint64_t told;
-    t->is_to_look = read(t->told_fd, &told, sizeof(told)) == sizeof(told) || t->is_to_look;
+    t->is_to_look = read(t->list.told_fd, &told, sizeof(told)) == sizeof(told) || t->is_to_look;
+}
+
+bool feed_table_has_news(const struct feed_table *t)
+{
+    return t->is_to_look;
 }
 
 void feed_table_step(struct feed_table *t)
@@ -435,10 +350,11 @@ void feed_table_step(struct feed_table *t)
 uint64_t feed_table_deadline_ns(const struct feed_table *t)
 {
     uint64_t first = t->is_to_look ? 0 : UINT64_MAX;
-    for (uint32_t i = 0, seen = 0; i < FEED_TABLE_MAX && seen < t->count; i++) {
-        const struct feed *feed = t->feeds[i];
+    for (uint32_t i = 0, seen = 0; i < FEED_LIST_MAX && seen < t->list.count; i++) {
+        const struct feed *feed = t->list.feeds[i];
         seen += feed != NULL;
-        bool is_let_go = feed && !feed->is_ending && !feed->is_held && feed->waiting == 0;
+        bool is_let_go =
+            feed && !feed->is_of_trace && !feed->is_ending && !feed->is_held && feed->waiting == 0;
         first = is_let_go && feed->let_go_ns < first ? feed->let_go_ns : first;
     }
     bool domains_are_let_go = t->domains && !t->domains_are_held;
@@ -447,10 +363,10 @@ uint64_t feed_table_deadline_ns(const struct feed_table *t)
 
 void feed_table_let_go(struct feed_table *t, uint64_t until_ns)
 {
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
-        if (t->feeds[i]) {
-            t->feeds[i]->is_held = false;
-            t->feeds[i]->let_go_ns = until_ns;
+    for (uint32_t i = 0; i < FEED_LIST_MAX; i++) {
+        if (t->list.feeds[i]) {
+            t->list.feeds[i]->is_held = false;
+            t->list.feeds[i]->let_go_ns = until_ns;
         }
     }
     t->domains_are_held = false;
@@ -461,7 +377,7 @@ void feed_table_let_go(struct feed_table *t, uint64_t until_ns)
 
 static bool is_of(const struct feed *feed, const uint8_t incarnation[16])
 {
-    return feed && memcmp(feed->wanted.domain.incarnation, incarnation, 16) == 0;
+    return feed && feed_list_is_of(feed, incarnation);
 }
 
 /* Nothing of it may stay mapped: waits for what is being sampled, for a bounded time. A copy looks up
@@ -469,16 +385,16 @@ static bool is_of(const struct feed *feed, const uint8_t incarnation[16])
 static void end_incarnation(struct feed_table *t, const uint8_t incarnation[16],
                             enum feed_end_reason reason)
 {
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
-        if (is_of(t->feeds[i], incarnation) && !t->feeds[i]->is_ending) {
-            end_feed(t->feeds[i], reason);
+    for (uint32_t i = 0; i < FEED_LIST_MAX; i++) {
+        if (is_of(t->list.feeds[i], incarnation) && !t->list.feeds[i]->is_ending) {
+            feed_list_end(t->list.feeds[i], reason);
         }
     }
-    uint64_t end_ns = clock_monotonic_ns() + FEED_TABLE_END_WAIT_MS * CLOCK_NS_PER_MS;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
+    uint64_t end_ns = clock_monotonic_ns() + FEED_LIST_END_WAIT_MS * CLOCK_NS_PER_MS;
+    for (uint32_t i = 0; i < FEED_LIST_MAX; i++) {
         uint64_t now_ns = clock_monotonic_ns();
-        if (is_of(t->feeds[i], incarnation) && now_ns < end_ns) {
-            sampler_wait(t->feeds[i]->sampler, &t->feeds[i]->job, end_ns - now_ns);
+        if (is_of(t->list.feeds[i], incarnation) && now_ns < end_ns) {
+            feed_list_wait(t->list.feeds[i], end_ns - now_ns);
         }
     }
 }
@@ -487,9 +403,9 @@ void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
                         const struct directory_entry *e, const struct domain_identity *before,
                         uint64_t generation)
 {
-    if (t->count > 0 && (kind == FEED_DOMAIN_DYING || kind == FEED_DOMAIN_GONE)) {
+    if (t->list.count > 0 && (kind == FEED_DOMAIN_DYING || kind == FEED_DOMAIN_GONE)) {
         end_incarnation(t, e->identity.incarnation, FEED_END_INCARNATION);
-    } else if (t->count > 0 && kind == FEED_DOMAIN_RENAMED) {
+    } else if (t->list.count > 0 && kind == FEED_DOMAIN_RENAMED) {
         end_incarnation(t, e->identity.incarnation, FEED_END_RENAMED);
     }
     if (t->domains && domain_feed_tell(t->domains, kind, e, before, generation)) {
@@ -500,13 +416,13 @@ void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
 uint32_t feed_table_domids(const struct feed_table *t, uint16_t *out, uint32_t max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX && t->count > 0 && count < max; i++) {
-        bool is_known = !t->feeds[i];
+    for (uint32_t i = 0; i < FEED_LIST_MAX && t->list.count > 0 && count < max; i++) {
+        bool is_known = !t->list.feeds[i];
         for (uint32_t k = 0; k < count && !is_known; k++) {
-            is_known = out[k] == t->feeds[i]->wanted.domain.domid;
+            is_known = out[k] == t->list.feeds[i]->wanted.domain.domid;
         }
         if (!is_known) {
-            out[count++] = t->feeds[i]->wanted.domain.domid;
+            out[count++] = t->list.feeds[i]->wanted.domain.domid;
         }
     }
     return count;
@@ -519,19 +435,19 @@ bool feed_table_has_domains(const struct feed_table *t)
 
 void feed_table_count(const struct feed_table *t, struct feed_table_counts *out)
 {
-    *out = (struct feed_table_counts){ .feeds = t->count + (t->domains != NULL),
-                                       .spool_bytes = allowance_used(&t->memory),
+    *out = (struct feed_table_counts){ .feeds = t->list.count + (t->domains != NULL),
+                                       .spool_bytes = allowance_used(&t->list.memory),
                                        .events = t->events };
-    for (uint32_t i = 0; i < t->options.samplers; i++) {
-        sampler_count(t->samplers[i], &out->sampled);
+    for (uint32_t i = 0; i < t->list.sampler_count; i++) {
+        sampler_count(t->list.samplers[i], &out->sampled);
     }
     out->events += t->domains ? domain_feed_events(t->domains) : 0;
 }
 
 const uint8_t *feed_table_next_mapped(const struct feed_table *t, uint32_t *at, uint16_t *domid)
 {
-    while (*at < FEED_TABLE_MAX) {
-        const struct feed *feed = t->feeds[(*at)++];
+    while (*at < FEED_LIST_MAX) {
+        const struct feed *feed = t->list.feeds[(*at)++];
         if (feed && sampler_look(feed->sampler, &feed->job).is_mapped) {
             *domid = feed->wanted.domain.domid;
             return feed->wanted.domain.incarnation;
@@ -551,6 +467,10 @@ int feed_table_pin(struct feed_table *t, const struct message_image *request, st
                                  request->feed);
         return failure_next(f, result, "see its spool for how it ended, or watch anew");
     }
+    if (feed->is_of_trace) {
+        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "a trace has no image");
+        return failure_next(f, result, "read it from its spool");
+    }
     sampler_pin(feed->sampler, &feed->job);
     feed->pins++;
     *out = (struct feed_pin){ .feed = request->feed, .is_held = true };
@@ -560,7 +480,7 @@ int feed_table_pin(struct feed_table *t, const struct message_image *request, st
 void feed_table_unpin(struct feed_table *t, struct feed_pin *pin)
 {
     if (pin->is_held) {
-        struct feed *feed = t->feeds[pin->feed];
+        struct feed *feed = t->list.feeds[pin->feed];
         sampler_unpin(feed->sampler, &feed->job);
         feed->pins--;
         t->is_to_look = true;
@@ -571,12 +491,12 @@ void feed_table_unpin(struct feed_table *t, struct feed_pin *pin)
 bool feed_table_view(const struct feed_table *t, const struct feed_pin *pin,
                      struct sampler_view *out)
 {
-    const struct feed *feed = t->feeds[pin->feed];
+    const struct feed *feed = t->list.feeds[pin->feed];
     return sampler_view(feed->sampler, &feed->job, out);
 }
 
 const struct message_snapshot *feed_table_wanted(const struct feed_table *t,
                                                  const struct feed_pin *pin)
 {
-    return &t->feeds[pin->feed]->wanted;
+    return &t->list.feeds[pin->feed]->wanted;
 }

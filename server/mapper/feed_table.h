@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The mapper's feeds: who is sampled, by which thread, and how long. What the peer asks of them is in
- * feed_watch and feed_image.
+ * The mapper's feeds: who is sampled, and how long. What the peer asks of them is in feed_watch and
+ * feed_image; those of traces live as long as their trace says (feed_trace).
  *
  * A feed is named by a random id, and found by its source: incarnation, type, id, frames and flags. It
  * ends when its domain does, or has another name: everything of it is unmapped then before the loop goes
@@ -11,20 +11,17 @@
  * the next peer has not asked for the same. (The two are one user's: who has kept the descriptor of a
  * spool reads on what the next one is told.)
  *
- * Owns the samplers, the feeds and the peer's doorbell. The loop's thread.
+ * Owns the list of feeds, with its samplers, and the peer's doorbell. The loop's thread.
  */
 #ifndef XENRES_MAPPER_FEED_TABLE_H
 #define XENRES_MAPPER_FEED_TABLE_H
 
 #include "server/mapper/directory.h"
 #include "server/mapper/export.h"
-#include "server/mapper/sampler.h"
+#include "server/mapper/feed_list.h"
 
 enum {
-    FEED_TABLE_MAX = 4096, /* feeds, of --feeds-max */
-    FEED_TABLE_SAMPLERS_MAX = 8,
-    FEED_TABLE_END_WAIT_MS = 250,        /* for the end of what is sampled of a domain that dies */
-    FEED_TABLE_DOMAINS = FEED_TABLE_MAX, /* the number of the feed of domains */
+    FEED_TABLE_DOMAINS = FEED_LIST_MAX, /* the number of the feed of domains */
 };
 
 struct feed_table;
@@ -38,12 +35,13 @@ struct feed_table_options {
     uint64_t period_min_ns;
 };
 
-/* Opens the samplers' handles and starts their threads: both before privileges are dropped. */
+/* Before privileges are dropped: opens handles and starts threads, see feed_list_init(). */
 int feed_table_new(const struct feed_table_options *options, struct feed_table **out,
                    struct failure *f);
 /* Ends whatever there is (the mapper stops). NULL is fine. */
 void feed_table_free(struct feed_table *t);
 void feed_table_set_ceiling(struct feed_table *t, struct ceiling *ceiling);
+void feed_table_set_pause_ceiling(struct feed_table *t, struct ceiling *ceiling);
 /* What the hello says of feeds, and the end of a new doorbell that the peer waits at: the caller's. */
 int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello, int *wait_fd,
                        struct failure *f);
@@ -55,6 +53,8 @@ uint64_t feed_table_period_min_ns(const struct feed_table *t);
  * turn, which it wakes. */
 int feed_table_fd(const struct feed_table *t);
 void feed_table_hear(struct feed_table *t);
+/* From there until the step: one of the feeds may have begun or ended. */
+bool feed_table_has_news(const struct feed_table *t);
 /* Takes away what has ended, and ends what nobody holds. */
 void feed_table_step(struct feed_table *t);
 /* When it has something to do by itself (monotonic); UINT64_MAX: never. */
@@ -100,6 +100,15 @@ int feed_table_ask_domains(struct feed_table *t, const struct export_list *expor
 /* The peer holds it no longer. A number that is another feed's by now, or none's, is late: nothing
  * happens. */
 void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id);
+
+/* --- for feed_trace ---------------------------------------------------------------------------- */
+
+struct feed_list *feed_table_list(struct feed_table *t);
+struct feed *const *feed_table_feeds(const struct feed_table *t); /* by number */
+/* There is room for one more: see feed_table_ask(). */
+int feed_table_make_room(struct feed_table *t, struct failure *f);
+/* The next step looks at all of them. */
+void feed_table_look_again(struct feed_table *t);
 
 /* --- for loop and counters --------------------------------------------------------------------- */
 

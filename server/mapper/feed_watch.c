@@ -9,13 +9,14 @@
 
 #include "common/clock.h"
 #include "server/mapper/claim.h"
-#include "server/mapper/feed_table.h"
+#include "server/mapper/feed_trace.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/range.h"
 
 /* A WATCH that waits for a first sample. */
 struct pending {
     bool is_used;
+    bool is_of_trace;
     struct feed_asked asked;
     uint64_t serial, deadline_ns;
 };
@@ -52,6 +53,19 @@ static int check_stats(const struct message_watch *r, struct failure *f)
     return failure_next(f, result, "watch all of id 0");
 }
 
+static int check_trace(const struct message_watch *r, struct failure *f)
+{
+    if (r->first_frame == 0 && r->frame_count == MESSAGE_FRAMES_ALL && r->flags == 0 &&
+        r->period_ns == 0) {
+        return 0;
+    }
+    int result = failure_set(f, ERROR_INVALID_ARGUMENT,
+                             "a trace is read in its order, as it is sampled: it has neither frames"
+                             " nor a period to choose");
+    failure_field(f, result, "type");
+    return failure_next(f, result, "watch all of it");
+}
+
 static int check_request(const struct message_watch *r, struct message_snapshot *wanted,
                          struct failure *f)
 {
@@ -64,7 +78,11 @@ static int check_request(const struct message_watch *r, struct message_snapshot 
     if (r->deadline_ns != 0 && clock_monotonic_ns() > r->deadline_ns) {
         return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
     }
-    return r->type == RESOURCE_VCPU_STATS ? check_stats(r, f) : range_check_request(wanted, f);
+    switch (r->type) {
+    case RESOURCE_VCPU_STATS: return check_stats(r, f);
+    case RESOURCE_VMTRACE_BUF: return check_trace(r, f);
+    default: return range_check_request(wanted, f);
+    }
 }
 
 static uint64_t admitted_period(const struct feed_table *t, uint64_t period_ns)
@@ -79,7 +97,7 @@ static uint64_t admitted_period(const struct feed_table *t, uint64_t period_ns)
 static void answer(struct mapper *m, uint16_t type, uint64_t serial, const struct feed_about *feed,
                    bool joined)
 {
-    union message out __attribute__((uninitialized)); /* 10 KiB, of which this is little */
+    union message out __attribute__((uninitialized)); /* 13 KiB, of which this is little */
     memset(&out.watch_answer, 0, sizeof(out.watch_answer));
     message_init(&out, type | MESSAGE_ANSWER, serial);
     struct message_watch_answer *a = &out.watch_answer;
@@ -118,7 +136,9 @@ static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
     struct failure f = { 0 };
     switch (feed_table_look(m->feeds, p->asked.feed, &f)) {
     case FEED_HAS_BEGUN:
-        if (claim_check(m, feed_table_domain(m->feeds, p->asked.feed), NULL, &f) < 0) {
+        /* Of a trace what was sampled may be read, whatever became of the domain: see watch_trace(). */
+        if (!p->is_of_trace &&
+            claim_check(m, feed_table_domain(m->feeds, p->asked.feed), NULL, &f) < 0) {
             refuse(m, p, &f);
         } else {
             struct feed_about about;
@@ -140,17 +160,35 @@ static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
 
 /* --- requests ---------------------------------------------------------------------------------- */
 
+/* Asks for a feed of what is there now. */
+static int watch_source(struct mapper *m, const struct message_snapshot *wanted, uint64_t period_ns,
+                        struct feed_asked *out, struct failure *f)
+{
+    const struct directory_entry *e;
+    int result = claim_allowed(m, &wanted->domain, wanted->type, EXPORT_WATCH, f);
+    if (result == 0) {
+        result = claim_check(m, &wanted->domain, &e, f);
+    }
+    if (result < 0) {
+        return result;
+    }
+    return feed_table_ask(m->feeds, wanted, &e->domain, admitted_period(m->feeds, period_ns), out,
+                          f);
+}
+
+/* Of a trace the domain is not looked at: nothing of it is touched by this, and the end can be read when
+ * it is dead. Whoever is named exactly as the one that was traced is that one. */
+static int watch_trace(struct mapper *m, const struct message_snapshot *wanted,
+                       struct feed_asked *out, struct failure *f)
+{
+    int result = claim_allowed(m, &wanted->domain, wanted->type, EXPORT_TRACE_READ, f);
+    return result < 0 ? result : feed_trace_ask(m->feeds, &wanted->domain, wanted->id, out, f);
+}
+
 int feed_watch(struct mapper *m, const struct message_watch *request, struct failure *f)
 {
     struct message_snapshot wanted;
-    const struct directory_entry *e;
     int result = check_request(request, &wanted, f);
-    if (result == 0) {
-        result = claim_allowed(m, &wanted.domain, wanted.type, EXPORT_WATCH, f);
-    }
-    if (result == 0) {
-        result = claim_check(m, &wanted.domain, &e, f);
-    }
     if (result < 0) {
         return result;
     }
@@ -159,11 +197,12 @@ int feed_watch(struct mapper *m, const struct message_watch *request, struct fai
         return -ERROR_RESOURCE_EXHAUSTED;
     }
     struct pending pending = { .is_used = true,
+                               .is_of_trace = wanted.type == RESOURCE_VMTRACE_BUF,
                                .serial = request->head.serial,
                                .deadline_ns =
                                    request->deadline_ns ? request->deadline_ns : UINT64_MAX };
-    result = feed_table_ask(m->feeds, &wanted, &e->domain,
-                            admitted_period(m->feeds, request->period_ns), &pending.asked, f);
+    result = pending.is_of_trace ? watch_trace(m, &wanted, &pending.asked, f)
+                                 : watch_source(m, &wanted, request->period_ns, &pending.asked, f);
     if (result == 0) {
         *p = pending;
     }

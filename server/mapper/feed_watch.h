@@ -3,7 +3,8 @@
 
 /*
  * WATCH, WATCH_DOMAINS and UNWATCH: what may be watched, by whom it is allowed, and the answers, which
- * come once the first sample was taken, with the spool's descriptor. The loop's thread.
+ * come once the first sample was taken, with the spool's descriptor. What is traced can be watched once
+ * somebody has started that (trace_request). The loop's thread.
  */
 #ifndef XENRES_MAPPER_FEED_WATCH_H
 #define XENRES_MAPPER_FEED_WATCH_H

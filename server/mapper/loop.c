@@ -16,6 +16,8 @@
 #include "server/mapper/peer.h"
 #include "server/mapper/request.h"
 #include "server/mapper/snapshot.h"
+#include "server/mapper/trace.h"
+#include "server/mapper/trace_request.h"
 
 enum {
     ROW_SIGNAL,
@@ -104,6 +106,7 @@ static void end_service(struct loop *l)
     snapshot_abandon(m);
     feed_image_abandon(m);
     feed_watch_abandon(m);
+    trace_request_abandon(m);
     arena_free(m->arena);
     m->arena = NULL;
     l->was_served = false;
@@ -124,7 +127,7 @@ static void begin_service(struct loop *l, const union message *hello)
 
 static void serve(struct loop *l)
 {
-    union message request __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
+    union message request __attribute__((uninitialized)); /* 13 KiB, of which requests are a few */
     /* Writable means that most of the socket's buffer is free: the answers of one turn fit. */
     if (!peer_is_writable(l->m->peer)) {
         return;
@@ -158,6 +161,8 @@ static bool wait_for_work(struct loop *l, bool busy)
     deadline_ns = earliest(deadline_ns, l->announce_ns);
     deadline_ns = earliest(deadline_ns, feed_table_deadline_ns(m->feeds));
     deadline_ns = earliest(deadline_ns, feed_watch_deadline_ns(m->watches));
+    deadline_ns = earliest(deadline_ns, trace_table_deadline_ns(m->traces));
+    deadline_ns = earliest(deadline_ns, trace_request_deadline_ns(m->trace_requests));
     if (has_to_look(l)) {
         deadline_ns = earliest(deadline_ns, l->check_ns);
     }
@@ -176,6 +181,8 @@ static bool step_feeds(struct mapper *m)
 {
     feed_table_hear(m->feeds);
     feed_watch_step(m);
+    trace_table_step(m->traces, m->feeds);
+    trace_request_step(m);
     bool busy = feed_image_step(m);
     feed_table_step(m->feeds);
     return busy;

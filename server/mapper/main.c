@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/mapper/copy.h"
+#include "server/mapper/doctor.h"
 #include "server/mapper/feed_image.h"
 #include "server/mapper/feed_table.h"
 #include "server/mapper/feed_watch.h"
@@ -30,6 +31,9 @@
 #include "server/mapper/peer.h"
 #include "server/mapper/privilege.h"
 #include "server/mapper/snapshot.h"
+#include "server/mapper/trace.h"
+#include "server/mapper/trace_left.h"
+#include "server/mapper/trace_request.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -138,6 +142,21 @@ static int start_samplers(const struct options *o, struct mapper *m, struct fail
     return feed_table_new(&options, &m->feeds, f);
 }
 
+static int make_traces(const struct options *o, struct mapper *m, struct failure *f)
+{
+    /* A period of a trace is bounded by pauses, not as that of a feed by what somebody asks for. */
+    const struct trace_options options = {
+        .journal = m->journal,
+        .traces_max = (uint32_t)o->traces_max,
+        .pauses_per_second = (uint32_t)o->trace_budget,
+        .pauses_ceiling = (uint32_t)o->pauses_per_second,
+        .period_min_ns = SOURCE_TRACE_PERIOD_MIN_MS * CLOCK_NS_PER_MS,
+        .period_max_ns = (uint64_t)o->trace_period_max_ms * CLOCK_NS_PER_MS,
+    };
+    int result = trace_table_new(&options, &m->traces, f);
+    return result < 0 ? result : trace_requests_new(&m->trace_requests, f);
+}
+
 /* What works without privileges. */
 static int make_parts(const struct options *o, struct mapper *m, struct failure *f)
 {
@@ -147,6 +166,7 @@ static int make_parts(const struct options *o, struct mapper *m, struct failure 
     assert(drawn == sizeof(m->mapper_id)); /* so few bytes are never cut or interrupted */
     m->meter.seen = m->ops->hypercalls(m->backend);
     feed_table_set_ceiling(m->feeds, &m->ceiling);
+    feed_table_set_pause_ceiling(m->feeds, &m->pauses);
     int result = mapping_cache_new(m->ops, m->backend, (uint32_t)o->mappings_max,
                                    (uint64_t)o->mapping_idle_s * CLOCK_NS_PER_S, &m->mappings, f);
     if (result == 0) {
@@ -160,6 +180,22 @@ static int make_parts(const struct options *o, struct mapper *m, struct failure 
     }
     if (result == 0) {
         result = feed_watches_new(&m->watches, f);
+    }
+    if (result == 0) {
+        result = make_traces(o, m, f);
+    }
+    return result;
+}
+
+/* The journal is a file of root's; what is in it is stopped before anybody is listened to. */
+static int open_journal(const struct options *o, struct mapper *m, struct failure *f)
+{
+    struct message_host_answer host;
+    memset(&host, 0, sizeof(host));
+    m->ops->host(m->backend, &host);
+    int result = journal_open(o->journal_path, getuid(), host.boot_id, &m->journal, f);
+    if (result == 0) {
+        (void)trace_left_stop(m->ops, m->backend, m->journal);
     }
     return result;
 }
@@ -186,6 +222,10 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
         return result;
     }
     m->ops = backend_ops;
+    result = open_journal(o, m, f);
+    if (result < 0) {
+        return result;
+    }
     result = open_peer(o, has_user ? &user : NULL, m, f);
     if (result == 0) {
         result = start_samplers(o, m, f);
@@ -211,8 +251,12 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
 /* The reverse; of a start that failed half way as well. */
 static void stop(const struct options *o, struct mapper *m)
 {
-    feed_table_free(m->feeds); /* before what their mappings are of */
+    feed_table_free(m->feeds); /* before what their mappings are of: no trace runs any more */
     ceiling_done(&m->ceiling);
+    ceiling_done(&m->pauses);
+    trace_requests_free(m->trace_requests);
+    trace_table_free(m->traces);
+    journal_close(m->journal);
     feed_image_jobs_free(m->images);
     feed_watches_free(m->watches);
     snapshot_jobs_free(m->jobs);
@@ -235,6 +279,7 @@ static int run(const struct options *o)
 {
     struct mapper m = { 0 };
     ceiling_init(&m.ceiling, (uint64_t)o->hypercalls_per_second, clock_monotonic_ns());
+    ceiling_init(&m.pauses, (uint64_t)o->pauses_per_second, clock_monotonic_ns());
     struct failure f;
     struct loop_options loop = { .signal_fd = -1,
                                  .exit_with_peer = o->exit_with_peer,
@@ -251,6 +296,9 @@ static int run(const struct options *o)
             log_warning("the export list %s allows nothing: nothing will leave this host",
                         o->export_path);
         }
+        if (!o->journal_path && export_grants(m.export, EXPORT_TRACE_CONTROL)) {
+            log_warning("there is no --journal: what is traced when the mapper is killed stays on");
+        }
         log_info("version %s, backend %s, arena %lld MiB: ready", XENRES_VERSION, m.ops->name,
                  (long long)o->arena_mib);
         notify_send("READY=1");
@@ -265,6 +313,20 @@ static int run(const struct options *o)
         close(loop.signal_fd);
     }
     return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run_doctor(const struct options *o)
+{
+    struct backend *b = NULL;
+    struct failure f;
+    bool is_well = false;
+    if (backend_open(o->backend_argument, &b, &f) < 0) {
+        doctor_tell_failure(stdout, "backend", &f);
+    } else {
+        is_well = doctor_look(stdout, backend_ops, b, o->journal_path);
+        backend_ops->close(b);
+    }
+    return fflush(stdout) == 0 && is_well ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char *argv[])
@@ -291,5 +353,5 @@ int main(int argc, char *argv[])
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     log_open(program, o.log_level);
-    return run(&o);
+    return o.doctor ? run_doctor(&o) : run(&o);
 }

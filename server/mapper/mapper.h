@@ -3,7 +3,8 @@
 
 /*
  * What the handlers of requests work with: the parts of the running mapper. main owns all of it, and
- * the one thread of the loop uses it; of the samplers it uses the ceiling alone is known to them as well.
+ * the one thread of the loop uses it; of the parts the samplers know the ceilings and the
+ * journal as well.
  */
 #ifndef XENRES_MAPPER_MAPPER_H
 #define XENRES_MAPPER_MAPPER_H
@@ -19,8 +20,11 @@
 struct feed_image_jobs;
 struct feed_table;
 struct feed_watches;
+struct journal;
 struct peer;
 struct snapshot_jobs;
+struct trace_requests;
+struct trace_table;
 
 struct mapper {
     const struct backend_ops *ops;
@@ -32,9 +36,13 @@ struct mapper {
     struct feed_table *feeds;
     struct feed_image_jobs *images;
     struct feed_watches *watches;
-    struct peer *peer;   /* never NULL; whether anybody is served it knows itself */
-    struct arena *arena; /* of the peer that is served; NULL: none is */
-    struct ceiling ceiling;
+    struct journal *journal; /* of traces; sampling threads write to it */
+    struct trace_table *traces;
+    struct trace_requests *trace_requests;
+    struct peer *peer;          /* never NULL; whether anybody is served it knows itself */
+    struct arena *arena;        /* of the peer that is served; NULL: none is */
+    struct ceiling ceiling;     /* on hypercalls */
+    struct ceiling pauses;      /* on those that pause a vCPU: the samplers' alone */
     struct ceiling_meter meter; /* of the loop's handle */
     uint64_t arena_bytes, slot_max_bytes;
     uint8_t mapper_id[16]; /* random, of this start */

@@ -55,6 +55,18 @@ static const struct row {
       "memory for the spools and images of all feeds" },
     { "period-min-ms", NUMBER, offsetof(struct options, period_min_ms), "MS", 1, 3600000, 10,
       "the shortest period of a feed" },
+    { "journal", TEXT, offsetof(struct options, journal_path), "FILE", 0, 0, 0,
+      "where it is written down what is traced, so that what a killed mapper left on is stopped" },
+    { "traces-max", NUMBER, offsetof(struct options, traces_max), "N", 1, 64, 64,
+      "domains traced at once" },
+    { "trace-budget", NUMBER, offsetof(struct options, trace_budget), "N", 1, 1000000, 400,
+      "how often a second each traced vCPU may be paused, where a trace asks for nothing else" },
+    { "pauses-per-second", NUMBER, offsetof(struct options, pauses_per_second), "N", 1, 1000000,
+      5000, "ceiling on pauses of all vCPUs together; samples beyond are late" },
+    { "trace-period-max-ms", NUMBER, offsetof(struct options, trace_period_max_ms), "MS", 1, 1000,
+      20, "the longest time between two samples of a trace" },
+    { "doctor", FLAG, offsetof(struct options, doctor), "", 0, 0, 0,
+      "say what stands in the way of tracing, and who traces now; change nothing" },
     { "log-level", TEXT, offsetof(struct options, log_level_name), "LEVEL", 0, 0, 0,
       "error, warning, info (default) or debug" },
     { "scenario", TEXT, offsetof(struct options, backend_argument), "FILE", 0, 0, 0,
@@ -134,6 +146,8 @@ static int check(struct options *o, struct failure *f)
         result = failure_set(f, ERROR_INVALID_ARGUMENT,
                              "--log-level %s: expected error, warning, info or debug",
                              o->log_level_name);
+    } else if (o->doctor) {
+        return 0;
     } else if ((o->socket_path == NULL) == (o->listen_fd == OPTIONS_UNSET)) {
         result = failure_set(f, ERROR_INVALID_ARGUMENT,
                              "expected exactly one of --socket and --listen-fd");
@@ -195,9 +209,10 @@ int options_parse(int argc, char *argv[], struct options *out, struct failure *f
 void options_help(FILE *to, const char *program)
 {
     fprintf(to,
-            "Usage: %s (--socket PATH | --listen-fd N) --export FILE [OPTION…]\n\n"
+            "Usage: %s (--socket PATH | --listen-fd N) --export FILE [OPTION…]\n"
+            "       %s --doctor [--journal FILE]\n\n"
             "Maps and copies pages that Xen shares with dom0, for xenresd.\n\n",
-            program);
+            program, program);
     for (size_t i = 0; i < ROWS; i++) {
         const struct row *r = &rows[i];
         if (!exists(r)) {

@@ -99,8 +99,8 @@ int range_vmtrace_refusal(uint16_t domid, struct failure *f)
                   "Xen does not clear them: what no trace has written since its reset may"
                   " be another guest's memory");
     return failure_next(f, result,
-                        "trace buffers are read through traces, which this version does not"
-                        " offer yet");
+                        "read them through a trace, which serves what it has written and nothing"
+                        " else: xenres trace start");
 }
 
 /* The range that the request comes to, of what is in use. */

@@ -20,6 +20,7 @@
 #include "server/mapper/peer.h"
 #include "server/mapper/snapshot.h"
 #include "server/mapper/stats.h"
+#include "server/mapper/trace_request.h"
 
 /*
  * Handlers fill `out`, whose head says afterwards that there is an answer, and return 0; or they
@@ -116,6 +117,41 @@ static int on_unwatch(struct mapper *m, const union message *request, union mess
     return 0;
 }
 
+static int on_trace_start(struct mapper *m, const union message *request, union message *out,
+                          struct failure *f)
+{
+    (void)out;
+    return trace_request_start(m, &request->trace_start,
+                               f); /* answers by itself; as does the next */
+}
+
+static int on_trace_stop(struct mapper *m, const union message *request, union message *out,
+                         struct failure *f)
+{
+    (void)out;
+    return trace_request_stop(m, &request->trace_stop, f);
+}
+
+static int on_trace_renew(struct mapper *m, const union message *request, union message *out,
+                          struct failure *f)
+{
+    return trace_request_renew(m, &request->trace_renew, out, f);
+}
+
+static int on_traces(struct mapper *m, const union message *request, union message *out,
+                     struct failure *f)
+{
+    (void)f;
+    trace_request_list(m, &request->traces, out);
+    return 0;
+}
+
+static int on_trace_vcpus(struct mapper *m, const union message *request, union message *out,
+                          struct failure *f)
+{
+    return trace_request_vcpus(m, &request->trace_vcpus, out, f);
+}
+
 static const struct row {
     uint16_t type;
     size_t len_bytes;
@@ -135,6 +171,11 @@ static const struct row {
     { MESSAGE_WATCH_DOMAINS, sizeof(struct message_plain), on_watch_domains, true, true },
     { MESSAGE_UNWATCH, sizeof(struct message_unwatch), on_unwatch, false, false },
     { MESSAGE_IMAGE, sizeof(struct message_image), on_image, true, false },
+    { MESSAGE_TRACE_START, sizeof(struct message_trace_start), on_trace_start, true, true },
+    { MESSAGE_TRACE_STOP, sizeof(struct message_trace_stop), on_trace_stop, true, false },
+    { MESSAGE_TRACE_RENEW, sizeof(struct message_trace_renew), on_trace_renew, true, false },
+    { MESSAGE_TRACES, sizeof(struct message_traces), on_traces, true, false },
+    { MESSAGE_TRACE_VCPUS, sizeof(struct message_trace_vcpus), on_trace_vcpus, true, false },
 };
 
 static const struct row *row_of(const union message *request, size_t len_bytes, struct failure *f)
@@ -173,7 +214,7 @@ void request_handle(struct mapper *m, union message *request, size_t len_bytes)
                                m->ops->hypercalls(m->backend), &f);
         m->refusals += result < 0;
     }
-    union message out __attribute__((uninitialized)); /* 10 KiB: handlers clear what they use */
+    union message out __attribute__((uninitialized)); /* 13 KiB: handlers clear what they use */
     out.head.len_bytes = 0;
     if (result == 0) {
         result = row->handle(m, request, &out, &f);

@@ -56,8 +56,16 @@ static void publish_counts(struct sampler *s, const struct sampling *before,
     c->mapped_frames = s->tools.mapped_frames;
     c->samples += after->taken - before->taken;
     c->failures += after->failed - before->failed;
-    c->produced_batches += after->spool.batch - before->spool.batch;
-    c->produced_blocks += after->spool.blocks - before->spool.blocks;
+    c->late += after->held_back - before->held_back;
+    if (after->source->ops->image) { /* else they are losses and bytes */
+        c->produced_batches += after->spool.batch - before->spool.batch;
+        c->produced_blocks += after->spool.blocks - before->spool.blocks;
+    }
+    c->produced_bytes = s->tools.produced_bytes;
+    c->lost_bytes = s->tools.lost_bytes;
+    c->open_losses = s->tools.open_losses;
+    c->pause_refusals = s->tools.pause_refusals;
+    c->pauses = s->ops->pauses(s->tools.backend);
 }
 
 /* Records in its ring. */
@@ -112,13 +120,20 @@ static void work(struct sampler *s, struct sampler_job *job, uint64_t now_ns)
     }
 }
 
-/* When it is due again: at the next of its times that is yet to come. */
-static void schedule(struct sampler *s, struct sampler_job *job)
+/* When it is due again: at the next of its times that is yet to come; or when its source wants to be sampled,
+ * which counts from when it was. */
+static void schedule(struct sampler *s, struct sampler_job *job, uint64_t begun_ns)
 {
     if (job->sampling.is_over || job->end != 0) {
         return;
     }
-    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t now_ns = clock_monotonic_ns(), wanted_ns = job->sampling.next_after_ns;
+    if (wanted_ns > 0) {
+        job->due_ns = begun_ns + wanted_ns;
+        s->counts.late += now_ns >= job->due_ns + wanted_ns;
+        wheel_add(&s->wheel, &job->entry, job->due_ns);
+        return;
+    }
     job->due_ns += job->period_ns;
     if (job->due_ns <= now_ns) {
         uint64_t missed = (now_ns - job->due_ns) / job->period_ns + 1;
@@ -133,6 +148,7 @@ static void postpone(struct sampler *s, struct sampler_job *job, uint64_t now_ns
 {
     uint64_t most_ns = POSTPONED_MS * CLOCK_NS_PER_MS;
     s->counts.late++;
+    job->sampling.was_postponed = true;
     wheel_add(&s->wheel, &job->entry,
               now_ns + (job->period_ns < most_ns ? job->period_ns : most_ns));
 }
@@ -174,7 +190,7 @@ static void *run(void *arg)
         }
         if (job->pins == 0 && ceiling_lets(s, now_ns)) {
             work(s, job, now_ns);
-            schedule(s, job);
+            schedule(s, job, now_ns);
         } else {
             postpone(s, job, now_ns);
         }
@@ -272,6 +288,13 @@ void sampler_set_ceiling(struct sampler *s, struct ceiling *ceiling)
 {
     pthread_mutex_lock(&s->lock);
     s->ceiling = ceiling;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_set_pause_ceiling(struct sampler *s, struct ceiling *ceiling)
+{
+    pthread_mutex_lock(&s->lock);
+    s->tools.pauses = ceiling;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -404,6 +427,11 @@ void sampler_count(struct sampler *s, struct sampler_counts *sum)
     sum->sampled_bytes += c->sampled_bytes;
     sum->produced_batches += c->produced_batches;
     sum->produced_blocks += c->produced_blocks;
+    sum->produced_bytes += c->produced_bytes;
+    sum->lost_bytes += c->lost_bytes;
+    sum->open_losses += c->open_losses;
+    sum->pauses += c->pauses;
+    sum->pause_refusals += c->pause_refusals;
     sum->mapped += c->mapped;
     sum->mapped_frames += c->mapped_frames;
     pthread_mutex_unlock(&s->lock);

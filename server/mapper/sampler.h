@@ -35,6 +35,8 @@ int sampler_new(const struct sampler_options *options, struct sampler **out, str
 void sampler_free(struct sampler *s);
 /* From now on; before the first job. It outlives the sampler. */
 void sampler_set_ceiling(struct sampler *s, struct ceiling *ceiling);
+/* The same, of calls that pause vCPUs: sources that make some are asked to keep it. */
+void sampler_set_pause_ceiling(struct sampler *s, struct ceiling *ceiling);
 /* The end of the doorbell that is rung from now on; it stays the caller's. -1: none. */
 void sampler_set_bell(struct sampler *s, int ring_fd);
 
@@ -87,7 +89,9 @@ bool sampler_wait(struct sampler *s, const struct sampler_job *job, uint64_t mos
 struct sampler_counts {
     uint32_t jobs;
     uint64_t hypercalls, maps, samples, failures, late;
-    uint64_t sampled_bytes, produced_batches, produced_blocks;
+    uint64_t sampled_bytes, produced_batches, produced_blocks; /* of frames sources */
+    /* Of append sources. */
+    uint64_t produced_bytes, lost_bytes, open_losses, pauses, pause_refusals;
     uint32_t mapped; /* live mappings, and their frames */
     uint64_t mapped_frames;
 };

@@ -27,35 +27,71 @@ void sampling_done(struct sampling *s)
     spool_done(&s->spool);
 }
 
-static void finish(struct sampling *s, struct source_tools *t, uint64_t wall_ns,
-                   uint64_t monotonic_ns, enum feed_end_reason reason, const struct failure *why)
+static struct source_sample begin_sample(struct sampling *s, uint64_t wall_ns,
+                                         uint64_t monotonic_ns, const atomic_bool *stop)
+{
+    return (struct source_sample){ .spool = &s->spool,
+                                   .wall_ns = wall_ns,
+                                   .monotonic_ns = monotonic_ns,
+                                   .started_ns = clock_monotonic_ns(),
+                                   .stop = stop };
+}
+
+static void finish(struct sampling *s, struct source_tools *t, struct source_sample *now,
+                   struct source_end *end)
 {
     struct failure f;
+    if (s->source->ops->finish) {
+        s->source->ops->finish(s->source, t, now, end);
+    }
     s->source->ops->unmap(s->source, t);
     s->is_over = true;
-    if (spool_end(&s->spool, wall_ns, monotonic_ns, reason, why, &f) < 0) {
+    s->end = end->reason;
+    s->end_detail = end->detail;
+    const struct feed_end shape = { .wall_ns = now->wall_ns,
+                                    .monotonic_ns = now->monotonic_ns,
+                                    .reason = end->reason,
+                                    .detail = end->detail,
+                                    .failure = end->failure };
+    if (spool_end(&s->spool, &shape, &f) < 0) {
         log_failure(LOG_LEVEL_ERROR, "writing the end of a feed", &f);
     }
 }
 
 /* What a sample that failed means. */
-static void fail(struct sampling *s, struct source_tools *t, const struct source_sample *sample,
+static void fail(struct sampling *s, struct source_tools *t, struct source_sample *sample,
                  const struct failure *why)
 {
     s->failed++;
     s->failures++;
     s->failure = *why;
-    enum feed_end_reason reason = sample->over;
-    if (reason == 0 && (!s->has_begun || s->failures == SAMPLING_FAILURES_MAX)) {
-        reason = FEED_END_FAILED;
+    struct source_end end = { .reason = sample->over, .detail = sample->detail, .failure = *why };
+    if (end.reason == 0 && (!s->has_begun || s->failures == SAMPLING_FAILURES_MAX)) {
+        end.reason = FEED_END_FAILED;
     }
-    if (reason != 0) {
-        finish(s, t, sample->wall_ns, sample->monotonic_ns, reason, why);
+    if (end.reason != 0) {
+        finish(s, t, sample, &end);
         return;
     }
     struct failure f;
     if (spool_failed(&s->spool, sample->monotonic_ns, &f) < 0) {
         log_failure(LOG_LEVEL_ERROR, "writing to the spool of a feed", &f);
+    }
+}
+
+/* What one that succeeded means: it was taken, or held back, or was the last. */
+static void succeed(struct sampling *s, struct source_tools *t, struct source_sample *sample)
+{
+    if (sample->is_held_back) {
+        s->held_back++;
+        return;
+    }
+    s->taken++;
+    s->failures = 0;
+    s->has_begun = true;
+    if (sample->over != 0) {
+        struct source_end end = { .reason = sample->over, .detail = sample->detail };
+        finish(s, t, sample, &end);
     }
 }
 
@@ -65,17 +101,14 @@ void sampling_step(struct sampling *s, struct source_tools *t, uint64_t wall_ns,
     if (s->is_over) {
         return;
     }
-    struct source_sample sample = { .spool = &s->spool,
-                                    .wall_ns = wall_ns,
-                                    .monotonic_ns = monotonic_ns,
-                                    .started_ns = clock_monotonic_ns(),
-                                    .stop = stop };
+    struct source_sample sample = begin_sample(s, wall_ns, monotonic_ns, stop);
     struct failure f = { 0 };
+    sample.was_postponed = s->was_postponed;
     int result = s->source->ops->sample(s->source, t, &sample, &f);
+    s->next_after_ns = sample.next_after_ns;
+    s->was_postponed = sample.is_held_back;
     if (result == 0) {
-        s->taken++;
-        s->failures = 0;
-        s->has_begun = true;
+        succeed(s, t, &sample);
     } else if (!source_is_stopped(&sample)) {
         assert(f.code == -result); /* who fails says why */
         fail(s, t, &sample, &f);
@@ -85,7 +118,10 @@ void sampling_step(struct sampling *s, struct source_tools *t, uint64_t wall_ns,
 void sampling_end(struct sampling *s, struct source_tools *t, uint64_t wall_ns,
                   uint64_t monotonic_ns, enum feed_end_reason reason)
 {
+    static const atomic_bool never;
     if (!s->is_over) {
-        finish(s, t, wall_ns, monotonic_ns, reason, NULL);
+        struct source_sample sample = begin_sample(s, wall_ns, monotonic_ns, &never);
+        struct source_end end = { .reason = reason };
+        finish(s, t, &sample, &end);
     }
 }

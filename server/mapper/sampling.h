@@ -19,12 +19,17 @@ enum { SAMPLING_FAILURES_MAX = 10 };
 struct sampling {
     struct source *source; /* owned */
     struct spool spool;
-    uint32_t failures;      /* in a row */
-    bool has_begun;         /* the first sample was taken: there is a ring */
-    bool is_over;           /* ended: nothing is mapped, and nothing will be sampled */
+    uint32_t failures;        /* in a row */
+    bool has_begun;           /* the first sample was taken: there is a ring */
+    bool is_over;             /* ended: nothing is mapped, and nothing will be sampled */
+    bool was_postponed;       /* whoever samples it could not when it was due */
+    enum feed_end_reason end; /* is over: why, with what struct feed_end has of it */
+    uint32_t end_detail;
     struct failure failure; /* why, where it did not begin, or failed */
     uint64_t failed;        /* samples that could not be taken */
     uint64_t taken;
+    uint64_t held_back;     /* by a budget or a ceiling on pauses */
+    uint64_t next_after_ns; /* the next sample is wanted so long after the last; 0: as usual */
 };
 
 /* Takes the source. */

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "server/mapper/backend.h"
+#include "server/mapper/ceiling.h"
 #include "server/mapper/diff.h"
 #include "server/mapper/spool.h"
 
@@ -29,6 +30,10 @@ struct source_tools {
     uint64_t sampled_bytes;   /* copied and compared */
     uint32_t mapped;          /* live mappings, and their frames */
     uint64_t mapped_frames;
+    struct ceiling *pauses; /* of vCPUs, the whole mapper's; NULL: none */
+    struct ceiling_meter pause_meter;
+    /* Of append sources, as in struct message_counters_answer. */
+    uint64_t produced_bytes, lost_bytes, open_losses, pause_refusals;
 };
 
 /* One sample that is to be taken. */
@@ -37,8 +42,21 @@ struct source_sample {
     uint64_t wall_ns, monotonic_ns; /* now */
     uint64_t started_ns; /* clock_monotonic_ns() when it was begun: what passes since is added */
     const atomic_bool *stop; /* true: another thread waits for its end */
-    /* On failure: what it means for the feed; 0: it may work the next time. */
+    bool was_postponed;      /* since the last one it was due, and something held it back */
+    /* On failure: what it means for the feed; 0: it may work the next time. Where a sample succeeded: the
+     * feed ends with it, as was to be expected. */
     enum feed_end_reason over;
+    uint32_t detail;   /* of it: struct feed_end */
+    bool is_held_back; /* out: nothing was sampled, by a budget or a ceiling */
+    uint64_t
+        next_after_ns; /* out: the next is wanted so long after this one; 0: the job's period */
+};
+
+/* How a feed ends: goes in as it was decided, and may be changed by what is seen at the end. */
+struct source_end {
+    enum feed_end_reason reason;
+    uint32_t detail;
+    struct failure failure; /* code 0: none */
 };
 
 /* The image, and what is known of it: as struct message_image_answer tells it. */
@@ -57,6 +75,10 @@ struct source_ops {
      * was told to stop. */
     int (*sample)(struct source *s, struct source_tools *t, struct source_sample *now,
                   struct failure *f);
+    /* The last of what was sampled, before unmap(): what is left is told, what was enabled is disabled. NULL:
+     * nothing is to be done. */
+    void (*finish)(struct source *s, struct source_tools *t, struct source_sample *now,
+                   struct source_end *end);
     /* Nothing of it stays mapped. */
     void (*unmap)(struct source *s, struct source_tools *t);
     /* Of a frames source that was sampled; an append source has none (NULL). */

@@ -203,13 +203,18 @@ int spool_failed(struct spool *s, uint64_t now_ns, struct failure *f)
     return s->ring ? put_still(s, now_ns, f) : 0;
 }
 
-int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_offset,
-                const void *bytes, size_t len_bytes, struct failure *f)
+size_t spool_bytes_most(const struct spool *s)
 {
-    size_t most = ring_record_max(s->capacity_bytes) - sizeof(struct feed_bytes);
-    for (size_t done = 0; done < len_bytes;) {
-        size_t len = len_bytes - done < most ? len_bytes - done : most;
-        int64_t sync = sync_offset - (int64_t)done;
+    return ring_record_max(s->capacity_bytes) - sizeof(struct feed_bytes);
+}
+
+int spool_bytes(struct spool *s, const struct feed_stamp *stamp, const struct spool_run *run,
+                struct failure *f)
+{
+    size_t most = spool_bytes_most(s);
+    for (size_t done = 0; done < run->len_bytes;) {
+        size_t len = run->len_bytes - done < most ? run->len_bytes - done : most;
+        int64_t sync = run->sync_offset - (int64_t)done;
         const struct feed_bytes head = {
             .stamp = complete(s, stamp),
             .offset = s->offset,
@@ -220,9 +225,10 @@ int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_of
             .samples = done == 0 ? samples_with(s, stamp) : 0,
             .len_bytes = (uint32_t)len,
             .sync_offset = sync >= 0 && sync < (int64_t)len ? (int32_t)sync : -1,
+            .tsc = run->tsc,
         };
         const struct ring_part parts[] = { { &head, sizeof(head) },
-                                           { (const uint8_t *)bytes + done, len } };
+                                           { (const uint8_t *)run->bytes + done, len } };
         int result = ring_append(s->ring, FEED_RECORD_BYTES, parts, 2, f);
         if (result < 0) {
             return result;
@@ -230,8 +236,8 @@ int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_of
         done += len;
         s->offset += len;
         s->blocks += len;
+        told(s, stamp);
     }
-    told(s, stamp);
     return 0;
 }
 
@@ -261,20 +267,14 @@ int spool_loss(struct spool *s, const struct feed_stamp *stamp, enum feed_loss_r
     return 0;
 }
 
-int spool_end(struct spool *s, uint64_t wall_ns, uint64_t monotonic_ns, enum feed_end_reason reason,
-              const struct failure *failure, struct failure *f)
+int spool_end(struct spool *s, const struct feed_end *shape, struct failure *f)
 {
     if (!s->ring) {
         return 0;
     }
-    struct feed_end record = { .wall_ns = wall_ns,
-                               .monotonic_ns = monotonic_ns,
-                               .batch = s->batch,
-                               .blocks_before = s->blocks,
-                               .reason = reason };
-    if (failure) {
-        record.failure = *failure;
-    }
+    struct feed_end record = *shape;
+    record.batch = s->batch;
+    record.blocks_before = s->blocks;
     const struct ring_part part = { &record, sizeof(record) };
     return ring_append(s->ring, FEED_RECORD_END, &part, 1, f);
 }

@@ -59,18 +59,25 @@ int spool_changes(struct spool *s, const struct feed_stamp *stamp, const struct 
                   struct failure *f);
 /* Nothing has changed: a record now and then. */
 int spool_still(struct spool *s, const struct feed_stamp *stamp, struct failure *f);
-/* Append: bytes that follow those before; those that are known to be lost, at least one, or at least so
- * many. `sync_offset` counts from the first of them, -1: none. After a loss that may be larger a segment
- * has to begin, or the feed to end. */
-int spool_bytes(struct spool *s, const struct feed_stamp *stamp, int64_t sync_offset,
-                const void *bytes, size_t len_bytes, struct failure *f);
+/* Append: bytes that follow those before, in as many records as it takes; those that are known to be lost, at
+ * least one, or at least so many. After a loss that may be larger a segment has to begin, or the feed to
+ * end. */
+struct spool_run {
+    const void *bytes;
+    size_t len_bytes;    /* > 0 */
+    int64_t sync_offset; /* from the first of them on; -1: none */
+    uint64_t tsc;        /* the host's at the stamp's time; 0: none */
+};
+int spool_bytes(struct spool *s, const struct feed_stamp *stamp, const struct spool_run *run,
+                struct failure *f);
+/* So many fit in one record. */
+size_t spool_bytes_most(const struct spool *s);
 int spool_loss(struct spool *s, const struct feed_stamp *stamp, enum feed_loss_reason reason,
                uint64_t len_bytes, bool at_least, struct failure *f);
 
 /* A sample could not be taken; says so now and then. */
 int spool_failed(struct spool *s, uint64_t now_ns, struct failure *f);
-/* The last record, at these times. `failure` may be NULL. Without a ring there is none to write. */
-int spool_end(struct spool *s, uint64_t wall_ns, uint64_t monotonic_ns, enum feed_end_reason reason,
-              const struct failure *failure, struct failure *f);
+/* The last record; its numbers are filled in. Without a ring there is none to write. */
+int spool_end(struct spool *s, const struct feed_end *shape, struct failure *f);
 
 #endif

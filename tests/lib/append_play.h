@@ -87,8 +87,9 @@ static inline void append_bytes(struct append_play *p, size_t len_bytes)
         bytes[i] = append_byte(p->source + i);
     }
     p->source += len_bytes;
-    assert_int_equal(spool_bytes(&p->spool, &stamp, (int64_t)len_bytes / 2, bytes, len_bytes, NULL),
-                     0);
+    const struct spool_run run = { bytes, len_bytes, (int64_t)len_bytes / 2, p->source };
+
+    assert_int_equal(spool_bytes(&p->spool, &stamp, &run, NULL), 0);
 }
 
 static inline void append_loss(struct append_play *p, uint64_t len_bytes)
@@ -118,7 +119,11 @@ static inline void append_still(struct append_play *p)
 
 static inline void append_end(struct append_play *p, enum feed_end_reason reason)
 {
-    assert_int_equal(spool_end(&p->spool, p->now_ns, p->now_ns, reason, NULL, NULL), 0);
+    const struct feed_end shape = { .wall_ns = p->now_ns,
+                                    .monotonic_ns = p->now_ns,
+                                    .reason = reason };
+
+    assert_int_equal(spool_end(&p->spool, &shape, NULL), 0);
     p->feed.is_over = true;
 }
 

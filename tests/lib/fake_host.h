@@ -219,6 +219,12 @@ static inline uint64_t fake_host_hypercalls(struct backend *b)
     return b->calls;
 }
 
+static inline uint64_t fake_host_pauses(struct backend *b)
+{
+    (void)b;
+    return 0; /* it has no vCPUs to pause */
+}
+
 static inline int fake_host_open(struct backend *parent, struct backend **child, struct failure *f)
 {
     (void)parent, (void)f;
@@ -240,6 +246,7 @@ static const struct backend_ops fake_host_ops = {
     .unmap = fake_host_unmap,
     .vcpu_info = fake_host_vcpu_info,
     .hypercalls = fake_host_hypercalls,
+    .pauses = fake_host_pauses,
     .open_sampler = fake_host_open,
     .close = fake_host_close,
 };

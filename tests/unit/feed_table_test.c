@@ -197,7 +197,7 @@ static void as_many_as_may_be_and_not_one_more(void **state)
 
 static void a_full_table_of_the_largest_size_works(void **state)
 {
-    static struct held held[FEED_TABLE_MAX];
+    static struct held held[FEED_LIST_MAX];
     struct rlimit files;
     struct feed_asked asked;
 
@@ -205,17 +205,17 @@ static void a_full_table_of_the_largest_size_works(void **state)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
     files.rlim_cur = files.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
-    if (files.rlim_max < FEED_TABLE_MAX + 64) {
+    if (files.rlim_max < FEED_LIST_MAX + 64) {
         skip();
     }
-    make_table(FEED_TABLE_MAX, UINT64_C(1) << 30);
+    make_table(FEED_LIST_MAX, UINT64_C(1) << 30);
     period_ns = 3600 * CLOCK_NS_PER_S;
-    for (uint32_t i = 0; i < FEED_TABLE_MAX; i++) {
+    for (uint32_t i = 0; i < FEED_LIST_MAX; i++) {
         held[i] = hold(i);
         ring_view_close(held[i].view);
     }
-    assert_int_equal(feeds(), FEED_TABLE_MAX);
-    assert_int_equal(ask(FEED_TABLE_MAX, &asked, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(feeds(), FEED_LIST_MAX);
+    assert_int_equal(ask(FEED_LIST_MAX, &asked, NULL), -ERROR_RESOURCE_EXHAUSTED);
     feed_table_let_go(table, 0);
     wait_for_feeds(0);
     period_ns = 2 * CLOCK_NS_PER_MS;
@@ -439,7 +439,7 @@ static void only_number_and_id_together_name_a_feed(void **state)
     assert_int_equal(feed_table_pin(table, &m, &pin, NULL), -ERROR_NOT_FOUND);
     feed_table_release(table, m.feed, m.feed_id);
     m = image_of(&held);
-    static const uint32_t numbers[] = { 1, FEED_TABLE_MAX - 1, FEED_TABLE_MAX, UINT32_MAX };
+    static const uint32_t numbers[] = { 1, FEED_LIST_MAX - 1, FEED_LIST_MAX, UINT32_MAX };
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         m.feed = numbers[i];

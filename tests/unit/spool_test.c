@@ -254,17 +254,20 @@ static void a_batch_without_room_is_counted_in_the_next_segment(void **state)
 
 static void the_end_says_all_there_was(void **state)
 {
-    struct failure why;
+    struct feed_end shape = {
+        .wall_ns = 7, .monotonic_ns = 8, .reason = FEED_END_SHUTDOWN, .detail = 3
+    };
 
     (void)state;
-    assert_int_equal(spool_end(&spool, 1, 2, FEED_END_STOPPED, NULL, NULL), 0); /* no ring */
+    assert_int_equal(spool_end(&spool, &shape, NULL), 0); /* no ring */
     begin(0, 4096);
     change(10, 3);
-    failure_set(&why, ERROR_INTERNAL, "broken");
-    assert_int_equal(spool_end(&spool, 7, 8, FEED_END_FAILED, &why, NULL), 0);
+    failure_set(&shape.failure, ERROR_INTERNAL, "broken");
+    assert_int_equal(spool_end(&spool, &shape, NULL), 0);
     assert_true(next());
     assert_true(next());
-    assert_int_equal(record.end->reason, FEED_END_FAILED);
+    assert_int_equal(record.end->reason, FEED_END_SHUTDOWN);
+    assert_int_equal(record.end->detail, 3);
     assert_int_equal(record.end->batch, 1);
     assert_int_equal(record.end->blocks_before, 3);
     assert_int_equal(record.end->wall_ns, 7);
@@ -297,8 +300,10 @@ static int put_bytes(struct tape *s, struct source_sample *now, const struct fee
         block[i] = byte_of(s->written + i);
     }
     s->written += len;
-    return spool_bytes(now->spool, stamp, (int64_t)(s->written % 3 == 0 ? len / 2 : 0) - 1, block,
-                       len, f);
+    const struct spool_run run = { block, len, (int64_t)(s->written % 3 == 0 ? len / 2 : 0) - 1,
+                                   s->written };
+
+    return spool_bytes(now->spool, stamp, &run, f);
 }
 
 static int sample_tape(struct source *source, struct source_tools *t, struct source_sample *now,

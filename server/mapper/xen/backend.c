@@ -18,6 +18,7 @@
 #include "server/mapper/xen/handle.h"
 #include "server/mapper/xen/host.h"
 #include "server/mapper/xen/stats.h"
+#include "server/mapper/xen/trace.h"
 
 /* The libraries' own words go nowhere: each failure is told once, by whoever decides about it. */
 static void discard_message(xentoollog_logger *logger, xentoollog_level level, int errnum,
@@ -66,6 +67,11 @@ static void unwatch_name(struct backend *b, uint16_t domid)
 static uint64_t hypercalls(struct backend *b)
 {
     return b->hypercall_count;
+}
+
+static uint64_t pauses(struct backend *b)
+{
+    return b->pause_count;
 }
 
 static void backend_close(struct backend *b)
@@ -138,11 +144,15 @@ static const struct backend_ops ops = {
     .map = frames_map,
     .unmap = frames_unmap,
     .vcpu_info = stats_vcpu_info,
+    .vmtrace = trace_control,
+    .trace_facts = trace_facts,
+    .tsc = trace_tsc,
     .event_fd = event_fd,
     .next_event = next_event,
     .watch_name = watch_name,
     .unwatch_name = unwatch_name,
     .hypercalls = hypercalls,
+    .pauses = pauses,
     .open_sampler = open_sampler,
     .close = backend_close,
 };

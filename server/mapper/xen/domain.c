@@ -37,17 +37,20 @@ static enum domain_type type_of(const xc_domaininfo_t *info)
     return has_emulated_board(info) ? DOMAIN_HVM : DOMAIN_PVH;
 }
 
+static uint32_t shutdown_code_of(const xc_domaininfo_t *info)
+{
+    return (info->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
+}
+
 /* The strongest that holds, as `xl list` shows them. A domain that is neither blocked nor paused
  * and has no processor at this instant is runnable: running. */
 static enum domain_state state_of(const xc_domaininfo_t *info)
 {
-    uint32_t reason = (info->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
-
     if ((info->flags & XEN_DOMINF_dying) != 0) {
         return DOMAIN_DYING;
     }
     if ((info->flags & XEN_DOMINF_shutdown) != 0) {
-        return reason == SHUTDOWN_crash ? DOMAIN_CRASHED : DOMAIN_SHUTDOWN;
+        return shutdown_code_of(info) == SHUTDOWN_crash ? DOMAIN_CRASHED : DOMAIN_SHUTDOWN;
     }
     if ((info->flags & XEN_DOMINF_paused) != 0) {
         return DOMAIN_PAUSED;
@@ -70,6 +73,9 @@ static void convert(const xc_domaininfo_t *info, struct backend_domain *out)
         .memory_kib = info->tot_pages * (XC_PAGE_SIZE / 1024),
         .cpu_time_ns = info->cpu_time,
     };
+    if (out->state == DOMAIN_SHUTDOWN || out->state == DOMAIN_CRASHED) {
+        out->shutdown_code = shutdown_code_of(info);
+    }
     _Static_assert(sizeof(info->handle) == sizeof(out->uuid), "Xen's handle is the UUID");
     memcpy(out->uuid, info->handle, sizeof(out->uuid));
 }

@@ -35,6 +35,7 @@ struct backend {
     struct store *store; /* NULL: a sampler's */
     struct host_identity identity;
     uint64_t hypercall_count;
+    uint64_t pause_count; /* of those, they paused a vCPU */
 };
 
 #endif

@@ -193,7 +193,81 @@ int xc_physinfo(xc_interface *handle, xc_physinfo_t *out)
     }
     out->capabilities = fake_xen.physical_capabilities;
     out->nr_cpus = 4;
+    out->cpu_khz = 2500000;
     out->total_pages = 1024;
     out->free_pages = 256;
     return 0;
+}
+
+/* --- traces ------------------------------------------------------------------------------------- */
+
+static int vmtrace(const char *name, uint32_t domid, uint32_t vcpu)
+{
+    assert_int_equal(domid, 1);
+    fake_xen.vmtrace_called = name;
+    fake_xen.vmtrace_vcpu = vcpu;
+    return answer(fake_xen.vmtrace_errno);
+}
+
+int xc_vmtrace_enable(xc_interface *handle, uint32_t domid, uint32_t vcpu)
+{
+    (void)handle;
+    return vmtrace(__func__, domid, vcpu);
+}
+
+int xc_vmtrace_disable(xc_interface *handle, uint32_t domid, uint32_t vcpu)
+{
+    (void)handle;
+    return vmtrace(__func__, domid, vcpu);
+}
+
+int xc_vmtrace_reset_and_enable(xc_interface *handle, uint32_t domid, uint32_t vcpu)
+{
+    (void)handle;
+    return vmtrace(__func__, domid, vcpu);
+}
+
+/* Whatever they answer, they have written something. */
+int xc_vmtrace_output_position(xc_interface *handle, uint32_t domid, uint32_t vcpu, uint64_t *out)
+{
+    (void)handle;
+    *out = fake_xen.vmtrace_value;
+    return vmtrace(__func__, domid, vcpu);
+}
+
+int xc_vmtrace_get_option(xc_interface *handle, uint32_t domid, uint32_t vcpu, uint64_t key,
+                          uint64_t *out)
+{
+    (void)handle;
+    fake_xen.vmtrace_key = key;
+    *out = fake_xen.vmtrace_value;
+    return vmtrace(__func__, domid, vcpu);
+}
+
+int xc_vmtrace_set_option(xc_interface *handle, uint32_t domid, uint32_t vcpu, uint64_t key,
+                          uint64_t value)
+{
+    (void)handle;
+    fake_xen.vmtrace_key = key;
+    fake_xen.vmtrace_value = value;
+    return vmtrace(__func__, domid, vcpu);
+}
+
+int xc_domain_get_tsc_info(xc_interface *handle, uint32_t domid, uint32_t *mode,
+                           uint64_t *elapsed_ns, uint32_t *khz, uint32_t *incarnation)
+{
+    (void)handle;
+    (void)domid;
+    *mode = fake_xen.tsc_mode;
+    *khz = fake_xen.tsc_khz;
+    *elapsed_ns = *incarnation = 1;
+    return answer(fake_xen.tsc_errno);
+}
+
+int xc_domain_get_guest_width(xc_interface *handle, uint32_t domid, unsigned int *width_bytes)
+{
+    (void)handle;
+    (void)domid;
+    *width_bytes = fake_xen.guest_width_bytes;
+    return answer(fake_xen.width_errno);
 }

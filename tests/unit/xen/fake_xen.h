@@ -19,7 +19,7 @@ enum { FAKE_XEN_DOMAINS_MAX = 100 };
 struct fake_xen {
     int open_foreign_errno, open_control_errno;
     int list_errno, vcpu_errno, query_errno, version_errno, size_errno, map_errno, unmap_errno;
-    int xen_version_errno;
+    int xen_version_errno, vmtrace_errno, tsc_errno, width_errno;
     xc_domaininfo_t domains[FAKE_XEN_DOMAINS_MAX];
     uint32_t domain_count, excess; /* excess: answers more than there is room for */
     bool ignores_first;
@@ -31,6 +31,11 @@ struct fake_xen {
     char extra[16], abis[1024];
     uint32_t physical_capabilities;
     int open_handles, live_mappings;
+    const char *vmtrace_called; /* the last xc_vmtrace_*(), and what it was called with */
+    uint32_t vmtrace_vcpu;
+    uint64_t vmtrace_key, vmtrace_value;
+    uint32_t tsc_mode, tsc_khz;
+    unsigned int guest_width_bytes;
 };
 
 extern struct fake_xen fake_xen;

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * A writer that moves between any two steps of who reads its ring: all schedules of small counts are tried.
+ * The value of a byte follows from its number, and no two that have the same offset within a test are the
+ * same, nor as what was in the ring before. So what is found can be only that which was written, and the
+ * test knows all places of the stream that it can be of.
+ */
+#include "server/mapper/lap.h"
+
+#include <string.h>
+
+#include "tests/lib/unit.h"
+
+enum {
+    SIZE = 16, /* of which 2 are evidence */
+    CHUNK = 4,
+    VALUES = 251, /* above them: what was there before */
+    WRITTEN_MAX = 480,
+    STEPS_MAX = 40,
+};
+
+static struct {
+    uint8_t ring[SIZE];
+    uint64_t written, base; /* bytes; those before the last reset */
+    bool is_stuck;          /* the position stays */
+    uint64_t stuck_at;
+    uint8_t choices[STEPS_MAX]; /* of each step: an index of `moves` */
+    unsigned step, steps;       /* taken; of them explored */
+    const int *moves;
+    unsigned move_count;
+    uint64_t unsafe_from; /* beyond, a reset cannot be seen by anybody */
+    bool was_reset, fails;
+} writer;
+
+enum { RESET = -1 };
+
+static uint8_t byte_of(uint64_t number)
+{
+    return (uint8_t)(number % VALUES);
+}
+
+static void advance(uint64_t count)
+{
+    for (; count > 0; count--) {
+        assert_true(writer.written < WRITTEN_MAX);
+        writer.ring[(writer.written - writer.base) % SIZE] = byte_of(writer.written);
+        writer.written++;
+    }
+}
+
+static void reset(void)
+{
+    if (!writer.was_reset && writer.written <= writer.unsafe_from) {
+        writer.base = writer.written;
+        writer.was_reset = true;
+    }
+}
+
+static void step(void)
+{
+    if (writer.step < writer.steps) {
+        int move = writer.moves[writer.choices[writer.step++]];
+
+        if (move == RESET) {
+            reset();
+        } else {
+            advance((uint64_t)move);
+        }
+    }
+}
+
+static int position(void *context, uint64_t *out, struct failure *f)
+{
+    (void)context, (void)f;
+    step();
+    *out = writer.is_stuck ? writer.stuck_at : (writer.written - writer.base) % SIZE;
+    return 0;
+}
+
+static int read_ring(void *context, uint64_t offset, void *to, size_t len_bytes, struct failure *f)
+{
+    (void)context;
+    assert_true(offset + len_bytes <= SIZE && len_bytes > 0);
+    for (size_t i = 0; i < len_bytes; i++) { /* also within what is read at once */
+        if (i % CHUNK == 0) {
+            step();
+        }
+        ((uint8_t *)to)[i] = writer.ring[offset + i];
+    }
+    return writer.fails ? failure_set(f, ERROR_ABORTED, "it was to fail") : 0;
+}
+
+static const struct lap_ring ring = { position, read_ring, NULL };
+
+/* --- who reads ------------------------------------------------------------------------------------- */
+
+static struct lap lap;
+static uint8_t image[SIZE], scratch[CHUNK];
+static bool places[WRITTEN_MAX + 1]; /* where in the stream what comes next may begin */
+static unsigned followed, lapped, resets, unknown;
+
+static void begin(void)
+{
+    unsigned steps = writer.steps;
+
+    writer.steps = 0;
+    writer.written = writer.base = 0;
+    writer.is_stuck = writer.was_reset = writer.fails = false;
+    writer.unsafe_from = 0;
+    memset(writer.ring, VALUES + 1, sizeof(writer.ring));
+    memset(places, 0, sizeof(places));
+    places[0] = true;
+    lap_init(&lap, &ring, SIZE, image, scratch, CHUNK);
+    assert_int_equal(lap_begin(&lap, NULL), 0);
+    writer.steps = steps;
+    writer.step = 0;
+}
+
+static bool is_at(uint64_t place, const struct lap_found *found, uint64_t len_bytes)
+{
+    bool same = place + len_bytes <= writer.written;
+
+    for (uint64_t i = 0; i < len_bytes && same; i++) {
+        same = image[(found->from + i) % SIZE] == byte_of(place + i);
+    }
+    return same;
+}
+
+/* What was found, of which so many are taken, is in the stream behind what was lost. */
+static void take(const struct lap_found *found, uint64_t len_bytes)
+{
+    static bool next[WRITTEN_MAX + 1];
+    bool is_one = false, was_one = false;
+
+    memset(next, 0, sizeof(next));
+    for (uint64_t at = 0; at <= writer.written; at++) {
+        was_one = was_one || (at >= found->lost_bytes && places[at - found->lost_bytes]);
+        bool may_be = found->kind == LAP_FOLLOWS ? places[at] : was_one;
+
+        if (may_be && is_at(at, found, len_bytes)) {
+            is_one = next[at + len_bytes] = true;
+        }
+    }
+    if (!is_one) {
+        fail_msg("kind %d, %llu lost, %llu found at %llu: nowhere in the stream", (int)found->kind,
+                 (unsigned long long)found->lost_bytes, (unsigned long long)len_bytes,
+                 (unsigned long long)found->from);
+    }
+    memcpy(places, next, sizeof(next));
+    lap_take(&lap, len_bytes);
+}
+
+static enum lap_kind look(bool is_last, uint64_t leave)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(lap_look(&lap, is_last, &found, NULL), 0);
+    followed += found.kind == LAP_FOLLOWS && found.len_bytes > 0;
+    lapped += found.kind == LAP_LAPPED;
+    resets += found.kind == LAP_RESET;
+    unknown += found.kind == LAP_UNKNOWN;
+    if (found.kind != LAP_UNKNOWN) {
+        take(&found, found.len_bytes > leave ? found.len_bytes - leave : 0);
+    }
+    return found.kind;
+}
+
+/* The writer has stopped: all that is not declared lost was served. */
+static void finish(void)
+{
+    writer.steps = 0;
+    assert_int_not_equal(look(true, 0), LAP_UNKNOWN);
+    assert_true(places[writer.written]);
+}
+
+/* One run after the other, until all choices were made at each of the first steps that it has. */
+static bool next_schedule(unsigned steps)
+{
+    for (unsigned i = steps; i-- > 0;) {
+        if (++writer.choices[i] < writer.move_count) {
+            memset(writer.choices + i + 1, 0, sizeof(writer.choices) - i - 1);
+            return true;
+        }
+        writer.choices[i] = 0;
+    }
+    return false;
+}
+
+static void explore(const int *moves, unsigned count, unsigned steps, void (*run)(uint64_t first),
+                    uint64_t first)
+{
+    writer.moves = moves;
+    writer.move_count = count;
+    writer.steps = steps;
+    memset(writer.choices, 0, sizeof(writer.choices));
+    do {
+        writer.steps = steps;
+        run(first);
+    } while (next_schedule(steps));
+}
+
+/* Two looks in whose midst the writer moves, after so many bytes. */
+static void run_laps(uint64_t first)
+{
+    begin();
+    advance(first);
+    (void)look(false, first % 3);
+    (void)look(false, 0);
+    finish();
+}
+
+static void no_schedule_hides_a_lap(void **state)
+{
+    static const int small[] = { 0, 1, 3 }, large[] = { 0, SIZE, SIZE - 2 },
+                     half[] = { 0, SIZE / 2, SIZE + 1 };
+
+    (void)state;
+    followed = lapped = resets = unknown = 0;
+    for (uint64_t first = 0; first <= 2 * SIZE + 1; first++) {
+        explore(small, 3, 9, run_laps, first);
+        explore(large, 3, 9, run_laps, first);
+        explore(half, 3, 8, run_laps, first);
+    }
+    print_message("%u follow, %u laps, %u resets, %u unknown\n", followed, lapped, resets, unknown);
+    assert_true(followed > 10000 && lapped > 10000);
+}
+
+static void run_late_moves(uint64_t first)
+{
+    unsigned steps = writer.steps;
+
+    begin();
+    writer.steps = 0;
+    advance(first);
+    (void)look(false, 0);
+    advance(5);
+    writer.steps = steps;
+    writer.step = 0;
+    (void)look(false, 1);
+    (void)look(false, 0);
+    finish();
+}
+
+static void nor_one_in_the_midst_of_a_trace(void **state)
+{
+    static const int moves[] = { 0, 2, SIZE - 3 }, more[] = { 0, 7, 2 * SIZE };
+
+    (void)state;
+    for (uint64_t first = 0; first < SIZE; first++) {
+        explore(moves, 3, 10, run_late_moves, first);
+        explore(more, 3, 9, run_late_moves, first);
+    }
+}
+
+static void a_writer_that_is_too_quick_is_waited_for(void **state)
+{
+    static const int moves[] = { SIZE / 2, SIZE + 3 };
+
+    (void)state;
+    writer.moves = moves;
+    writer.move_count = 2;
+    for (unsigned quick = 0; quick < 2; quick++) {
+        writer.steps = 24;
+        memset(writer.choices, (int)quick, sizeof(writer.choices));
+        begin();
+        assert_int_equal(look(false, 0), LAP_UNKNOWN);
+        writer.steps = 0;
+        assert_int_equal(look(false, 0), LAP_LAPPED);
+        advance(5);
+        finish();
+    }
+}
+
+/* Wherever else one move is made, of all steps. */
+static void a_move_at_any_single_step_is_survived(void **state)
+{
+    (void)state;
+    for (int move = 1; move <= 3 * SIZE; move++) {
+        const int moves[] = { 0, move };
+
+        for (uint64_t first = 0; first <= 2 * SIZE; first++) {
+            for (unsigned at = 0; at < STEPS_MAX; at++) {
+                writer.moves = moves;
+                memset(writer.choices, 0, sizeof(writer.choices));
+                writer.choices[at] = 1;
+                writer.steps = STEPS_MAX;
+                run_laps(first);
+                writer.steps = STEPS_MAX;
+                run_late_moves(first % SIZE);
+            }
+        }
+    }
+}
+
+static void a_quiet_writer_loses_nothing(void **state)
+{
+    (void)state;
+    writer.steps = 0;
+    begin();
+    lapped = resets = unknown = 0;
+    for (uint64_t count = 0; count <= SIZE - SIZE / 8 - 3; count++) { /* some are left each time */
+        advance(count);
+        (void)look(false, count % 2);
+    }
+    finish();
+    assert_int_equal(lapped + resets + unknown, 0);
+}
+
+static void a_ring_too_full_to_prove_anything_is_declared(void **state)
+{
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t count = SIZE - 1; count <= 5 * SIZE; count++) {
+        begin();
+        advance(3);
+        (void)look(false, 0);
+        advance(count);
+        bool is_proven = count % SIZE != 0 && count < SIZE - 1;
+
+        assert_int_equal(look(false, 0), is_proven ? LAP_FOLLOWS : LAP_LAPPED);
+        finish();
+    }
+}
+
+static void a_lap_saves_half_and_says_what_it_knows(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    begin();
+    advance(4 * SIZE + 12);
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(fill, 12);
+    assert_int_equal(lap_look(&lap, true, &found, NULL), 0);
+    assert_int_equal(found.kind, LAP_LAPPED);
+    assert_int_equal(found.len_bytes, SIZE / 2);
+    assert_int_equal(found.lost_bytes, SIZE / 2); /* of what each offset shows once */
+    assert_int_equal(found.from, 4);
+}
+
+/* --- resets ---------------------------------------------------------------------------------------- */
+
+static void run_resets(uint64_t first)
+{
+    unsigned steps = writer.steps;
+
+    begin();
+    writer.steps = 0;
+    advance(first);
+    (void)look(false, 0);
+    writer.unsafe_from = first - first % SIZE + SIZE - 4;
+    writer.steps = steps;
+    writer.step = 0;
+    (void)look(false, 1);
+    (void)look(false, 0);
+    finish();
+}
+
+static void no_byte_that_was_not_written_is_served_after_a_reset(void **state)
+{
+    static const int moves[] = { 0, RESET, 3 }, more[] = { 0, RESET, 5 };
+
+    (void)state;
+    resets = 0;
+    for (uint64_t first = 1; first < 2 * SIZE; first++) {
+        if (first % SIZE != 0) { /* at 0 it is nothing that anybody can see */
+            explore(moves, 3, 9, run_resets, first);
+            explore(more, 3, 7, run_resets, first);
+        }
+    }
+    assert_true(resets > 1000);
+}
+
+static void a_reset_is_named_and_what_came_since_is_served(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t before = 1; before <= SIZE - 4; before++) {
+        for (uint64_t since = 0; since + 4 < SIZE; since++) {
+            begin();
+            advance(before);
+            (void)look(false, 0);
+            writer.unsafe_from = SIZE;
+            reset();
+            advance(since);
+            assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+            assert_int_equal(lap_look(&lap, true, &found, NULL), 0);
+            assert_int_equal(found.kind, LAP_RESET);
+            assert_int_equal(found.lost_bytes, 0);
+            if (since != before) { /* else it might be stuck, and nothing is served again */
+                assert_true(found.len_bytes == (since < SIZE / 4 * 3 ? since : SIZE / 4 * 3));
+            }
+            take(&found, found.len_bytes);
+            finish();
+        }
+    }
+}
+
+/* --- what lies ------------------------------------------------------------------------------------- */
+
+static void a_position_that_stays_is_no_lap_of_a_whole_ring(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t more = 1; more < SIZE; more++) {
+        begin();
+        advance(6);
+        (void)look(false, 0);
+        writer.is_stuck = true;
+        writer.stuck_at = 6;
+        advance(more);
+        assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+        assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+        assert_true(found.kind == LAP_LAPPED || found.kind == LAP_RESET);
+        assert_true(found.lost_bytes <= more);
+        take(&found, found.len_bytes); /* nothing is served again */
+        writer.is_stuck = false;
+        finish();
+    }
+}
+
+static void a_position_beyond_the_ring_is_refused(void **state)
+{
+    struct failure f;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    begin();
+    writer.is_stuck = true;
+    writer.stuck_at = SIZE;
+    assert_int_equal(lap_ask(&lap, &fill, &f), -ERROR_INTERNAL);
+    writer.stuck_at = SIZE - 1;
+    assert_int_equal(lap_ask(&lap, &fill, &f), 0);
+}
+
+static void a_read_that_fails_is_made_good(void **state)
+{
+    struct lap_found found;
+    struct failure f;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t count = 0; count <= 2 * SIZE; count++) {
+        begin();
+        advance(7);
+        (void)look(false, 0);
+        advance(count);
+        writer.fails = true;
+        assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+        assert_int_equal(lap_look(&lap, false, &found, &f), -ERROR_ABORTED);
+        writer.fails = false;
+        advance(2);
+        (void)look(false, 0);
+        finish();
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_schedule_hides_a_lap),
+        cmocka_unit_test(nor_one_in_the_midst_of_a_trace),
+        cmocka_unit_test(a_writer_that_is_too_quick_is_waited_for),
+        cmocka_unit_test(a_move_at_any_single_step_is_survived),
+        cmocka_unit_test(a_quiet_writer_loses_nothing),
+        cmocka_unit_test(a_ring_too_full_to_prove_anything_is_declared),
+        cmocka_unit_test(a_lap_saves_half_and_says_what_it_knows),
+        cmocka_unit_test(no_byte_that_was_not_written_is_served_after_a_reset),
+        cmocka_unit_test(a_reset_is_named_and_what_came_since_is_served),
+        cmocka_unit_test(a_position_that_stays_is_no_lap_of_a_whole_ring),
+        cmocka_unit_test(a_position_beyond_the_ring_is_refused),
+        cmocka_unit_test(a_read_that_fails_is_made_good),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
