@@ -42,10 +42,10 @@ RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_
             feeds_table feeds subscription subscription_read subscription_append
 RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
-       present_domain present_inspect present_watch snapshot frames schema host_memo host_service host_domains \
+       present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
-       watch_vcpus
+       watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
@@ -328,7 +328,7 @@ bench-stream: ensure-deps ## measure live streams beside a bare TLS loop
 
 # The same messages by protobuf's own C++.
 cxx_gen := $(BUILD)/gen/cxx
-cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource watch)
+cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource trace watch)
 $(cxx_gen)/%.pb.cc $(cxx_gen)/%.pb.h &: proto/%.proto
 	@mkdir -p $(cxx_gen)
 	$(call quiet,PROTO)protoc -I proto -I /usr/include --cpp_out=$(cxx_gen) $<

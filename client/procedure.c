@@ -8,6 +8,7 @@
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
+#include "xenres/v1/trace.pb-c.h"
 
 static const struct procedure procedures[] = {
     { .name = "xenres.v1.HostService/GetHost",
@@ -42,6 +43,22 @@ static const struct procedure procedures[] = {
       .is_idempotent = true },
     { .name = "xenres.v1.InspectService/GetVcpuStats",
       .answer = &xenres__v1__get_vcpu_stats_response__descriptor,
+      .is_idempotent = true },
+    { .name = "xenres.v1.TraceService/StartTrace",
+      .answer = &xenres__v1__start_trace_response__descriptor },
+    { .name = "xenres.v1.TraceService/StopTrace",
+      .answer = &xenres__v1__stop_trace_response__descriptor },
+    { .name = "xenres.v1.TraceService/RenewTrace",
+      .answer = &xenres__v1__renew_trace_response__descriptor },
+    { .name = "xenres.v1.TraceService/GetTrace",
+      .answer = &xenres__v1__get_trace_response__descriptor,
+      .is_idempotent = true },
+    { .name = "xenres.v1.TraceService/ListTraces",
+      .answer = &xenres__v1__list_traces_response__descriptor,
+      .is_idempotent = true },
+    { .name = "xenres.v1.TraceService/ReadTrace",
+      .answer = &xenres__v1__read_trace_response__descriptor,
+      .is_stream = true,
       .is_idempotent = true },
 };
 

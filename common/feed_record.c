@@ -90,7 +90,8 @@ static const char *check_bytes(const uint8_t *bytes, size_t len_bytes, struct fe
 {
     const struct feed_bytes *b = out->bytes = (const void *)bytes;
 
-    if (b->len_bytes == 0 || len_bytes != sizeof(*b) + b->len_bytes) {
+    if (b->len_bytes == 0 || b->len_bytes > FEED_BYTES_MAX ||
+        len_bytes != sizeof(*b) + b->len_bytes) {
         return "length";
     }
     if (!is_countable(b->offset, b->bytes_before, b->len_bytes)) {

@@ -34,6 +34,8 @@ enum {
     FEED_BLOCKS_A_FRAME = MESSAGE_FRAME_BYTES / FEED_BLOCK_BYTES,
     /* Of one frames feed: 16,384 frames of a version 2 grant table. */
     FEED_IMAGE_MAX_BYTES = 64 << 20,
+    /* Of one record of bytes: a message's worth, made once for all readers who are near each other. */
+    FEED_BYTES_MAX = 64 << 10,
     FEED_ID_BYTES = 16,
 };
 
@@ -115,7 +117,7 @@ struct feed_bytes {
     uint32_t segment, epoch;
     uint32_t open_losses; /* before it */
     uint32_t samples;   /* that no record has told of, this one included; 0 in further ones of it */
-    uint32_t len_bytes; /* > 0 */
+    uint32_t len_bytes; /* > 0, at most FEED_BYTES_MAX */
     /* Of the first byte from which on it can be decoded (of Intel PT a whole PSB, which no two
      * records share), from its first byte on; -1: none. */
     int32_t sync_offset;

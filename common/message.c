@@ -43,7 +43,7 @@ _Static_assert(sizeof(struct message_vcpu_stats_answer) == 24 + 24 + 64 + 8, "st
 _Static_assert(sizeof(struct message_release) == 32 + 8 * MESSAGE_RELEASES_MAX, "release");
 _Static_assert(sizeof(struct message_counters_answer) == 24 + 8 * 8 + 6 * 4 + 8 * 8 + 5 * 8 + 2 * 4,
                "counters");
-_Static_assert(sizeof(struct message_watch) == 64 + sizeof(struct domain_identity), "watch");
+_Static_assert(sizeof(struct message_watch) == 80 + sizeof(struct domain_identity), "watch");
 _Static_assert(sizeof(struct message_watch_answer) == 24 + 16 + 24, "watch");
 _Static_assert(sizeof(struct message_unwatch) == 24 + 24, "unwatch");
 _Static_assert(sizeof(struct message_image) == 24 + 32, "image");
@@ -377,6 +377,9 @@ static const char *check_watch(const union message *m)
 
     if ((w->flags & ~(uint32_t)(SNAPSHOT_WITH_STATUS | SNAPSHOT_SPARSE)) != 0) {
         return "flags";
+    }
+    if (w->type != RESOURCE_VMTRACE_BUF && !is_zero(w->trace_id)) {
+        return "trace_id";
     }
     return w->reserved == 0 ? domain_identity_wrong(&w->domain) : "reserved";
 }

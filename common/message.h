@@ -36,7 +36,7 @@ enum {
     MESSAGE_FRAME_BYTES = 4096,
     MESSAGE_FRAMES_ALL = 0xffffffff, /* frame_count: all in use from first_frame on */
     MESSAGE_VCPUS_MAX = 8192,        /* HVM_MAX_VCPUS is 128, MAX_VIRT_CPUS 8192 */
-    MESSAGE_OWNER_BYTES = 256,       /* of a trace's owner, with its NUL */
+    MESSAGE_OWNER_BYTES = 512,       /* of a trace's owner, with its NUL: any identity fits */
     MESSAGE_TRACED_VCPUS_MAX = 128,  /* HVM_MAX_VCPUS: only hvm and pvh domains are traced */
     MESSAGE_TRACES_MAX = 8,          /* traces in one answer */
     MESSAGE_TRACE_VCPUS_MAX = 32,    /* of their vCPUs */
@@ -370,6 +370,7 @@ struct message_watch {
     uint32_t reserved;
     uint64_t period_ns;   /* of sampling; below the mapper's minimum: that; vmtrace_buf: 0 */
     uint64_t deadline_ns; /* monotonic, of the answer; 0 none */
+    uint8_t trace_id[16]; /* vmtrace_buf: of this trace alone; zero: of the last one. Else zero */
 };
 
 struct message_watch_answer {

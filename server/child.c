@@ -70,7 +70,9 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
                                    uid_t worker_uid)
 {
     follow(sockets->parent);
-    char uid[24], arena[24], slot[24], fd[24];
+    char uid[24], arena[24], slot[24], fd[24], journal[CONFIG_TEXT_BYTES + 16];
+
+    snprintf(journal, sizeof(journal), "%s/traces", c->server_state_dir);
     const char *arguments[ARGUMENTS_MAX] = {
         c->mapper_program,    "--listen-fd",
         number(fd, FIRST_FD), "--exit-with-peer",
@@ -78,8 +80,9 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
         "--peer-user",        number(uid, worker_uid),
         "--arena-mib",        number(arena, c->mapper_arena_mib),
         "--slot-max-mib",     number(slot, c->mapper_slot_max_mib),
+        "--journal",          journal,
     };
-    size_t n = 12;
+    size_t n = 14;
 
     if (sockets->verbose) {
         arguments[n++] = "--log-level";

@@ -158,6 +158,23 @@ static void write_gaps(struct exposition *e, const struct feeds_counters *c)
     }
 }
 
+static void write_losses(struct exposition *e, enum metric_id id, const uint64_t *counts)
+{
+    exposition_family(e, &families[id]);
+    for (int why = 0; why < WATCH_LOSS_COUNT; why++) {
+        exposition_label(e, "reason", watch_loss_name((enum watch_loss)why));
+        exposition_count(e, counts[why]);
+    }
+}
+
+static void write_traces(struct exposition *e, const struct metrics_sources *s)
+{
+    write_one(e, METRIC_DELIVERED_BYTES, s->feeds.delivered_bytes);
+    write_losses(e, METRIC_TRACE_GAPS, s->watches.losses);
+    write_losses(e, METRIC_LOST_BYTES, s->watches.lost_bytes);
+    write_one(e, METRIC_RENEWALS, s->watches.trace_renewals);
+}
+
 static void write_streams(struct exposition *e, const struct metrics_sources *s)
 {
     const struct exposition_histogram lag = {
@@ -226,6 +243,13 @@ static void write_mapper_counters(struct exposition *e, const struct message_cou
         { METRIC_PRODUCED, c->produced_batches },
         { METRIC_PRODUCED_BLOCKS, c->produced_blocks },
         { METRIC_PRODUCED_EVENTS, c->produced_events },
+        { METRIC_TRACES, c->traces },
+        { METRIC_TRACED_VCPUS, c->traced_vcpus },
+        { METRIC_PRODUCED_BYTES, c->produced_bytes },
+        { METRIC_MAPPER_LOST_BYTES, c->lost_bytes },
+        { METRIC_OPEN_LOSSES, c->open_losses },
+        { METRIC_PAUSES, c->vcpu_pauses },
+        { METRIC_PAUSE_REFUSALS, c->pause_refusals },
     };
 
     exposition_family(e, &families[METRIC_MAPPER_AGE]);
@@ -262,6 +286,7 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     write_requests(&e, s);
     write_connections(&e, &s->connections);
     write_streams(&e, s);
+    write_traces(&e, s);
     write_reloads(&e, s->own);
     write_mapper(&e, s);
     exposition_end(&e);

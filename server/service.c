@@ -320,6 +320,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .request_max_bytes = (uint32_t)c->limits_request_max_kib * 1024,
         .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
         .heartbeat_ms = (uint32_t)c->server_heartbeat_s * 1000,
+        .zstd_level = (int)c->compression_zstd_level,
     };
 
     read_machine_uuid(options.machine_uuid);

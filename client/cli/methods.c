@@ -11,6 +11,7 @@
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
+#include "xenres/v1/trace.pb-c.h"
 
 enum { FIELD_LEVELS = 2 };
 
@@ -18,6 +19,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &xenres__v1__host_service__descriptor,
     &xenres__v1__resource_service__descriptor,
     &xenres__v1__inspect_service__descriptor,
+    &xenres__v1__trace_service__descriptor,
 };
 
 static const struct note {
@@ -42,6 +44,14 @@ static const struct note {
     { .name = "InspectService/GetIoreqServer",
       .summary = "requests to a device model; asking may make Xen allocate" },
     { .name = "InspectService/GetVcpuStats", .summary = "run time of each vCPU" },
+    { .name = "TraceService/StartTrace", .summary = "begins to trace what vCPUs execute" },
+    { .name = "TraceService/StopTrace", .summary = "ends a trace" },
+    { .name = "TraceService/RenewTrace", .summary = "lets a trace run on though nobody reads it" },
+    { .name = "TraceService/GetTrace", .summary = "a domain's trace, and how its vCPUs fare" },
+    { .name = "TraceService/ListTraces", .summary = "the traces that you may see, by pages" },
+    { .name = "TraceService/ReadTrace",
+      .summary = "the bytes of one vCPU's trace, in their order",
+      .is_stream = true },
 };
 
 enum { SERVICE_COUNT = sizeof(services) / sizeof(services[0]) };

@@ -205,7 +205,8 @@ int spool_failed(struct spool *s, uint64_t now_ns, struct failure *f)
 
 size_t spool_bytes_most(const struct spool *s)
 {
-    return ring_record_max(s->capacity_bytes) - sizeof(struct feed_bytes);
+    size_t fits = ring_record_max(s->capacity_bytes) - sizeof(struct feed_bytes);
+    return fits < FEED_BYTES_MAX ? fits : (size_t)FEED_BYTES_MAX;
 }
 
 int spool_bytes(struct spool *s, const struct feed_stamp *stamp, const struct spool_run *run,

@@ -64,6 +64,7 @@ bool feed_source_equal(const struct feed_source *a, const struct feed_source *b)
     }
     return a->type == b->type && a->id == b->id && a->first_frame == b->first_frame &&
            a->frame_count == b->frame_count && a->flags == b->flags &&
+           memcmp(a->trace_id, b->trace_id, sizeof(a->trace_id)) == 0 &&
            domain_identity_equal(&a->domain, &b->domain);
 }
 

@@ -57,6 +57,7 @@ struct feed_source {
     /* As in struct message_watch. RESOURCE_VMTRACE_BUF: a feed that appends, of others frames. */
     uint32_t type, id, first_frame, frame_count;
     uint32_t flags;
+    uint8_t trace_id[16]; /* of a feed that appends: another trace's is another feed; else 0 */
 };
 
 /*
@@ -75,7 +76,8 @@ struct feed_cursor {
     uint32_t image_bytes; /* of the segment */
     uint32_t epoch;       /* append */
     uint64_t offset;      /* append: within the segment */
-    uint8_t reserved[24]; /* 0 */
+    uint8_t trace_id[16]; /* append: of the source */
+    uint8_t reserved[8];  /* 0 */
 };
 _Static_assert(sizeof(struct feed_cursor) == FEED_CURSOR_BYTES, "a cursor is what is announced");
 

@@ -116,6 +116,7 @@ static void fill_watch(const struct feed *y, union message *m)
         m->watch.frame_count = y->source.frame_count;
         m->watch.flags = y->source.flags;
         m->watch.period_ns = y->asked_period_ns;
+        memcpy(m->watch.trace_id, y->source.trace_id, sizeof(m->watch.trace_id));
     }
 }
 

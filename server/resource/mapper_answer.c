@@ -3,6 +3,8 @@
 
 #include "server/resource/mapper_answer.h"
 
+#include <string.h>
+
 #include "common/feed_record.h"
 #include "common/layout.h"
 
@@ -18,8 +20,21 @@ struct mapper_question mapper_question_of(const union message *request)
         q.first_frame = request->snapshot.first_frame;
         q.frame_count = request->snapshot.frame_count;
         q.flags = request->snapshot.flags;
+    } else if (q.type == MESSAGE_WATCH) {
+        q.resource = request->watch.type;
     } else if (q.type == MESSAGE_DOMAINS) {
         q.first_domid = request->domains.first_domid;
+    } else if (q.type == MESSAGE_TRACES) {
+        q.first_domid = request->traces.first_domid;
+        q.one = request->traces.one != 0;
+    } else if (q.type == MESSAGE_TRACE_VCPUS) {
+        q.id = request->trace_vcpus.first_vcpu;
+    } else if (q.type == MESSAGE_TRACE_START) {
+        memcpy(q.incarnation, request->trace_start.domain.incarnation, sizeof(q.incarnation));
+    } else if (q.type == MESSAGE_TRACE_STOP) {
+        memcpy(q.trace_id, request->trace_stop.trace_id, sizeof(q.trace_id));
+    } else if (q.type == MESSAGE_TRACE_RENEW) {
+        memcpy(q.trace_id, request->trace_renew.trace_id, sizeof(q.trace_id));
     }
     return q;
 }
@@ -124,12 +139,13 @@ static const char *check_snapshot(const struct mapper_question *q, const union m
     return wrong;
 }
 
-/* A source or the host's domains: only the first is sampled. */
+/* A source or the host's domains: only the first is sampled, and a trace as its buffer demands. */
 static const char *check_watch(const struct mapper_question *q, const union message *m)
 {
     const struct message_watch_answer *a = &m->watch_answer;
 
-    return (a->period_ns == 0) == (q->type == MESSAGE_WATCH_DOMAINS)
+    return (q->type == MESSAGE_WATCH && q->resource == RESOURCE_VMTRACE_BUF) ||
+                   (a->period_ns == 0) == (q->type == MESSAGE_WATCH_DOMAINS)
                ? NULL
                : "a period of what is not sampled, or none of what is";
 }
@@ -146,6 +162,45 @@ static const char *check_image(const struct mapper_question *q, const union mess
                : "an image of a size that cannot be";
 }
 
+static const char *check_started(const struct mapper_question *q, const union message *m)
+{
+    const struct message_trace *t = &m->trace_answer.trace;
+
+    return memcmp(t->domain.incarnation, q->incarnation, sizeof(q->incarnation)) == 0
+               ? NULL
+               : "a trace of another domain";
+}
+
+static const char *check_trace(const struct mapper_question *q, const union message *m)
+{
+    return memcmp(m->trace_answer.trace.trace_id, q->trace_id, sizeof(q->trace_id)) == 0
+               ? NULL
+               : "another trace";
+}
+
+static const char *check_traces(const struct mapper_question *q, const union message *m)
+{
+    const struct message_traces_answer *a = &m->traces_answer;
+
+    if (a->trace_count == 0) {
+        return NULL;
+    }
+    /* Ascending, as domains are. */
+    uint32_t first = a->traces[0].domain.domid, last = a->traces[a->trace_count - 1].domain.domid;
+
+    if (first < q->first_domid || (q->one && last != q->first_domid)) {
+        return "a trace of a domain that was not asked for";
+    }
+    return last <= DOMID_MAX ? NULL : "a domain with a reserved number";
+}
+
+static const char *check_trace_vcpus(const struct mapper_question *q, const union message *m)
+{
+    const struct message_trace_vcpus_answer *a = &m->trace_vcpus_answer;
+
+    return a->vcpu_count == 0 || a->vcpus[0].vcpu >= q->id ? NULL : "a vCPU before the first one";
+}
+
 static const char *check_nothing(const struct mapper_question *q, const union message *m)
 {
     (void)q;
@@ -157,11 +212,20 @@ static const struct {
     uint16_t type;
     answer_check *check;
 } checks[] = {
-    { MESSAGE_HOST, check_nothing },        { MESSAGE_DOMAINS, check_domains },
-    { MESSAGE_DESCRIBE, check_describe },   { MESSAGE_SNAPSHOT, check_snapshot },
-    { MESSAGE_COUNTERS, check_nothing },    { MESSAGE_WATCH, check_watch },
-    { MESSAGE_WATCH_DOMAINS, check_watch }, { MESSAGE_IMAGE, check_image },
+    { MESSAGE_HOST, check_nothing },
+    { MESSAGE_DOMAINS, check_domains },
+    { MESSAGE_DESCRIBE, check_describe },
+    { MESSAGE_SNAPSHOT, check_snapshot },
+    { MESSAGE_COUNTERS, check_nothing },
+    { MESSAGE_WATCH, check_watch },
+    { MESSAGE_WATCH_DOMAINS, check_watch },
+    { MESSAGE_IMAGE, check_image },
     { MESSAGE_VCPU_STATS, check_nothing }, /* all of it is message_check()'s, and the slot */
+    { MESSAGE_TRACE_START, check_started },
+    { MESSAGE_TRACE_STOP, check_trace },
+    { MESSAGE_TRACE_RENEW, check_trace },
+    { MESSAGE_TRACES, check_traces },
+    { MESSAGE_TRACE_VCPUS, check_trace_vcpus },
 };
 
 int mapper_answer_check(const struct mapper_question *q, const union message *answer,

@@ -15,10 +15,17 @@
 
 /* What of a request its answer is held against. */
 struct mapper_question {
-    uint16_t type;         /* enum message_type */
-    uint32_t resource, id; /* of SNAPSHOT, as are first_frame, frame_count, flags */
+    uint16_t type; /* enum message_type */
+    /* Of SNAPSHOT, as are first_frame, frame_count, flags; `resource` also of WATCH; of TRACE_VCPUS `id`
+     * is the first vCPU. */
+    uint32_t resource, id;
     uint32_t first_frame, frame_count, flags;
-    uint32_t first_domid; /* of DOMAINS */
+    uint32_t first_domid; /* of DOMAINS, TRACES */
+    bool one;             /* of TRACES */
+    union {
+        uint8_t trace_id[16];    /* of TRACE_STOP, TRACE_RENEW */
+        uint8_t incarnation[16]; /* of TRACE_START */
+    };
 };
 
 struct mapper_question mapper_question_of(const union message *request);

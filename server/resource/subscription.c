@@ -21,7 +21,8 @@ static int check_cursor(const struct feed_source *source, const struct feed_curs
     if (memcmp(c->incarnation, incarnation, sizeof(c->incarnation)) == 0 &&
         (source->is_domains ||
          (c->type == source->type && c->id == source->id && c->first_frame == source->first_frame &&
-          c->frame_count == source->frame_count && c->flags == source->flags))) {
+          c->frame_count == source->frame_count && c->flags == source->flags &&
+          memcmp(c->trace_id, source->trace_id, sizeof(c->trace_id)) == 0))) {
         return 0;
     }
     int result = failure_set(f, ERROR_INVALID_ARGUMENT, "the cursor is of something else");
@@ -498,6 +499,7 @@ bool subscription_cursor(const struct subscription *u, struct feed_cursor *out)
         out->first_frame = source->first_frame;
         out->frame_count = source->frame_count;
         out->flags = source->flags;
+        memcpy(out->trace_id, source->trace_id, sizeof(out->trace_id));
     }
     return true;
 }

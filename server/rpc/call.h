@@ -25,6 +25,7 @@
 struct feeds;
 struct host_memo;
 struct method;
+struct trace_leases;
 struct watch_meter;
 
 struct call {
@@ -34,6 +35,7 @@ struct call {
     struct mapper_client *mapper; /* for its hello only: calls are dispatch's */
     struct host_memo *host_memo;
     struct feeds *feeds;
+    struct trace_leases *trace_leases;
     struct watch_meter *watch_meter;
     uint64_t heartbeat_ns; /* streams that are silent so long say that they live */
     const struct seal *seal;

@@ -15,7 +15,6 @@ enum {
     CHUNK_BYTES = 16384,
     GZIP_WINDOW_BITS = 15 + 16, /* + 16: gzip's head and tail */
     GZIP_LEVEL = 1,
-    ZSTD_LEVEL = 1,
     WEIGHT_MAX = 1000, /* of an encoding: q has three digits */
 };
 
@@ -257,14 +256,15 @@ static size_t shrink_gzip(const void *bytes, size_t len_bytes, uint8_t *room, si
     return whole ? room_bytes - z.avail_out : 0;
 }
 
-static size_t shrink_zstd(const void *bytes, size_t len_bytes, uint8_t *room, size_t room_bytes)
+static size_t shrink_zstd(int level, const void *bytes, size_t len_bytes, uint8_t *room,
+                          size_t room_bytes)
 {
-    size_t written = ZSTD_compress(room, room_bytes, bytes, len_bytes, ZSTD_LEVEL);
+    size_t written = ZSTD_compress(room, room_bytes, bytes, len_bytes, level);
 
     return ZSTD_isError(written) ? 0 : written;
 }
 
-bool compress_shrink(enum compress_encoding e, const void *bytes, size_t len_bytes,
+bool compress_shrink(enum compress_encoding e, int zstd_level, const void *bytes, size_t len_bytes,
                      struct buffer *out)
 {
     if (e == COMPRESS_IDENTITY || len_bytes < COMPRESS_MIN_BYTES ||
@@ -279,8 +279,9 @@ bool compress_shrink(enum compress_encoding e, const void *bytes, size_t len_byt
         out->failed = false; /* nothing of it was appended */
         return false;
     }
-    size_t written =
-        (e == COMPRESS_GZIP ? shrink_gzip : shrink_zstd)(bytes, len_bytes, room, room_bytes);
+    size_t written = e == COMPRESS_GZIP
+                         ? shrink_gzip(bytes, len_bytes, room, room_bytes)
+                         : shrink_zstd(zstd_level, bytes, len_bytes, room, room_bytes);
 
     out->len_bytes = start + written;
     return written > 0;

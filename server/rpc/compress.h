@@ -20,6 +20,7 @@ enum compress_encoding { COMPRESS_IDENTITY, COMPRESS_GZIP, COMPRESS_ZSTD, COMPRE
 enum {
     COMPRESS_MIN_BYTES = 256,     /* below, a message is sent as it is */
     COMPRESS_MAX_BYTES = 1 << 20, /* above too: it would hold up a thread for too long */
+    COMPRESS_ZSTD_LEVEL = 1,      /* of zstd, as a rule; its own go from -131072 to 22 */
     COMPRESS_WINDOW_LOG_MAX = 23, /* of zstd: 8 MiB that a decoder may have to remember */
 };
 
@@ -40,9 +41,9 @@ enum compress_encoding compress_choose(const char *accept);
 int compress_expand(enum compress_encoding e, const void *bytes, size_t len_bytes,
                     struct buffer *out, struct failure *f);
 
-/* Appends to `out`. False, and `out` as it was: the message is not to be compressed (too small, too
- * large, it would not get smaller), or memory ran out. Send it as it is then. */
-bool compress_shrink(enum compress_encoding e, const void *bytes, size_t len_bytes,
+/* Appends to `out`; `zstd_level` is of zstd. False, and `out` as it was: the message is not to be compressed
+ * (too small, too large, it would not get smaller), or memory ran out. Send it as it is then. */
+bool compress_shrink(enum compress_encoding e, int zstd_level, const void *bytes, size_t len_bytes,
                      struct buffer *out);
 
 #endif

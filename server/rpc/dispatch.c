@@ -350,7 +350,7 @@ static bool ask(struct exchange *x)
 
         deadline_ns = within_ns < deadline_ns ? within_ns : deadline_ns;
     }
-    memset(&m, 0, sizeof(struct message_snapshot)); /* the largest request */
+    memset(&m, 0, sizeof(struct message_trace_start)); /* the largest request */
     c->method->handler->ask(c, &m);
     int result;
 
@@ -385,6 +385,7 @@ bool dispatch_run(struct exchange *x)
     take_policy(x);
     c->mapper = x->rpc->options.mapper;
     c->feeds = x->rpc->options.feeds;
+    c->trace_leases = x->rpc->trace_leases;
     c->watch_meter = &x->rpc->watch_meter;
     c->heartbeat_ns = x->rpc->options.heartbeat_ms * CLOCK_NS_PER_MS;
     c->seal = x->rpc->options.seal;

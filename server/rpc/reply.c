@@ -54,8 +54,8 @@ static void shrink(struct exchange *x)
     struct buffer small;
 
     buffer_init(&small, x->reply_body.max_bytes);
-    if (compress_shrink(x->connect.answer_encoding, x->reply_body.data, x->reply_body.len_bytes,
-                        &small)) {
+    if (compress_shrink(x->connect.answer_encoding, x->rpc->options.zstd_level, x->reply_body.data,
+                        x->reply_body.len_bytes, &small)) {
         buffer_done(&x->reply_body);
         x->reply_body = small;
         reply_add_header(x, "Content-Encoding", compress_name(x->connect.answer_encoding));

@@ -8,6 +8,7 @@
 
 #include "server/rpc/host_memo.h"
 #include "server/rpc/state.h"
+#include "server/rpc/trace_leases.h"
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f)
 {
@@ -32,9 +33,13 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
         result = timers_new(&rpc->timers, f);
     }
     if (result == 0) {
+        result = trace_leases_new(options->mapper, rpc->timers, &rpc->trace_leases, f);
+    }
+    if (result == 0) {
         result = meter_new(options->methods, &rpc->meter, f);
     }
     if (result != 0) {
+        trace_leases_free(rpc->trace_leases);
         timers_free(rpc->timers);
         host_memo_free(rpc->host_memo);
         copies_free(rpc->copies);
@@ -78,6 +83,7 @@ void rpc_free(struct rpc *rpc)
     assert(atomic_load(&rpc->exchanges) == 0);
     streams_done(&rpc->streams);
     meter_free(rpc->meter);
+    trace_leases_free(rpc->trace_leases);
     timers_free(rpc->timers);
     host_memo_free(rpc->host_memo);
     copies_free(rpc->copies);
@@ -106,4 +112,5 @@ unsigned rpc_requests_in_flight(const struct rpc *rpc)
 void rpc_watches(const struct rpc *rpc, struct watch_counters *out)
 {
     watch_meter_read(&rpc->watch_meter, out);
+    out->trace_renewals = trace_leases_renewals(rpc->trace_leases);
 }

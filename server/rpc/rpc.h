@@ -34,6 +34,7 @@ struct rpc_options {
     uint32_t request_max_bytes;       /* of a message received */
     uint32_t response_max_bytes;      /* of a message sent; raw frames are not bound by it */
     uint32_t heartbeat_ms;            /* of streams that are silent */
+    int zstd_level;                   /* of messages in zstd; 0: zstd's own choice */
 };
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);

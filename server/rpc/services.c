@@ -8,6 +8,7 @@
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
+#include "xenres/v1/trace.pb-c.h"
 
 #define MESSAGES(service, name, prefix)                                                            \
     .path = "/xenres.v1." service "/" name, .request = &prefix##_request__descriptor,              \
@@ -42,6 +43,20 @@ static const struct method methods[] = {
     { UNARY("InspectService", "GetVcpuStats", xenres__v1__get_vcpu_stats), .no_side_effects = true,
       .action = ACTION_DECODE, .cost = METHOD_COST_COPY,
       .handler = &inspect_service_get_vcpu_stats },
+    { UNARY("TraceService", "StartTrace", xenres__v1__start_trace), .action = ACTION_TRACE_CONTROL,
+      .cost = METHOD_COST_LIST, .handler = &trace_service_start_trace },
+    { UNARY("TraceService", "StopTrace", xenres__v1__stop_trace), .action = ACTION_TRACE_CONTROL,
+      .cost = METHOD_COST_LIST, .handler = &trace_service_stop_trace },
+    { UNARY("TraceService", "RenewTrace", xenres__v1__renew_trace), .action = ACTION_TRACE_CONTROL,
+      .cost = METHOD_COST_LIST, .handler = &trace_service_renew_trace },
+    { UNARY("TraceService", "GetTrace", xenres__v1__get_trace), .no_side_effects = true,
+      .action = ACTION_TRACE_READ, .cost = METHOD_COST_LIST, .handler = &trace_service_get_trace },
+    { UNARY("TraceService", "ListTraces", xenres__v1__list_traces), .no_side_effects = true,
+      .action = ACTION_TRACE_READ, .cost = METHOD_COST_LIST,
+      .handler = &trace_service_list_traces },
+    { STREAM("TraceService", "ReadTrace", xenres__v1__read_trace), .no_side_effects = true,
+      .action = ACTION_TRACE_READ, .cost = METHOD_COST_WATCH,
+      .handler = &trace_service_read_trace },
     { .path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames",
       .kind = METHOD_RAW,
       .no_side_effects = true,

@@ -17,6 +17,12 @@ extern const struct handler resource_service_watch;
 extern const struct handler inspect_service_get_grant_table;
 extern const struct handler inspect_service_get_ioreq_server;
 extern const struct handler inspect_service_get_vcpu_stats;
+extern const struct handler trace_service_start_trace;
+extern const struct handler trace_service_stop_trace;
+extern const struct handler trace_service_renew_trace;
+extern const struct handler trace_service_get_trace;
+extern const struct handler trace_service_list_traces;
+extern const struct handler trace_service_read_trace;
 extern const struct handler frames_handler;
 extern const struct handler schema_handler;
 

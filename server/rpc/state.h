@@ -41,6 +41,7 @@ struct rpc {
     struct copies *copies;
     struct host_memo *host_memo;
     struct timers *timers;
+    struct trace_leases *trace_leases;
     struct meter *meter;
     struct watch_meter watch_meter;
     struct streams streams;

@@ -99,14 +99,15 @@ unsigned call_variant(const struct call *c)
     return (unsigned)x->connect.codec * COMPRESS_COUNT + (unsigned)x->connect.answer_encoding;
 }
 
-static void shrink(enum compress_encoding encoding, struct buffer *out)
+static void shrink(const struct exchange *x, struct buffer *out)
 {
     struct buffer small;
 
     buffer_init(&small, out->max_bytes);
     if (buffer_extend(&small, ENVELOPE_HEAD_BYTES) != NULL &&
-        compress_shrink(encoding, out->data + ENVELOPE_HEAD_BYTES,
-                        out->len_bytes - ENVELOPE_HEAD_BYTES, &small)) {
+        compress_shrink(x->connect.answer_encoding, x->rpc->options.zstd_level,
+                        out->data + ENVELOPE_HEAD_BYTES, out->len_bytes - ENVELOPE_HEAD_BYTES,
+                        &small)) {
         envelope_write_head(small.data, ENVELOPE_COMPRESSED,
                             (uint32_t)(small.len_bytes - ENVELOPE_HEAD_BYTES));
         buffer_done(out);
@@ -132,7 +133,7 @@ int call_encode(struct call *c, const ProtobufCMessage *message, struct buffer *
         return result;
     }
     envelope_write_head(out->data, 0, (uint32_t)(out->len_bytes - ENVELOPE_HEAD_BYTES));
-    shrink(x->connect.answer_encoding, out);
+    shrink(x, out);
     return 0;
 }
 

@@ -17,7 +17,25 @@ static const char *const names[] = {
     [WATCH_END_DEADLINE] = "deadline",
     [WATCH_END_FAILED] = "failed",
     [WATCH_END_CLIENT] = "client_gone",
+    [WATCH_END_STOPPED] = "stopped",
+    [WATCH_END_LEASE] = "lease_ended",
+    [WATCH_END_SHUTDOWN] = "shutdown",
+    [WATCH_END_TAKEN_OVER] = "taken_over",
+    [WATCH_END_INTERFERED] = "interfered",
+    [WATCH_END_HARDWARE_ERROR] = "hardware_error",
+    [WATCH_END_HARDWARE_STOPPED] = "hardware_stopped",
 };
+
+static const char *const loss_names[] = {
+    [WATCH_LOSS_LAPPED] = "lapped",     [WATCH_LOSS_FAILED] = "failed",
+    [WATCH_LOSS_PAUSED] = "paused",     [WATCH_LOSS_RESET] = "reset",
+    [WATCH_LOSS_TOO_SLOW] = "too_slow",
+};
+
+const char *watch_loss_name(enum watch_loss loss)
+{
+    return loss_names[loss];
+}
 
 const char *watch_end_name(enum watch_end end)
 {
@@ -56,6 +74,12 @@ void watch_meter_ended(struct watch_meter *m, enum watch_end why)
     atomic_fetch_sub_explicit(&m->open, 1, memory_order_relaxed);
 }
 
+void watch_meter_lost(struct watch_meter *m, enum watch_loss why, uint64_t bytes)
+{
+    add(&m->losses[why], 1);
+    add(&m->lost_bytes[why], bytes);
+}
+
 static uint64_t value_of(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
@@ -73,5 +97,9 @@ void watch_meter_read(const struct watch_meter *m, struct watch_counters *out)
     }
     for (size_t i = 0; i < WATCH_END_COUNT; i++) {
         out->ends[i] = value_of(&m->ends[i]);
+    }
+    for (size_t i = 0; i < WATCH_LOSS_COUNT; i++) {
+        out->losses[i] = value_of(&m->losses[i]);
+        out->lost_bytes[i] = value_of(&m->lost_bytes[i]);
     }
 }

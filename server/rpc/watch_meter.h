@@ -32,14 +32,34 @@ enum watch_end {
     WATCH_END_DEADLINE,
     WATCH_END_FAILED, /* by any other failure, which it was told */
     WATCH_END_CLIENT, /* its client went */
+    /* Of traces: */
+    WATCH_END_STOPPED,
+    WATCH_END_LEASE,
+    WATCH_END_SHUTDOWN,
+    WATCH_END_TAKEN_OVER,
+    WATCH_END_INTERFERED,
+    WATCH_END_HARDWARE_ERROR,
+    WATCH_END_HARDWARE_STOPPED,
     WATCH_END_COUNT
 };
 const char *watch_end_name(enum watch_end end); /* "incarnation_ended" */
+
+/* Why bytes of traces were declared lost to who reads them. The names (metrics) never change. */
+enum watch_loss {
+    WATCH_LOSS_LAPPED,
+    WATCH_LOSS_FAILED,
+    WATCH_LOSS_PAUSED,
+    WATCH_LOSS_RESET,
+    WATCH_LOSS_TOO_SLOW,
+    WATCH_LOSS_COUNT
+};
+const char *watch_loss_name(enum watch_loss loss); /* "lapped" */
 
 struct watch_meter {
     _Atomic uint64_t lags[WATCH_LAG_BUCKETS];
     _Atomic uint64_t lag_sum_ns, heartbeats;
     _Atomic uint64_t ends[WATCH_END_COUNT];
+    _Atomic uint64_t losses[WATCH_LOSS_COUNT], lost_bytes[WATCH_LOSS_COUNT];
     atomic_uint open;
 };
 
@@ -47,11 +67,14 @@ void watch_meter_lag(struct watch_meter *m, uint64_t lag_ns);
 void watch_meter_heartbeat(struct watch_meter *m);
 void watch_meter_opened(struct watch_meter *m);
 void watch_meter_ended(struct watch_meter *m, enum watch_end why);
+void watch_meter_lost(struct watch_meter *m, enum watch_loss why, uint64_t bytes);
 
 struct watch_counters {
     uint64_t lags[WATCH_LAG_BUCKETS]; /* each by itself */
     uint64_t lag_sum_ns, heartbeats;
     uint64_t ends[WATCH_END_COUNT];
+    uint64_t losses[WATCH_LOSS_COUNT], lost_bytes[WATCH_LOSS_COUNT];
+    uint64_t trace_renewals; /* of leases, for who reads; not this meter's */
     unsigned open;
 };
 void watch_meter_read(const struct watch_meter *m, struct watch_counters *out);

@@ -139,10 +139,12 @@ outcomes_of_curl() {
     done < <(jq -cr '.[] | .method, .request, .take' "$clients/requests.json")
 }
 
-# Times are of the moment; tokens and what a detail looks like decoded are the sender's choice.
+# Times, and what was counted until then, are of the moment; tokens, names of traces and what a detail looks
+# like decoded are the sender's choice.
 comparable() {
     jq -cS 'walk(if type == "object" then del(.wallTime, .monotonicNs, .copyDurationNs, .sinceMonotonicNs, .nextPageToken,
-        .cursor, .feed, .debug, .checks) else . end) | if .error then .error.details |= map(.value |= sub("=*$"; "")) else . end'
+        .cursor, .feed, .debug, .checks, .traceId, .startTime, .endTime, .leaseLeft, .samples, .lateSamples, .pauses,
+        .period) else . end) | if .error then .error.details |= map(.value |= sub("=*$"; "")) else . end'
 }
 
 same_outcomes() { # COMMAND

@@ -19,6 +19,7 @@
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
+#include "xenres/v1/trace.pb-c.h"
 #include "xenres/v1/watch.pb-c.h"
 
 enum { RECORD_MAX_BYTES = 1 << 20, MESSAGES_A_TYPE = 60, SEED = 1 };
@@ -77,6 +78,28 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__watch_checkpoint__descriptor,
     &xenres__v1__watch_heartbeat__descriptor,
     &xenres__v1__watch_end__descriptor,
+    &xenres__v1__start_trace_request__descriptor,
+    &xenres__v1__start_trace_response__descriptor,
+    &xenres__v1__stop_trace_request__descriptor,
+    &xenres__v1__stop_trace_response__descriptor,
+    &xenres__v1__renew_trace_request__descriptor,
+    &xenres__v1__renew_trace_response__descriptor,
+    &xenres__v1__get_trace_request__descriptor,
+    &xenres__v1__get_trace_response__descriptor,
+    &xenres__v1__list_traces_request__descriptor,
+    &xenres__v1__list_traces_response__descriptor,
+    &xenres__v1__trace_metadata__descriptor,
+    &xenres__v1__trace__descriptor,
+    &xenres__v1__trace_vcpu__descriptor,
+    &xenres__v1__read_trace_request__descriptor,
+    &xenres__v1__read_trace_response__descriptor,
+    &xenres__v1__trace_begin__descriptor,
+    &xenres__v1__trace_segment__descriptor,
+    &xenres__v1__trace_data__descriptor,
+    &xenres__v1__trace_gap__descriptor,
+    &xenres__v1__trace_checkpoint__descriptor,
+    &xenres__v1__trace_heartbeat__descriptor,
+    &xenres__v1__trace_end__descriptor,
     &zoo__zoo__descriptor,
     &zoo__leaf__descriptor,
     &zoo__pairs__descriptor,

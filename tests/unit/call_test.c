@@ -71,7 +71,7 @@ static void expect_encoded(enum codec codec, enum compress_encoding encoding, si
     BUFFER_AUTO(packed, len_bytes);
 
     echo_fill(codec, &plain, len_bytes);
-    if (!compress_shrink(encoding, plain.data, plain.len_bytes, &packed)) {
+    if (!compress_shrink(encoding, COMPRESS_ZSTD_LEVEL, plain.data, plain.len_bytes, &packed)) {
         assert_true(buffer_append(&packed, plain.data, plain.len_bytes));
     }
     (void)snprintf(head, sizeof(head), "%s\nContent-Encoding: %s\nAccept-Encoding: %s",
@@ -159,8 +159,8 @@ static void a_get_in_an_encoding_is_expanded(void **state)
         BUFFER_AUTO(packed, 1000);
         BUFFER_AUTO(text, 3000);
 
-        assert_true(
-            compress_shrink((enum compress_encoding)e, plain.data, plain.len_bytes, &packed));
+        assert_true(compress_shrink((enum compress_encoding)e, COMPRESS_ZSTD_LEVEL, plain.data,
+                                    plain.len_bytes, &packed));
         assert_true(
             base64_encode(&text, packed.data, packed.len_bytes, BASE64_URL | BASE64_UNPADDED));
         (void)snprintf(head, sizeof(head), GET "encoding=json&base64=1&compression=%s&message=%s",

@@ -379,7 +379,7 @@ static bool shrinks(enum compress_encoding e, size_t len_bytes)
     bool result;
 
     assert_true(buffer_append_string(&small, "head"));
-    result = compress_shrink(e, text, len_bytes, &small);
+    result = compress_shrink(e, COMPRESS_ZSTD_LEVEL, text, len_bytes, &small);
     assert_false(small.failed);
     assert_memory_equal(small.data, "head", 4);
     if (result) {
@@ -420,11 +420,36 @@ static void what_does_not_get_smaller_is_left_as_it_is(void **state)
         BUFFER_AUTO(out, ROOM_BYTES);
         BUFFER_AUTO(tight, 4000);
 
-        assert_false(compress_shrink((enum compress_encoding)e, noise, sizeof(noise), &out));
+        assert_false(compress_shrink((enum compress_encoding)e, COMPRESS_ZSTD_LEVEL, noise,
+                                     sizeof(noise), &out));
         assert_true(out.len_bytes == 0 && !out.failed);
-        assert_false(compress_shrink((enum compress_encoding)e, noise, sizeof(noise), &tight));
+        assert_false(compress_shrink((enum compress_encoding)e, COMPRESS_ZSTD_LEVEL, noise,
+                                     sizeof(noise), &tight));
         assert_true(tight.len_bytes == 0 && !tight.failed);
     }
+}
+
+/* Each of a trace's levels is one that zstd has: what is harder is not larger. */
+static void zstd_tries_as_hard_as_it_is_told(void **state)
+{
+    static const int levels[] = { -7, 0, 1, 12 };
+    uint8_t *text = text_of(65536);
+    size_t before = SIZE_MAX, first = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        BUFFER_AUTO(small, ROOM_BYTES);
+        BUFFER_AUTO(again, ROOM_BYTES);
+
+        assert_true(compress_shrink(COMPRESS_ZSTD, levels[i], text, 65536, &small));
+        assert_int_equal(compress_expand(COMPRESS_ZSTD, small.data, small.len_bytes, &again, NULL),
+                         0);
+        assert_int_equal(again.len_bytes, 65536);
+        first = i == 0 ? small.len_bytes : first;
+        before = small.len_bytes;
+    }
+    assert_true(before < first);
+    free(text);
 }
 
 int main(void)
@@ -443,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_bomb_that_says_its_size_is_told_that_it_is_too_large),
         cmocka_unit_test(messages_between_the_bounds_get_smaller),
         cmocka_unit_test(what_does_not_get_smaller_is_left_as_it_is),
+        cmocka_unit_test(zstd_tries_as_hard_as_it_is_told),
     };
 
     return UNIT_RUN(tests);

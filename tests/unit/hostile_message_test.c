@@ -70,7 +70,7 @@ static void get(enum codec codec, enum compress_encoding e, const struct buffer 
     BUFFER_AUTO(packed, REQUEST_MAX_BYTES);
     BUFFER_AUTO(head, QUERY_MAX_BYTES);
 
-    if (!compress_shrink(e, message->data, message->len_bytes, &packed)) {
+    if (!compress_shrink(e, COMPRESS_ZSTD_LEVEL, message->data, message->len_bytes, &packed)) {
         e = COMPRESS_IDENTITY;
         assert_true(buffer_append(&packed, message->data, message->len_bytes));
     }

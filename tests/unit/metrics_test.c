@@ -126,6 +126,43 @@ static void of_a_mapper_that_is_away_nothing_is_told(void **state)
     assert_null(strstr(text, "xenresd_mapper_info"));
 }
 
+static void what_is_lost_of_traces_is_told_by_its_reason(void **state)
+{
+    BUFFER_AUTO(out, HEALTH_METRICS_MAX_BYTES);
+    struct metrics_sources s = sources();
+    struct message_hello_answer hello = { .version = "1" };
+    struct message_counters_answer counters = { .produced_bytes = 1,
+                                                .lost_bytes = 2,
+                                                .open_losses = 3,
+                                                .vcpu_pauses = 4,
+                                                .pause_refusals = 5,
+                                                .traces = 6,
+                                                .traced_vcpus = 7 };
+
+    (void)state;
+    s.mapper = &hello;
+    s.counters = &counters;
+    s.feeds.delivered_bytes = 8;
+    s.watches.trace_renewals = 9;
+    for (uint64_t i = 0; i < WATCH_LOSS_COUNT; i++) {
+        s.watches.losses[i] = 10 + i;
+        s.watches.lost_bytes[i] = 20 + i;
+    }
+    const char *text = written(&s, &out);
+
+    has(text, "\nxenresd_mapper_produced_bytes_total 1\n");
+    has(text, "\nxenresd_mapper_lost_bytes_total 2\n");
+    has(text, "\nxenresd_mapper_open_losses_total 3\n");
+    has(text, "\nxenresd_mapper_vcpu_pauses_total 4\n");
+    has(text, "\nxenresd_mapper_pause_refusals_total 5\n");
+    has(text, "\nxenresd_mapper_traces 6\n");
+    has(text, "\nxenresd_mapper_traced_vcpus 7\n");
+    has(text, "\nxenresd_delivered_bytes_total 8\n");
+    has(text, "\nxenresd_trace_renewals_total 9\n");
+    has(text, "\nxenresd_trace_gaps_total{reason=\"lapped\"} 10\n");
+    has(text, "\nxenresd_lost_bytes_total{reason=\"too_slow\"} 24\n");
+}
+
 static void every_reason_is_in_one_family(void **state)
 {
     BUFFER_AUTO(out, HEALTH_METRICS_MAX_BYTES);
@@ -175,6 +212,7 @@ int main(void)
         TEST(the_most_that_there_can_be_fits),
         TEST(a_mappers_texts_stay_within_their_labels),
         TEST(of_a_mapper_that_is_away_nothing_is_told),
+        TEST(what_is_lost_of_traces_is_told_by_its_reason),
         TEST(every_reason_is_in_one_family),
         TEST(a_failed_reload_counts_until_one_succeeds),
     };

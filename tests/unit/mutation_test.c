@@ -76,7 +76,7 @@ static void encode(enum codec codec, const struct method *m, struct buffer *out)
 static void append_compressed(struct buffer *out, enum compress_encoding e,
                               const struct buffer *message, bool *compressed)
 {
-    *compressed = compress_shrink(e, message->data, message->len_bytes, out);
+    *compressed = compress_shrink(e, COMPRESS_ZSTD_LEVEL, message->data, message->len_bytes, out);
     if (!*compressed) {
         assert_true(buffer_append(out, message->data, message->len_bytes));
     }

@@ -107,7 +107,8 @@ static void a_message_of_the_limit_passes_in_each_encoding_and_one_byte_more_doe
             char head[256];
 
             echo_fill(CODEC_JSON, &plain, len);
-            bool shrunk = compress_shrink((enum compress_encoding)e, plain.data, len, &packed);
+            bool shrunk = compress_shrink((enum compress_encoding)e, COMPRESS_ZSTD_LEVEL,
+                                          plain.data, len, &packed);
             const struct buffer *body = shrunk ? &packed : &plain;
 
             (void)snprintf(head, sizeof(head), JSON "\nConnect-Content-Encoding: %s",

@@ -4,6 +4,7 @@
 code, and prints what came of each: {"method", "messages", "error"}, a line a call."""
 
 import base64
+import inspect
 import itertools
 import json
 import re
@@ -16,6 +17,7 @@ from gateway import address, http_client
 from gen.xenres.v1.host_connect import HostService, HostServiceClientSync
 from gen.xenres.v1.inspect_connect import InspectService, InspectServiceClientSync
 from gen.xenres.v1.resource_connect import ResourceService, ResourceServiceClientSync
+from gen.xenres.v1.trace_connect import TraceService, TraceServiceClientSync
 
 way = sys.argv[1]
 codec = proto_json_codec() if way == "json" else proto_binary_codec()
@@ -23,6 +25,7 @@ services = {
     "xenres.v1.HostService": (HostService.desc(), HostServiceClientSync),
     "xenres.v1.ResourceService": (ResourceService.desc(), ResourceServiceClientSync),
     "xenres.v1.InspectService": (InspectService.desc(), InspectServiceClientSync),
+    "xenres.v1.TraceService": (TraceService.desc(), TraceServiceClientSync),
 }
 
 
@@ -36,8 +39,10 @@ def call(path, request):
     message = method.input.type.from_json(json.dumps(request))
     if method.method_kind == "server_streaming":
         yield from function(message)
-    else:
+    elif "use_get" in inspect.signature(function).parameters:
         yield function(message, use_get=way == "get")
+    else:  # it has side effects
+        yield function(message)
 
 
 def error_json(error):

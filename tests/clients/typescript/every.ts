@@ -12,6 +12,7 @@ import { gateway } from "./gateway.js";
 import { HostService } from "./gen/xenres/v1/host_pb.js";
 import { InspectService } from "./gen/xenres/v1/inspect_pb.js";
 import { ResourceService } from "./gen/xenres/v1/resource_pb.js";
+import { TraceService } from "./gen/xenres/v1/trace_pb.js";
 
 const way = process.argv[2];
 const transport = createConnectTransport({
@@ -19,7 +20,7 @@ const transport = createConnectTransport({
   useBinaryFormat: way !== "json",
   useHttpGet: way === "get",
 });
-const services = [HostService, ResourceService, InspectService];
+const services = [HostService, ResourceService, InspectService, TraceService];
 
 function errorJson(reason: unknown) {
   const error = ConnectError.from(reason);

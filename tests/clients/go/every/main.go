@@ -107,6 +107,7 @@ func calls(way string) (map[string]call, error) {
 	hosts := xenresv1connect.NewHostServiceClient(client, server, options...)
 	resources := xenresv1connect.NewResourceServiceClient(client, server, options...)
 	inspect := xenresv1connect.NewInspectServiceClient(client, server, options...)
+	traces := xenresv1connect.NewTraceServiceClient(client, server, options...)
 	return map[string]call{
 		xenresv1connect.HostServiceGetHostProcedure:           unary(hosts.GetHost),
 		xenresv1connect.HostServiceListDomainsProcedure:       unary(hosts.ListDomains),
@@ -118,6 +119,12 @@ func calls(way string) (map[string]call, error) {
 		xenresv1connect.InspectServiceGetGrantTableProcedure:  unary(inspect.GetGrantTable),
 		xenresv1connect.InspectServiceGetIoreqServerProcedure: unary(inspect.GetIoreqServer),
 		xenresv1connect.InspectServiceGetVcpuStatsProcedure:   unary(inspect.GetVcpuStats),
+		xenresv1connect.TraceServiceStartTraceProcedure:       unary(traces.StartTrace),
+		xenresv1connect.TraceServiceStopTraceProcedure:        unary(traces.StopTrace),
+		xenresv1connect.TraceServiceRenewTraceProcedure:       unary(traces.RenewTrace),
+		xenresv1connect.TraceServiceGetTraceProcedure:         unary(traces.GetTrace),
+		xenresv1connect.TraceServiceListTracesProcedure:       unary(traces.ListTraces),
+		xenresv1connect.TraceServiceReadTraceProcedure:        stream(traces.ReadTrace),
 	}, nil
 }
 
