@@ -1,0 +1,152 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# Sourced by vmtrace.sh: what can be traced here, and traces that are complete.
+
+# A paused guest: nothing is produced but what ptctl emits. The ring is small, so that whatever is emitted goes round it.
+ring_bytes=65536
+
+start_guests() {
+  still=$(create tiny-io 'name="still"' 'vmtrace_buf_kb=64')
+  busy=$(create tiny-io 'name="busy"' 'vmtrace_buf_kb=1024')
+  plain=$(create tiny)
+  dom0 resmap pause "$still"
+}
+
+# --- what there is -----------------------------------------------------------------------------------------------------
+
+doctor() {
+  dom0 /usr/local/sbin/xenresd-mapper --doctor --journal /run/xenresd/traces.user
+}
+
+doctor_tells_of_traces() {
+  doctor >"$work/doctor" || true
+  cat "$work/doctor"
+  grep -Eq '^ok +vmtrace ' "$work/doctor"
+  grep -Eq "^ok +domain $still .*64 KiB.*nobody traces it" "$work/doctor"
+  grep -Eq "^ok +domain $busy .*1024 KiB" "$work/doctor"
+  never grep -E "^(ok|no) +domain $plain " "$work/doctor"
+  grep -Eq '^ok +trace buffers +2 domains' "$work/doctor"
+}
+
+# The rules of xc_vmtrace_* and of these pages, of guests that have a buffer. They are used by nobody then.
+contract_holds() {
+  local status=0
+  suspended() { for domain in "$busy" "$plain"; do dom0 resmap "$1" "$domain"; done; }
+  suspended pause
+  DOM0_LIMIT=120 dom0 env CMOCKA_MESSAGE_OUTPUT=TAP backend_xen_test >"$work/contract.log" 2>&1 || status=$?
+  suspended unpause
+  cat "$work/contract.log"
+  same "$status" 0 status
+  never grep '^not ok .*SKIP .*trace.*rules' "$work/contract.log"
+}
+
+no_buffer_is_refused() {
+  trace_refused StartTrace tiny
+  same "$code" failed_precondition
+  contains "$next_step" vmtrace_buf_kb "next step"
+}
+
+no_such_vcpu_is_refused() {
+  trace_refused StartTrace busy '"vcpus": [7]'
+  same "$code" out_of_range
+}
+
+# --- complete ----------------------------------------------------------------------------------------------------------
+
+stop_and_prove() { # NAME DOMAIN DOMAIN-NUMBER [VCPU]
+  trace StopTrace "$2"
+  record_ended "$1" 60 stopped
+  truth "$1" "$3" "${4:-0}"
+  same "$(fact "$1" on)" 0 "tracing is on"
+}
+
+emitted_bytes_arrive() {
+  local part sum=0
+  record emitted still
+  for part in 1 11 43 5000 16000 32 20000; do
+    dom0 ptctl emit "$still" 0 "$part"
+    sum=$((sum + part))
+    # At most 15 bytes may wait: they could begin a PSB.
+    eventually 30 has_read emitted $((sum - 15))
+  done
+  stop_and_prove emitted still "$still"
+  same "$(fact emitted produced)" "$sum" "bytes produced"
+  complete emitted
+  figures_of emitted "emitted bytes"
+}
+
+# Many times around: each vCPU is as quick as the emulator lets it be.
+busy_guest_is_complete() {
+  dom0 ptctl extra "$busy" 0 200
+  record whole busy
+  eventually 120 has_read whole 3000000
+  stop_and_prove whole busy "$busy"
+  alive "$busy"
+  complete whole
+  cat "$work/whole/0.packets"
+  [ "$(sed 's/.*tip=\([0-9]*\) .*/\1/' "$work/whole/0.packets")" -gt 1000 ]
+  figures_of whole "a busy guest"
+}
+
+# Two vCPUs from the first instruction on, until the guest is up.
+linux_boot_is_complete() {
+  local linux vcpu
+  dom0_sh "xl destroy linux-pvh 2>/dev/null; : >/var/log/xen/guest-linux-pvh.log
+    xl create -q -p /guests/linux-pvh.cfg vcpus=2 vmtrace_buf_kb=4096"
+  linux=$(dom0 xl domid linux-pvh)
+  for vcpu in 0 1; do
+    dom0 ptctl extra "$linux" "$vcpu" 32
+    record "linux-$vcpu" linux-pvh "$vcpu"
+  done
+  dom0 resmap unpause "$linux"
+  DOM0_LIMIT=150 dom0 wait-for 140 grep -q GUEST-UP /var/log/xen/guest-linux-pvh.log
+  eventually 30 has_read linux-1 10000
+  trace StopTrace linux-pvh
+  for vcpu in 0 1; do
+    record_ended "linux-$vcpu" 60 stopped
+    truth "linux-$vcpu" "$linux" "$vcpu"
+    figures_of "linux-$vcpu" "vCPU $vcpu of a Linux guest that boots"
+  done
+  alive "$linux"
+  dom0_sh "xl destroy linux-pvh; resmap gone $linux 2000"
+  complete linux-0
+  complete linux-1
+}
+
+# --- bytes that nobody wrote -------------------------------------------------------------------------------------------
+
+mark=never-written-by-any-trace-0123456789abcdef
+
+# Memory that dom0 filled and gave back: Xen hands it out as it is. Then all of a ring that is mapped is dom0's secrets.
+unwritten_bytes_are_not_served() {
+  local domain marked
+  dom0_sh "yes $mark | head -c 200000000 >/tmp/marks; rm /tmp/marks; xl mem-set 0 290
+    wait-for 30 sh -c 'test \$(xl list 0 | awk \"END { print \\\$3 }\") -le 300'"
+  domain=$(create tiny-io 'name="dirty"' 'vmtrace_buf_kb=65536')
+  dom0 resmap pause "$domain"
+  marked=$(dom0_sh "ptctl ring $domain 0 67108864 | grep -a -c $mark || true")
+  echo "# a ring of 64 MiB holds $marked lines of what dom0's memory held" >&"$figures"
+  [ "$marked" -gt 1000 ]
+  record dirty dirty
+  for bytes in 100 100000 3000000; do
+    dom0 ptctl emit "$domain" 0 "$bytes"
+  done
+  eventually 60 has_read dirty $((3100100 - 15))
+  stop_and_prove dirty dirty "$domain"
+  complete dirty
+  never grep -a -q "${mark:0:12}" "$work"/dirty/*.pt
+  # A lap is all that was written, and only that: what is behind the position is known to be of this trace.
+  record dirty-lapped dirty
+  dom0 ptctl emit "$domain" 0 3000
+  eventually 60 has_read dirty-lapped $((3000 - 15))
+  dom0 ptctl emit "$domain" 0 50000000
+  dom0 ptctl emit "$domain" 0 20000000
+  dom0 xl unpause dirty
+  eventually 60 has_read dirty-lapped 3001
+  stop_and_prove dirty-lapped dirty "$domain"
+  never grep -a -q "${mark:0:12}" "$work"/dirty-lapped/*.pt
+  never_falsely_complete dirty-lapped
+  dom0_sh "xl destroy dirty; resmap gone $domain 5000; xl mem-set 0 500"
+}
