@@ -20,7 +20,7 @@ endif
 
 # --- what each program is made of: a list to review, not a wildcard ---------------------------
 
-COMMON := error buffer clock log text base64 channel message layout
+COMMON := error buffer clock log text base64 channel message message_trace layout
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
 THREADS := errand
@@ -29,7 +29,7 @@ PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value 
 PROTO_WIRE := budget wire
 MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
-          feed_list feed_table feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
+          feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
           source_trace source_trace_control source_trace_tell lap psb spool diff allowance
 MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
@@ -40,7 +40,7 @@ AUTH := guarded_file name certificate identity policy policy_list policy_file se
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request dispatch reply reply_head stream streams call wait timer rpc meter watch_meter method \
+RPC := exchange request dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
@@ -119,7 +119,7 @@ endif
 # --- build -----------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-fresh check-clients \
+.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-thread check-fresh check-clients \
         conformance bench bench-json bench-stream install dist clean tests
 .SECONDARY:
 
@@ -204,12 +204,13 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # Unit tests may use everything but the mains.
 testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
-test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c \
-                 tests/contract/*_test.c tests/fault/*_test.c tests/system/*_test.c))
+# Those that take long come first: several run at a time, and the last ones should be short.
+test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
+                 tests/fault/*_test.c tests/contract/*_test.c tests/unit/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
-# What is installed is the plain build.
-test_scripts := $(filter-out $(if $(SANITIZE),tests/system/install.sh),\
-                $(wildcard tests/arch/*.sh tests/system/*.sh))
+# What is installed is the plain build; and what looks at the sources only, sees the same in any build.
+plain_scripts := tests/system/install.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
+test_scripts := $(filter-out $(if $(SANITIZE),$(plain_scripts)),$(wildcard tests/system/*.sh tests/arch/*.sh))
 
 test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)
 $(test_proto_objs): | $(generated) $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.h)
@@ -251,7 +252,7 @@ demo: ensure-deps ## build, serve a simulated host, and show the main job
 
 check: ensure-deps ## build and run all tests that need no hypervisor
 	@$(MAKE) --no-print-directory DEVELOPER=1 tests
-	@tests/lib/run.sh $(BUILD) $(test_programs) $(fuzz_programs) $(xen_test_programs) $(test_scripts)
+	@tests/lib/run.sh $(BUILD) $(test_scripts) $(test_programs) $(fuzz_programs) $(xen_test_programs)
 
 # Connect's own conformance suite, against a server of ours made for it. The suite's description of
 # its service comes with it, from the Go module proxy; protobuf-c knows proto3's `optional` as the
@@ -290,12 +291,25 @@ conformance: ensure-deps ## run Connect's official conformance suite (needs Go)
 	@tests/lib/run.sh $(BUILD) tests/conformance/suite.sh
 
 check-sanitize: ensure-deps ## make check, instrumented for addresses and undefined behaviour
-	@$(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
+	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
+# What threads share: their tests, and both programs with streams open, read again and again.
+thread_tests := $(patsubst %,tests/unit/%_test,errand ring_stress doorbell sampler sim_sampler \
+                feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
+                feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
+                watch watch_life watch_renewal watch_domains) tests/contract/feed_test
+check-thread: ensure-deps ## what threads share, instrumented for it
+	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread
+.PHONY: run-thread
+run-thread: all $(thread_tests:%=$(BUILD)/%)
+	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-4} tests/lib/run.sh $(BUILD) $(thread_tests:%=$(BUILD)/%) \
+	    tests/system/stream_reload.sh
+
+# Two machines at a time: their guests come to harm where more of them wait for a processor.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
-	    $(BUILD)/tests/contract/mapper_test $(BUILD)/tests/contract/backend_xen_test
-	@tests/lib/run.sh $(BUILD) tests/xen/gateway.sh tests/xen/streams.sh tests/xen/backend.sh
+	    $(addprefix $(BUILD)/tests/contract/,mapper_test mapper_trace_test backend_xen_test)
+	@TEST_JOBS=2 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
 	@mkdir -p $(BUILD)

@@ -8,8 +8,6 @@
 
 enum {
     MESSAGE_MAX_BYTES = 96 << 20, /* of one that is shown by itself */
-    SILENCE_MAX_MS =
-        3 * 600 * 1000, /* whatever a gateway says: that is three of its longest heartbeats */
 };
 
 /* --- callbacks --- */
@@ -144,8 +142,9 @@ static int take_begin(struct follow *f, xenres_stream *stream, const xenres_repl
     }
     f->has_begun = f->is_begun = true;
     if (m->silence_max_ms > 0) {
-        stream_set_idle_timeout(stream, m->silence_max_ms < SILENCE_MAX_MS ? m->silence_max_ms
-                                                                           : SILENCE_MAX_MS);
+        stream_set_idle_timeout(stream, m->silence_max_ms < FOLLOW_SILENCE_MAX_MS
+                                            ? m->silence_max_ms
+                                            : FOLLOW_SILENCE_MAX_MS);
     }
     result = tell_raw(f, reply, fault);
     return result == 0 ? deliver(f, m, &verdict, fault) : result;

@@ -26,7 +26,8 @@ enum {
     FAILURE_CALL_MAX = 48,
     FAILURE_TEXT_MAX = 256,
     FAILURE_FIELD_MAX = 60,
-    FAILURE_RETRY_SOON_MS = 100, /* as long as what others hold for a moment is held, as a rule */
+    FAILURE_RETRY_SOON_MS = 100,   /* as long as what others hold for a moment is held, as a rule */
+    FAILURE_RETRY_LATER_MS = 1000, /* what is short is held by others as long as they like */
 };
 
 /* What failed, why, and what to do. Fixed in size: it travels in messages and lives on stacks.

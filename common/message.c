@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "common/message_trace.h"
+
 /* No holes: padding would carry the sender's stack to the other side, and comparing would fail. */
 _Static_assert(sizeof(struct message_head) == 24, "head");
 _Static_assert(sizeof(struct domain_identity) == 40 + MESSAGE_NAME_BYTES, "identity");
@@ -48,26 +50,6 @@ _Static_assert(sizeof(struct message_watch_answer) == 24 + 16 + 24, "watch");
 _Static_assert(sizeof(struct message_unwatch) == 24 + 24, "unwatch");
 _Static_assert(sizeof(struct message_image) == 24 + 32, "image");
 _Static_assert(sizeof(struct message_image_answer) == 24 + 24 + 64 + 5 * 8 + 4 * 4, "image");
-_Static_assert(sizeof(struct message_trace_start) ==
-                   24 + sizeof(struct domain_identity) + 40 + MESSAGE_OWNER_BYTES,
-               "trace");
-_Static_assert(sizeof(struct message_trace_facts) == 16 + 16 + 12 * 4, "facts");
-_Static_assert(sizeof(struct message_trace) == 16 + sizeof(struct domain_identity) + 5 * 8 + 8 * 4 +
-                                                   sizeof(struct message_trace_facts) +
-                                                   sizeof(struct failure) + MESSAGE_OWNER_BYTES,
-               "trace");
-_Static_assert(sizeof(struct message_trace_answer) == 32 + sizeof(struct message_trace), "trace");
-_Static_assert(sizeof(struct message_trace_stop) == 24 + 24, "trace stop");
-_Static_assert(sizeof(struct message_trace_renew) == 24 + 24, "trace renew");
-_Static_assert(sizeof(struct message_traces) == 32, "traces");
-_Static_assert(sizeof(struct message_traces_answer) ==
-                   32 + MESSAGE_TRACES_MAX * sizeof(struct message_trace),
-               "traces");
-_Static_assert(sizeof(struct message_trace_vcpus) == 24 + 24, "trace vcpus");
-_Static_assert(sizeof(struct message_trace_vcpu) == 8 + 16 + 6 * 4 + 5 * 8, "trace vcpu");
-_Static_assert(sizeof(struct message_trace_vcpus_answer) ==
-                   32 + MESSAGE_TRACE_VCPUS_MAX * sizeof(struct message_trace_vcpu),
-               "trace vcpus");
 _Static_assert(sizeof(struct message_failed) == 24 + sizeof(struct failure), "failed");
 /* xenresd and its mapper are built for one machine, and memory is the wire. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian");
@@ -417,138 +399,6 @@ static const char *check_image_answer(const union message *m)
     return wrong != NULL ? wrong : check_slot(&a->slot, frames * MESSAGE_FRAME_BYTES);
 }
 
-enum { TRACE_FLAGS = TRACE_OS | TRACE_USER | TRACE_NO_TSC | TRACE_NO_RETC | TRACE_TAKEOVER };
-
-static const char *check_trace_start(const union message *m)
-{
-    const struct message_trace_start *t = &m->trace_start;
-
-    if ((t->flags & ~(uint32_t)TRACE_FLAGS) != 0) {
-        return "flags";
-    }
-    if (!IS_ENDED(t->owner) || t->owner[0] == '\0') {
-        return "owner";
-    }
-    return t->reserved == 0 ? domain_identity_wrong(&t->domain) : "reserved";
-}
-
-static const char *check_trace(const struct message_trace *t)
-{
-    if (is_zero(t->trace_id)) {
-        return "trace.trace_id";
-    }
-    if (!IS_ENDED(t->owner) || !IS_ENDED(t->facts.cpu_vendor)) {
-        return "trace: a text";
-    }
-    if (t->vcpu_count == 0 || t->vcpu_count > MESSAGE_TRACED_VCPUS_MAX ||
-        t->vcpu_count !=
-            (uint32_t)(__builtin_popcountll(t->vcpus[0]) + __builtin_popcountll(t->vcpus[1]))) {
-        return "trace.vcpu_count";
-    }
-    if ((t->flags & ~(uint32_t)TRACE_FLAGS) != 0) {
-        return "trace.flags";
-    }
-    if (t->laps_detectable > 1) {
-        return "trace.laps_detectable";
-    }
-    if ((t->ended_wall_ns == 0) != (t->end_reason == 0)) {
-        return "trace.end_reason";
-    }
-    if (t->facts.reserved != 0) {
-        return "trace.facts.reserved";
-    }
-    const char *wrong = failure_wrong(&t->failure);
-
-    return wrong != NULL ? wrong : domain_identity_wrong(&t->domain);
-}
-
-static const char *check_trace_answer(const union message *m)
-{
-    const struct message_trace_answer *a = &m->trace_answer;
-
-    if (a->reserved != 0) {
-        return "reserved";
-    }
-    return a->joined <= 1 ? check_trace(&a->trace) : "joined";
-}
-
-static const char *check_trace_stop(const union message *m)
-{
-    return is_zero(m->trace_stop.trace_id) ? "trace_id" : NULL;
-}
-
-static const char *check_trace_renew(const union message *m)
-{
-    if (is_zero(m->trace_renew.trace_id)) {
-        return "trace_id";
-    }
-    return m->trace_renew.reserved == 0 ? NULL : "reserved";
-}
-
-static const char *check_traces(const union message *m)
-{
-    return m->traces.one <= 1 ? NULL : "one";
-}
-
-static const char *check_traces_answer(const union message *m)
-{
-    const struct message_traces_answer *a = &m->traces_answer;
-
-    if (a->trace_count > MESSAGE_TRACES_MAX) {
-        return "trace_count";
-    }
-    if (a->more > 1 || (a->more == 1 && a->trace_count == 0)) {
-        return "more";
-    }
-    for (uint32_t i = 0; i < a->trace_count; i++) {
-        const char *wrong = check_trace(&a->traces[i]);
-
-        if (wrong != NULL) {
-            return wrong;
-        }
-        const struct message_trace *before = i > 0 ? &a->traces[i - 1] : NULL;
-
-        if (before != NULL &&
-            (a->traces[i].domain.domid < before->domain.domid ||
-             (a->traces[i].domain.domid == before->domain.domid && a->traces[i].end_reason == 0))) {
-            return "traces: the order";
-        }
-    }
-    return NULL;
-}
-
-static const char *check_trace_vcpus(const union message *m)
-{
-    if (is_zero(m->trace_vcpus.trace_id)) {
-        return "trace_id";
-    }
-    return m->trace_vcpus.reserved == 0 ? NULL : "reserved";
-}
-
-static const char *check_trace_vcpus_answer(const union message *m)
-{
-    const struct message_trace_vcpus_answer *a = &m->trace_vcpus_answer;
-
-    if (a->vcpu_count > MESSAGE_TRACE_VCPUS_MAX) {
-        return "vcpu_count";
-    }
-    if (a->more > 1 || (a->more == 1 && a->vcpu_count == 0)) {
-        return "more";
-    }
-    for (uint32_t i = 0; i < a->vcpu_count; i++) {
-        const struct message_trace_vcpu *v = &a->vcpus[i];
-
-        if (v->vcpu >= MESSAGE_TRACED_VCPUS_MAX || v->is_over > 1 || v->reserved != 0 ||
-            v->lost_bytes > v->produced_bytes) {
-            return "vcpus";
-        }
-        if (i > 0 && v->vcpu <= a->vcpus[i - 1].vcpu) {
-            return "vcpus: the order";
-        }
-    }
-    return NULL;
-}
-
 static const char *check_failed(const union message *m)
 {
     return m->failed.failure.code > 0 ? failure_wrong(&m->failed.failure) : "failure.code";
@@ -571,11 +421,11 @@ static const struct message_row {
     { MESSAGE_WATCH_DOMAINS, sizeof(struct message_plain), check_plain },
     { MESSAGE_UNWATCH, sizeof(struct message_unwatch), check_unwatch },
     { MESSAGE_IMAGE, sizeof(struct message_image), check_image },
-    { MESSAGE_TRACE_START, sizeof(struct message_trace_start), check_trace_start },
-    { MESSAGE_TRACE_STOP, sizeof(struct message_trace_stop), check_trace_stop },
-    { MESSAGE_TRACE_RENEW, sizeof(struct message_trace_renew), check_trace_renew },
-    { MESSAGE_TRACES, sizeof(struct message_traces), check_traces },
-    { MESSAGE_TRACE_VCPUS, sizeof(struct message_trace_vcpus), check_trace_vcpus },
+    { MESSAGE_TRACE_START, sizeof(struct message_trace_start), message_check_trace_start },
+    { MESSAGE_TRACE_STOP, sizeof(struct message_trace_stop), message_check_trace_stop },
+    { MESSAGE_TRACE_RENEW, sizeof(struct message_trace_renew), message_check_trace_renew },
+    { MESSAGE_TRACES, sizeof(struct message_traces), message_check_traces },
+    { MESSAGE_TRACE_VCPUS, sizeof(struct message_trace_vcpus), message_check_trace_vcpus },
     { MESSAGE_HELLO | MESSAGE_ANSWER, sizeof(struct message_hello_answer), check_hello_answer },
     { MESSAGE_HOST | MESSAGE_ANSWER, sizeof(struct message_host_answer), check_host_answer },
     { MESSAGE_DOMAINS | MESSAGE_ANSWER, sizeof(struct message_domains_answer),
@@ -593,14 +443,15 @@ static const struct message_row {
       check_watch_answer },
     { MESSAGE_IMAGE | MESSAGE_ANSWER, sizeof(struct message_image_answer), check_image_answer },
     { MESSAGE_TRACE_START | MESSAGE_ANSWER, sizeof(struct message_trace_answer),
-      check_trace_answer },
+      message_check_trace_answer },
     { MESSAGE_TRACE_STOP | MESSAGE_ANSWER, sizeof(struct message_trace_answer),
-      check_trace_answer },
+      message_check_trace_answer },
     { MESSAGE_TRACE_RENEW | MESSAGE_ANSWER, sizeof(struct message_trace_answer),
-      check_trace_answer },
-    { MESSAGE_TRACES | MESSAGE_ANSWER, sizeof(struct message_traces_answer), check_traces_answer },
+      message_check_trace_answer },
+    { MESSAGE_TRACES | MESSAGE_ANSWER, sizeof(struct message_traces_answer),
+      message_check_traces_answer },
     { MESSAGE_TRACE_VCPUS | MESSAGE_ANSWER, sizeof(struct message_trace_vcpus_answer),
-      check_trace_vcpus_answer },
+      message_check_trace_vcpus_answer },
     { MESSAGE_FAILED, sizeof(struct message_failed), check_failed },
     { MESSAGE_EVENT_DOMAINS, sizeof(struct message_event_domains), check_plain },
 };

@@ -11,14 +11,16 @@
 #include "common/error.h"
 
 struct allowance {
-    _Atomic uint64_t used_bytes;
+    _Atomic uint64_t used_bytes, refused_bytes;
     uint64_t most_bytes;
 };
 
 void allowance_init(struct allowance *a, uint64_t most_bytes);
-/* -ERROR_RESOURCE_EXHAUSTED: not so much is left. */
+/* -ERROR_RESOURCE_EXHAUSTED, to be tried again later (FAILURE_RETRY_LATER_MS): not so much is left. */
 int allowance_take(struct allowance *a, uint64_t bytes, struct failure *f);
 void allowance_give(struct allowance *a, uint64_t bytes);
+/* What has to be given back for what was refused last to be there; 0: nothing. */
+uint64_t allowance_lacks(const struct allowance *a);
 uint64_t allowance_used(const struct allowance *a);
 
 #endif

@@ -126,7 +126,8 @@ struct backend_ops {
     uint64_t (*pauses)(struct backend *);
 
     /* Another handle on the same hypervisor, for one other thread: only find, size, map, unmap,
-     * vcpu_info, vmtrace, tsc, hypercalls, pauses and close may be called on it, while the parent is used by its own. */
+     * vcpu_info, vmtrace, tsc, hypercalls, pauses and close may be called on it, while the parent is
+     * used by its own. */
     int (*open_sampler)(struct backend *parent, struct backend **child, struct failure *f);
 
     void (*close)(struct backend *);

@@ -90,7 +90,8 @@ static uint32_t listable_domains(const struct mapper *m)
     const struct directory_entry *entries = directory_entries(m->directory, &count);
     uint32_t listable = 0;
     for (uint32_t i = 0; i < count; i++) {
-        listable += export_allows_any(m->export, &entries[i].identity, EXPORT_LIST);
+        listable += !entries[i].is_untold &&
+                    export_allows_any(m->export, &entries[i].identity, EXPORT_LIST);
     }
     return listable;
 }

@@ -37,6 +37,7 @@ struct directory {
     bool stale;                      /* the list must be read before anything here is believed */
     uint64_t looks;                  /* for changes, so far */
     bool has_written;                /* some name was written, and not read again since */
+    bool has_untold;                 /* there may be one that is to be told some time */
     uint8_t written[UINT16_MAX + 1]; /* by domid: how often, up to 2 */
 };
 
@@ -58,6 +59,7 @@ int directory_new(const struct backend_ops *ops, struct backend *backend, direct
     d->capacity = ENTRIES_FIRST;
     d->generation = 1;
     d->stale = true;
+    d->looks = 1; /* 0 is none */
     *out = d;
     return 0;
 }
@@ -83,9 +85,20 @@ void directory_listen(struct directory *d, directory_told *told, void *arg)
 static void tell(struct directory *d, enum feed_domain_kind kind, const struct directory_entry *e,
                  const struct domain_identity *before)
 {
+    if (e->is_untold) {
+        return;
+    }
+    d->generation++;
     if (d->told) {
         d->told(d->told_arg, kind, e, before);
     }
+}
+
+static void tell_at_last(struct directory *d, struct directory_entry *e)
+{
+    e->is_untold = false;
+    e->told_by_ns = 0;
+    tell(d, FEED_DOMAIN_CREATED, e, NULL);
 }
 
 /* A random number that nobody can foresee: whoever holds it has seen this very incarnation. */
@@ -103,10 +116,12 @@ static void draw_incarnation(struct directory_entry *e)
     }
 }
 
-static void end_incarnation(struct directory *d, const struct directory_entry *e)
+/* Untold ones too: whatever is held under it is let go of. */
+static void end_incarnation(struct directory *d, const struct directory_entry *e,
+                            enum feed_domain_kind kind)
 {
     d->gone(d->gone_arg, e->identity.incarnation);
-    d->generation++;
+    tell(d, kind, e, NULL);
 }
 
 /* Where `domid` is in the array, or belongs. */
@@ -124,21 +139,20 @@ static uint32_t position_of(const struct directory *d, uint16_t domid)
     return low;
 }
 
-/* Somebody else by the same number. */
+/* Somebody else by the same number; untold where `fresh` is. */
 static void begin_incarnation(struct directory *d, struct directory_entry *e,
                               const struct directory_entry *fresh)
 {
-    end_incarnation(d, e);
-    tell(d, FEED_DOMAIN_GONE, e, NULL);
+    end_incarnation(d, e, FEED_DOMAIN_GONE);
     *e = *fresh;
     draw_incarnation(e);
+    d->has_untold = d->has_untold || e->is_untold;
     tell(d, FEED_DOMAIN_CREATED, e, NULL);
 }
 
 static void remove_at(struct directory *d, uint32_t at)
 {
-    end_incarnation(d, &d->entries[at]);
-    tell(d, FEED_DOMAIN_GONE, &d->entries[at], NULL);
+    end_incarnation(d, &d->entries[at], FEED_DOMAIN_GONE);
     d->ops->unwatch_name(d->backend, d->entries[at].domain.domid);
     memmove(&d->entries[at], &d->entries[at + 1], (d->count - at - 1) * sizeof(d->entries[0]));
     d->count--;
@@ -159,6 +173,20 @@ static int read_name(struct directory *d, uint16_t domid, struct domain_identity
     }
     out->name_cut = cut;
     return 0;
+}
+
+static bool has_name(const struct domain_identity *identity)
+{
+    return identity->name[0] != '\0' || identity->name_cut;
+}
+
+/* Under the name of the one before it would be taken for that one. */
+static void forget_name(struct directory_entry *e)
+{
+    memset(e->identity.name, 0, sizeof(e->identity.name));
+    e->identity.name_cut = false;
+    e->is_untold = true;
+    e->named_at = e->told_by_ns = 0;
 }
 
 static void set_written(struct directory *d, uint16_t domid)
@@ -195,7 +223,6 @@ static int add_at(struct directory *d, uint32_t at, const struct backend_domain 
     memmove(&d->entries[at + 1], &d->entries[at], (d->count - at) * sizeof(d->entries[0]));
     d->entries[at] = e;
     d->count++;
-    d->generation++;
     tell(d, FEED_DOMAIN_CREATED, &d->entries[at], NULL);
     return 0;
 }
@@ -224,7 +251,7 @@ static void update_entry(struct directory *d, struct directory_entry *e,
         struct failure ignored;
         memcpy(next.identity.uuid, fresh->uuid, UUID_BYTES);
         if (read_name(d, fresh->domid, &next.identity, &ignored) < 0) {
-            next.named_at = 0; /* it may still be the name of the one before */
+            forget_name(&next);
             set_written(d, fresh->domid);
         }
         begin_incarnation(d, e, &next);
@@ -232,10 +259,9 @@ static void update_entry(struct directory *d, struct directory_entry *e,
     }
     e->domain = *fresh;
     if (fresh->dying && !before.dying) {
-        end_incarnation(d, e); /* it is still listed, but nothing may hold on to it */
-        tell(d, FEED_DOMAIN_DYING, e, NULL);
+        /* It is still listed, but nothing may hold on to it. */
+        end_incarnation(d, e, FEED_DOMAIN_DYING);
     } else if (is_over(fresh->state) != is_over(before.state)) {
-        d->generation++;
         tell(d, FEED_DOMAIN_STATE, e, NULL);
     }
 }
@@ -287,41 +313,51 @@ static int reread_name(struct directory *d, struct directory_entry *e, bool is_a
     int result = read_name(d, e->domain.domid, &next.identity, f);
     if (result < 0) {
         /* A write was seen and its value was not: treat it as the worst that it can be. */
-        begin_incarnation(d, e, e);
-        d->stale = true;
+        forget_name(&next);
+        begin_incarnation(d, e, &next);
         return result;
     }
     struct domain_identity before = e->identity;
-    bool had_name = before.name[0] != '\0' || before.name_cut;
+    bool had_name = has_name(&before);
     bool same =
         before.name_cut == next.identity.name_cut && strcmp(before.name, next.identity.name) == 0;
-    bool has_name = next.identity.name[0] != '\0' || next.identity.name_cut;
-    if (is_again || (had_name && (same || !has_name))) {
+    if (is_again || (had_name && (same || !has_name(&next.identity)))) {
+        next.is_untold = !has_name(&next.identity);
+        next.told_by_ns = next.is_untold ? e->told_by_ns : 0;
         begin_incarnation(d, e, &next);
         return 0;
     }
     *e = next;
-    d->generation++;
-    if (!same) {
+    if (e->is_untold && has_name(&e->identity)) {
+        tell_at_last(d, e);
+    } else if (!same) {
         tell(d, FEED_DOMAIN_RENAMED, e, &before);
     }
     return 0;
 }
 
-/* Names that were written, of those who are there, and whose name was not read since. */
+/* Names that were written, of those who are there, and whose name was not read since. What cannot be read is
+ * read with the next look. */
 static int reread_names(struct directory *d, struct failure *f)
 {
     int worst = 0;
+    uint32_t unread = 0;
     for (uint32_t i = 0; i < d->count && d->has_written; i++) {
         struct directory_entry *e = &d->entries[i];
         unsigned times = d->written[e->domain.domid];
         if (times > 0 && e->named_at != d->looks && !e->domain.dying) {
             int result = reread_name(d, e, times > 1, f);
             worst = result < 0 ? result : worst;
+            unread += result < 0;
         }
     }
     memset(d->written, 0, sizeof(d->written));
     d->has_written = false;
+    for (uint32_t i = 0; i < d->count && unread > 0; i++) {
+        if (d->entries[i].named_at == 0 && !d->entries[i].domain.dying) {
+            set_written(d, d->entries[i].domain.domid);
+        }
+    }
     return worst;
 }
 
@@ -374,6 +410,51 @@ int directory_find(struct directory *d, uint16_t domid, const struct directory_e
     }
     *out = &d->entries[at];
     return 0;
+}
+
+/* Where it dies untold, or its name has to be read first, there is nothing to wait for. */
+static bool is_to_be_told(const struct directory_entry *e)
+{
+    return e->is_untold && e->named_at != 0 && !e->domain.dying;
+}
+
+/* Its time is over. -ERROR_NOT_FOUND: so is its life, and it is no entry any more. */
+static int tell_late(struct directory *d, struct directory_entry *e, struct failure *f)
+{
+    const struct directory_entry *found;
+    int result = directory_find(d, e->domain.domid, &found, f);
+    if (result == 0 && is_to_be_told(e)) {
+        tell_at_last(d, e);
+    } else if (result < 0 && result != -ERROR_NOT_FOUND) {
+        e->told_by_ns = 0; /* as long again */
+    }
+    return result;
+}
+
+int directory_settle(struct directory *d, uint64_t now_ns, uint64_t *next_ns, struct failure *f)
+{
+    int worst = 0;
+    bool has_untold = false;
+    *next_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < d->count && d->has_untold;) {
+        struct directory_entry *e = &d->entries[i];
+        bool is_due = is_to_be_told(e) && e->told_by_ns != 0 && now_ns >= e->told_by_ns;
+        int result = is_due ? tell_late(d, e, f) : 0;
+        if (result == -ERROR_NOT_FOUND) {
+            continue; /* the next one has its place now */
+        }
+        worst = result < 0 ? result : worst;
+        if (is_to_be_told(e)) {
+            if (e->told_by_ns == 0) {
+                e->told_by_ns = now_ns + DIRECTORY_UNTOLD_MS * CLOCK_NS_PER_MS;
+            }
+            *next_ns = e->told_by_ns < *next_ns ? e->told_by_ns : *next_ns;
+        }
+        has_untold = has_untold || (e->is_untold && !e->domain.dying);
+        i++;
+    }
+    d->has_untold = has_untold;
+    return worst;
 }
 
 const struct directory_entry *directory_entries(const struct directory *d, uint32_t *count)

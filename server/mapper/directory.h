@@ -10,6 +10,11 @@
  *     is a rename: the same incarnation, another identity.)
  * Too many incarnations cost a caller a retry; one too few would show it another guest's pages.
  *
+ * A toolstack that destroys a domain takes its name away first. So an incarnation that succeeds one whose
+ * name was taken away is *untold*: nobody is told of it, and it is to be listed nowhere, until it has a name,
+ * or lived for DIRECTORY_UNTOLD_MS without one; when it dies before, nothing is said of it. The same of one
+ * whose name could not be read when its incarnation began, but without that time.
+ *
  * When an incarnation ends, or its domain begins to die, `gone` is called, so that nothing of it
  * stays mapped. Owns its table. One thread.
  */
@@ -21,7 +26,10 @@
 #include "common/message.h"
 #include "server/mapper/backend.h"
 
-enum { DIRECTORY_DOMAINS_MAX = 4096 }; /* a host with more is refused, never shown in part */
+enum {
+    DIRECTORY_DOMAINS_MAX = 4096, /* a host with more is refused, never shown in part */
+    DIRECTORY_UNTOLD_MS = 2000,
+};
 
 struct directory;
 
@@ -31,13 +39,17 @@ bool directory_is_another(const struct backend_domain *before, const struct back
 struct directory_entry {
     struct backend_domain domain; /* as last seen */
     struct domain_identity identity;
-    uint64_t named_at; /* the directory's: during which look for changes its name was read */
+    bool is_untold; /* has no name, and its incarnation is known here alone */
+    /* The directory's: during which look for changes its name was read, 0: it has to be; and when one
+     * that is untold is told nevertheless, 0: not known yet. */
+    uint64_t named_at, told_by_ns;
 };
 
 typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
 
 /* What happened: the entry as it is now (GONE: as it was last), once the generation is what it is after
- * it; `before`: of RENAMED, else NULL. A new incarnation is one GONE and one CREATED. */
+ * it; `before`: of RENAMED, else NULL. A new incarnation is one GONE and one CREATED, the latter later
+ * where it is untold. */
 typedef void directory_told(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
                             const struct domain_identity *before);
 
@@ -56,10 +68,13 @@ int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *
 /* Asks for one domain now. -ERROR_NOT_FOUND when it is gone. */
 int directory_find(struct directory *d, uint16_t domid, const struct directory_entry **out,
                    struct failure *f);
+/* Tells of those that were untold for long enough, each after a look at whether it still lives. To be called
+ * after each of the above; `next_ns` is when again, on the clock of `now_ns`; UINT64_MAX: not before then. */
+int directory_settle(struct directory *d, uint64_t now_ns, uint64_t *next_ns, struct failure *f);
 
-/* The entries, ascending by domid. Valid until the next call that reads. */
+/* The entries, untold ones among them, ascending by domid. Valid until the next call that reads. */
 const struct directory_entry *directory_entries(const struct directory *d, uint32_t *count);
-/* Another number after any change of who is there, or alive, or shut down. */
+/* Another number after each change that is told. */
 uint64_t directory_generation(const struct directory *d);
 
 #endif

@@ -76,6 +76,14 @@ static struct sampler *least_busy(struct feed_list *l)
     return least;
 }
 
+static void begin(struct feed_list *l, struct feed *feed, struct source *source)
+{
+    feed->job.period_ns = feed->period_ns;
+    feed->sampler = least_busy(l);
+    sampling_init(&feed->job.sampling, source, l->spool_most_bytes, &l->memory);
+    sampler_add(feed->sampler, &feed->job);
+}
+
 int feed_list_add(struct feed_list *l, const struct message_snapshot *wanted, struct source *source,
                   uint64_t period_ns, uint32_t *number, struct failure *f)
 {
@@ -87,17 +95,25 @@ int feed_list_add(struct feed_list *l, const struct message_snapshot *wanted, st
     ssize_t drawn = getrandom(feed->id, sizeof(feed->id), 0);
     assert(drawn == sizeof(feed->id)); /* so few bytes are never cut or interrupted */
     feed->wanted = *wanted;
-    feed->period_ns = feed->job.period_ns = period_ns;
-    feed->sampler = least_busy(l);
-    sampling_init(&feed->job.sampling, source, l->spool_most_bytes, &l->memory);
+    feed->period_ns = period_ns;
     *number = 0;
     while (l->feeds[*number]) {
         (*number)++;
     }
     l->feeds[*number] = feed;
     l->count++;
-    sampler_add(feed->sampler, &feed->job);
+    begin(l, feed, source);
     return 0;
+}
+
+void feed_list_begin_again(struct feed_list *l, uint32_t number, struct source *source)
+{
+    struct feed *feed = l->feeds[number];
+    sampler_remove(feed->sampler, &feed->job);
+    sampling_done(&feed->job.sampling);
+    memset(&feed->job, 0, sizeof(feed->job));
+    feed->is_ending = false;
+    begin(l, feed, source);
 }
 
 bool feed_list_is_of(const struct feed *feed, const uint8_t incarnation[16])

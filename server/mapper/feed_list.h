@@ -22,10 +22,12 @@ enum {
 struct feed {
     uint8_t id[FEED_ID_BYTES]; /* random */
     struct message_snapshot wanted;
+    struct backend_domain known; /* as it was when it was asked for; of traces: zero */
     struct sampler *sampler;
     struct sampler_job job;
     uint64_t period_ns;
-    bool is_of_trace;   /* nobody but its trace ends it, or takes it away */
+    bool is_of_trace; /* nobody but its trace ends it, or takes it away */
+    uint8_t trace_id[16];
     bool is_ending;     /* told to, or over: nobody finds it any more, but for one of a trace */
     bool is_held;       /* by the peer that is served */
     uint64_t let_go_ns; /* not held: when it ends */
@@ -60,6 +62,9 @@ void feed_list_done(struct feed_list *l);
  * free number. */
 int feed_list_add(struct feed_list *l, const struct message_snapshot *wanted, struct source *source,
                   uint64_t period_ns, uint32_t *number, struct failure *f);
+/* Begins it once more, from another source of the same, which it takes: it is over, and nothing of it was
+ * told. */
+void feed_list_begin_again(struct feed_list *l, uint32_t number, struct source *source);
 /* The one of this source that has not ended; NULL: there is none. */
 struct feed *feed_list_find(struct feed_list *l, const struct message_snapshot *wanted,
                             uint32_t *number);

@@ -13,6 +13,7 @@
 #include "common/doorbell.h"
 #include "common/scope.h"
 #include "server/mapper/domain_feed.h"
+#include "server/mapper/feed_room.h"
 #include "server/mapper/source_frames.h"
 #include "server/mapper/source_stats.h"
 
@@ -63,6 +64,15 @@ static void end_domains(struct feed_table *t, enum feed_end_reason reason)
     }
 }
 
+bool feed_table_end_idle_domains(struct feed_table *t)
+{
+    bool is_idle = t->domains && !t->domains_are_held;
+    if (is_idle) {
+        end_domains(t, FEED_END_RELEASED);
+    }
+    return is_idle;
+}
+
 void feed_table_free(struct feed_table *t)
 {
     if (!t) {
@@ -106,6 +116,11 @@ struct feed_list *feed_table_list(struct feed_table *t)
     return &t->list;
 }
 
+uint32_t feed_table_feeds_max(const struct feed_table *t)
+{
+    return t->options.feeds_max;
+}
+
 struct feed *const *feed_table_feeds(const struct feed_table *t)
 {
     return t->list.feeds;
@@ -130,61 +145,29 @@ int feed_table_fd(const struct feed_table *t)
 
 /* --- feeds ------------------------------------------------------------------------------------- */
 
-/* Who makes room for another: one that is ending and only has to be taken away; else what the peer before
- * had and nobody has asked for again, the oldest first. */
-static struct feed *find_dispensable(const struct feed_table *t, uint32_t *number)
+int feed_table_source(const struct message_snapshot *wanted, const struct backend_domain *known,
+                      struct source **out, struct failure *f)
 {
-    struct feed *found = NULL;
-    for (uint32_t i = 0; i < FEED_LIST_MAX; i++) {
-        struct feed *feed = t->list.feeds[i];
-        if (!feed || feed->is_of_trace || feed->waiting > 0 || feed->pins > 0 ||
-            (!feed->is_ending && feed->is_held)) {
-            continue;
-        }
-        if (!found || feed->is_ending ||
-            (!found->is_ending && feed->let_go_ns < found->let_go_ns)) {
-            found = feed;
-            *number = i;
-        }
-    }
-    return found;
-}
-
-/* An end comes before anything else that its sampler has to do. */
-int feed_table_make_room(struct feed_table *t, struct failure *f)
-{
-    uint32_t number = 0;
-    if (t->list.count < t->options.feeds_max) {
-        return 0;
-    }
-    struct feed *feed = find_dispensable(t, &number);
-    if (feed && !feed->is_ending) {
-        feed_list_end(feed, FEED_END_RELEASED);
-    }
-    if (feed && feed_list_wait(feed, FEED_LIST_END_WAIT_MS * CLOCK_NS_PER_MS)) {
-        feed_list_remove(&t->list, number);
-        return 0;
-    }
-    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u feeds are live, and may be no more",
-                             t->options.feeds_max);
-    if (feed) {
-        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-    }
-    return failure_next(f, result, "watch less, or raise the mapper's --feeds-max");
+    return wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, out, f)
+                                               : source_frames_new(wanted, known, out, f);
 }
 
 static int begin_feed(struct feed_table *t, const struct message_snapshot *wanted,
                       const struct backend_domain *known, uint64_t period_ns, uint32_t *number,
                       struct failure *f)
 {
-    int result = feed_table_make_room(t, f);
-    if (result < 0) {
-        return result;
-    }
     struct source *source = NULL;
-    result = wanted->type == RESOURCE_VCPU_STATS ? source_stats_new(known, &source, f)
-                                                 : source_frames_new(wanted, known, &source, f);
-    return result < 0 ? result : feed_list_add(&t->list, wanted, source, period_ns, number, f);
+    int result = feed_room_make(t, f);
+    if (result == 0) {
+        result = feed_table_source(wanted, known, &source, f);
+    }
+    if (result == 0) {
+        result = feed_list_add(&t->list, wanted, source, period_ns, number, f);
+    }
+    if (result == 0) {
+        t->list.feeds[*number]->known = *known;
+    }
+    return result;
 }
 
 int feed_table_ask(struct feed_table *t, const struct message_snapshot *wanted,

@@ -101,12 +101,16 @@ int feed_table_ask_domains(struct feed_table *t, const struct export_list *expor
  * happens. */
 void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id);
 
-/* --- for feed_trace ---------------------------------------------------------------------------- */
+/* --- for feed_trace and feed_room ------------------------------------------------------------------ */
 
 struct feed_list *feed_table_list(struct feed_table *t);
 struct feed *const *feed_table_feeds(const struct feed_table *t); /* by number */
-/* There is room for one more: see feed_table_ask(). */
-int feed_table_make_room(struct feed_table *t, struct failure *f);
+uint32_t feed_table_feeds_max(const struct feed_table *t);
+/* What is sampled for it; not of a trace. */
+int feed_table_source(const struct message_snapshot *wanted, const struct backend_domain *known,
+                      struct source **out, struct failure *f);
+/* Ends the feed of domains, if there is one that nobody holds. */
+bool feed_table_end_idle_domains(struct feed_table *t);
 /* The next step looks at all of them. */
 void feed_table_look_again(struct feed_table *t);
 

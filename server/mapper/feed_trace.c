@@ -5,6 +5,9 @@
 #include "server/mapper/feed_trace.h"
 
 #include <assert.h>
+#include <string.h>
+
+#include "server/mapper/feed_room.h"
 
 static const struct feed *feed_of(const struct feed_table *t, uint32_t number)
 {
@@ -13,16 +16,16 @@ static const struct feed *feed_of(const struct feed_table *t, uint32_t number)
     return feed;
 }
 
-int feed_trace_begin(struct feed_table *t, const struct domain_identity *domain,
+int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
                      const struct source_trace_options *options, uint32_t *number,
                      struct failure *f)
 {
-    const struct message_snapshot wanted = { .domain = *domain,
+    const struct message_snapshot wanted = { .domain = trace->domain,
                                              .type = RESOURCE_VMTRACE_BUF,
                                              .id = options->vcpu,
                                              .frame_count = MESSAGE_FRAMES_ALL };
     struct source *source = NULL;
-    int result = feed_table_make_room(t, f);
+    int result = feed_room_make(t, f);
     if (result == 0) {
         result = source_trace_new(options, &source, f);
     }
@@ -33,6 +36,7 @@ int feed_trace_begin(struct feed_table *t, const struct domain_identity *domain,
     result = feed_list_add(list, &wanted, source, options->period_max_ns, number, f);
     if (result == 0) {
         list->feeds[*number]->is_of_trace = true;
+        memcpy(list->feeds[*number]->trace_id, trace->trace_id, sizeof(trace->trace_id));
     }
     return result;
 }
@@ -74,24 +78,48 @@ void feed_trace_drop(struct feed_table *t, uint32_t number)
     feed_table_look_again(t);
 }
 
-int feed_trace_ask(struct feed_table *t, const struct domain_identity *domain, uint32_t vcpu,
+static bool is_named(const struct message_watch *r)
+{
+    static const uint8_t any[16];
+    return memcmp(r->trace_id, any, sizeof(any)) != 0;
+}
+
+/* Of the domain exactly as it was checked, and of that trace, or of any. */
+static bool is_meant(const struct feed *feed, const struct message_watch *r)
+{
+    return feed->is_of_trace && feed->wanted.id == r->id &&
+           domain_identity_equal(&feed->wanted.domain, &r->domain) &&
+           (!is_named(r) || memcmp(r->trace_id, feed->trace_id, sizeof(feed->trace_id)) == 0);
+}
+
+static int is_missing(const struct message_watch *r, struct failure *f)
+{
+    int result;
+    if (is_named(r)) {
+        result = failure_set(f, ERROR_ABORTED,
+                             "the trace is over, or is of another domain or of other vCPUs");
+        failure_cause(f, result, "another one of the domain began, or it was held long enough");
+        return failure_next(f, result, "see which one runs");
+    }
+    result = failure_set(f, ERROR_FAILED_PRECONDITION, "no trace runs of vCPU %u of domain %u",
+                         r->id, r->domain.domid);
+    failure_cause(f, result, "none was started, or it ended and is no longer held");
+    return failure_next(f, result, "start one: xenres trace start");
+}
+
+int feed_trace_ask(struct feed_table *t, const struct message_watch *request,
                    struct feed_asked *out, struct failure *f)
 {
     struct feed_list *list = feed_table_list(t);
     uint32_t found = FEED_LIST_MAX;
     for (uint32_t i = 0; i < FEED_LIST_MAX && list->count > 0; i++) {
         const struct feed *feed = list->feeds[i];
-        bool is_meant = feed && feed->is_of_trace && feed->wanted.id == vcpu &&
-                        domain_identity_equal(&feed->wanted.domain, domain);
-        if (is_meant && (found == FEED_LIST_MAX || !feed->is_ending)) {
+        if (feed && is_meant(feed, request) && (found == FEED_LIST_MAX || !feed->is_ending)) {
             found = i;
         }
     }
     if (found == FEED_LIST_MAX) {
-        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
-                                 "no trace runs of vCPU %u of domain %u", vcpu, domain->domid);
-        failure_cause(f, result, "none was started, or it ended and is no longer held");
-        return failure_next(f, result, "start one: xenres trace start");
+        return is_missing(request, f);
     }
     list->feeds[found]->waiting++;
     *out = (struct feed_asked){ .feed = found, .joined = true };

@@ -12,8 +12,9 @@
 #include "server/mapper/feed_table.h"
 #include "server/mapper/source_trace.h"
 
-/* Its first sample, which enables the trace, is due at once. `domain`: as its identity was checked. */
-int feed_trace_begin(struct feed_table *t, const struct domain_identity *domain,
+/* Its first sample, which enables the trace, is due at once. `trace`: with its id, and the domain as its
+ * identity was checked. */
+int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
                      const struct source_trace_options *options, uint32_t *number,
                      struct failure *f);
 
@@ -36,9 +37,10 @@ void feed_trace_drop(struct feed_table *t, uint32_t number);
 
 /* --- for feed_watch ---------------------------------------------------------------------------- */
 
-/* The one that this domain, exactly as it was checked then, has of this vCPU, over or not; followed by
- * feed_table_take() or feed_table_refuse(). -ERROR_FAILED_PRECONDITION: there is none. */
-int feed_trace_ask(struct feed_table *t, const struct domain_identity *domain, uint32_t vcpu,
+/* The one that this domain, exactly as it was checked then, has of this vCPU, over or not: of the trace of
+ * this id, or, where it is zero, of the last. Followed by feed_table_take() or feed_table_refuse().
+ * -ERROR_FAILED_PRECONDITION: there is none; -ERROR_ABORTED: none of this id. */
+int feed_trace_ask(struct feed_table *t, const struct message_watch *request,
                    struct feed_asked *out, struct failure *f);
 
 #endif

@@ -9,10 +9,10 @@
 
 #include "common/clock.h"
 #include "server/mapper/claim.h"
+#include "server/mapper/feed_room.h"
 #include "server/mapper/feed_trace.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/range.h"
-#include "server/mapper/trace.h"
 
 /* A WATCH that waits for a first sample. */
 struct pending {
@@ -148,7 +148,11 @@ static void settle(struct mapper *m, struct pending *p, uint64_t now_ns)
             answer(m, MESSAGE_WATCH, p->serial, &about, p->asked.joined);
         }
         break;
-    case FEED_FAILED: refuse(m, p, &f); break;
+    case FEED_FAILED:
+        if (!feed_room_begin_again(m->feeds, p->asked.feed, &f)) {
+            refuse(m, p, &f);
+        }
+        break;
     case FEED_BEGINS:
         if (now_ns > p->deadline_ns) {
             failure_set(&f, ERROR_DEADLINE_EXCEEDED,
@@ -177,34 +181,13 @@ static int watch_source(struct mapper *m, const struct message_snapshot *wanted,
                           f);
 }
 
-/* With the next trace of a domain the feeds of the one before go: what is there of a vCPU is of the trace
- * that is there. */
-static int check_trace_id(struct mapper *m, const struct domain_identity *domain,
-                          const uint8_t trace_id[16], struct failure *f)
-{
-    static const uint8_t any[16];
-    if (memcmp(trace_id, any, sizeof(any)) == 0) {
-        return 0;
-    }
-    const struct trace *trace = trace_named(m->traces, trace_id);
-    if (trace != NULL && domain_identity_equal(&trace->about.domain, domain)) {
-        return 0;
-    }
-    int result = failure_set(f, ERROR_ABORTED, "the trace is over, or is of another domain");
-    failure_cause(f, result, "another one of the domain began, or it was held long enough");
-    return failure_next(f, result, "see which one runs");
-}
-
 /* Of a trace the domain is not looked at: nothing of it is touched by this, and the end can be read when
  * it is dead. Whoever is named exactly as the one that was traced is that one. */
-static int watch_trace(struct mapper *m, const struct message_snapshot *wanted,
-                       const uint8_t trace_id[16], struct feed_asked *out, struct failure *f)
+static int watch_trace(struct mapper *m, const struct message_watch *request,
+                       struct feed_asked *out, struct failure *f)
 {
-    int result = claim_allowed(m, &wanted->domain, wanted->type, EXPORT_TRACE_READ, f);
-    if (result == 0) {
-        result = check_trace_id(m, &wanted->domain, trace_id, f);
-    }
-    return result < 0 ? result : feed_trace_ask(m->feeds, &wanted->domain, wanted->id, out, f);
+    int result = claim_allowed(m, &request->domain, request->type, EXPORT_TRACE_READ, f);
+    return result < 0 ? result : feed_trace_ask(m->feeds, request, out, f);
 }
 
 int feed_watch(struct mapper *m, const struct message_watch *request, struct failure *f)
@@ -223,7 +206,7 @@ int feed_watch(struct mapper *m, const struct message_watch *request, struct fai
                                .serial = request->head.serial,
                                .deadline_ns =
                                    request->deadline_ns ? request->deadline_ns : UINT64_MAX };
-    result = pending.is_of_trace ? watch_trace(m, &wanted, request->trace_id, &pending.asked, f)
+    result = pending.is_of_trace ? watch_trace(m, request, &pending.asked, f)
                                  : watch_source(m, &wanted, request->period_ns, &pending.asked, f);
     if (result == 0) {
         *p = pending;

@@ -51,7 +51,7 @@ int inventory_domains(struct mapper *m, const struct message_domains *request, u
     const struct directory_entry *entries = directory_entries(m->directory, &count);
     for (uint32_t i = 0; i < count; i++) {
         const struct directory_entry *e = &entries[i];
-        if (e->domain.domid < first_domid) {
+        if (e->domain.domid < first_domid || e->is_untold) {
             continue;
         }
         if (!export_allows_any(m->export, &e->identity, EXPORT_LIST)) {

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { ALIKE_MARGIN = 4, ALIKE_FACTOR = 4 };
+enum { ALIKE_MARGIN = 8, ALIKE_FACTOR = 4 };
 
 /* What a comparison has found: distances from where it began. */
 struct difference {
@@ -27,15 +27,34 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-uint64_t lap_evidence(uint64_t size_bytes)
+static uint64_t part(const struct lap *l, uint64_t fraction)
 {
-    return least(size_bytes / LAP_EVIDENCE_FRACTION, LAP_EVIDENCE_BYTES);
+    return least(l->size_bytes / fraction, LAP_EVIDENCE_BYTES);
 }
 
-/* So many equal bytes in a row are no chance: nobody wrote there. */
+uint64_t lap_evidence_most(uint64_t size_bytes)
+{
+    return least(size_bytes / LAP_REPETITIVE_FRACTION, LAP_EVIDENCE_BYTES);
+}
+
+/* So many equal bytes in a row are no chance, as this writer is. */
 static uint64_t no_chance(const struct lap *l)
 {
-    return least(lap_evidence(l->size_bytes), ALIKE_MARGIN + ALIKE_FACTOR * l->alike);
+    return ALIKE_MARGIN + ALIKE_FACTOR * l->alike;
+}
+
+/* So many have to be as they were to prove that nobody went over them. */
+static uint64_t evidence_needed(const struct lap *l)
+{
+    uint64_t least_bytes = part(l, LAP_EVIDENCE_FRACTION);
+    uint64_t bytes = least(no_chance(l), part(l, LAP_REPETITIVE_FRACTION));
+    return bytes > least_bytes ? bytes : least_bytes;
+}
+
+/* So many before the ring's end, that nobody wrote them. */
+static uint64_t end_needed(const struct lap *l)
+{
+    return least(no_chance(l), part(l, LAP_END_FRACTION));
 }
 
 void lap_init(struct lap *l, const struct lap_ring *ring, uint64_t size_bytes, uint8_t *image,
@@ -66,10 +85,11 @@ static int ask(struct lap *l, uint64_t *out, struct failure *f)
     return 0;
 }
 
-/* The next piece of `len_bytes` at `offset` that neither wraps nor is too long. */
-static size_t piece(const struct lap *l, uint64_t offset, uint64_t len_bytes, size_t most_bytes)
+/* The next piece of `len_bytes` at `offset`, up to the next multiple of `most_bytes` (a power of two). */
+static size_t piece(const struct lap *l, uint64_t offset, uint64_t len_bytes, uint64_t most_bytes)
 {
-    return (size_t)least(least(len_bytes, l->size_bytes - offset), most_bytes);
+    return (size_t)least(least(len_bytes, l->size_bytes - offset),
+                         most_bytes - (offset & (most_bytes - 1)));
 }
 
 static int copy(struct lap *l, uint64_t offset, uint64_t len_bytes, struct failure *f)
@@ -88,7 +108,7 @@ static int copy(struct lap *l, uint64_t offset, uint64_t len_bytes, struct failu
 static void look_closely(const struct lap *l, struct difference *d, uint64_t at, const uint8_t *old,
                          const uint8_t *fresh, size_t len_bytes)
 {
-    uint64_t chance = no_chance(l);
+    uint64_t chance = end_needed(l);
     for (size_t i = 0; i < len_bytes; i++) {
         if (old[i] == fresh[i]) {
             d->run++;
@@ -114,7 +134,7 @@ static int compare(struct lap *l, uint64_t offset, uint64_t len_bytes, bool into
         }
         if (memcmp(l->scratch, l->image + offset, n) == 0) {
             d->run += n;
-            d->barrier = d->run >= no_chance(l) ? at + n : d->barrier;
+            d->barrier = d->run >= end_needed(l) ? at + n : d->barrier;
         } else {
             look_closely(l, d, at, l->image + offset, l->scratch, n);
             if (into_image) {
@@ -129,7 +149,7 @@ static int compare(struct lap *l, uint64_t offset, uint64_t len_bytes, bool into
 /* Is what is before the ring's end, from `offset` on, as it was, as far as it takes to be no chance? */
 static int is_end_unwritten(struct lap *l, uint64_t offset, bool *out, struct failure *f)
 {
-    uint64_t need = least(no_chance(l), l->size_bytes - offset);
+    uint64_t need = offset < l->size_bytes ? least(end_needed(l), l->size_bytes - offset) : 0;
     *out = need > 0;
     for (uint64_t end = l->size_bytes, n; need > 0 && *out; end -= n, need -= n) {
         n = least(need, l->chunk_bytes);
@@ -140,18 +160,6 @@ static int is_end_unwritten(struct lap *l, uint64_t offset, bool *out, struct fa
         *out = memcmp(l->scratch, l->image + end - n, n) == 0;
     }
     return 0;
-}
-
-/* What is about to be copied tells how much of it is as it was, though it was written. */
-static int learn_alike(struct lap *l, uint64_t offset, uint64_t len_bytes, struct failure *f)
-{
-    size_t len = piece(l, offset, len_bytes, l->chunk_bytes);
-    int result = len > 0 ? l->ring->read(l->ring->context, offset, l->scratch, len, f) : 0;
-    for (size_t i = 0, run = 0; i < len && result == 0; i++) {
-        run = l->scratch[i] == l->image[offset + i] ? run + 1 : 0;
-        l->alike = run > l->alike ? run : l->alike;
-    }
-    return result;
 }
 
 int lap_begin(struct lap *l, struct failure *f)
@@ -180,12 +188,44 @@ struct proof {
     uint64_t new_bytes; /* from prev to there */
     bool holds;
     bool differs;   /* it does not, and that is not only for want of evidence */
-    bool is_copied; /* what is new is in the image */
+    bool is_last;   /* all of it is to be found */
+    bool is_copied; /* what is to be found of it is in the image */
 };
 
-static struct proof begin_proof(const struct lap *l)
+static struct proof begin_proof(const struct lap *l, bool is_last)
 {
-    return (struct proof){ .first = l->position, .new_bytes = distance(l, l->prev, l->position) };
+    return (struct proof){ .first = l->position,
+                           .new_bytes = distance(l, l->prev, l->position),
+                           .is_last = is_last };
+}
+
+/* How much of it is to be found: not up to where a reset could not be told from a way around the end. */
+static uint64_t to_be_found(const struct lap *l, const struct proof *p)
+{
+    uint64_t most = p->is_last ? l->size_bytes : l->size_bytes - end_needed(l);
+    uint64_t beyond = p->first > most ? p->first - most : 0;
+    return p->new_bytes > beyond ? p->new_bytes - beyond : 0;
+}
+
+/* What is about to be copied tells how much of it is as it was, though it was written. */
+static int learn_alike(struct lap *l, const struct proof *p, struct failure *f)
+{
+    uint64_t offset = (l->prev + l->fresh) & (l->size_bytes - 1), run = 0;
+    uint64_t len_bytes = p->new_bytes > l->fresh ? p->new_bytes - l->fresh : 0;
+    len_bytes = least(len_bytes, LAP_LEARN_BYTES);
+    for (uint64_t at = 0, n; at < len_bytes; at += n) {
+        n = piece(l, offset, len_bytes - at, l->chunk_bytes);
+        int result = l->ring->read(l->ring->context, offset, l->scratch, n, f);
+        if (result < 0) {
+            return result;
+        }
+        for (size_t i = 0; i < n; i++) {
+            run = l->scratch[i] == l->image[offset + i] ? run + 1 : 0;
+            l->alike = run > l->alike ? run : l->alike;
+        }
+        offset = (offset + n) & (l->size_bytes - 1);
+    }
+    return 0;
 }
 
 /* All that differed was written since `first` was asked for, and there is enough that did not. */
@@ -201,8 +241,7 @@ static int judge(struct lap *l, struct proof *p, uint64_t differs_end, struct fa
         meanwhile = distance(l, p->first, second);
     }
     p->differs = differs_end > meanwhile;
-    p->holds =
-        !p->differs && p->new_bytes + meanwhile + lap_evidence(l->size_bytes) <= l->size_bytes;
+    p->holds = !p->differs && p->new_bytes + meanwhile + evidence_needed(l) <= l->size_bytes;
     if (p->holds) {
         l->seen = p->new_bytes + meanwhile;
     }
@@ -212,7 +251,7 @@ static int judge(struct lap *l, struct proof *p, uint64_t differs_end, struct fa
 /* Steps 1 to 4, from the position that was asked for. */
 static int prove(struct lap *l, struct proof *p, struct failure *f)
 {
-    uint64_t evidence = lap_evidence(l->size_bytes), old_bytes = l->size_bytes - p->new_bytes;
+    uint64_t evidence = evidence_needed(l), old_bytes = l->size_bytes - p->new_bytes;
     struct difference rest, window;
     if (old_bytes < evidence) {
         return 0;
@@ -223,11 +262,13 @@ static int prove(struct lap *l, struct proof *p, struct failure *f)
         return 0;
     }
     if (result == 0 && !l->is_unknown) {
-        result = learn_alike(l, l->prev, p->new_bytes, f);
+        result = learn_alike(l, p, f);
     }
     if (result == 0) {
+        uint64_t len_bytes = to_be_found(l, p);
         p->is_copied = true;
-        result = copy(l, l->prev, p->new_bytes, f);
+        l->fresh = len_bytes > l->fresh ? len_bytes : l->fresh;
+        result = copy(l, l->prev, len_bytes, f);
     }
     uint64_t again = least(old_bytes, LAP_AGAIN_BYTES);
     if (result == 0) {
@@ -248,7 +289,7 @@ static int prove_sample(struct lap *l, struct proof *p, struct failure *f)
     int result = 0;
     p->differs = l->is_odd;
     if (goes_around) {
-        result = is_end_unwritten(l, l->prev, &l->is_reset, f);
+        result = is_end_unwritten(l, l->prev + l->fresh, &l->is_reset, f);
     }
     if (result == 0 && !l->is_reset && !l->is_odd) {
         result = prove(l, p, f);
@@ -267,7 +308,7 @@ static int prove_sample(struct lap *l, struct proof *p, struct failure *f)
 static int renew_image(struct lap *l, const struct proof *p, uint64_t *unwritten, struct failure *f)
 {
     struct difference old;
-    uint64_t known_bytes = p->is_copied ? p->new_bytes : 0;
+    uint64_t known_bytes = p->is_copied || l->fresh > 0 ? p->new_bytes : 0;
     int result = compare(l, p->first, l->size_bytes - known_bytes, true, &old, f);
     if (result == 0) {
         result = copy(l, (p->first - known_bytes) & (l->size_bytes - 1), known_bytes, f);
@@ -306,7 +347,8 @@ static int start_again(struct lap *l, struct proof *p, uint64_t most, bool is_fi
     }
     uint64_t written = is_first ? written_before(l, p, unwritten, now) : l->size_bytes;
     l->prev = now - least(least(now, most), written);
-    *p = begin_proof(l);
+    *p = begin_proof(l, p->is_last);
+    l->fresh = p->new_bytes; /* as of the image that was taken just now */
     return prove(l, p, f);
 }
 
@@ -333,11 +375,10 @@ static int look_after_loss(struct lap *l, struct proof *p, struct lap_found *out
         }
     }
     if (p->holds) {
-        uint64_t saved = p->new_bytes;
+        uint64_t saved = p->new_bytes; /* what is held back of it will be found later */
         bool is_counted = l->owed > saved && !l->is_vague;
         *out = (struct lap_found){ .kind = l->is_reset ? LAP_RESET : LAP_LAPPED,
-                                   .lost_bytes = is_counted ? l->owed - saved : 0,
-                                   .len_bytes = saved };
+                                   .lost_bytes = is_counted ? l->owed - saved : 0 };
         l->owed = 0;
         l->is_odd = l->is_unknown = l->is_reset = l->is_vague = false;
     }
@@ -346,32 +387,25 @@ static int look_after_loss(struct lap *l, struct proof *p, struct lap_found *out
 
 /* --- what is found ----------------------------------------------------------------------------- */
 
-/* Not so close to the ring's end that a reset could not be told from a way around it. */
-static uint64_t hold_back(const struct lap *l, const struct proof *p)
-{
-    uint64_t most = l->size_bytes - no_chance(l);
-    uint64_t beyond = p->first > most ? p->first - most : 0;
-    return p->new_bytes > beyond ? p->new_bytes - beyond : 0;
-}
-
 int lap_look(struct lap *l, bool is_last, struct lap_found *out, struct failure *f)
 {
-    struct proof p = begin_proof(l);
+    struct proof p = begin_proof(l, is_last);
     int result = l->is_unknown ? 0 : prove_sample(l, &p, f);
-    *out = (struct lap_found){ .kind = LAP_FOLLOWS, .len_bytes = p.new_bytes };
+    *out = (struct lap_found){ .kind = LAP_FOLLOWS };
     if (result == 0 && !p.holds) {
         result = look_after_loss(l, &p, out, f);
     }
     if (result == 0 && p.holds) {
         out->from = l->prev;
-        out->len_bytes = is_last ? p.new_bytes : hold_back(l, &p);
+        out->len_bytes = to_be_found(l, &p);
     }
     return result;
 }
 
 void lap_take(struct lap *l, uint64_t len_bytes)
 {
-    assert(len_bytes <= l->seen && !l->is_unknown);
+    assert(len_bytes <= l->seen && len_bytes <= l->fresh && !l->is_unknown);
     l->prev = (l->prev + len_bytes) & (l->size_bytes - 1);
     l->seen -= len_bytes;
+    l->fresh -= len_bytes;
 }

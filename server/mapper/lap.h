@@ -11,8 +11,9 @@
  *   2. what is from `prev` to the position is copied;
  *   3. what is right before `prev` is compared again: a writer that damages what is copied goes through it;
  *   4. whatever differed was written meanwhile: the position is asked for again, and all that differed must
- *      be between the two, with enough left between the second and `prev` to prove that it is no lap. Less
- *      than lap_evidence() proves nothing, as new bytes may be the same as old ones by chance.
+ *      be between the two, with enough left between the second and `prev` to prove that it is no lap: few
+ *      bytes prove nothing, as new ones may be the same as old ones by chance; the more so where the
+ *      writer repeats itself, which is known from what it wrote.
  *
  * A reset by somebody else looks like a writer that went to the ring's end and on from 0: but what is
  * before the end was not written. (As much as a writer may leave there by chance is known from what it
@@ -38,12 +39,15 @@
 #include "common/error.h"
 
 enum {
-    LAP_CHUNK_BYTES = 4096,    /* read at once, at most, to be compared */
-    LAP_COPY_BYTES = 1 << 20,  /* and to be copied */
-    LAP_EVIDENCE_BYTES = 4096, /* at most: Intel PT with timestamps has one in it */
-    LAP_EVIDENCE_FRACTION = 8, /* of a small ring */
-    LAP_AGAIN_BYTES = 16384,   /* compared again behind the copy */
-    LAP_TRIES = 2,             /* at a new image, in one sample */
+    LAP_CHUNK_BYTES = 4096,      /* read at once, at most, to be compared */
+    LAP_COPY_BYTES = 1 << 20,    /* and to be copied */
+    LAP_EVIDENCE_BYTES = 4096,   /* at most: Intel PT with timestamps has one in it */
+    LAP_EVIDENCE_FRACTION = 8,   /* of a small ring; of one … */
+    LAP_REPETITIVE_FRACTION = 4, /* … whose writer repeats itself, at most */
+    LAP_END_FRACTION = 2,        /* the same, of what nobody wrote before the ring's end */
+    LAP_AGAIN_BYTES = 16384,     /* compared again behind the copy */
+    LAP_LEARN_BYTES = 65536,     /* of what is new, looked at for what is as before by chance */
+    LAP_TRIES = 2,               /* at a new image, in one sample */
 };
 
 /* The accessor. Failures are handed on; nothing was found then. */
@@ -59,10 +63,11 @@ struct lap {
     const struct lap_ring *ring;
     uint64_t size_bytes; /* a power of two */
     uint8_t *image;      /* so many bytes, the owner's */
-    uint8_t *scratch;    /* chunk_bytes, the owner's */
+    uint8_t *scratch;    /* chunk_bytes, the owner's; a power of two */
     size_t chunk_bytes;
     uint64_t prev;     /* offset of the first byte that was not taken yet */
     uint64_t seen;     /* bytes from there on that are known to be written */
+    uint64_t fresh;    /* … and that are in the image already */
     uint64_t position; /* as last asked for */
     uint64_t alike;    /* the longest run of bytes that were written anew as they were */
     uint64_t owed;     /* known to be written since `prev`, while nothing is known else */
@@ -91,8 +96,8 @@ void lap_init(struct lap *l, const struct lap_ring *ring, uint64_t size_bytes, u
               uint8_t *scratch, size_t chunk_bytes);
 /* Takes an image, of a ring that is not being written. */
 int lap_begin(struct lap *l, struct failure *f);
-/* What has to be left of a ring to prove anything. */
-uint64_t lap_evidence(uint64_t size_bytes);
+/* With so much of a ring that is not new, whatever is written there, it can be proven that it was not lapped. */
+uint64_t lap_evidence_most(uint64_t size_bytes);
 
 /* Asks for the position: so many bytes were written since, if it was not lapped. */
 int lap_ask(struct lap *l, uint64_t *fill_bytes, struct failure *f);

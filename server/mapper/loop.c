@@ -39,6 +39,7 @@ struct loop {
     uint64_t check_ns;     /* when mapped domains are looked at again */
     uint64_t grace_end_ns; /* when the mappings of a peer that is gone go; UINT64_MAX: never */
     uint64_t announce_ns;
+    uint64_t settle_ns; /* when a domain may be told of that was not so far */
     bool was_served;
     bool backend_has_events; /* or it cannot say */
     bool knocked;            /* someone connected, or one in the lobby may have spoken */
@@ -159,6 +160,7 @@ static bool wait_for_work(struct loop *l, bool busy)
     uint64_t deadline_ns = earliest(peer_deadline_ns(m->peer), l->grace_end_ns);
     deadline_ns = earliest(deadline_ns, mapping_idle_deadline_ns(m->mappings));
     deadline_ns = earliest(deadline_ns, l->announce_ns);
+    deadline_ns = earliest(deadline_ns, l->settle_ns);
     deadline_ns = earliest(deadline_ns, feed_table_deadline_ns(m->feeds));
     deadline_ns = earliest(deadline_ns, feed_watch_deadline_ns(m->watches));
     deadline_ns = earliest(deadline_ns, trace_table_deadline_ns(m->traces));
@@ -193,6 +195,11 @@ static void keep_time(struct loop *l)
     struct mapper *m = l->m;
     uint64_t now_ns = clock_monotonic_ns();
     look_after_domains(l, now_ns);
+    struct failure f;
+    int result = directory_settle(m->directory, now_ns, &l->settle_ns, &f);
+    if (result < 0) {
+        log_once(l, result, &f);
+    }
     mapping_drop_idle(m->mappings, now_ns);
     if (now_ns >= l->grace_end_ns) {
         mapping_drop_all(m->mappings);
@@ -203,9 +210,11 @@ static void keep_time(struct loop *l)
 
 void loop_run(struct mapper *m, const struct loop_options *options)
 {
-    struct loop l = {
-        .m = m, .options = options, .grace_end_ns = UINT64_MAX, .announce_ns = UINT64_MAX
-    };
+    struct loop l = { .m = m,
+                      .options = options,
+                      .grace_end_ns = UINT64_MAX,
+                      .announce_ns = UINT64_MAX,
+                      .settle_ns = UINT64_MAX };
     bool busy = false;
     while (wait_for_work(&l, busy)) {
         struct failure f;

@@ -91,7 +91,8 @@ int range_check_size(uint16_t domid, uint32_t type, uint32_t id, const struct ba
     return failure_next(f, result, "report this with the output of `xl info`");
 }
 
-int range_vmtrace_refusal(uint16_t domid, struct failure *f)
+/* Why no trace buffer is copied as it is. */
+static int range_vmtrace_refusal(uint16_t domid, struct failure *f)
 {
     int result = failure_set(f, ERROR_UNIMPLEMENTED,
                              "the trace buffers of domain %u are not copied as they are", domid);

@@ -39,7 +39,5 @@ int range_check_size(uint16_t domid, uint32_t type, uint32_t id, const struct ba
  * "unchanged". */
 void range_begin_digest(struct copy_digest *d, const struct message_snapshot *r,
                         const struct range *range);
-/* Why no trace buffer is copied, in words: -ERROR_UNIMPLEMENTED. */
-int range_vmtrace_refusal(uint16_t domid, struct failure *f);
 
 #endif

@@ -209,7 +209,8 @@ static int new_image(struct source_tools *t, const struct range *range, uint8_t 
     if (result < 0) {
         return result;
     }
-    *out = aligned_alloc(MESSAGE_FRAME_BYTES, bytes);
+    /* Not of whole pages: glibc takes those between others, and seldom again where it took them before. */
+    *out = malloc(bytes);
     if (!*out) {
         allowance_give(t->memory, bytes);
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for an image of %u frames",

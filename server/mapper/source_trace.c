@@ -40,17 +40,22 @@ static int ring_position(void *context, uint64_t *out, struct failure *f)
     return source_trace_call(context, VMTRACE_POSITION, 0, out, f);
 }
 
-/* Less than 8 bytes, or what is not aligned alike: by way of the thread's page. */
+/* Less than 8 bytes, or what is not aligned alike: by way of the thread's page, in which the whole words
+ * around them have to fit. */
 static int read_around(struct trace *s, uint64_t offset, uint8_t *to, size_t len_bytes,
                        struct failure *f)
 {
     const volatile uint8_t *ring = s->mapping.address;
-    uint64_t first = offset & ~UINT64_C(7);
-    size_t span = (size_t)(((offset + len_bytes + 7) & ~UINT64_C(7)) - first);
-    assert(span <= MESSAGE_FRAME_BYTES);
-    int result = copy_step(s->tools->page, ring + first, span, NULL, f);
-    if (result == 0) {
-        memcpy(to, s->tools->page + (offset - first), len_bytes);
+    const size_t most = MESSAGE_FRAME_BYTES - 2 * sizeof(uint64_t);
+    int result = 0;
+    for (size_t done = 0, len; done < len_bytes && result == 0; done += len) {
+        len = len_bytes - done < most ? len_bytes - done : most;
+        uint64_t from = offset + done, first = from & ~UINT64_C(7);
+        size_t span = (size_t)(((from + len + 7) & ~UINT64_C(7)) - first);
+        result = copy_step(s->tools->page, ring + first, span, NULL, f);
+        if (result == 0) {
+            memcpy(to + done, s->tools->page + (from - first), len);
+        }
     }
     return result;
 }

@@ -82,26 +82,8 @@ static int too_many(struct failure *f, const char *what, uint32_t max)
     int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u %s are open already", max, what);
 
     failure_cause(f, result, "the configuration allows no more of them in all");
+    failure_retry(f, result, FAILURE_RETRY_LATER_MS);
     return failure_next(f, result, "try again when others have ended, or raise the limit");
-}
-
-/* One that is held for nobody makes room for another: the one for which nobody came longest. */
-static bool make_room(struct feeds *s)
-{
-    struct feed *least = NULL;
-
-    if (s->feed_count < s->options.feeds_max) {
-        return true;
-    }
-    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
-        for (struct feed *y = s->buckets[i]; y != NULL; y = y->chain) {
-            if (y->drop_ns != UINT64_MAX && !y->is_asking &&
-                (least == NULL || y->drop_ns < least->drop_ns)) {
-                least = y;
-            }
-        }
-    }
-    return least != NULL && feeds_table_let_go(s, least);
 }
 
 static int find_or_make(struct feeds *s, const struct feed_source *source, struct feed **out,
@@ -113,7 +95,7 @@ static int find_or_make(struct feeds *s, const struct feed_source *source, struc
         *out = feed_ref(y);
         return 0;
     }
-    if (!make_room(s)) {
+    if (s->feed_count >= s->options.feeds_max && !feeds_table_make_room(s)) {
         return too_many(f, "feeds", s->options.feeds_max);
     }
     int result = feed_new(s, source, out, f);

@@ -102,6 +102,21 @@ bool feeds_table_let_go(struct feeds *s, struct feed *y)
     return true;
 }
 
+bool feeds_table_make_room(struct feeds *s)
+{
+    struct feed *least = NULL;
+
+    for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
+        for (struct feed *y = s->buckets[i]; y != NULL; y = y->chain) {
+            if (y->drop_ns != UINT64_MAX && !y->is_asking &&
+                (least == NULL || y->drop_ns < least->drop_ns)) {
+                least = y;
+            }
+        }
+    }
+    return least != NULL && feeds_table_let_go(s, least);
+}
+
 static void watch_done(void *arg, const struct mapper_result *result);
 
 static void fill_watch(const struct feed *y, union message *m)
@@ -276,6 +291,32 @@ static void unwatch_failed(struct feeds *s, const struct feed *y,
     }
 }
 
+/* The mapper's number of feeds, or their memory, is used up: what is held there for nobody here makes
+ * room, one after the other. (What is short for a moment only, or can never be had, is of no use to ask
+ * for again.) */
+static bool may_ask_again(struct feeds *s, const struct feed *y, const struct failure *f)
+{
+    return f->code == ERROR_RESOURCE_EXHAUSTED && f->retry_after_ms >= FAILURE_RETRY_LATER_MS &&
+           y->drop_ns == UINT64_MAX && !s->is_stopping && feeds_table_make_room(s);
+}
+
+/* Of one that is starting. */
+static void refused(struct feeds *s, struct feed *y, const struct mapper_result *result,
+                    const struct failure *f)
+{
+    if (may_ask_again(s, y, f)) {
+        feeds_table_ask(s, y);
+        return;
+    }
+    (void)pthread_mutex_lock(&y->lock);
+    feed_fail(y, f);
+    (void)pthread_mutex_unlock(&y->lock);
+    if (!s->is_stopping) {
+        unwatch_failed(s, y, result);
+    }
+    feeds_table_unlist(s, y);
+}
+
 /* On the mapper client's thread, without its locks. */
 static void watch_done(void *arg, const struct mapper_result *result)
 {
@@ -291,13 +332,7 @@ static void watch_done(void *arg, const struct mapper_result *result)
     if (opened == 0) {
         install(s, y, &result->answer->watch_answer, &view);
     } else if (y->phase == FEED_STARTING) {
-        (void)pthread_mutex_lock(&y->lock);
-        feed_fail(y, &f);
-        (void)pthread_mutex_unlock(&y->lock);
-        if (!s->is_stopping) {
-            unwatch_failed(s, y, result);
-        }
-        feeds_table_unlist(s, y);
+        refused(s, y, result, &f);
     }
     feeds_look_by(s, y->drop_ns < y->ask_ns ? y->drop_ns : y->ask_ns);
     (void)pthread_mutex_unlock(&s->lock);

@@ -52,6 +52,9 @@ struct feeds {
 };
 
 struct feed *feeds_table_find(struct feeds *s, const struct feed_source *source); /* NULL */
+/* One that is held for nobody makes room for another: the one for which nobody came longest. False: there is
+ * none, or the mapper cannot be told. */
+bool feeds_table_make_room(struct feeds *s);
 void feeds_table_list(struct feeds *s, struct feed *y);
 /* Takes the table's reference away: the caller has one, or does not look at the feed any more. */
 void feeds_table_unlist(struct feeds *s, struct feed *y);

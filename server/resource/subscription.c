@@ -193,15 +193,21 @@ static int resume(struct subscription *u, struct subscription_item *out, struct 
     return subscription_begun(u, true, &u->position, out);
 }
 
+static int just_ended(struct failure *f)
+{
+    int result = failure_set(f, ERROR_UNAVAILABLE, "the feed has just ended");
+
+    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
+    return failure_next(f, result, "try again in a moment");
+}
+
 static int begin_domains(struct subscription *u, struct subscription_item *out, struct failure *f)
 {
     struct feed_last last;
     int result = subscription_find_last(u, &last, f);
 
     if (result == 0 && last.has_end) {
-        result = failure_set(f, ERROR_UNAVAILABLE, "the feed has just ended");
-        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-        result = failure_next(f, result, "try again in a moment");
+        result = just_ended(f);
     }
     if (result != 0) {
         return result;
@@ -328,25 +334,80 @@ static int take_image(struct subscription *u, struct subscription_item *out, str
     return give_image(u, is_missing ? u->position.batch + 1 : 0, out);
 }
 
-/* The mapper has no image. */
+static int mapper_is_gone(struct failure *f)
+{
+    int result = failure_set(f, ERROR_UNAVAILABLE, "the mapper is gone");
+
+    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
+    return failure_next(f, result, "try again when it is back");
+}
+
+/* It was over before it had begun here: why, as the mapper would have refused it a moment later. */
+static int fail_by_end(const struct subscription *u, const struct feed_end *end, struct failure *f)
+{
+    uint32_t domid = u->feed->source.domain.domid;
+    struct failure why = end->failure;
+    int result;
+
+    switch (end->reason) {
+    case FEED_END_INCARNATION:
+    case FEED_END_RENAMED:
+        result = failure_set(f, ERROR_ABORTED, "domain %u changed before the stream began", domid);
+        failure_cause(f, result, "%s",
+                      end->reason == FEED_END_RENAMED
+                          ? "it has another name"
+                          : "it is no more, or another life of it began");
+        return failure_next(f, result, "see the list of domains, and watch the one meant");
+    case FEED_END_RESOURCE:
+    case FEED_END_FAILED:
+        if (why.code == 0) {
+            result =
+                failure_set(f, ERROR_FAILED_PRECONDITION,
+                            "the resource of domain %u was gone before the stream began", domid);
+            return failure_next(f, result, "see the list of its resources");
+        }
+        failure_sanitize(&why);
+        if (f != NULL) {
+            *f = why;
+        }
+        return -why.code;
+    default: return just_ended(f); /* the mapper stops, or thought that nobody wanted it */
+    }
+}
+
+/* The feed is over, says its mapper, or that is gone. */
+static int end_without_image(struct subscription *u, struct subscription_item *out,
+                             struct failure *f)
+{
+    struct feed_last last;
+
+    if (u->is_begun) {
+        return subscription_finish(u, out, f);
+    }
+    int result = subscription_find_last(u, &last, f);
+
+    if (result != 0) {
+        return result;
+    }
+    return last.has_end ? fail_by_end(u, &last.end, f) : mapper_is_gone(f);
+}
+
+/* The mapper has no image. Where it knows no such feed, the end of that is there, or about to be. */
 static int miss_image(struct subscription *u, int result, struct subscription_item *out,
                       struct failure *f)
 {
-    struct failure ignored;
-
-    if (!u->is_begun) {
-        return result;
-    }
-    if (result == -ERROR_RESOURCE_EXHAUSTED) { /* no room in the arena now */
-        return subscription_wait(out,
-                                 clock_monotonic_ns() + FAILURE_RETRY_SOON_MS * CLOCK_NS_PER_MS);
-    }
     struct feed_last last;
 
-    if (subscription_find_last(u, &last, &ignored) == 0 && last.has_end) {
-        return subscription_finish(u, out, f);
+    if (subscription_find_last(u, &last, NULL) == 0 && last.has_end) {
+        return end_without_image(u, out, f);
     }
-    return result;
+    bool may_end = result == -ERROR_NOT_FOUND && u->misses++ < SUBSCRIPTION_MISSES_MAX;
+    bool may_pass =
+        result == -ERROR_RESOURCE_EXHAUSTED && u->is_begun; /* no room in the arena now */
+
+    return may_end || may_pass ? subscription_wait(out, clock_monotonic_ns() +
+                                                            FAILURE_RETRY_SOON_MS * CLOCK_NS_PER_MS)
+                               : result;
 }
 
 static int wait_image(struct subscription *u, struct subscription_item *out, struct failure *f)
@@ -367,13 +428,7 @@ static int wait_image(struct subscription *u, struct subscription_item *out, str
     case FEED_IMAGE_WAIT: return subscription_wait(out, first_deadline(u));
     case FEED_IMAGE_RETRY:
         return subscription_wait(out, clock_monotonic_ns() + FEED_RETRY_MS * CLOCK_NS_PER_MS);
-    case FEED_IMAGE_GONE:
-        if (u->is_begun) {
-            return subscription_finish(u, out, f);
-        }
-        result = failure_set(f, ERROR_UNAVAILABLE, "the mapper is gone");
-        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-        return failure_next(f, result, "try again when it is back");
+    case FEED_IMAGE_GONE: return end_without_image(u, out, f);
     default: return miss_image(u, result, out, f);
     }
 }

@@ -22,7 +22,10 @@ enum subscription_step {
     STEP_OVER,
 };
 
-enum { SUBSCRIPTION_RETRY_MS = 1 }; /* where the spool was written faster than it was read */
+enum {
+    SUBSCRIPTION_RETRY_MS = 1,    /* where the spool was written faster than it was read */
+    SUBSCRIPTION_MISSES_MAX = 20, /* looks for the end of a feed that the mapper says is over */
+};
 
 struct subscription {
     struct feed_member member;
@@ -43,6 +46,7 @@ struct subscription {
     struct ring_place from;        /* an image has to be here or behind it */
     bool has_from; /* before it has begun: `from` is where the feed was when it came */
     uint64_t image_round;
+    unsigned misses; /* the mapper knew no such feed, and there was no end of it */
     uint64_t samples, failures;
 
     /* What the item holds that was given last; counted. `image` also from BEGUN or GAP on. */

@@ -99,6 +99,11 @@ struct handler {
                 struct failure *f);
     /* Begins what takes time beside the mapper: DONE, or WAIT until call_wake(). NULL: nothing. */
     int (*start)(struct call *c, struct failure *f);
+    /* Of a stream whose next() has failed before it said anything, because the mapper knew its domain
+     * otherwise: c->identity is that of now, and allowed. Begins what start() began once more: DONE
+     * or a failure, after both of which next() or stop() comes. On the thread that sends it. NULL: the
+     * failure stands. */
+    int (*renew)(struct call *c, struct failure *f);
     /* Makes the answer, on the thread that sends it. */
     int (*respond)(struct call *c, struct failure *f);
     /* Instead of respond(), of streams: MESSAGE, made in `p`, which lasts until the next call of it;

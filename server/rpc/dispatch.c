@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/rpc/method.h"
+#include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
 
 static bool ask(struct exchange *x);
@@ -29,20 +30,28 @@ static void take_policy(struct exchange *x)
     pthread_mutex_unlock(&rpc->lock);
 }
 
-/* A domain of which the caller may do nothing at all does not exist for it. */
-static bool is_visible(void *arg, const struct domain_identity *domain)
+bool dispatch_shows(const struct policy *policy, const struct identity *who, enum action action,
+                    const struct domain_identity *domain)
 {
-    const struct call *c = arg;
+    struct policy_question q = { .who = who, .domain = domain, .type = -1, .action = action };
 
-    if (call_allows(c, domain, -1, c->method->action)) {
+    if (policy_decide(policy, &q).allowed) {
         return true;
     }
-    for (int action = 0; action < ACTION_COUNT; action++) {
-        if (call_allows(c, domain, -1, (enum action)action)) {
+    for (int other = 0; other < ACTION_COUNT; other++) {
+        q.action = (enum action)other;
+        if (policy_decide(policy, &q).allowed) {
             return true;
         }
     }
     return false;
+}
+
+static bool is_visible(void *arg, const struct domain_identity *domain)
+{
+    const struct call *c = arg;
+
+    return dispatch_shows(c->policy, c->who, c->method->action, domain);
 }
 
 /* The rule that decided is for the operator, never for the caller: it would tell what is there. */
@@ -177,9 +186,19 @@ static void drop_slot(struct exchange *x)
     x->call.slot = NULL;
 }
 
+int dispatch_accept(struct exchange *x, const struct domain_entry *domain)
+{
+    x->call.identity = domain->identity;
+    x->call.max_vcpus = domain->max_vcpus;
+    int result = dispatch_judge(x);
+
+    return result == 0 ? check_incarnation(x) : result;
+}
+
 void dispatch_done(struct exchange *x)
 {
     streams_remove(&x->rpc->streams, &x->entry);
+    renewal_end(x);
     if (x->started) {
         x->started = false;
         x->call.method->handler->stop(&x->call);
@@ -237,7 +256,7 @@ static bool resolve(struct exchange *x, bool anew)
 
 /* The mapper knows a domain otherwise than we resolved it: once more, from a list made after this.
  * Of what Xen did not find (an ioreq server, a vCPU) only where the domain itself is another. */
-static bool is_to_be_retried(struct exchange *x, const struct failure *f)
+bool dispatch_may_retry(struct exchange *x, const struct failure *f)
 {
     if (x->call.domain == NULL || x->retried) {
         return false;
@@ -255,7 +274,7 @@ static bool failed(struct exchange *x, const struct failure *f)
         return true;
     }
     x->failure = *f;
-    if (!is_to_be_retried(x, f)) {
+    if (!dispatch_may_retry(x, f)) {
         return true;
     }
     x->retried = true;

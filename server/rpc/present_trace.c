@@ -75,7 +75,9 @@ enum watch_end present_trace_over(const struct subscription_item *item, struct f
     enum watch_end why = why_over(end->reason);
 
     *told = end->failure;
-    failure_sanitize(told);
+    if (told->code != 0) {
+        failure_sanitize(told);
+    }
     f->code = 0;
     if (why == WATCH_END_SAMPLING_FAILED) {
         if (told->code == 0) {

@@ -77,10 +77,10 @@ enum watch_end present_end_reason(const struct subscription_item *item, struct f
     case FEED_END_RESOURCE: return WATCH_END_RESOURCE_GONE;
     case FEED_END_FAILED:
         *f = end->failure;
-        failure_sanitize(f);
         if (f->code == 0) {
             failure_set(f, ERROR_UNKNOWN, "it could not be sampled any more");
         }
+        failure_sanitize(f);
         return WATCH_END_SAMPLING_FAILED;
     default:
         return mapper_is_gone(

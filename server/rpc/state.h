@@ -70,8 +70,9 @@ struct exchange {
 
     struct resolver_request resolving;
     struct copies_request copying;
-    bool retried;        /* resolved anew, because the mapper knew better */
-    bool retry_if_other; /* … and asked again only where it is another domain now */
+    struct renewal *renewal; /* of a stream: its domain is being resolved anew; NULL */
+    bool retried;            /* resolved anew, because the mapper knew better */
+    bool retry_if_other;     /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
     uint64_t held_bytes;    /* call_hold()'s */
@@ -106,6 +107,15 @@ bool dispatch_run(struct exchange *x);
 
 /* Takes the policy in force, and decides again. 0, or `x->failure`. */
 int dispatch_judge(struct exchange *x);
+
+/* Whether a failure may come of a domain that is another by now: of one that was not resolved anew yet.
+ * x->retry_if_other says in which case it stands all the same. */
+bool dispatch_may_retry(struct exchange *x, const struct failure *f);
+/* The call is about this domain from now on, if that is allowed and the one meant. 0, or `x->failure`. */
+int dispatch_accept(struct exchange *x, const struct domain_entry *domain);
+/* A domain of which somebody may do nothing at all does not exist for him. `action` is looked at first. */
+bool dispatch_shows(const struct policy *policy, const struct identity *who, enum action action,
+                    const struct domain_identity *domain);
 
 /* Decodes the request's message, where the method has one: request.c. */
 int request_decode(struct exchange *x);

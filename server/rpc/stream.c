@@ -11,6 +11,7 @@
 
 #include "server/rpc/envelope.h"
 #include "server/rpc/method.h"
+#include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
 
 enum { STOPPING_RETRY_MS = 1000 };
@@ -177,14 +178,27 @@ static bool is_forbidden(struct exchange *x)
     return false;
 }
 
-/* True: `x->failure` says why. One that ends by itself is bound by its deadline alone. */
+/* True: `x->failure` says why. One that ends by itself is bound by its deadline alone. While the domain
+ * is being resolved anew the policy has to wait for it. */
 static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||
-           (x->call.method->handler->leave != NULL && (is_stopping(x) || is_forbidden(x)));
+           (x->call.method->handler->leave != NULL &&
+            (is_stopping(x) || (x->renewal == NULL && is_forbidden(x))));
 }
 
 /* --- one after the other ------------------------------------------------------------------------ */
+
+static int ask_next(struct exchange *x)
+{
+    struct call *c = &x->call;
+    int next = x->renewal != NULL ? renewal_step(x) : HANDLER_DONE;
+
+    if (next == HANDLER_DONE) {
+        next = c->method->handler->next(c, &x->message_pool, &x->failure);
+    }
+    return next < 0 && renewal_begin(x) ? HANDLER_WAIT : next;
+}
 
 /* What the handler says next: an enum handler_next, or a failure. */
 static int ask_handler(struct exchange *x)
@@ -196,7 +210,7 @@ static int ask_handler(struct exchange *x)
     pool_done(&x->message_pool);
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
     if (!x->leaving) {
-        return handler->next(c, &x->message_pool, &x->failure);
+        return ask_next(x);
     }
     int next =
         handler->leave != NULL ? handler->leave(c, &x->message_pool, &x->failure) : HANDLER_DONE;

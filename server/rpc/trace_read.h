@@ -50,7 +50,8 @@ int trace_say_gap(struct call *c, struct pool *p, struct failure *f);
 char *trace_cursor_now(struct call *c, struct pool *p);
 int trace_say_checkpoint(struct call *c, struct pool *p, char *cursor, struct failure *f);
 int trace_say_heartbeat(struct call *c, struct pool *p, struct failure *f);
-/* The last message, which has `told`; code 0: nothing. Behind it comes Connect's own end, with `why_failed`. */
+/* The last message, which has `told`; code 0: nothing. Behind it comes Connect's own end, with
+ * `why_failed`. */
 int trace_say_end(struct call *c, struct pool *p, enum watch_end why, const struct failure *told,
                   const struct failure *why_failed, struct failure *f);
 

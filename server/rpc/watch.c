@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/scope.h"
 #include "server/rpc/present_watch.h"
 #include "server/rpc/services.h"
 #include "server/rpc/watch_cursor.h"
@@ -73,9 +74,9 @@ static int subscribe(struct call *c, struct watch *w, struct failure *f)
     return subscription_begin(c->feeds, &request, &w->subscription, f);
 }
 
-static int watch_start(struct call *c, struct failure *f)
+/* Of the domain in c->identity. */
+static int begin(struct call *c, struct watch *w, struct failure *f)
 {
-    struct watch *w = c->state;
     int result = w->has_cursor ? check_cursor(c, w, f) : 0;
 
     if (result != 0) {
@@ -88,15 +89,43 @@ static int watch_start(struct call *c, struct failure *f)
             return call_no_memory(f);
         }
     }
-    watch_pulse_begin(&w->pulse, c);
     result = subscribe(c, w, f);
+    if (result == 0) {
+        w->end = WATCH_END_CLIENT; /* unless it is told another one */
+    }
+    return result;
+}
+
+/* What begin() began, as far as it came. */
+static void end(struct watch *w)
+{
+    subscription_end(scope_take_pointer(w->subscription));
+    watch_decoder_free(scope_take_pointer(w->decoder));
+}
+
+static int watch_start(struct call *c, struct failure *f)
+{
+    struct watch *w = c->state;
+
+    watch_pulse_begin(&w->pulse, c);
+    int result = begin(c, w, f);
+
     if (result != 0) {
-        watch_decoder_free(w->decoder);
+        end(w);
         return result;
     }
-    w->end = WATCH_END_CLIENT; /* unless it is told another one */
     watch_meter_opened(c->watch_meter);
     return HANDLER_DONE;
+}
+
+static int watch_renew(struct call *c, struct failure *f)
+{
+    struct watch *w = c->state;
+
+    end(w);
+    int result = begin(c, w, f);
+
+    return result != 0 ? result : HANDLER_DONE;
 }
 
 static void watch_stop(struct call *c)
@@ -105,8 +134,7 @@ static void watch_stop(struct call *c)
 
     watch_pulse_stop(&w->pulse);
     shared_bytes_unref(w->shared);
-    subscription_end(w->subscription);
-    watch_decoder_free(w->decoder);
+    end(w);
     watch_meter_ended(c->watch_meter, w->end);
 }
 
@@ -309,6 +337,7 @@ static int watch_leave(struct call *c, struct pool *p, const struct failure *why
 
 const struct handler resource_service_watch = { .prepare = watch_prepare,
                                                 .start = watch_start,
+                                                .renew = watch_renew,
                                                 .next = watch_next,
                                                 .leave = watch_leave,
                                                 .stop = watch_stop };

@@ -23,7 +23,7 @@ methods_in_proto() {
 # From rows like UNARY("HostService", "GetHost", …), … .action = ACTION_LIST, …
 methods_in_server() {
     tr -d '\n' <"$top/server/rpc/services.c" | grep -oE '(UNARY|STREAM)\("[^}]*\.action = ACTION_\w+' |
-        sed -E 's/^(\w+)\("(\w+)", "(\w+)".*ACTION_(\w+)$/\2|\3|\1|\4/' | tr '[:upper:]' '[:lower:]'
+        sed -E 's/^(\w+)\("(\w+)", "(\w+)".*ACTION_(\w+)$/\2|\3|\1|\4/' | tr '[:upper:]' '[:lower:]' | sed 's/|trace_/|trace./'
 }
 
 every_method_is_told() {

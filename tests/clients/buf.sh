@@ -6,18 +6,18 @@
 # time-limit: 600
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
-requires jq curl
+requires jq curl setsid
 # shellcheck source=tests/clients/clients.sh
 . "$top/tests/clients/clients.sh"
 
 call_buf() { # SCHEMA METHOD REQUEST
-    exec "$buf" curl --schema "$1" --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
+    exec "${apart[@]}" "$buf" curl --schema "$1" --cacert "$XENRES_CACERT" --cert "$XENRES_CERT" --key "$XENRES_KEY" \
         --data "$3" "$XENRES_SERVER/$2" >"$work/said" 2>"$work/error"
 }
 
-# Of a stream without an end: so many messages, and then it is ended.
+# Of a stream without an end: so many messages, and then it is ended, with whatever buf has started.
 take_of_buf() { # COUNT SCHEMA METHOD REQUEST
-    local count=$1 pid i
+    local count=$1 pid i apart=(setsid)
     shift
     : >"$work/said"
     (call_buf "$@") &
@@ -28,7 +28,7 @@ take_of_buf() { # COUNT SCHEMA METHOD REQUEST
         kill -0 "$pid" 2>/dev/null || break
         read -rt 0.05 <> <(:) || true
     done
-    kill "$pid" 2>/dev/null || true
+    kill -- -"$pid" 2>/dev/null || true
     wait "$pid" || true
     cp "$work/taken" "$work/said"
 }
@@ -67,6 +67,7 @@ it_is_that_of_proto() {
     "$buf" breaking "$work/proto.binpb" --against "$work/schema.binpb" --config "$strict" --against-config "$strict"
 }
 
+apart=()
 find_buf
 workspace=$work
 start_gateway

@@ -27,7 +27,10 @@ static const char scenario[] =
     "event { step = 2 do = \"set_version\" domain = \"two\" value = 1 }\n"
     "event { step = 3 do = \"destroy\" domain = \"lively\" }\n"
     "event { step = 4 do = \"rename\" domain = \"two\" text = \"other\" }\n"
-    "event { step = 5 do = \"rewrite_name\" domain = \"windows\" }\n";
+    "event { step = 5 do = \"rewrite_name\" domain = \"windows\" }\n"
+    "event { step = 6 do = \"remove_name\" domain = \"later\" }\n"
+    "event { step = 7 do = \"destroy\" domain = \"later\" }\n"
+    "event { step = 8 do = \"remove_name\" domain = \"two\" }\n";
 
 static struct rig rig;
 static struct rig_peer peer;
@@ -224,7 +227,8 @@ static void what_cannot_be_watched_is_refused_with_its_reason(void **state)
         uint32_t type, id, flags;
         int code;
     } rows[] = {
-        { "lively", RESOURCE_VMTRACE_BUF, 0, 0, ERROR_FAILED_PRECONDITION },
+        { "lively", RESOURCE_VMTRACE_BUF, 0, 0,
+          ERROR_INVALID_ARGUMENT }, /* a trace has no period */
         { "lively", RESOURCE_TYPE_COUNT, 0, 0, ERROR_INVALID_ARGUMENT },
         { "lively", RESOURCE_GRANT_TABLE, 2, 0, ERROR_INVALID_ARGUMENT },
         { "lively", RESOURCE_GRANT_TABLE, GRANT_TABLE_STATUS, 0, ERROR_FAILED_PRECONDITION },
@@ -456,6 +460,57 @@ static void another_incarnation_ends_a_feed_and_is_two_events(void **state)
     feed_rig_done(&domains);
 }
 
+static bool is_listed(uint16_t domid)
+{
+    struct message_domain all[16];
+    uint32_t count = rig_domains(&peer, all, 16), at = 0;
+
+    while (at < count && all[at].identity.domid != domid) {
+        at++;
+    }
+    assert_int_equal(counters().domains, count);
+    return at < count;
+}
+
+/* Domain 9 is destroyed as xl does it, name first; domain 2 lives on without one. */
+static void what_has_no_name_any_more_is_told_when_it_lives_on(void **state)
+{
+    struct feed_rig r, domains;
+    struct domain_identity before = rig_domain(&peer, "renamed"), nameless = before;
+
+    (void)state;
+    assert_true(watch_domains(&domains));
+    while (feed_rig_read(&domains)) {
+    }
+    watch(&r, "renamed", RESOURCE_VCPU_STATS, 0, 0);
+    rig_step(&rig);
+    assert_int_equal(feed_rig_next_of(&r, FEED_RECORD_END)->end->reason, FEED_END_INCARNATION);
+    feed_rig_done(&r);
+    assert_int_equal(feed_rig_next(&domains)->domain->kind, FEED_DOMAIN_GONE);
+    assert_true(domain_identity_equal(&domains.record.domain->now.identity, &before));
+    assert_false(is_listed(9));
+    memset(nameless.name, 0, sizeof(nameless.name));
+    for (int i = 0; i < 2; i++) { /* nor is it anybody whom one could mean */
+        union message m =
+            feed_rig_message(i == 0 ? &before : &nameless, RESOURCE_VCPU_STATS, 0, 0, 10);
+
+        assert_false(feed_rig_begin(&r, &peer, &m, &answered));
+        assert_int_equal(answered.failed.failure.code, ERROR_ABORTED);
+    }
+    rig_step(&rig);
+    assert_false(is_listed(9));
+    before = rig_domain(&peer, "other");
+    rig_step(&rig);
+    assert_int_equal(feed_rig_next(&domains)->domain->kind, FEED_DOMAIN_GONE);
+    assert_true(domain_identity_equal(&domains.record.domain->now.identity, &before));
+    assert_false(is_listed(2));
+    assert_int_equal(feed_rig_next(&domains)->domain->kind, FEED_DOMAIN_CREATED);
+    assert_int_equal(domains.record.domain->now.identity.domid, 2);
+    assert_string_equal(domains.record.domain->now.identity.name, "");
+    assert_true(is_listed(2));
+    feed_rig_done(&domains);
+}
+
 /* --- peers come and go ------------------------------------------------------------------------- */
 
 static void the_next_peer_takes_a_feed_over(void **state)
@@ -503,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_domain_destroyed_ends_its_feeds_within_a_second_and_is_no_zombie),
         cmocka_unit_test(another_name_ends_a_feed),
         cmocka_unit_test(another_incarnation_ends_a_feed_and_is_two_events),
+        cmocka_unit_test(what_has_no_name_any_more_is_told_when_it_lives_on),
         cmocka_unit_test(the_next_peer_takes_a_feed_over),
     };
 

@@ -496,121 +496,6 @@ static void vcpus_of_a_trace_come_in_pages_ascending(void **state)
     assert_refused(ERROR_NOT_FOUND, "no trace of that id");
 }
 
-/* --- what is refused --------------------------------------------------------------------------------- */
-
-static void each_field_of_a_start_counts(void **state)
-{
-    struct domain_identity d = rig_domain(&peer, "two");
-    union message good = trace_rig_start_message(&d, "alice", 0);
-
-    (void)state;
-#define REFUSED(field, value, code, words)                                                         \
-    do {                                                                                           \
-        union message m = good;                                                                    \
-        m.trace_start.field = (value);                                                             \
-        assert_false(rig_call(&peer, &m, &answered));                                              \
-        assert_refused(code, words);                                                               \
-    } while (0)
-    REFUSED(domain.domid, 999, ERROR_NOT_FOUND, "no such domain");
-    REFUSED(domain.domid, 0x7ff1, ERROR_NOT_FOUND, "reserved");
-    REFUSED(domain.domid, 4, ERROR_NOT_FOUND, ""); /* gone by now */
-    REFUSED(domain.uuid[3], 0xee, ERROR_ABORTED, "another UUID");
-    REFUSED(domain.incarnation[3], d.incarnation[3] ^ 1, ERROR_ABORTED, "another incarnation");
-    REFUSED(domain.name[0], 'T', ERROR_ABORTED, "another name");
-    REFUSED(domain.reserved, 1, ERROR_INVALID_ARGUMENT, "domain.reserved");
-    REFUSED(vcpus[0], 4, ERROR_OUT_OF_RANGE, "vCPUs below 2");
-    REFUSED(vcpus[0], 7, ERROR_OUT_OF_RANGE, "the first 2");
-    REFUSED(vcpus[1], UINT64_C(1) << 63, ERROR_OUT_OF_RANGE, "the first 2");
-    REFUSED(flags, TRACE_TAKEOVER << 1, ERROR_INVALID_ARGUMENT, "flags");
-    REFUSED(flags, UINT32_MAX, ERROR_INVALID_ARGUMENT, "flags");
-    REFUSED(reserved, 1, ERROR_INVALID_ARGUMENT, "reserved");
-    REFUSED(deadline_ns, 1, ERROR_DEADLINE_EXCEEDED, "deadline");
-    REFUSED(owner[0], '\0', ERROR_INVALID_ARGUMENT, "owner");
-#undef REFUSED
-    union message m = good;
-
-    memset(m.trace_start.owner, 'a', sizeof(m.trace_start.owner));
-    assert_false(rig_call(&peer, &m, &answered));
-    assert_refused(ERROR_INVALID_ARGUMENT, "owner");
-    d = rig_domain(&peer, "pv");
-    assert_false(trace_rig_start(&peer, &d, "alice", 0, &answered));
-    assert_refused(ERROR_FAILED_PRECONDITION, "PV guest");
-    d = rig_domain(&peer, "none");
-    assert_false(trace_rig_start(&peer, &d, "alice", 0, &answered));
-    assert_refused(ERROR_FAILED_PRECONDITION, "vmtrace_buf_kb");
-    assert_int_equal(counters().traces, 0);
-    m = good;
-    m.trace_start.pauses_per_second = m.trace_start.lease_ms = UINT32_MAX;
-    memset(m.trace_start.owner, 'a', sizeof(m.trace_start.owner) - 1);
-    m.trace_start.deadline_ns = UINT64_MAX;
-    assert_true(rig_call(&peer, &m, &answered));
-    assert_int_equal(strlen(answered.trace_answer.trace.owner), MESSAGE_OWNER_BYTES - 1);
-    struct message_trace trace = answered.trace_answer.trace;
-
-    (void)stop(&trace);
-}
-
-static void each_field_of_a_watch_counts(void **state)
-{
-    struct message_trace trace = start("two", "alice", 0);
-    struct domain_identity d = trace.domain;
-    union message good = feed_rig_message(&d, RESOURCE_VMTRACE_BUF, 1, 0, 0);
-    struct feed_rig r;
-
-    (void)state;
-#define REFUSED(field, value, code, words)                                                         \
-    do {                                                                                           \
-        union message m = good;                                                                    \
-        m.watch.field = (value);                                                                   \
-        assert_false(rig_call(&peer, &m, &answered));                                              \
-        assert_refused(code, words);                                                               \
-    } while (0)
-    REFUSED(id, 2, ERROR_FAILED_PRECONDITION, "no trace runs of vCPU 2");
-    REFUSED(id, UINT32_MAX, ERROR_FAILED_PRECONDITION, "trace start");
-    REFUSED(first_frame, 1, ERROR_INVALID_ARGUMENT, "neither frames");
-    REFUSED(frame_count, 1, ERROR_INVALID_ARGUMENT, "neither frames");
-    REFUSED(frame_count, 0, ERROR_INVALID_ARGUMENT, "neither frames");
-    REFUSED(flags, SNAPSHOT_SPARSE, ERROR_INVALID_ARGUMENT, "neither frames");
-    REFUSED(period_ns, 1, ERROR_INVALID_ARGUMENT, "period");
-    REFUSED(deadline_ns, 1, ERROR_DEADLINE_EXCEEDED, "deadline");
-    REFUSED(domain.domid, 3, ERROR_FAILED_PRECONDITION, "no trace runs");
-    REFUSED(domain.uuid[3], 0xee, ERROR_FAILED_PRECONDITION, "no trace runs");
-    REFUSED(domain.incarnation[3], d.incarnation[3] ^ 1, ERROR_FAILED_PRECONDITION, "no trace");
-    REFUSED(domain.name[0], 'T', ERROR_FAILED_PRECONDITION, "no trace runs");
-#undef REFUSED
-    assert_true(feed_rig_begin(&r, &peer, &good, &answered));
-    union message image = rig_message(MESSAGE_IMAGE);
-
-    memcpy(image.image.feed_id, r.answer.feed_id, sizeof(image.image.feed_id));
-    image.image.feed = r.answer.feed;
-    assert_false(rig_call(&peer, &image, &answered));
-    assert_refused(ERROR_INVALID_ARGUMENT, "no image");
-    feed_rig_done(&r);
-    (void)stop(&trace);
-}
-
-static void a_buffer_is_described_and_never_copied_as_it_is(void **state)
-{
-    struct domain_identity d = rig_domain(&peer, "two");
-    union message m = rig_message(MESSAGE_DESCRIBE);
-    const struct message_resource *row = answered.describe_answer.resources;
-
-    (void)state;
-    m.describe.domain = d;
-    assert_true(rig_call(&peer, &m, &answered));
-    while (row->type != RESOURCE_VMTRACE_BUF) {
-        row++;
-        assert_true(row < answered.describe_answer.resources + MESSAGE_RESOURCES_MAX);
-    }
-    assert_int_equal(row->availability, RESOURCE_AVAILABLE);
-    assert_int_equal(row->id_count, 2);
-    assert_int_equal(row->frames_in_use, 16);
-    m = rig_snapshot_message(&d, RESOURCE_VMTRACE_BUF, 0, 0, MESSAGE_FRAMES_ALL);
-    assert_false(rig_call(&peer, &m, &answered));
-    assert_refused(ERROR_UNIMPLEMENTED, "trace start");
-    assert_refused(ERROR_UNIMPLEMENTED, "another guest's memory");
-}
-
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -626,9 +511,6 @@ int main(void)
         TEST(what_befalls_a_domain_ends_its_trace_and_the_rest_can_be_read),
         TEST(traces_come_in_pages_ascending),
         TEST(vcpus_of_a_trace_come_in_pages_ascending),
-        TEST(each_field_of_a_start_counts),
-        TEST(each_field_of_a_watch_counts),
-        TEST(a_buffer_is_described_and_never_copied_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

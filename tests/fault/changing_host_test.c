@@ -247,6 +247,12 @@ static void a_name_written_again_is_another_domain(void **state)
     assert_never_the_old_one("rewrite_name");
 }
 
+static void a_name_taken_away_is_another_domain(void **state)
+{
+    (void)state;
+    assert_never_the_old_one("remove_name");
+}
+
 static void a_renamed_domain_is_not_the_one_named(void **state)
 {
     (void)state;
@@ -464,6 +470,7 @@ int main(void)
         TEST(a_reboot_is_another_domain),
         TEST(a_restore_with_the_same_number_and_uuid_is_another_domain),
         TEST(a_name_written_again_is_another_domain),
+        TEST(a_name_taken_away_is_another_domain),
         TEST(a_renamed_domain_is_not_the_one_named),
         TEST(the_new_domain_is_served_under_its_old_number),
         TEST(pages_that_go_away_fail_one_request),

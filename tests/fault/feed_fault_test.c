@@ -15,20 +15,31 @@ static void start(const char *scenario, const char *const *more)
     rig_join(&rig, &peer);
 }
 
-static void stop(void)
-{
-    assert_int_equal(rig_ledger(&peer, "zombies"), 0);
-    assert_int_equal(rig_ledger(&peer, "grant tables grown"), 0);
-    rig_leave(&peer);
-    rig_stop(&rig);
-}
-
 static struct message_counters_answer counters(void)
 {
     union message m = rig_message(MESSAGE_COUNTERS), a;
 
     assert_true(rig_call(&peer, &m, &a));
     return a.counters_answer;
+}
+
+/* A sample that is being taken keeps its domain until it is done: where domains go all the time, one may
+ * just do so. One that stays a zombie is there each time. */
+static void assert_no_zombie_stays(void)
+{
+    uint64_t until_ns = clock_monotonic_ns() + 10 * CLOCK_NS_PER_S;
+
+    while (rig_ledger(&peer, "zombies") != 0 || counters().zombies != 0) {
+        assert_true(clock_monotonic_ns() < until_ns);
+    }
+}
+
+static void stop(void)
+{
+    assert_no_zombie_stays();
+    assert_int_equal(rig_ledger(&peer, "grant tables grown"), 0);
+    rig_leave(&peer);
+    rig_stop(&rig);
 }
 
 #define GUEST(more)                                                                                \
@@ -147,7 +158,7 @@ static void pages_that_go_away_are_mapped_anew_or_are_the_end(void **state)
 
 /* --- many ------------------------------------------------------------------------------------------- */
 
-enum { CHURN = 50, WATCHES_MAX = 512 };
+enum { CHURN = 50, SAMPLERS = 3 /* each may hold one that is gone */, WATCHES_MAX = 512 };
 
 /* Fifty domains that are destroyed and created, each watched as soon as it is heard of. */
 static void domains_that_come_and_go_leave_nothing_behind(void **state)
@@ -181,12 +192,18 @@ static void domains_that_come_and_go_leave_nothing_behind(void **state)
             feed_rig_done(&feeds[count]);
         }
     }
-    assert_true(gone + CHURN >= created && created >= gone);
-    assert_int_equal(rig_ledger(&peer, "zombies"), 0);
+    /* In the midst of what one look has found, some may be told gone before others are, or created. */
+    for (uint32_t more = 0; gone + SAMPLERS < created || created + SAMPLERS < gone; more++) {
+        const struct feed_domain *e = feed_rig_next_of(&domains, FEED_RECORD_DOMAIN)->domain;
+
+        created += e->kind == FEED_DOMAIN_CREATED;
+        gone += e->kind == FEED_DOMAIN_GONE;
+        assert_true(more < 20 * CHURN);
+    }
+    assert_no_zombie_stays();
     struct message_counters_answer c = counters();
 
-    assert_int_equal(c.zombies, 0);
-    assert_true(c.feeds <= CHURN + 3);
+    assert_true(c.feeds <= CHURN + SAMPLERS);
     for (uint32_t i = 0; i < count; i++) {
         while (feed_rig_read(&feeds[i])) {
         }
@@ -202,6 +219,53 @@ static void domains_that_come_and_go_leave_nothing_behind(void **state)
     stop();
 }
 
+/* --- memory --------------------------------------------------------------------------------------- */
+
+/* Frame `n` by itself. */
+static bool watch_frame(struct feed_rig *r, uint32_t n)
+{
+    struct domain_identity d = rig_domain(&peer, "guest");
+    union message m = feed_rig_message(&d, RESOURCE_GRANT_TABLE, 0, 0, 10);
+
+    m.watch.first_frame = n;
+    m.watch.frame_count = 1;
+    return feed_rig_begin(r, &peer, &m, &answered);
+}
+
+/* Of a MiB, with spools of 128 KiB and an image each. */
+static void what_the_peer_before_had_gives_its_memory_to_the_next(void **state)
+{
+    static const char *const little[] = { "--spools-mib", "1", NULL };
+    enum { FIT = 7, FRAMES = 2 * FIT + 1 };
+    struct feed_rig r[FIT], more;
+
+    (void)state;
+    start("domain \"guest\" { domid = 1 uuid = \"11111111-1111-1111-1111-111111111111\"\n"
+          "  grants { frames = 16 frames_max = 32 entries = 900 } }\n",
+          little);
+    for (uint32_t i = 0; i < FIT; i++) {
+        assert_true(watch_frame(&r[i], i));
+    }
+    assert_false(watch_frame(&more, FIT));
+    assert_int_equal(answered.failed.failure.code, ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(answered.failed.failure.retry_after_ms, FAILURE_RETRY_LATER_MS);
+    assert_non_null(strstr(answered.failed.failure.next_step, "--spools-mib"));
+    rig_leave(&peer);
+    rig_join(&rig, &peer);
+    for (uint32_t i = 0; i < FIT; i++) {
+        feed_rig_done(&r[i]);
+        if (!watch_frame(&r[i], FIT + i)) {
+            fail_msg("%u: %s", i, answered.failed.failure.message);
+        }
+    }
+    assert_false(watch_frame(&more, FRAMES - 1)); /* its own it does not lose */
+    assert_int_equal(counters().feeds, FIT);
+    for (uint32_t i = 0; i < FIT; i++) {
+        feed_rig_done(&r[i]);
+    }
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_domain_that_dies_in_the_midst_of_a_sample_is_no_zombie),
         cmocka_unit_test(pages_that_go_away_are_mapped_anew_or_are_the_end),
         cmocka_unit_test(domains_that_come_and_go_leave_nothing_behind),
+        cmocka_unit_test(what_the_peer_before_had_gives_its_memory_to_the_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

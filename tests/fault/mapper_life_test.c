@@ -89,6 +89,10 @@ static void every_number_has_its_bounds(void **state)
         { "--spool-kib-max", "128", "1048576", "127", "1048577" },
         { "--spools-mib", "1", "65536", "0", "65537" },
         { "--period-min-ms", "1", "3600000", "0", "3600001" },
+        { "--traces-max", "1", "64", "0", "65" },
+        { "--trace-budget", "1", "1000000", "0", "1000001" },
+        { "--pauses-per-second", "1", "1000000", "0", "1000001" },
+        { "--trace-period-max-ms", "1", "1000", "0", "1001" },
     };
 
     (void)state;

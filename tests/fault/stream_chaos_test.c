@@ -8,6 +8,7 @@
  *
  * A run follows from its seed, but for the machine's timing. CHAOS_SEED=n runs that one alone,
  * CHAOS_RUNS=n so many (of a seed, or of seeds from the usual first one on), CHAOS_FIRST=n from there.
+ * Sanitized, there are fewer, unless that is set.
  */
 #include <sys/stat.h>
 
@@ -17,7 +18,7 @@
 #include "tests/lib/units_rig.h"
 
 #ifdef XENRES_SANITIZED
-#define USUAL_RUNS 250
+#define USUAL_RUNS 100
 #else
 #define USUAL_RUNS 500
 #endif

@@ -100,7 +100,9 @@ int subscription_begin(struct feeds *s, const struct subscription_request *reque
 
 void subscription_end(struct subscription *u)
 {
-    u->ended = true;
+    if (u != NULL) {
+        u->ended = true;
+    }
 }
 
 int subscription_next(struct subscription *u, struct subscription_item *out, struct failure *f)

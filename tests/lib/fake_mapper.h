@@ -206,15 +206,24 @@ static inline void fake_mapper_done(struct fake_mapper *m)
     folder_done(&m->folder);
 }
 
-static inline void fake_mapper_failed(struct fake_mapper *m, uint64_t serial, enum error_code code,
-                                      int errnum)
+static inline void fake_mapper_refuse(struct fake_mapper *m, uint64_t serial,
+                                      const struct failure *why)
 {
     union message answer;
 
     memset(&answer.failed, 0, sizeof(answer.failed));
-    failure_set(&answer.failed.failure, code, "the fake mapper refuses");
-    answer.failed.failure.xen_errno = errnum;
+    answer.failed.failure = *why;
     fake_mapper_send(m, &answer, MESSAGE_FAILED, serial);
+}
+
+static inline void fake_mapper_failed(struct fake_mapper *m, uint64_t serial, enum error_code code,
+                                      int errnum)
+{
+    struct failure why = { 0 };
+
+    failure_set(&why, code, "the fake mapper refuses");
+    why.xen_errno = errnum;
+    fake_mapper_refuse(m, serial, &why);
 }
 
 /* An honest answer to a snapshot: `frame_count` frames from `arena_frame` of the arena on. */

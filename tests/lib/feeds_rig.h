@@ -25,6 +25,7 @@ struct feeds_rig {
     struct feed_source_play *plays[RIG_FEEDS_MAX]; /* by the id of the source's resource */
     struct feed_source_play *domains;
     unsigned watches, unwatches, images; /* that were served */
+    unsigned refusals;                   /* of watches, for want of memory */
     uint64_t period_ns;                  /* of the last WATCH */
     uint64_t least_ns;                   /* that the mapper admits */
     uint32_t image_frames;               /* that an image says it has */
@@ -32,6 +33,8 @@ struct feeds_rig {
     void (*watch_lie)(struct message_watch_answer *a);
     bool image_fails, watch_fails;
     enum error_code failure;
+    unsigned held_max;       /* feeds that the mapper has memory for; 0: for all */
+    uint32_t retry_after_ms; /* what it says to those for which it has none */
 };
 
 static inline void rig_on_connected(void *arg, bool connected)
@@ -96,6 +99,15 @@ static inline void rig_answer_watch(struct feeds_rig *r, const union message *re
 {
     union message m;
 
+    if (r->held_max > 0 && r->watches - r->refusals - r->unwatches > r->held_max) {
+        struct failure full = { 0 };
+
+        failure_set(&full, ERROR_RESOURCE_EXHAUSTED, "the mapper has no memory for it");
+        full.retry_after_ms = r->retry_after_ms;
+        r->refusals++;
+        fake_mapper_refuse(&r->mapper, request->head.serial, &full);
+        return;
+    }
     if (r->watch_fails || p == NULL) {
         fake_mapper_failed(&r->mapper, request->head.serial, r->failure, 0);
         return;

@@ -154,7 +154,7 @@ functions_end_daemon() { # NAME
     if [ -e "$work/$1.pid" ]; then
         stop "$1" TERM 10 || true
     fi
-    if grep -Eq 'ERROR: (Address|Leak|Thread)Sanitizer|runtime error: ' "$work/$1.log"; then
+    if grep -Eq 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: ' "$work/$1.log"; then
         not_ok "sanitizer report in the log of $1" <"$work/$1.log"
     fi
 }

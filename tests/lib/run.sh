@@ -3,7 +3,7 @@
 # Copyright (C) 2026 The xenresd authors
 #
 # usage: run.sh BUILD TEST...
-# Runs test programs and scripts one after the other, each in a session of its own with a time limit,
+# Runs test programs and scripts, several at a time, each in a session of its own with a time limit,
 # and ends with the line `N passed, N failed, N skipped`. Status 0 when nothing failed; with CI=true
 # only when nothing was skipped, either.
 #
@@ -12,8 +12,12 @@
 # leaves a process behind. Status 77 or a plan of 0 skips all of it. A test without any result counts
 # by its status. Exported to it: BUILD (absolute), TMPDIR (its own, removed afterwards).
 #
-# The limit is 120 s, or what a script says in a comment `# time-limit: SECONDS`; TEST_TIME_FACTOR
-# multiplies it (sanitizers, slow machines).
+# They start in the order given, TEST_JOBS at a time (as many as there are processors, and one more,
+# because they wait a lot), and each is reported whole when it ends. A comment in the source of a test
+# may say:
+#   time-limit: SECONDS     instead of 120; TEST_TIME_FACTOR multiplies it (sanitizers, slow machines)
+#   runs-alone: REASON      after the others, with no other beside it: because it measures time, or
+#                           has something of the machine to itself
 set -uo pipefail
 
 if [ $# -lt 1 ] || [ ! -d "$1" ]; then
@@ -21,25 +25,34 @@ if [ $# -lt 1 ] || [ ! -d "$1" ]; then
     exit 2
 fi
 BUILD=$(cd "$1" && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
 export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
 shift
+jobs_max=${TEST_JOBS:-$(($(nproc) + 1))}
 logs=$BUILD/tests/logs
 mkdir -p "$logs"
 scratch=$(mktemp -d /tmp/xr.XXXXXX) # short: socket paths have 107 bytes at most
-running=
+chmod 711 "$scratch"                # daemons of other users come through, and see no names
+
+# What runs, by session: the test's name, its limit in seconds, its folder, when it began in us.
+declare -A names=() limits=() folders=() begins=()
+started=0
 
 passed=0 failed=0 skipped=0
 failures=() skips=()
 
 # shellcheck disable=SC2317  # by trap
 finish() {
-    [ -z "$running" ] || end_session "$running"
+    local session
+    for session in "${!names[@]}"; do
+        end_session "$session"
+    done
     rm -rf "$scratch"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# Processes of a session, but for its leader: field 6 of stat, counted behind the name in brackets.
+# Processes of a session: field 6 of stat, counted behind the name in brackets.
 session_pids() { # SESSION
     local stat fields
     for stat in /proc/[0-9]*/stat; do
@@ -60,18 +73,21 @@ end_session() { # SESSION
     done
 }
 
-limit_of() { # TEST
-    local seconds=
-    case $1 in
-    *.sh) seconds=$(sed -n 's/^# time-limit: \([0-9][0-9]*\)$/\1/p' "$1" | head -n 1) ;;
-    esac
-    echo $((${seconds:-120} * ${TEST_TIME_FACTOR:-1}))
-}
-
 name_of() { # TEST: its path without the build or source folder
     local name=${1#"$BUILD"/}
     name=${name#*tests/}
     echo "${name%.sh}"
+}
+
+log_of() { # NAME
+    echo "$logs/${1//\//-}.log"
+}
+
+# What a comment in the source of a test says behind a word; nothing where it does not.
+remark() { # TEST WORD
+    local source=$1
+    [[ $1 == *.sh ]] || source=$top/tests/$(name_of "$1").c
+    [ ! -r "$source" ] || sed -n "s/^\(#\| \*\) $2: //p" "$source" | head -n 1
 }
 
 # Counts the results in a log into the variables ok, bad, out (skipped), planned.
@@ -114,49 +130,65 @@ judge() { # STATUS LIMIT LEFTOVERS
     fi
 }
 
-run_one() { # TEST
-    local name log limit status start=${EPOCHREALTIME/[.,]/} why leftovers ok bad out planned
+start_test() { # TEST
+    local name log limit folder
     name=$(name_of "$1")
-    log=$logs/${name//\//-}.log
+    log=$(log_of "$name")
     if [ ! -x "$1" ]; then
         echo "there is no program $1" >"$log"
         report_failure "no such program, or not executable" 0
         return
     fi
-    limit=$(limit_of "$1")
-    local TMPDIR=$scratch/t
-    export TMPDIR
-    mkdir -p "$TMPDIR"
-    chmod 711 "$scratch" "$TMPDIR" # daemons of other users come through, and see no names
-    setsid timeout --kill-after=10 "$limit" "$1" >"$log" 2>&1 </dev/null &
-    running=$!
-    wait "$running"
+    limit=$(remark "$1" time-limit)
+    limit=$((${limit:-120} * ${TEST_TIME_FACTOR:-1}))
+    started=$((started + 1))
+    folder=$scratch/$started
+    mkdir "$folder"
+    chmod 711 "$folder"
+    # The leader of the session hands the status on: `wait -n` knows nothing of a job that a signal
+    # has ended before it was called.
+    TMPDIR=$folder setsid bash -c '"$@"; exit' "$name" timeout --kill-after=10 "$limit" "$1" \
+        >"$log" 2>&1 </dev/null &
+    names[$!]=$name limits[$!]=$limit folders[$!]=$folder begins[$!]=${EPOCHREALTIME/[.,]/}
+}
+
+# Waits until one of those that run has ended, and reports it.
+reap_test() {
+    local session status leftovers name log took
+    wait -n -p session "${!names[@]}"
     status=$?
-    leftovers=$(end_session "$running")
-    running=
-    rm -rf "$TMPDIR"
+    took=$(((${EPOCHREALTIME/[.,]/} - begins[$session]) / 1000))
+    leftovers=$(end_session "$session")
+    rm -rf "${folders[$session]}"
+    name=${names[$session]}
+    log=$(log_of "$name")
+    report "$status" "${limits[$session]}" "$leftovers" "$took"
+    unset "names[$session]" "limits[$session]" "folders[$session]" "begins[$session]"
+}
+
+report() { # STATUS LIMIT LEFTOVERS TOOK-MS, of the test $name
+    local ok bad out planned why
     count_results "$log"
     if [ $((ok + bad + out)) -eq 0 ]; then
-        case $status in
+        case $1 in
         0) ok=1 ;;
         77) out=1 && skips+=("$name: $(tail -n 1 "$log")") ;;
         esac
     fi
-    why=$(judge "$status" "$limit" "$leftovers")
+    why=$(judge "$1" "$2" "$3")
     passed=$((passed + ok))
     failed=$((failed + bad))
     skipped=$((skipped + out))
     if [ -n "$why" ] || [ "$bad" -gt 0 ]; then
         report_failure "$why" "$bad"
     else
-        local took=$(((${EPOCHREALTIME/[.,]/} - start) / 1000))
         printf '%-44s %4d passed%s  %d.%03d s\n' "$name" "$ok" \
-            "$([ "$out" -eq 0 ] || echo ", $out skipped")" $((took / 1000)) $((took % 1000))
+            "$([ "$out" -eq 0 ] || echo ", $out skipped")" $(($4 / 1000)) $(($4 % 1000))
     fi
 }
 
 # A failure that no `not ok` line stands for is counted as one.
-report_failure() { # WHY BAD-COUNT
+report_failure() { # WHY BAD-COUNT, of the test $name
     [ "$2" -gt 0 ] || failed=$((failed + 1))
     failures+=("$name${1:+: $1}")
     printf '%-44s FAILED%s\n' "$name" "${1:+: $1}"
@@ -165,9 +197,24 @@ report_failure() { # WHY BAD-COUNT
     echo "    (all of it: $log)"
 }
 
+run_tests() { # AT-A-TIME TEST...
+    local at_a_time=$1 test
+    shift
+    for test in "$@"; do
+        [ ${#names[@]} -lt "$at_a_time" ] || reap_test
+        start_test "$test"
+    done
+    while [ ${#names[@]} -gt 0 ]; do
+        reap_test
+    done
+}
+
+beside=() alone=()
 for test in "$@"; do
-    run_one "$test"
+    if [ -n "$(remark "$test" runs-alone)" ]; then alone+=("$test"); else beside+=("$test"); fi
 done
+run_tests "$jobs_max" "${beside[@]}"
+run_tests 1 "${alone[@]}"
 
 if [ ${#skips[@]} -gt 0 ]; then
     printf '\nskipped:\n'

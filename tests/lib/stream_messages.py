@@ -4,11 +4,14 @@
 #
 # usage: stream_messages.py print FILE [ENCODING]
 #        stream_messages.py image FILE
+#        stream_messages.py trace FILE...
 # FILE is what came so far of a stream in JSON, as curl wrote it.
 # print: each message that is whole, on a line; those that are compressed expanded. The one that ends
 # the stream is {"endOfStream": …}.
 # image: what the raw messages of a watch come to: the last image with all changes behind it. Fails
 # where a number is missing or comes twice.
+# trace: the bytes of streams of a trace that went on one behind the other, from position 0 on. Fails where
+# one is missing, declared or not, or comes again as another.
 import base64
 import json
 import struct
@@ -59,8 +62,33 @@ def image(path):
     sys.stdout.buffer.write(content)
 
 
+def trace(paths):
+    content = bytearray()
+    for path in paths:
+        at = None
+        for message in messages(path):
+            if "begin" in message:
+                at = int(message["begin"].get("position", 0))
+            if "gap" in message:
+                sys.exit(f"a gap: {message['gap']}")
+            if "data" not in message:
+                continue
+            part = message["data"]
+            new, position = base64.b64decode(part["data"]), int(part.get("position", 0))
+            if position != at or at > len(content):
+                sys.exit(f"{position} comes behind {at} of {len(content)}")
+            again = bytes(content[position:position + len(new)])
+            if again != new[:len(again)]:
+                sys.exit(f"other bytes come at {position}")
+            content += new[len(again):]
+            at = position + len(new)
+    sys.stdout.buffer.write(content)
+
+
 if sys.argv[1] == "print":
     for each in messages(*sys.argv[2:]):
         print(json.dumps(each))
+elif sys.argv[1] == "trace":
+    trace(sys.argv[2:])
 else:
     image(sys.argv[2])

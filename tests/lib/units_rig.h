@@ -213,6 +213,7 @@ static inline void units_start_mapper(struct units *u, const char *const *more)
         units_settle(u, parent);
         units_place(units_lift(u->mapper_fd), UNITS_MAPPER_FD);
         (void)execv(program, (char **)(uintptr_t)arguments);
+        perror(program);
         _exit(127);
     }
 }
@@ -242,6 +243,7 @@ static inline void units_start_xenresd(struct units *u)
         (void)setenv("LISTEN_FDS", "2", 1);
         (void)setenv("LISTEN_FDNAMES", "public:health", 1);
         (void)fexecve(program_fd, arguments, environ);
+        perror(program);
         _exit(127);
     }
 }

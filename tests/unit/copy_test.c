@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
+/*
+ * runs-alone: it shows how fast copying is
+ */
 #include "server/mapper/copy.h"
 
 #include <pthread.h>

@@ -145,6 +145,10 @@ static void all_never_means_trace_control(void **state)
     (void)state;
     assert_false(export_allows(e, &d, RESOURCE_VMTRACE_BUF, EXPORT_TRACE_CONTROL));
     assert_true(export_allows(with, &d, RESOURCE_VMTRACE_BUF, EXPORT_TRACE_CONTROL));
+    assert_true(export_grants(with, EXPORT_TRACE_CONTROL));
+    assert_false(export_grants(with, EXPORT_TRACE_READ));
+    assert_true(export_grants(e, EXPORT_TRACE_READ));
+    assert_false(export_grants(e, EXPORT_TRACE_CONTROL));
     refused("allow all all all", "file:1: `all`: expected a comma-separated list of list");
     export_free(e);
     export_free(with);

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* Who is sampled, how long and for whom: the table's limits, and what ends a feed. */
+#include "server/mapper/feed_room.h"
 #include "server/mapper/feed_table.h"
 
 #include <fcntl.h>
@@ -178,8 +179,8 @@ static void as_many_as_may_be_and_not_one_more(void **state)
     }
     assert_int_equal(ask(FEEDS, &asked, &f), -ERROR_RESOURCE_EXHAUSTED);
     assert_true(f.next_step[0] != '\0');
-    assert_int_equal(f.retry_after_ms, 0); /* nobody's to be let go */
-    struct held again = hold(3);           /* joining needs no room */
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_LATER_MS); /* nobody's to be let go */
+    struct held again = hold(3);                                /* joining needs no room */
 
     assert_int_equal(again.number, held[3].number);
     let_go(&again);
@@ -238,6 +239,8 @@ static void memory_is_a_limit_of_its_own(void **state)
     assert_int_equal(feed_table_look(table, asked.feed, &f), FEED_FAILED);
     assert_int_equal(f.code, ERROR_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(f.next_step, "--spools-mib"));
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_LATER_MS);
+    assert_false(feed_room_begin_again(table, asked.feed, &f)); /* all is somebody's */
     feed_table_refuse(table, asked.feed);
     wait_for_feeds(2);
     let_go(&one);
@@ -247,6 +250,64 @@ static void memory_is_a_limit_of_its_own(void **state)
 
     feed_table_count(table, &c);
     assert_int_equal(c.spool_bytes, 0);
+}
+
+/* Until it has begun, or is refused for good, as the loop has it. */
+static enum feed_stage wait_for_beginning(uint32_t number, struct failure *f)
+{
+    enum feed_stage stage;
+
+    while ((stage = feed_table_look(table, number, f)) != FEED_HAS_BEGUN) {
+        if (stage == FEED_FAILED && !feed_room_begin_again(table, number, f)) {
+            return stage;
+        }
+        wait_for_news();
+        feed_table_step(table);
+    }
+    return stage;
+}
+
+/* The oldest first, and no more of them than what is missing. */
+static void what_nobody_holds_gives_its_memory_to_another(void **state)
+{
+    enum { OWN_BYTES = SPOOL_BYTES + MESSAGE_FRAME_BYTES };
+    struct feed_asked asked, joined;
+    struct feed_about about;
+    struct failure f;
+
+    (void)state;
+    make_table(FEEDS, 3 * OWN_BYTES);
+    struct held first = hold(0), second = hold(1), mine;
+
+    feed_table_let_go(table, UINT64_MAX - 2);
+    mine = hold(2);
+    assert_int_equal(ask(3, &asked, &f), 0);
+    assert_int_equal(ask(3, &joined, &f), 0);
+    assert_int_equal(wait_for_beginning(asked.feed, &f), FEED_HAS_BEGUN);
+    feed_table_take(table, asked.feed, &about);
+    feed_table_take(table, joined.feed, &about);
+    assert_int_equal(feeds(), 3);
+    bool is_first_over = wait_for_end(&first).reason == FEED_END_RELEASED;
+
+    assert_true(is_first_over);
+    assert_int_equal(ask(4, &asked, &f), 0);
+    assert_int_equal(wait_for_beginning(asked.feed, &f), FEED_HAS_BEGUN);
+    assert_int_equal(wait_for_end(&second).reason, FEED_END_RELEASED);
+    feed_table_refuse(table, asked.feed);
+    wait_for_feeds(2);
+    assert_int_equal(ask(5, &asked, &f), 0);
+    assert_int_equal(wait_for_beginning(asked.feed, &f), FEED_HAS_BEGUN);
+    assert_int_equal(ask(6, &joined, &f),
+                     0); /* one beyond: all that is left is held, or asked for */
+    assert_int_equal(wait_for_beginning(joined.feed, &f), FEED_FAILED);
+    assert_int_equal(f.code, ERROR_RESOURCE_EXHAUSTED);
+    feed_table_refuse(table, asked.feed);
+    feed_table_refuse(table, joined.feed);
+    ring_view_close(first.view);
+    ring_view_close(second.view);
+    let_go(&mine);
+    feed_table_let_go(table, 0);
+    wait_for_feeds(0);
 }
 
 static void nobody_knows_one_that_was_refused(void **state)
@@ -459,6 +520,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(as_many_as_may_be_and_not_one_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_table_of_the_largest_size_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_a_limit_of_its_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_nobody_holds_gives_its_memory_to_another, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(nobody_knows_one_that_was_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_next_peer_asks_for_goes_on_and_the_rest_ends,
                                         set_up, tear_down),

@@ -4,6 +4,8 @@
 /* Cursors, a mapper that comes and goes, and an xenresd that starts again. */
 #include "tests/lib/feeds_rig.h"
 
+#include "server/resource/subscription.h"
+
 static const struct feeds_options plenty = {
     .feeds_max = 64,
     .subscribers_max = 64,
@@ -250,6 +252,134 @@ static void one_that_asks_while_the_feed_ends_is_told_to_try_again(void **state)
     tear_down(&r, &p);
 }
 
+/* A feed that is there, of which one has asked for its first image. */
+static void wait_for_image(struct feeds_rig *r, struct watcher *w)
+{
+    struct subscription_request request = rig_request(w, 0, SUBSCRIPTION_DELTA);
+    union message question;
+    unsigned before = watcher_wakes(w);
+
+    watcher_begin(r, w, &request);
+    watcher_nothing(w);
+    rig_serve_next(r, MESSAGE_WATCH);
+    watcher_wait(w, before);
+    watcher_nothing(w);
+    fake_mapper_request(&r->mapper, &question);
+    assert_int_equal(question.head.type, MESSAGE_IMAGE);
+}
+
+static void an_end_before_the_first_image_is_told_as_what_it_is(void **state)
+{
+    static const struct {
+        enum feed_end_reason reason;
+        enum error_code code, why; /* why: the mapper's own failure; 0: none */
+    } rows[] = {
+        { FEED_END_INCARNATION, ERROR_ABORTED, 0 },
+        { FEED_END_RENAMED, ERROR_ABORTED, ERROR_NOT_FOUND },
+        { FEED_END_RESOURCE, ERROR_FAILED_PRECONDITION, 0 },
+        { FEED_END_RESOURCE, ERROR_NOT_FOUND, ERROR_NOT_FOUND },
+        { FEED_END_FAILED, ERROR_INTERNAL, ERROR_INTERNAL },
+        { FEED_END_STOPPED, ERROR_UNAVAILABLE, 0 },
+        { FEED_END_RELEASED, ERROR_UNAVAILABLE, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct feeds_rig r;
+        struct feed_source_play p;
+        struct watcher w = WATCHER_INIT;
+        struct subscription_item item;
+        struct failure f = { 0 };
+        struct feed_end end = { .reason = rows[i].reason };
+
+        set_up(&r, &p);
+        wait_for_image(&r, &w);
+        unsigned before = watcher_wakes(&w);
+
+        if (rows[i].why != 0) {
+            failure_set(&end.failure, rows[i].why, "the mapper's own words");
+        }
+        feed_play_append(&p, FEED_RECORD_END, &(struct ring_part){ &end, sizeof(end) }, 1);
+        rig_ring(&r);
+        watcher_wait(&w, before);
+        assert_int_equal(subscription_next(w.u, &item, &f), -(int)rows[i].code);
+        assert_null(strstr(f.message, "mapper is gone"));
+        assert_true(f.message[0] != '\0');
+        if (rows[i].code == rows[i].why) {
+            assert_string_equal(f.message, "the mapper's own words");
+        } else {
+            assert_true(f.next_step[0] != '\0');
+        }
+        assert_int_equal(f.retry_after_ms > 0, rows[i].code == ERROR_UNAVAILABLE);
+        watcher_end(&w);
+        tear_down(&r, &p);
+    }
+}
+
+/* The mapper forgets a feed a moment before the end of it is in the spool. */
+static void an_end_that_is_about_to_come_is_waited_for(void **state)
+{
+    struct feeds_rig r;
+    struct feed_source_play p;
+    struct watcher w = WATCHER_INIT;
+    struct subscription_request request = rig_request(&w, 0, SUBSCRIPTION_DELTA);
+    struct subscription_item item;
+    struct failure f = { 0 };
+
+    (void)state;
+    set_up(&r, &p);
+    r.image_fails = true;
+    r.failure = ERROR_NOT_FOUND;
+    watcher_begin(&r, &w, &request);
+    watcher_nothing(&w);
+    rig_serve_next(&r, MESSAGE_WATCH);
+    watcher_wait(&w, 0);
+    watcher_nothing(&w);
+    unsigned before = watcher_wakes(&w);
+
+    rig_serve_next(&r, MESSAGE_IMAGE);
+    watcher_wait(&w, before);
+    assert_int_equal(subscription_next(w.u, &item, &f), 0);
+    assert_int_equal(item.kind, SUBSCRIPTION_NOTHING);
+    assert_true(item.wake_ns != UINT64_MAX);
+    before = watcher_wakes(&w);
+    feed_play_end(&p, FEED_END_RENAMED);
+    rig_ring(&r);
+    watcher_wait(&w, before);
+    assert_int_equal(subscription_next(w.u, &item, &f), -ERROR_ABORTED);
+    watcher_end(&w);
+    tear_down(&r, &p);
+}
+
+/* One that never comes is not waited for for ever. */
+static void an_end_that_does_not_come_is_given_up(void **state)
+{
+    struct feeds_rig r;
+    struct feed_source_play p;
+    struct watcher w = WATCHER_INIT;
+    struct subscription_request request = rig_request(&w, 0, SUBSCRIPTION_DELTA);
+    struct subscription_item item;
+
+    (void)state;
+    set_up(&r, &p);
+    r.image_fails = true;
+    r.failure = ERROR_NOT_FOUND;
+    watcher_begin(&r, &w, &request);
+    for (;;) {
+        int result = subscription_next(w.u, &item, NULL);
+
+        if (result != 0) {
+            assert_int_equal(result, -ERROR_NOT_FOUND);
+            break;
+        }
+        assert_int_equal(item.kind, SUBSCRIPTION_NOTHING);
+        (void)rig_serve_one(&r, 1);
+    }
+    assert_int_equal(r.images, SUBSCRIPTION_MISSES_MAX + 1);
+    watcher_end(&w);
+    tear_down(&r, &p);
+}
+
 static void an_xenresd_that_starts_again_goes_on_with_the_same_feed(void **state)
 {
     struct feeds_rig r;
@@ -380,6 +510,9 @@ int main(void)
         cmocka_unit_test(a_cursor_of_another_source_is_refused),
         cmocka_unit_test(a_feed_lingers_and_is_asked_for_again),
         cmocka_unit_test(one_that_asks_while_the_feed_ends_is_told_to_try_again),
+        cmocka_unit_test(an_end_before_the_first_image_is_told_as_what_it_is),
+        cmocka_unit_test(an_end_that_is_about_to_come_is_waited_for),
+        cmocka_unit_test(an_end_that_does_not_come_is_given_up),
         cmocka_unit_test(an_xenresd_that_starts_again_goes_on_with_the_same_feed),
         cmocka_unit_test(a_mapper_that_goes_ends_every_subscription_once),
         cmocka_unit_test(one_that_waits_for_an_image_is_ended_as_well),

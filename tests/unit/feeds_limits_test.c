@@ -109,7 +109,13 @@ static void so_many_feeds_and_no_more_but_for_those_that_linger(void **state)
         watcher_start(&l.r, &w[i], i, SUBSCRIPTION_DELTA, &item);
     }
     w[FEEDS] = (struct watcher)WATCHER_INIT;
-    assert_int_equal(begin_as(&l, &w[FEEDS], FEEDS, "cn:b"), -ERROR_RESOURCE_EXHAUSTED);
+    struct subscription_request request = rig_request(&w[FEEDS], FEEDS, SUBSCRIPTION_DELTA);
+    struct failure f = { 0 };
+
+    assert_int_equal(subscription_begin(l.r.feeds, &request, &w[FEEDS].u, &f),
+                     -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_LATER_MS);
+    assert_true(f.next_step[0] != '\0');
     feeds_count(l.r.feeds, &c);
     assert_int_equal(c.feeds, FEEDS);
     assert_int_equal(c.subscribers, FEEDS);
@@ -123,6 +129,66 @@ static void so_many_feeds_and_no_more_but_for_those_that_linger(void **state)
     watcher_end(&w[2]);
     watcher_end(&w[FEEDS]);
     tear_down(&l);
+}
+
+/* The mapper's memory is a limit as their number is. */
+static void feeds_that_linger_give_their_memory_to_another(void **state)
+{
+    struct limits l;
+    struct watcher w[FEEDS + 1] = { 0 };
+    struct subscription_item item;
+    struct failure f = { 0 };
+
+    (void)state;
+    set_up_with(&l, &few);
+    l.r.held_max = FEEDS - 1;
+    l.r.retry_after_ms = FAILURE_RETRY_LATER_MS;
+    for (uint32_t i = 0; i <= FEEDS; i++) {
+        w[i] = (struct watcher)WATCHER_INIT;
+    }
+    watcher_start(&l.r, &w[0], 0, SUBSCRIPTION_DELTA, &item);
+    watcher_start(&l.r, &w[1], 1, SUBSCRIPTION_DELTA, &item);
+    watcher_end(&w[0]);
+    watcher_start(&l.r, &w[2], 2, SUBSCRIPTION_DELTA, &item);
+    assert_int_equal(l.r.refusals, 1);
+    assert_int_equal(l.r.unwatches, 1);
+    /* And where nobody's are left it is refused, with the mapper's words, and when to come again. */
+    struct subscription_request request = rig_request(&w[FEEDS], FEEDS, SUBSCRIPTION_DELTA);
+
+    watcher_begin(&l.r, &w[FEEDS], &request);
+    assert_int_equal(watcher_try(&l.r, &w[FEEDS], &item, &f), -ERROR_RESOURCE_EXHAUSTED);
+    assert_string_equal(f.message, "the mapper has no memory for it");
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_LATER_MS);
+    assert_int_equal(l.r.unwatches, 1);
+    for (uint32_t i = 1; i <= FEEDS; i++) {
+        watcher_end(&w[i]);
+    }
+    tear_down(&l);
+}
+
+/* What is short for a moment, and what can never be had, is not worth another's feed. */
+static void feeds_that_linger_stay_where_their_end_would_not_help(void **state)
+{
+    static const uint32_t retries_ms[] = { 0, FAILURE_RETRY_SOON_MS };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct limits l;
+        struct watcher a = WATCHER_INIT, b = WATCHER_INIT;
+        struct subscription_request request = rig_request(&b, 1, SUBSCRIPTION_DELTA);
+        struct subscription_item item;
+
+        set_up_with(&l, &few);
+        l.r.held_max = 1;
+        l.r.retry_after_ms = retries_ms[i];
+        watcher_start(&l.r, &a, 0, SUBSCRIPTION_DELTA, &item);
+        watcher_end(&a);
+        watcher_begin(&l.r, &b, &request);
+        assert_int_equal(watcher_try(&l.r, &b, &item, NULL), -ERROR_RESOURCE_EXHAUSTED);
+        assert_int_equal(l.r.unwatches, 0);
+        watcher_end(&b);
+        tear_down(&l);
+    }
 }
 
 static void a_feed_is_let_go_when_nobody_came_for_a_while(void **state)
@@ -397,6 +463,8 @@ int main(void)
         cmocka_unit_test(an_identity_has_so_many_and_no_more),
         cmocka_unit_test(all_have_so_many_and_no_more),
         cmocka_unit_test(so_many_feeds_and_no_more_but_for_those_that_linger),
+        cmocka_unit_test(feeds_that_linger_give_their_memory_to_another),
+        cmocka_unit_test(feeds_that_linger_stay_where_their_end_would_not_help),
         cmocka_unit_test(a_feed_is_let_go_when_nobody_came_for_a_while),
         cmocka_unit_test(a_feed_is_held_at_the_smallest_period),
         cmocka_unit_test(an_image_is_shared_while_its_place_is_held),

@@ -3,10 +3,9 @@
 
 #include "common/message.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/lib/unit.h"
+#include "tests/lib/trace_messages.h"
 
 static const uint16_t types[] = {
     MESSAGE_HELLO,
@@ -46,18 +45,6 @@ static const uint16_t types[] = {
 };
 
 enum { TYPE_COUNT = sizeof(types) / sizeof(types[0]) };
-
-/* One that is over, of two vCPUs. */
-static void make_trace(struct message_trace *t, uint16_t domid)
-{
-    t->trace_id[15] = 1;
-    t->domain.domid = domid;
-    t->vcpus[0] = t->vcpus[1] = 1;
-    t->vcpu_count = 2;
-    t->end_reason = 7;
-    t->ended_wall_ns = 1;
-    snprintf(t->owner, sizeof(t->owner), "owner");
-}
 
 /* A message of this type that passes, every list at its maximum. */
 static void make(union message *m, uint16_t type)
@@ -105,28 +92,8 @@ static void make(union message *m, uint16_t type)
         m->image_answer.status_frame_count = 1;
         m->image_answer.slot.len_bytes = UINT64_C(3) * MESSAGE_FRAME_BYTES;
         break;
-    case MESSAGE_TRACE_START: m->trace_start.owner[0] = 'a'; break;
-    case MESSAGE_TRACE_STOP: m->trace_stop.trace_id[15] = 1; break;
-    case MESSAGE_TRACE_RENEW: m->trace_renew.trace_id[0] = 1; break;
-    case MESSAGE_TRACE_VCPUS: m->trace_vcpus.trace_id[0] = 1; break;
-    case MESSAGE_TRACE_START | MESSAGE_ANSWER:
-    case MESSAGE_TRACE_STOP | MESSAGE_ANSWER:
-    case MESSAGE_TRACE_RENEW | MESSAGE_ANSWER: make_trace(&m->trace_answer.trace, 5); break;
-    case MESSAGE_TRACES | MESSAGE_ANSWER:
-        m->traces_answer.trace_count = MESSAGE_TRACES_MAX;
-        for (uint16_t i = 0; i < MESSAGE_TRACES_MAX; i++) {
-            make_trace(&m->traces_answer.traces[i], i / 2);
-        }
-        break;
-    case MESSAGE_TRACE_VCPUS | MESSAGE_ANSWER:
-        m->trace_vcpus_answer.vcpu_count = MESSAGE_TRACE_VCPUS_MAX;
-        for (uint32_t i = 0; i < MESSAGE_TRACE_VCPUS_MAX; i++) {
-            m->trace_vcpus_answer.vcpus[i].vcpu =
-                MESSAGE_TRACED_VCPUS_MAX - MESSAGE_TRACE_VCPUS_MAX + i;
-        }
-        break;
     case MESSAGE_FAILED: m->failed.failure.code = ERROR_NOT_FOUND; break;
-    default: break;
+    default: trace_messages_make(m, type); break;
     }
 }
 
@@ -360,6 +327,11 @@ static void feeds_have_an_id_and_images_their_frames(void **state)
 
     (void)state;
     REFUSES(m, MESSAGE_WATCH, m.watch.flags, 4);
+    REFUSES(m, MESSAGE_WATCH, m.watch.trace_id[15], 1); /* of what is no trace */
+    make(&m, MESSAGE_WATCH);
+    m.watch.trace_id[15] = 1;
+    m.watch.type = RESOURCE_VMTRACE_BUF;
+    assert_int_equal(check(&m), 0);
     REFUSES(m, MESSAGE_WATCH | MESSAGE_ANSWER, m.watch_answer.feed_id[15], 0);
     REFUSES(m, MESSAGE_WATCH_DOMAINS | MESSAGE_ANSWER, m.watch_answer.feed_id[15], 0);
     REFUSES(m, MESSAGE_WATCH | MESSAGE_ANSWER, m.watch_answer.joined, 2);
@@ -371,107 +343,6 @@ static void feeds_have_an_id_and_images_their_frames(void **state)
     REFUSES(m, image, m.image_answer.observation.consistency, 3);
     REFUSES(m, image, m.image_answer.status_frame_count, UINT32_MAX);
     REFUSES(m, image, m.image_answer.first_status_frame, UINT32_MAX);
-}
-
-static void what_is_asked_of_traces_is_well_formed(void **state)
-{
-    union message m;
-    const uint16_t start = MESSAGE_TRACE_START;
-
-    (void)state;
-    REFUSES(m, start, m.trace_start.flags, TRACE_TAKEOVER << 1);
-    REFUSES(m, start, m.trace_start.flags, 1U << 31);
-    REFUSES(m, start, m.trace_start.owner[0], '\0');
-    REFUSES_UNENDED(m, start, m.trace_start.owner);
-    REFUSES_UNENDED(m, start, m.trace_start.domain.name);
-    REFUSES(m, start, m.trace_start.domain.reserved, 1);
-    REFUSES(m, start, m.trace_start.reserved, 1);
-    make(&m, start);
-    m.trace_start.flags =
-        TRACE_OS | TRACE_USER | TRACE_NO_TSC | TRACE_NO_RETC | (uint32_t)TRACE_TAKEOVER;
-    m.trace_start.vcpus[0] = m.trace_start.vcpus[1] = UINT64_MAX;
-    m.trace_start.lease_ms = m.trace_start.pauses_per_second = UINT32_MAX;
-    assert_int_equal(check(&m), 0); /* what may be asked for wrongly, the mapper answers */
-    REFUSES(m, MESSAGE_TRACE_STOP, m.trace_stop.trace_id[15], 0);
-    REFUSES(m, MESSAGE_TRACE_RENEW, m.trace_renew.trace_id[0], 0);
-    REFUSES(m, MESSAGE_TRACE_RENEW, m.trace_renew.reserved, 1);
-    REFUSES(m, MESSAGE_TRACES, m.traces.one, 2);
-    REFUSES(m, MESSAGE_TRACE_VCPUS, m.trace_vcpus.trace_id[0], 0);
-    REFUSES(m, MESSAGE_TRACE_VCPUS, m.trace_vcpus.reserved, 1);
-}
-
-static void a_trace_is_whole(void **state)
-{
-    static const uint16_t answers[] = { MESSAGE_TRACE_START, MESSAGE_TRACE_STOP,
-                                        MESSAGE_TRACE_RENEW };
-    union message m;
-    struct message_trace *t = &m.trace_answer.trace;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-        uint16_t type = answers[i] | MESSAGE_ANSWER;
-
-        REFUSES(m, type, m.trace_answer.joined, 2);
-        REFUSES(m, type, m.trace_answer.reserved, 1);
-        REFUSES(m, type, t->trace_id[15], 0);
-        REFUSES(m, type, t->domain.reserved, 1);
-        REFUSES(m, type, t->vcpu_count, 0);
-        REFUSES(m, type, t->vcpu_count, 3);
-        REFUSES(m, type, t->vcpus[1], 3);
-        REFUSES(m, type, t->flags, TRACE_TAKEOVER << 1);
-        REFUSES(m, type, t->laps_detectable, 2);
-        REFUSES(m, type, t->end_reason, 0);
-        REFUSES(m, type, t->ended_wall_ns, 0);
-        REFUSES(m, type, t->facts.reserved, 1);
-        REFUSES_UNENDED(m, type, t->owner);
-        REFUSES_UNENDED(m, type, t->facts.cpu_vendor);
-        REFUSES_UNENDED(m, type, t->failure.message);
-        make(&m, type);
-        t->vcpus[0] = t->vcpus[1] = UINT64_MAX;
-        t->vcpu_count = MESSAGE_TRACED_VCPUS_MAX;
-        t->end_reason = 0;
-        t->ended_wall_ns = 0;
-        assert_int_equal(check(&m), 0);
-    }
-}
-
-static void pages_of_traces_and_of_their_vcpus_ascend(void **state)
-{
-    union message m;
-    const uint16_t traces = MESSAGE_TRACES | MESSAGE_ANSWER;
-    const uint16_t vcpus = MESSAGE_TRACE_VCPUS | MESSAGE_ANSWER;
-    struct message_trace *t = m.traces_answer.traces;
-    struct message_trace_vcpu *v = m.trace_vcpus_answer.vcpus;
-
-    (void)state;
-    REFUSES(m, traces, m.traces_answer.trace_count, MESSAGE_TRACES_MAX + 1);
-    REFUSES(m, traces, m.traces_answer.more, 2);
-    REFUSES(m, traces, t[2].domain.domid, 2);
-    REFUSES(m, traces, t[7].vcpu_count, 1);
-    make(&m, traces);
-    t[2].end_reason = 0; /* the running one of a domain is its first */
-    t[2].ended_wall_ns = 0;
-    assert_int_equal(check(&m), 0);
-    t[3].end_reason = 0;
-    t[3].ended_wall_ns = 0;
-    assert_int_equal(check(&m), -ERROR_INVALID_ARGUMENT);
-    make(&m, traces);
-    m.traces_answer.more = 1;
-    assert_int_equal(check(&m), 0);
-    m.traces_answer.trace_count = 0;
-    assert_int_equal(check(&m), -ERROR_INVALID_ARGUMENT);
-
-    REFUSES(m, vcpus, m.trace_vcpus_answer.vcpu_count, MESSAGE_TRACE_VCPUS_MAX + 1);
-    REFUSES(m, vcpus, m.trace_vcpus_answer.more, 2);
-    REFUSES(m, vcpus, v[31].vcpu, MESSAGE_TRACED_VCPUS_MAX);
-    REFUSES(m, vcpus, v[3].vcpu, v[2].vcpu);
-    REFUSES(m, vcpus, v[3].is_over, 2);
-    REFUSES(m, vcpus, v[3].reserved, 1);
-    REFUSES(m, vcpus, v[3].lost_bytes, 1);
-    make(&m, vcpus);
-    m.trace_vcpus_answer.more = 1;
-    m.trace_vcpus_answer.vcpu_count = 0;
-    assert_int_equal(check(&m), -ERROR_INVALID_ARGUMENT);
 }
 
 static void counters_that_contradict_each_other_are_refused(void **state)
@@ -635,9 +506,6 @@ int main(void)
         cmocka_unit_test(counts_beyond_their_maxima_are_refused),
         cmocka_unit_test(values_that_are_none_of_an_enum_are_refused),
         cmocka_unit_test(feeds_have_an_id_and_images_their_frames),
-        cmocka_unit_test(what_is_asked_of_traces_is_well_formed),
-        cmocka_unit_test(a_trace_is_whole),
-        cmocka_unit_test(pages_of_traces_and_of_their_vcpus_ascend),
         cmocka_unit_test(counters_that_contradict_each_other_are_refused),
         cmocka_unit_test(a_page_of_domains_ascends_and_more_follows_something),
         cmocka_unit_test(rows_behind_the_count_are_not_looked_at),

@@ -143,6 +143,45 @@ static void an_image_has_to_fit_the_allowance(void **state)
     assert_int_equal(allowance_used(&memory), 0);
 }
 
+/* The place of the image is that of its segment until another one is told. */
+static void run_times_of_more_vcpus_that_cannot_be_read_change_nothing(void **state)
+{
+    struct source_image before, after;
+    uint8_t bytes[16 * sizeof(struct message_vcpu)];
+
+    (void)state;
+    fake_host_init(2, 1);
+    memset(fake_host.run_time_ns, 0x55, sizeof(fake_host.run_time_ns));
+    begin(RESOURCE_VCPU_STATS, 0, 0);
+    step();
+    reader_begin();
+    reader_follow();
+    sampling.source->ops->image(sampling.source, &before);
+    assert_true(before.len_bytes <= sizeof(bytes));
+    memcpy(bytes, before.bytes, before.len_bytes);
+    uint64_t used_bytes = allowance_used(&memory);
+
+    fake_host.domains[1].domain.max_vcpus = 16;
+    fake_host.fails[FAKE_VCPUS] = 1;
+    step();
+    assert_int_equal(sampling.failures, 1);
+    sampling.source->ops->image(sampling.source, &after);
+    assert_int_equal(after.len_bytes, before.len_bytes);
+    assert_memory_equal(after.bytes, bytes, before.len_bytes);
+    assert_int_equal(allowance_used(&memory), used_bytes);
+    reader_follow();
+    assert_int_equal(reader.segment, 0);
+    step();
+    reader_follow();
+    assert_int_equal(reader.segment, 1);
+    assert_int_equal(reader.begin.reason, FEED_BEGIN_RESIZED);
+    assert_true(reader.image_bytes > before.len_bytes);
+    assert_int_equal(reader.image[offsetof(struct message_vcpu, run_time_ns)], 0x55);
+    sampling_end(&sampling, &tools, now_ns, now_ns, FEED_END_RELEASED);
+    ended_with(FEED_END_RELEASED);
+    assert_int_equal(allowance_used(&memory), 0);
+}
+
 static void who_is_told_to_stop_does_not_fail(void **state)
 {
     (void)state;
@@ -295,6 +334,7 @@ int main(void)
         cmocka_unit_test(nothing_but_shared_frames_stays_mapped),
         cmocka_unit_test(a_range_is_kept_while_the_table_grows),
         cmocka_unit_test(an_image_has_to_fit_the_allowance),
+        cmocka_unit_test(run_times_of_more_vcpus_that_cannot_be_read_change_nothing),
         cmocka_unit_test(who_is_told_to_stop_does_not_fail),
         cmocka_unit_test(nothing_is_told_of_another_domain),
         cmocka_unit_test(a_table_that_changes_while_it_is_copied_begins_nothing),

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "server/mapper/trace_can.h"
 #include "server/mapper/trace_left.h"
 #include "tests/lib/trace_table_rig.h"
 
@@ -298,17 +297,17 @@ static void who_lets_go_or_goes_ends_nothing(void **state)
     rig_open(FOUR, TRACE_MAX, 16);
     assert_int_equal(rig_feeds(), 0);
     struct backend_domain domain;
-    struct domain_identity identity = rig_identity(1, &domain);
+    struct message_watch w = { .domain = rig_identity(1, &domain) };
 
-    assert_int_equal(feed_trace_ask(rig.feeds, &identity, 0, &asked, &f),
-                     -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.next_step, "trace start"));
     struct trace *trace = rig_run(1, 3);
 
-    assert_int_equal(feed_trace_ask(rig.feeds, &identity, 2, &asked, &f),
-                     -ERROR_FAILED_PRECONDITION);
+    w.id = 2;
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), -ERROR_FAILED_PRECONDITION);
+    w.id = 1;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(feed_trace_ask(rig.feeds, &identity, 1, &asked, &f), 0);
+        assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), 0);
         assert_true(asked.joined);
         assert_int_equal(feed_table_look(rig.feeds, asked.feed, &f), FEED_HAS_BEGUN);
         feed_table_take(rig.feeds, asked.feed, &about);
@@ -326,18 +325,23 @@ static void who_lets_go_or_goes_ends_nothing(void **state)
         assert_int_equal(trace->stage, TRACE_RUNS);
         assert_int_equal(rig_feeds(), 2);
     }
-    assert_int_equal(feed_trace_ask(rig.feeds, &identity, 1, &asked, &f), 0);
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), 0);
     feed_table_refuse(rig.feeds, asked.feed);
     rig_step();
     assert_int_equal(trace->stage, TRACE_RUNS);
-    identity.name[0] = 'x'; /* another one is meant */
-    assert_int_equal(feed_trace_ask(rig.feeds, &identity, 1, &asked, &f),
-                     -ERROR_FAILED_PRECONDITION);
-    identity.name[0] = 'd';
+    w.domain.name[0] = 'x'; /* another one is meant */
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), -ERROR_FAILED_PRECONDITION);
+    w.domain.name[0] = 'd';
+    memcpy(w.trace_id, trace->about.trace_id, sizeof(w.trace_id));
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), 0);
+    feed_table_refuse(rig.feeds, asked.feed);
+    w.trace_id[0] ^= 1;
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), -ERROR_ABORTED);
+    memset(w.trace_id, 0, sizeof(w.trace_id));
 
     trace_end(trace, rig.feeds, FEED_END_STOPPED_BY_CALLER);
     rig_wait(trace, TRACE_IS_OVER);
-    assert_int_equal(feed_trace_ask(rig.feeds, &identity, 1, &asked, &f), 0);
+    assert_int_equal(feed_trace_ask(rig.feeds, &w, &asked, &f), 0);
     trace->drop_ns = 1;
     rig_step();
     assert_int_equal(rig_feeds(), 1); /* it is waited for */
@@ -549,80 +553,6 @@ static void what_could_not_be_stopped_stays_in_the_journal(void **state)
     assert_int_equal(rig_journal_count(), 0);
 }
 
-/* --- what can be traced ---------------------------------------------------------------------------- */
-
-static void vcpus_are_those_that_the_domain_has(void **state)
-{
-    static const struct {
-        uint32_t max_vcpus;
-        uint64_t asked[2], traced[2];
-        bool is_refused;
-    } rows[] = {
-        { 1, { 0, 0 }, { 1, 0 }, false },
-        { 64, { 0, 0 }, { UINT64_MAX, 0 }, false },
-        { 65, { 0, 0 }, { UINT64_MAX, 1 }, false },
-        { 128, { 0, 0 }, { UINT64_MAX, UINT64_MAX }, false },
-        { 129, { 0, 0 }, { 0, 0 }, true },
-        { 0, { 0, 0 }, { 0, 0 }, true },
-        { 4, { 9, 0 }, { 9, 0 }, false },
-        { 4, { 16, 0 }, { 0, 0 }, true },
-        { 64, { 0, 1 }, { 0, 0 }, true },
-        { 65, { 1, 1 }, { 1, 1 }, false },
-        { 65, { 0, 2 }, { 0, 0 }, true },
-        { 8192, { 0, UINT64_C(1) << 63 }, { 0, UINT64_C(1) << 63 }, false },
-        { 0, { 1, 0 }, { 0, 0 }, true },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct backend_domain domain = { .domid = 5, .max_vcpus = rows[i].max_vcpus };
-        uint64_t vcpus[2] = { rows[i].asked[0], rows[i].asked[1] };
-        struct failure f = { 0 };
-        int result = trace_can_vcpus(&domain, vcpus, &f);
-
-        assert_int_equal(result, rows[i].is_refused ? -ERROR_OUT_OF_RANGE : 0);
-        if (rows[i].is_refused) {
-            assert_true(f.next_step[0] != '\0');
-        } else {
-            assert_memory_equal(vcpus, rows[i].traced, sizeof(vcpus));
-        }
-    }
-}
-
-static void each_no_has_its_cure(void **state)
-{
-    struct backend_domain domain;
-    struct failure f = { 0 };
-
-    (void)state;
-    rig_open(FOUR "domain \"d2\" { domid = 2 uuid = \"" UUID(
-                 "2") "\" type = \"pv\" }\n"
-                      "domain \"d3\" { domid = 3 uuid = \"" UUID(
-                          "3") "\" type = \"hvm\" }\n"
-                               "domain \"d4\" { domid = 4 uuid = \"" UUID(
-                                   "4") "\" type = \"hvm\"\n"
-                                        "  state = \"crashed\" vmtrace { size = 4096 } }\n",
-             TRACE_MAX, 16);
-    (void)rig_identity(1, &domain);
-    assert_int_equal(trace_can(backend_ops, rig.b, &domain, &f), 0);
-    (void)rig_identity(2, &domain);
-    assert_int_equal(trace_can(backend_ops, rig.b, &domain, &f), -ERROR_FAILED_PRECONDITION);
-    assert_non_null(strstr(f.cause, "PV guest"));
-    assert_int_equal(f.xen_errno, EINVAL);
-    (void)rig_identity(3, &domain);
-    assert_int_equal(trace_can(backend_ops, rig.b, &domain, &f), -ERROR_FAILED_PRECONDITION);
-    assert_non_null(strstr(f.next_step, "vmtrace_buf_kb"));
-    (void)rig_identity(4, &domain);
-    assert_int_equal(trace_can(backend_ops, rig.b, &domain, &f), -ERROR_FAILED_PRECONDITION);
-    assert_non_null(strstr(f.message, "shut down"));
-    struct message_host_answer host = { .capabilities = HOST_CAN_HVM };
-
-    assert_int_equal(trace_can_host(&host, &f), -ERROR_FAILED_PRECONDITION);
-    assert_non_null(strstr(f.cause, "Intel PT"));
-    host.capabilities = HOST_CAN_VMTRACE;
-    assert_int_equal(trace_can_host(&host, &f), 0);
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 
 int main(void)
@@ -646,8 +576,6 @@ int main(void)
         TEST(what_somebody_traces_is_refused_unless_it_is_ours_or_taken_over),
         TEST(of_what_was_left_on_only_ours_is_stopped),
         TEST(what_could_not_be_stopped_stays_in_the_journal),
-        TEST(vcpus_are_those_that_the_domain_has),
-        TEST(each_no_has_its_cure),
     };
 
     return UNIT_RUN(tests);

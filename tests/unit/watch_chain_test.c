@@ -17,7 +17,7 @@
 static struct sim_world host;
 
 #ifdef XENRES_SANITIZED
-enum { RUNS_USUAL = 3000 };
+enum { RUNS_USUAL = 1000 };
 #else
 enum { RUNS_USUAL = 10000 };
 #endif

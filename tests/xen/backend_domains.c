@@ -121,7 +121,7 @@ static void a_domain_that_shut_down_is_told_from_one_that_runs(void **state)
     uint16_t domid = create("linux-pv1", "off", "'on_poweroff=\"preserve\"'");
 
     (void)state;
-    run("wait-for 40 grep -q GUEST-UP /var/log/xen/guest-off.log");
+    run("wait-for 100 grep -q GUEST-UP /var/log/xen/guest-off.log");
     run("xl sysrq off o");
     assert_becomes(found(domid).state == DOMAIN_SHUTDOWN);
     assert_false(found(domid).dying);

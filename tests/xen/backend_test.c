@@ -60,7 +60,7 @@ static int setup(void **state)
     run("xl create -q /guests/tiny.cfg 'uuid=\"01020304-0506-0708-090a-0b0c0d0e0f10\"'");
     run("xl create -q /guests/tiny-v2.cfg");
     run("xl create -q /guests/linux-pv2.cfg");
-    run("wait-for 40 grep -q GUEST-UP /var/log/xen/guest-linux-pv2.log");
+    run("wait-for 100 grep -q GUEST-UP /var/log/xen/guest-linux-pv2.log");
     if (strcmp(mode, "ordinary") == 0) {
         drop_privileges();
     }

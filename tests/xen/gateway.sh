@@ -190,9 +190,20 @@ contract_holds() { # PROGRAM
   ! grep '# SKIP' "$work/contract.log"
 }
 
+# This hypervisor offers no vmtrace; all else is as it has to be.
+doctor_says_why() {
+  local status=0
+  dom0 /usr/local/sbin/xenresd-mapper --doctor >"$work/doctor" || status=$?
+  cat "$work/doctor"
+  same "$status" 1 status
+  grep -q '^no  vmtrace .*Intel PT' "$work/doctor"
+  grep -q '^no  trace buffers .*vmtrace_buf_kb' "$work/doctor"
+  same "$(grep -c '^no' "$work/doctor")" 2 "lines that say no"
+}
+
 suite_start xenresd-gateway
 suite_tool provoke
-for program in mapper_test backend_xen_test; do
+for program in mapper_test mapper_trace_test backend_xen_test; do
   [ ! -x "$BUILD/tests/contract/$program" ] || suite_stage usr/local/bin "$BUILD/tests/contract/$program"
 done
 deploy_stage
@@ -264,6 +275,8 @@ check "odd questions changed no guest" odd_end
 
 check "the xen backend keeps the contract that the simulator keeps" contract_holds backend_xen_test
 check "the mapper keeps the contract that the simulator's keeps" contract_holds mapper_test
+check "… of traces too: on this hypervisor, that each refusal says why" contract_holds mapper_trace_test
+check "--doctor names what this host lacks to be traced, and nothing else" doctor_says_why
 check "kill -9 of the mapper: unavailable, then back, as root that drops it" killed_mapper_comes_back
 check "kill -9 of xenresd: the mapper lets go of all, and serves the next" killed_xenresd_leaves_nothing
 check "mapper started as root: nothing of root is left" mapper_dropped_root

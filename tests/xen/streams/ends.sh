@@ -150,7 +150,7 @@ fifty_domains() {
   held | diff "$work/held-before" -
   echo "# 40 domains later: mapper $mapper_kib -> $(resident_kib mapper) KiB," \
     "xenresd $xenresd_kib -> $(resident_kib xenresd) KiB" >&"$figures"
-  [ "$(resident_kib mapper)" -le $((mapper_kib + 512)) ]
+  [ "$(resident_kib mapper)" -le $((mapper_kib + 128)) ]
   [ "$(resident_kib xenresd)" -le $((xenresd_kib + 1024)) ]
   same "$(metric xenresd_mapper_zombies_held)" 0 "zombies"
   dom0 resmap domains | cut -d ' ' -f 1 | diff <(cut -d ' ' -f 1 "$work/domains-before") -
@@ -174,16 +174,16 @@ feeds_are() { # COUNT
   same "$(metric xenresd_mapper_feeds)" "$1" feeds
 }
 
-# Each once, with the incarnation that its watch was told, and no incarnation twice. A name may come later than its domain,
-# and goes before it: xl writes it, and takes it away first, which ends the incarnation. What is left for a moment then is
-# told as another one, that has no name.
+# Each once, with the incarnation that its watch was told, no incarnation twice, and nobody else. A name may come later than
+# its domain, and goes before it: xl takes it away first, which ends the incarnation. What is left for a moment then is not
+# told of.
 events_equal_begins() { # KIND
   watched domains domains | sed -n "s/^$1 //p" >"$work/events"
   same "$(cut -d ' ' -f 3 "$work/events" | sort | uniq -d)" "" "incarnations told twice"
   cut -d ' ' -f 4 "$work/churned" >"$work/incarnations"
   diff <(grep -Ff "$work/incarnations" "$work/events" | cut -d ' ' -f 1-3 | sort) \
     <(cut -d ' ' -f 1,2,4 "$work/churned" | sort)
-  same "$(grep -vFf "$work/incarnations" "$work/events" | awk 'NF > 3')" "" "others that have a name" || sight_was_lost
+  same "$(grep -vFf "$work/incarnations" "$work/events")" "" "$1 of others" || sight_was_lost
 }
 
 # Where xenstored did not answer in time, the mapper cannot know that a domain is the one before, and says that it could not.
