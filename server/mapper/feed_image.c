@@ -111,7 +111,7 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
 static void answer(struct mapper *m, struct job *j)
 {
     const struct sampler_view *v = &j->view;
-    union message out __attribute__((uninitialized)); /* 13 KiB, of which this is little */
+    union message out __attribute__((uninitialized)); /* 15 KiB, of which this is little */
     memset(&out.image_answer, 0, sizeof(out.image_answer));
     message_init(&out, MESSAGE_IMAGE | MESSAGE_ANSWER, j->request.head.serial);
     struct message_image_answer *a = &out.image_answer;

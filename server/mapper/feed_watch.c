@@ -98,7 +98,7 @@ static uint64_t admitted_period(const struct feed_table *t, uint64_t period_ns)
 static void answer(struct mapper *m, uint16_t type, uint64_t serial, const struct feed_about *feed,
                    bool joined)
 {
-    union message out __attribute__((uninitialized)); /* 13 KiB, of which this is little */
+    union message out __attribute__((uninitialized)); /* 15 KiB, of which this is little */
     memset(&out.watch_answer, 0, sizeof(out.watch_answer));
     message_init(&out, type | MESSAGE_ANSWER, serial);
     struct message_watch_answer *a = &out.watch_answer;

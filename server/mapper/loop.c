@@ -128,7 +128,7 @@ static void begin_service(struct loop *l, const union message *hello)
 
 static void serve(struct loop *l)
 {
-    union message request __attribute__((uninitialized)); /* 13 KiB, of which requests are a few */
+    union message request __attribute__((uninitialized)); /* 15 KiB, of which requests are a few */
     /* Writable means that most of the socket's buffer is free: the answers of one turn fit. */
     if (!peer_is_writable(l->m->peer)) {
         return;

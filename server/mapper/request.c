@@ -214,7 +214,7 @@ void request_handle(struct mapper *m, union message *request, size_t len_bytes)
                                m->ops->hypercalls(m->backend), &f);
         m->refusals += result < 0;
     }
-    union message out __attribute__((uninitialized)); /* 13 KiB: handlers clear what they use */
+    union message out __attribute__((uninitialized)); /* 15 KiB: handlers clear what they use */
     out.head.len_bytes = 0;
     if (result == 0) {
         result = row->handle(m, request, &out, &f);

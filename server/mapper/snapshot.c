@@ -227,7 +227,7 @@ static int copy(struct mapper *m, struct job *j, struct failure *f)
 
 static void answer(struct mapper *m, struct job *j)
 {
-    union message out __attribute__((uninitialized)); /* 13 KiB, of which this is little */
+    union message out __attribute__((uninitialized)); /* 15 KiB, of which this is little */
     memset(&out.snapshot_answer, 0, sizeof(out.snapshot_answer));
     message_init(&out, MESSAGE_SNAPSHOT | MESSAGE_ANSWER, j->request.head.serial);
     out.snapshot_answer.slot = j->slot;

@@ -25,7 +25,6 @@ enum {
     TRACE_LEASE_MS = 60 * 1000, /* where none is asked for */
     TRACE_LEASE_MIN_MS = 5 * 1000,
     TRACE_LEASE_MAX_MS = 3600 * 1000,
-    TRACE_PAUSES_MAX = 1000000, /* of --trace-budget */
 };
 
 enum trace_stage { TRACE_BEGINS, TRACE_RUNS, TRACE_ENDS, TRACE_IS_OVER };

@@ -80,7 +80,7 @@ static void settle(struct mapper *m, struct pending *p, const struct failure *wh
     if (why) {
         peer_send_failure(m->peer, p->serial, why);
     } else {
-        union message out __attribute__((uninitialized)); /* 13 KiB, of which this is little */
+        union message out __attribute__((uninitialized)); /* 15 KiB, of which this is little */
         tell(p->trace, p->is_stop ? MESSAGE_TRACE_STOP : MESSAGE_TRACE_START, p->serial, p->joined,
              &out);
         peer_send(m->peer, &out, NULL, 0);
