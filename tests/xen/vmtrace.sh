@@ -48,12 +48,13 @@ if [ "$status" -ne 0 ]; then
 fi
 # What dom0 gives back to Xen stays as it was.
 RIG_DOM0_ARGS="xen_scrub_pages=0 init_on_alloc=0"
+RIG_DOM0_MEMORY=800
 RIG_LIMIT=${RIG_LIMIT:-1700}
 DOM0_LIMIT=${DOM0_LIMIT:-100}
 "${CC:-gcc}" -O2 -Wall -Wextra -Werror -o "$work/packets" "$suite_source/vmtrace/packets.c" -lipt
 suite_tool provoke
 suite_tool vmtrace/ptctl
-suite_stage usr/local/bin "$BUILD/tests/contract/backend_xen_test"
+suite_stage usr/local/bin "$BUILD"/tests/contract/{backend_xen_test,mapper_trace_test}
 deploy_grace=60
 deploy_stage
 said=$work
@@ -63,7 +64,8 @@ trap 'echo "Bail out! The guests did not start: $BASH_COMMAND"' ERR
 start_guests
 trap - ERR
 set +E
-check "the xen backend keeps the contract of traces that the simulator keeps" contract_holds
+check "the xen backend keeps the contract of traces that the simulator keeps" contract_holds backend_xen_test
+check "the mapper keeps the contract of traces that the simulator's keeps" contract_holds mapper_trace_test
 check "two services: both start" deploy_start
 gateway=$(deploy_url)
 echo "# guests and gateway are up $SECONDS s after the start"
@@ -76,7 +78,7 @@ check "a trace that runs is told, and joined" a_running_trace_is_told
 check "a busy guest: all that the hypervisor counts, every number" again 'xl destroy busy' busy_guest_is_complete
 check "both vCPUs of a Linux guest from its first instruction: all, every number" \
   again 'xl destroy linux-pvh' linux_boot_is_complete
-check "what no trace has written is never served" again 'xl destroy dirty; xl mem-set 0 500' unwritten_bytes_are_not_served
+check "what no trace has written is never served" again 'xl destroy dirty' unwritten_bytes_are_not_served
 
 for bytes in 1000 16384 32768; do
   check "no lap: $bytes bytes at once" no_lap_is_declared "$bytes"

@@ -8,8 +8,9 @@
  *   bytes=N before=N tail=N packets=N errors=N tip=N tsc=N mnt=N first=N last=N holes=N missing=N back=N
  *
  * `before`: bytes in front of the first PSB; `tail`: of a packet that the end cuts. MNT packets of the tests' hypervisor
- * are numbered: `holes` in the numbers, `missing` numbers in all; numbers or timestamps that went `back`. A lapped
- * capture may decode without an error: only the numbers prove that nothing is missing. Status 0 when there is no error.
+ * are numbered: `holes` in the numbers, `missing` numbers in all; numbers or timestamps that went `back`, or numbers of
+ * another trace. A lapped capture may decode without an error: only the numbers prove that nothing is missing. Status 0
+ * when there is no error.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -20,8 +21,11 @@
 
 struct counts {
     uint64_t packets, errors, tip, tsc, mnt, first, last, holes, missing, back;
-    uint64_t last_tsc;
+    uint64_t last_tsc, reset;
 };
+
+// Above them is which reset they are numbered from, see xen/vmtrace.c.
+#define NUMBER_MASK ((UINT64_C(1) << 40) - 1)
 
 static void *read_whole(const char *path, size_t *len)
 {
@@ -39,8 +43,12 @@ static void *read_whole(const char *path, size_t *len)
     return bytes;
 }
 
-static void count_mnt(struct counts *c, uint64_t number)
+static void count_mnt(struct counts *c, uint64_t payload)
 {
+    uint64_t number = payload & NUMBER_MASK, reset = payload & ~NUMBER_MASK;
+
+    c->back += c->mnt > 0 && reset != c->reset;
+    c->reset = reset;
     if (c->mnt++ == 0) {
         c->first = number;
     } else if (number <= c->last) {

@@ -6,12 +6,14 @@
 #
 #   trace METHOD DOMAIN [MORE]    a call of TraceService; MORE are fields of its request. The answer is in $work/answer.json
 #   trace_refused METHOD DOMAIN [MORE]   is refused: code, cause, next_step are set
-#   record NAME DOMAIN [VCPU [MORE]]     starts a trace where there is none of ours, and reads a vCPU of it into $work/NAME
+#   record NAME DOMAIN [VCPU [MORE]]     starts a trace, and reads a vCPU of it into $work/NAME
+#   record_too NAME DOMAIN VCPU   the same of a trace that runs
 #   record_again NAME             goes on with that
 #   record_ended NAME SECONDS REASON     waits until its end, which is for that reason
 #   books NAME FILTER             what jq finds in its books, see reader.py
 #   truth NAME DOMAIN-NUMBER [VCPU]      keeps what the hypervisor counts: `fact NAME WHAT` prints it
-#   nothing_undeclared NAME       each stretch decodes and has no hole, and no more was lost than the truth
+#   nothing_undeclared NAME       each stretch decodes and has no hole, and no more was lost than the truth; nothing in it is
+#                                 what nobody wrote
 #   complete NAME                 the same, and all that the hypervisor counts is there
 #
 # record_clean ends all, for the suite's EXIT trap.
@@ -44,6 +46,11 @@ trace_refused() { # METHOD DOMAIN [MORE]
 }
 
 record() { # NAME DOMAIN [VCPU [MORE]]
+  trace StopTrace "$2" >"$work/stopped" || true # what a case that failed has left
+  record_too "$@"
+}
+
+record_too() { # NAME DOMAIN [VCPU [MORE]]
   trace StartTrace "$2" "${4:-}"
   rm -rf "${work:?}/$1"
   mkdir "$work/$1"
@@ -122,6 +129,7 @@ nothing_undeclared() { # NAME
     }
     index=$((index + 1))
   done
+  nothing_unwritten "$1"
   same "$(books "$1" '.delivered + .lost - .position')" 0 "delivered + lost - position"
   [ ! -e "$work/$1.truth" ] || [ "$(books "$1" .position)" -le "$(fact "$1" produced)" ] || {
     echo "told of $(books "$1" .position) bytes: $(cat "$work/$1.truth")"
