@@ -207,6 +207,31 @@ static uint64_t to_be_found(const struct lap *l, const struct proof *p)
     return p->new_bytes > beyond ? p->new_bytes - beyond : 0;
 }
 
+/* The longest run of equal bytes, of which so many are before these. */
+static void count_alike(struct lap *l, const uint8_t *old, const uint8_t *fresh, size_t len_bytes,
+                        uint64_t *run)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    for (size_t i = 0; i < len_bytes;) {
+        uint64_t a, b;
+        if (len_bytes - i >= sizeof(a)) { /* mostly no byte of eight is the same */
+            memcpy(&a, old + i, sizeof(a));
+            memcpy(&b, fresh + i, sizeof(b));
+            a ^= b;
+            if (((a - ones) & ~a & tops) == 0) {
+                *run = 0;
+                i += sizeof(a);
+                continue;
+            }
+        }
+        size_t end = len_bytes - i < sizeof(a) ? len_bytes : i + sizeof(a);
+        for (; i < end; i++) {
+            *run = old[i] == fresh[i] ? *run + 1 : 0;
+            l->alike = *run > l->alike ? *run : l->alike;
+        }
+    }
+}
+
 /* What is about to be copied tells how much of it is as it was, though it was written. */
 static int learn_alike(struct lap *l, const struct proof *p, struct failure *f)
 {
@@ -219,10 +244,7 @@ static int learn_alike(struct lap *l, const struct proof *p, struct failure *f)
         if (result < 0) {
             return result;
         }
-        for (size_t i = 0; i < n; i++) {
-            run = l->scratch[i] == l->image[offset + i] ? run + 1 : 0;
-            l->alike = run > l->alike ? run : l->alike;
-        }
+        count_alike(l, l->image + offset, l->scratch, n, &run);
         offset = (offset + n) & (l->size_bytes - 1);
     }
     return 0;

@@ -24,8 +24,8 @@
  * byte that differs from the image was written: so many were, at least, and that is the one bound that
  * holds whatever happened.
  *
- * What no reader can see: a lap that writes the very bytes that were there before; and a reset at the very
- * end of the ring, or right behind a lap, within one sample.
+ * What no reader can see: a lap that writes the very bytes that were there before; and a reset by somebody
+ * else that comes within one sample right at the ring's end, or once the writer has gone around that.
  *
  * Pure: the ring is read and the position asked for by an accessor. One thread at a time.
  */

@@ -4,17 +4,42 @@
 /* See psb.h. */
 #include "server/mapper/psb.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { FIRST = 0x02, SECOND = 0x82 };
 
-int64_t psb_find(const uint8_t *bytes, size_t len_bytes)
+static bool is_psb(const uint8_t *bytes)
 {
     static const uint8_t psb[PSB_BYTES] = { FIRST, SECOND, FIRST, SECOND, FIRST, SECOND,
                                             FIRST, SECOND, FIRST, SECOND, FIRST, SECOND,
                                             FIRST, SECOND, FIRST, SECOND };
-    const uint8_t *found = memmem(bytes, len_bytes, psb, sizeof(psb));
-    return found ? found - bytes : -1;
+    return memcmp(bytes, psb, sizeof(psb)) == 0;
+}
+
+/* A whole one has one of two words at every multiple of 8 within it: only those are looked at. */
+int64_t psb_find(const uint8_t *bytes, size_t len_bytes)
+{
+    static const uint8_t words[2][sizeof(uint64_t)] = {
+        { FIRST, SECOND, FIRST, SECOND, FIRST, SECOND, FIRST, SECOND },
+        { SECOND, FIRST, SECOND, FIRST, SECOND, FIRST, SECOND, FIRST },
+    };
+    uint64_t even, odd, word;
+    memcpy(&even, words[0], sizeof(even));
+    memcpy(&odd, words[1], sizeof(odd));
+    for (size_t at = 0; at + sizeof(word) <= len_bytes; at += sizeof(word)) {
+        memcpy(&word, bytes + at, sizeof(word));
+        if (word != even && word != odd) {
+            continue;
+        }
+        size_t first = at < sizeof(word) ? 0 : at - (sizeof(word) - 1);
+        for (size_t i = first; i <= at + 1 && i + PSB_BYTES <= len_bytes; i++) {
+            if (is_psb(bytes + i)) {
+                return (int64_t)i;
+            }
+        }
+    }
+    return -1;
 }
 
 size_t psb_cut(const uint8_t *bytes, size_t len_bytes)

@@ -194,8 +194,8 @@ static int begin_trace(struct trace *s, struct source_sample *now, struct failur
         (void)source_trace_disable(s);
         return result;
     }
-    s->has_begun = true;
-    s->looked_ns = s->checked_ns = s->new_ns = s->why_ns = stamp.monotonic_ns;
+    s->has_begun = s->is_hurried = true; /* how quick it is nobody knows yet */
+    s->looked_ns = s->checked_ns = s->new_ns = s->why_ns = s->asked_ns = stamp.monotonic_ns;
     return 0;
 }
 
@@ -256,13 +256,14 @@ static int check_domain(struct trace *s, struct source_sample *now, struct failu
     return result;
 }
 
+/* Where nothing new comes, soon; and now and then in any case, as whoever changes it does not say so. */
 static int ask_why_still(struct trace *s, struct source_sample *now, struct failure *f)
 {
     uint64_t now_ns = time_of(now);
-    if (now_ns - s->new_ns < SOURCE_TRACE_STILL_S * CLOCK_NS_PER_S ||
-        (s->why_ns > s->new_ns &&
-         now_ns - s->why_ns < SOURCE_TRACE_STILL_AGAIN_S * CLOCK_NS_PER_S) ||
-        !may_pause(s, now)) {
+    bool is_still = now_ns - s->new_ns >= SOURCE_TRACE_STILL_S * CLOCK_NS_PER_S;
+    bool is_due = (is_still && s->why_ns <= s->new_ns) ||
+                  now_ns - s->why_ns >= SOURCE_TRACE_STILL_AGAIN_S * CLOCK_NS_PER_S;
+    if (!is_due || !may_pause(s, now)) {
         return 0;
     }
     s->why_ns = now_ns;
@@ -302,6 +303,7 @@ static int sample_trace(struct source *source, struct source_tools *t, struct so
 {
     struct trace *s = (struct trace *)source;
     uint64_t pauses = s->pauses;
+    bool is_first = !s->has_begun;
     s->tools = t;
     if (now->was_postponed && s->has_begun) {
         s->blame = FEED_LOSS_PAUSED;
@@ -314,7 +316,7 @@ static int sample_trace(struct source *source, struct source_tools *t, struct so
     int result = s->has_begun ? go_on(s, now, f) : begin_trace(s, now, f);
     pay(s);
     if (s->has_begun) {
-        plan(s, now, s->pauses - pauses);
+        plan(s, now, is_first ? 1 : s->pauses - pauses); /* what the start took is saved later */
     }
     publish(s, now->spool, false);
     return result;
@@ -357,9 +359,20 @@ static void finish_trace(struct source *source, struct source_tools *t, struct s
     publish(s, now->spool, true);
 }
 
+static void free_image(struct trace *s)
+{
+    if (s->image) {
+        allowance_give(s->memory, s->size_bytes);
+    }
+    free(s->image);
+    s->image = NULL;
+}
+
+/* Nothing is sampled any more: while what was told is held, others can have the image's memory. */
 static void unmap_trace(struct source *source, struct source_tools *t)
 {
     struct trace *s = (struct trace *)source;
+    free_image(s);
     if (s->is_mapped) {
         t->mapped--;
         t->mapped_frames -= s->mapping.frame_count;
@@ -372,10 +385,7 @@ static void free_trace(struct source *source)
 {
     struct trace *s = (struct trace *)source;
     assert(!s->is_mapped);
-    if (s->image) {
-        allowance_give(s->memory, s->size_bytes);
-    }
-    free(s->image);
+    free_image(s);
     ceiling_done(&s->budget);
     pthread_mutex_destroy(&s->lock);
     free(s);

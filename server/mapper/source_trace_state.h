@@ -40,7 +40,8 @@ struct trace {
     uint64_t new_ns;                   /* when there was something new */
     uint64_t why_ns;                   /* when it was asked why there is nothing new */
     uint64_t rate, average_rate;       /* bytes per second */
-    bool is_hurried;                   /* it was lapped: whatever was measured, it was quicker */
+    bool
+        is_hurried; /* it was lapped, so it is quicker than was measured; or nothing was measured */
     uint64_t lost_bytes;
     uint64_t fill_bytes, fill_most_bytes;
     uint64_t next_after_ns;

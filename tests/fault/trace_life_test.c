@@ -94,6 +94,34 @@ static void what_a_killed_mapper_left_on_the_next_one_stops(void **state)
     assert_int_equal(journal_count(), 0);
 }
 
+/* Whatever it was doing: the next one can read what there is, and starts. */
+static void killed_at_any_moment_it_leaves_a_sound_journal(void **state)
+{
+    (void)state;
+    srandom(5);
+    for (int round = 0; round < 25; round++) {
+        start_mapper(GUEST(""), TRACE_RIG_EXPORT);
+        rig_join(&rig, &peer);
+        assert_int_equal(journal_count(), 0);
+        struct domain_identity d = rig_domain(&peer, "g");
+
+        for (int i = 0; i < 8; i++) {
+            union message m =
+                trace_rig_start_message(&d, i % 2 == 0 ? "alice" : "bob", TRACE_TAKEOVER);
+
+            m.head.serial = 100 + (uint64_t)i;
+            rig_send(&peer, &m);
+        }
+        for (long answers = random() % 8; answers > 0 && rig_readable(&peer, RIG_LIMIT_MS);
+             answers--) {
+            assert_true(rig_receive(&peer, &answered, NULL) > 0);
+        }
+        kill_mapper();
+        rig_leave(&peer);
+        assert_true(journal_count() <= 2);
+    }
+}
+
 static void what_others_left_on_nobody_stops(void **state)
 {
     (void)state;
@@ -288,6 +316,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(what_a_killed_mapper_left_on_the_next_one_stops),
+        TEST(killed_at_any_moment_it_leaves_a_sound_journal),
         TEST(what_others_left_on_nobody_stops),
         TEST(a_mapper_that_is_stopped_ends_its_traces_first),
         TEST(another_user_can_write_the_journal_of_the_first),

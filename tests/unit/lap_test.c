@@ -33,13 +33,18 @@ static struct {
     unsigned move_count;
     uint64_t unsafe_from; /* beyond, a reset cannot be seen by anybody */
     bool was_reset, fails;
+    uint64_t same_from, same_to; /* offsets with bytes that never change */
 } writer;
 
 enum { RESET = -1 };
 
+/* Before a reset, where there are some that are always the same at an offset. */
 static uint8_t byte_of(uint64_t number)
 {
-    return (uint8_t)(number % VALUES);
+    uint64_t offset = number % SIZE;
+
+    return offset >= writer.same_from && offset < writer.same_to ? VALUES
+                                                                 : (uint8_t)(number % VALUES);
 }
 
 static void advance(uint64_t count)
@@ -332,6 +337,96 @@ static void a_ring_too_full_to_prove_anything_is_declared(void **state)
     }
 }
 
+/* All of what is old is compared: wherever it differs. */
+static void a_lap_is_seen_by_any_few_bytes_that_differ(void **state)
+{
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t from = 0; from < SIZE; from++) {
+        for (uint64_t len = 1; len <= SIZE - 4; len++) {
+            writer.same_from = from;
+            writer.same_to = from + len;
+            begin();
+            advance(SIZE);
+            (void)look(false, 0);
+            advance(END);
+            (void)look(false, 0);
+            advance(3 + SIZE);
+            assert_int_not_equal(look(false, 0), LAP_FOLLOWS);
+            finish();
+        }
+    }
+    writer.same_from = writer.same_to = 0;
+}
+
+/* The same of a ring that is larger than what is compared twice. */
+enum { LARGE = 65536 };
+static uint8_t large_ring[LARGE];
+static uint64_t large_position;
+
+static int ask_large(void *context, uint64_t *out, struct failure *f)
+{
+    (void)context, (void)f;
+    *out = large_position;
+    return 0;
+}
+
+static int read_large(void *context, uint64_t offset, void *to, size_t len_bytes, struct failure *f)
+{
+    (void)context, (void)f;
+    memcpy(to, large_ring + offset, len_bytes);
+    return 0;
+}
+
+static void each_byte_of_a_large_ring_counts(void **state)
+{
+    static const struct lap_ring accessor = { ask_large, read_large, NULL };
+    static uint8_t large_image[LARGE], chunk[LAP_CHUNK_BYTES];
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    for (uint64_t prev = 0; prev < LARGE; prev += LARGE / 4 - 5) {
+        for (uint64_t at = 1000; at < LARGE; at += 1237) { /* behind what is new */
+            memset(large_ring, 3, sizeof(large_ring));
+            lap_init(&lap, &accessor, LARGE, large_image, chunk, sizeof(chunk));
+            assert_int_equal(lap_begin(&lap, NULL), 0);
+            lap.prev = prev;
+            large_position = (prev + 999) % LARGE;
+            large_ring[(prev + at) % LARGE] = 9;
+            assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+            assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+            assert_int_not_equal(found.kind, LAP_FOLLOWS);
+        }
+    }
+}
+
+static void a_position_that_goes_back_is_no_progress(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    writer.same_from = 0;
+    writer.same_to = SIZE; /* nothing ever differs */
+    begin();
+    advance(SIZE / 2);
+    (void)look(false, 0);
+    advance(SIZE / 2);
+    (void)look(true, 0);
+    advance(30); /* which is asked for, and not looked at */
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(fill, 30);
+    advance(SIZE - 10);
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(fill, 20);
+    assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+    assert_int_not_equal(found.kind, LAP_FOLLOWS);
+    assert_int_equal(found.lost_bytes, 0);
+    writer.same_to = 0;
+}
+
 static void a_lap_saves_half_and_says_what_it_knows(void **state)
 {
     struct lap_found found;
@@ -421,19 +516,25 @@ static void a_position_that_stays_is_no_lap_of_a_whole_ring(void **state)
     (void)state;
     writer.steps = 0;
     for (uint64_t more = 1; more < SIZE; more++) {
-        begin();
-        advance(6);
-        (void)look(false, 0);
-        writer.is_stuck = true;
-        writer.stuck_at = 6;
-        advance(more);
-        assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
-        assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
-        assert_true(found.kind == LAP_LAPPED || found.kind == LAP_RESET);
-        assert_true(found.lost_bytes <= more);
-        take(&found, found.len_bytes); /* nothing is served again */
-        writer.is_stuck = false;
-        finish();
+        for (uint64_t ahead = 0; ahead < 9; ahead += 4) { /* it moves so far, and is stuck then */
+            if (ahead > 0 && more + ahead + END > SIZE) {
+                continue; /* and so would be a lap */
+            }
+            begin();
+            advance(40);
+            (void)look(false, 0);
+            advance(ahead);
+            writer.is_stuck = true;
+            writer.stuck_at = 40 + ahead;
+            advance(more);
+            assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+            assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+            assert_true(found.kind == LAP_LAPPED || found.kind == LAP_RESET);
+            assert_true(found.lost_bytes == 0 && found.len_bytes <= ahead);
+            take(&found, found.len_bytes); /* nothing is served again */
+            writer.is_stuck = false;
+            finish();
+        }
     }
 }
 
@@ -484,6 +585,9 @@ int main(void)
         cmocka_unit_test(a_move_at_any_single_step_is_survived),
         cmocka_unit_test(a_quiet_writer_loses_nothing),
         cmocka_unit_test(a_ring_too_full_to_prove_anything_is_declared),
+        cmocka_unit_test(a_lap_is_seen_by_any_few_bytes_that_differ),
+        cmocka_unit_test(each_byte_of_a_large_ring_counts),
+        cmocka_unit_test(a_position_that_goes_back_is_no_progress),
         cmocka_unit_test(a_lap_saves_half_and_says_what_it_knows),
         cmocka_unit_test(no_byte_that_was_not_written_is_served_after_a_reset),
         cmocka_unit_test(a_reset_is_named_and_what_came_since_is_served),

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/* How a trace begins, is paced and ends, on the simulated host's virtual clock. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/ring_view.h"
+#include "server/mapper/copy.h"
+#include "server/mapper/psb.h"
+#include "server/mapper/sampling.h"
+#include "server/mapper/source_trace.h"
+#include "tests/lib/vmtrace_rig.h"
+
+enum { SPOOL_BYTES = 8 << 20, BUDGET = 400 };
+#define RING "size = 65536 rate = 1310720 " /* once around in 50 ms */
+
+static struct backend *host;
+static struct source_tools tools;
+static struct allowance memory;
+static struct sampling sampling;
+static struct source *source;
+static struct ring_view *view;
+static struct ring_place place;
+static struct source_trace_options options;
+static struct feed_end end;
+static uint64_t begins, losses, bytes, last_loss_reason;
+static bool sync_is_wrong;
+static uint8_t before[PSB_BYTES]; /* the last bytes of the segment */
+
+static uint64_t now(void *arg)
+{
+    (void)arg;
+    return CLOCK_NS_PER_S + (host != NULL ? sim_now_ns(host) : 0);
+}
+
+static struct {
+    int adds, removes;
+    bool refuses, was_enabled;
+} journal;
+
+static int journal_add(void *arg, const struct backend_domain *d, uint32_t vcpu, struct failure *f)
+{
+    (void)arg;
+    assert_int_equal(d->domid, 7);
+    journal.was_enabled = vmtrace_rig_truth(host, vcpu).is_enabled;
+    journal.adds++;
+    return journal.refuses ? failure_set(f, ERROR_INTERNAL, "no journal") : 0;
+}
+
+static void journal_remove(void *arg, const struct backend_domain *d, uint32_t vcpu)
+{
+    (void)arg, (void)d;
+    journal.was_enabled = vmtrace_rig_truth(host, vcpu).is_enabled;
+    journal.removes++;
+}
+
+static void open_host(const char *scenario)
+{
+    static const struct clock_source simulated = { now, now, NULL };
+
+    host = sim_rig_open(scenario);
+    clock_set_source(&simulated);
+    allowance_init(&memory, UINT64_C(160) << 20);
+    tools = (struct source_tools){ .ops = backend_ops, .backend = host, .memory = &memory };
+    tools.page = aligned_alloc(MESSAGE_FRAME_BYTES, MESSAGE_FRAME_BYTES);
+    assert_non_null(tools.page);
+    assert_int_equal(copy_init(NULL), 0);
+    memset(&journal, 0, sizeof(journal));
+    options = (struct source_trace_options){ .pauses_per_second = BUDGET,
+                                             .period_min_ns = CLOCK_NS_PER_MS,
+                                             .period_max_ns = 20 * CLOCK_NS_PER_MS,
+                                             .journal_add = journal_add,
+                                             .journal_remove = journal_remove };
+    assert_int_equal(backend_ops->find(host, 7, &options.known, NULL), 0);
+}
+
+static void begin(void)
+{
+    assert_int_equal(source_trace_new(&options, &source, NULL), 0);
+    sampling_init(&sampling, source, SPOOL_BYTES, &memory);
+    view = NULL;
+    place = (struct ring_place){ 0 };
+    end = (struct feed_end){ 0 };
+    begins = losses = bytes = last_loss_reason = 0;
+    sync_is_wrong = false;
+}
+
+static void step(void)
+{
+    static const atomic_bool never;
+
+    sampling_step(&sampling, &tools, now(NULL), now(NULL), &never);
+}
+
+static void take_bytes(const struct feed_record *r)
+{
+    size_t len = r->bytes->len_bytes;
+
+    sync_is_wrong |= psb_find(r->contents, len) != r->bytes->sync_offset || r->bytes->tsc == 0;
+    if (r->bytes->offset > 0) { /* a record never ends within a PSB */
+        uint8_t seam[2 * PSB_BYTES] = { 0 };
+
+        memcpy(seam, before, PSB_BYTES);
+        memcpy(seam + PSB_BYTES, r->contents, len < PSB_BYTES ? len : PSB_BYTES);
+        int64_t at = psb_find(seam, sizeof(seam));
+
+        sync_is_wrong |= at > 0 && at < PSB_BYTES;
+    }
+    if (len >= PSB_BYTES) {
+        memcpy(before, r->contents + len - PSB_BYTES, PSB_BYTES);
+    } else {
+        memmove(before, before + len, PSB_BYTES - len);
+        memcpy(before + PSB_BYTES - len, r->contents, len);
+    }
+    bytes += len;
+}
+
+static void follow(void)
+{
+    static _Alignas(8) uint8_t record_bytes[SPOOL_BYTES / 4];
+    struct ring_record found;
+    struct feed_record record;
+
+    if (view == NULL) {
+        assert_int_equal(ring_view_open(ring_fd(sampling.spool.ring), SPOOL_BYTES, &view, NULL), 0);
+    }
+    while (ring_view_read(view, &place, record_bytes, sizeof(record_bytes), &found, NULL) ==
+           RING_RECORD) {
+        assert_int_equal(
+            feed_record_check(found.kind, record_bytes, found.len_bytes, &record, NULL), 0);
+        begins += record.kind == FEED_RECORD_BEGIN;
+        losses += record.kind == FEED_RECORD_LOSS;
+        if (record.kind == FEED_RECORD_BYTES) {
+            take_bytes(&record);
+        } else if (record.kind == FEED_RECORD_LOSS) {
+            last_loss_reason = record.loss->reason;
+        } else if (record.kind == FEED_RECORD_END) {
+            end = *record.end;
+        }
+    }
+}
+
+static struct message_trace_vcpu figures(void)
+{
+    struct source_trace_figures f;
+
+    source_trace_look(source, &f);
+    return f.vcpu;
+}
+
+/* As a sampler would, that is never late. */
+static void run_ms(uint64_t ms)
+{
+    uint64_t until_ns = now(NULL) + ms * CLOCK_NS_PER_MS;
+
+    while (now(NULL) < until_ns && !sampling.is_over) {
+        step();
+        uint64_t after_ns = sampling.next_after_ns;
+
+        if (sampling.has_begun) {
+            follow();
+        }
+        assert_true(sampling.is_over || after_ns >= CLOCK_NS_PER_MS);
+        sim_advance(host, after_ns);
+    }
+}
+
+static void finish(void)
+{
+    if (!sampling.is_over) {
+        sampling_end(&sampling, &tools, now(NULL), now(NULL), FEED_END_STOPPED_BY_CALLER);
+    }
+    if (sampling.has_begun) {
+        follow();
+        assert_int_equal(sampling.end, end.reason);
+        assert_int_equal(figures().is_over, 1);
+    }
+    assert_false(vmtrace_rig_truth(host, options.vcpu).is_enabled);
+    assert_int_equal(journal.adds, journal.removes + journal.refuses);
+    ring_view_close(view);
+    view = NULL;
+    sampling_done(&sampling);
+    assert_int_equal(allowance_used(&memory), 0);
+    assert_int_equal(tools.mapped, 0);
+}
+
+static void close_host(void)
+{
+    free(tools.page);
+    sim_rig_close(&host);
+    host = NULL;
+    clock_set_source(NULL);
+}
+
+/* --- how it begins ------------------------------------------------------------------------------- */
+
+static void what_somebody_else_traces_is_refused_and_left_alone(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    vmtrace_rig_set(host, 0, VMTRACE_KEY_CTL, VMTRACE_CTL_USER | VMTRACE_CTL_BRANCH);
+    assert_int_equal(vmtrace_rig_call(host, 0, VMTRACE_ENABLE, 0, NULL), 0);
+    for (int hidden = 0; hidden < 2; hidden++) {
+        if (hidden) { /* it says that it is not, as after a second tool's change */
+            vmtrace_rig_set(host, 0, VMTRACE_KEY_CTL, VMTRACE_CTL_USER);
+        }
+        uint64_t ctl = vmtrace_rig_truth(host, 0).ctl;
+
+        begin();
+        step();
+        assert_true(sampling.is_over && !sampling.has_begun);
+        assert_int_equal(sampling.failure.code, ERROR_FAILED_PRECONDITION);
+        assert_non_null(strstr(sampling.failure.next_step, "--takeover"));
+        assert_true(vmtrace_rig_truth(host, 0).is_enabled);
+        assert_int_equal(vmtrace_rig_truth(host, 0).ctl, ctl);
+        assert_int_equal(journal.adds, journal.removes);
+        sampling_done(&sampling);
+        assert_int_equal(tools.mapped, 0);
+    }
+    assert_int_equal(vmtrace_rig_call(host, 0, VMTRACE_DISABLE, 0, NULL), 0);
+    begin();
+    step(); /* and then it can be had */
+    assert_true(sampling.has_begun);
+    finish();
+    close_host();
+}
+
+static void it_is_taken_over_on_request_or_where_it_was_ours(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    for (int ours = 0; ours < 2; ours++) {
+        assert_int_equal(vmtrace_rig_call(host, 0, VMTRACE_ENABLE, 0, NULL), 0);
+        options.is_ours = ours;
+        options.flags = ours ? 0 : TRACE_TAKEOVER;
+        begin();
+        step();
+        assert_true(sampling.has_begun);
+        assert_int_equal(vmtrace_rig_truth(host, 0).ctl, VMTRACE_RIG_CTL | VMTRACE_CTL_ENABLED);
+        run_ms(100);
+        finish();
+        assert_int_equal(losses, 0);
+        assert_int_equal(end.reason, FEED_END_STOPPED_BY_CALLER);
+    }
+    close_host();
+}
+
+static void the_journal_knows_before_anything_is_enabled(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    begin();
+    step();
+    assert_int_equal(journal.adds, 1);
+    assert_false(journal.was_enabled);
+    assert_true(vmtrace_rig_truth(host, 0).is_enabled);
+    assert_int_equal(journal.removes, 0);
+    finish();
+    assert_int_equal(journal.removes, 1);
+    assert_false(journal.was_enabled);
+    journal.adds = journal.removes = 0;
+    journal.refuses = true;
+    begin();
+    step();
+    assert_false(sampling.has_begun);
+    assert_string_equal(sampling.failure.message, "no journal");
+    assert_int_equal(vmtrace_rig_truth(host, 0).resets, 1);
+    finish();
+    close_host();
+}
+
+static void flags_are_options_of_the_processor(void **state)
+{
+    static const struct {
+        uint32_t flags;
+        uint64_t ctl;
+    } rows[] = {
+        { 0, VMTRACE_CTL_OS | VMTRACE_CTL_USER | VMTRACE_CTL_TSC },
+        { TRACE_OS, VMTRACE_CTL_OS | VMTRACE_CTL_TSC },
+        { TRACE_USER | TRACE_NO_TSC, VMTRACE_CTL_USER },
+        { TRACE_OS | TRACE_USER | TRACE_NO_RETC,
+          VMTRACE_CTL_OS | VMTRACE_CTL_USER | VMTRACE_CTL_TSC | VMTRACE_CTL_NO_RETC },
+    };
+
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct source_trace_figures f;
+        uint64_t ctl = rows[i].ctl | VMTRACE_CTL_BRANCH | VMTRACE_CTL_ENABLED;
+
+        options.flags = rows[i].flags;
+        begin();
+        step();
+        source_trace_look(source, &f);
+        assert_int_equal(f.rtit_ctl, ctl);
+        assert_int_equal(f.buffer_bytes, 65536);
+        assert_int_equal(vmtrace_rig_truth(host, 0).ctl, ctl);
+        finish();
+    }
+    close_host();
+}
+
+static void without_memory_for_an_image_nothing_is_enabled(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    assert_int_equal(allowance_take(&memory, memory.most_bytes - 65535, NULL), 0);
+    begin();
+    step();
+    assert_int_equal(sampling.failure.code, ERROR_RESOURCE_EXHAUSTED);
+    allowance_give(&memory, memory.most_bytes - 65535);
+    finish();
+    assert_int_equal(journal.adds, 0);
+    close_host();
+}
+
+/* --- how it is paced ----------------------------------------------------------------------------- */
+
+static void a_constant_rate_is_drained_at_a_third(void **state)
+{
+    static const char *const scenarios[] = {
+        VMTRACE_RIG("size = 4096 rate = 81920"),
+        VMTRACE_RIG("size = 65536 rate = 1310720"),
+        VMTRACE_RIG("size = 65536 rate = 4369066"),
+        VMTRACE_RIG("size = 1048576 rate = 20971520"),
+        VMTRACE_RIG("size = 4194304 rate = 104857600"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        open_host(scenarios[i]);
+        begin();
+        run_ms(200);
+        for (int n = 0; n < 40; n++) {
+            run_ms(1);
+            assert_in_range(figures().fill_permille, 250, 400);
+        }
+        finish();
+        assert_int_equal(losses, 0);
+        assert_int_equal(begins, 1);
+        assert_false(sync_is_wrong);
+        struct sim_trace t = vmtrace_rig_truth(host, 0);
+
+        assert_int_equal(bytes, t.produced - t.reset_at);
+        assert_int_equal(bytes, tools.produced_bytes);
+        close_host();
+    }
+}
+
+static void a_vcpu_that_wakes_up_at_once_loses_nothing(void **state)
+{
+    static const char *const scenarios[] = {
+#define WAKES(size, rate)                                                                          \
+    VMTRACE_RIG("size = " size " rate = " rate)                                                    \
+    "event { at_ms = 0 do = \"pause\" domain = \"a\" }\n"                                          \
+    "event { at_ms = 333 do = \"unpause\" domain = \"a\" }\n"                                      \
+    "event { at_ms = 420 do = \"pause\" domain = \"a\" }\n"                                        \
+    "event { at_ms = 1677 do = \"unpause\" domain = \"a\" }\n"
+        WAKES("4096", "81920"),
+        WAKES("65536", "1310720"),
+        WAKES("8388608", "167772160"),
+#undef WAKES
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        open_host(scenarios[i]);
+        begin();
+        run_ms(1800);
+        finish();
+        struct sim_trace t = vmtrace_rig_truth(host, 0);
+
+        assert_true(t.produced > 0);
+        assert_int_equal(losses, 0);
+        assert_int_equal(sampling.spool.blocks, t.produced - t.reset_at);
+        assert_true(figures().fill_most_permille <= 800);
+        close_host();
+    }
+}
+
+static void a_large_ring_that_fills_slowly_costs_little(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG("size = 16777216 rate = 100000"));
+    begin();
+    step();
+    uint64_t sampled = tools.sampled_bytes;
+
+    run_ms(2000);
+    assert_true(tools.sampled_bytes - sampled < UINT64_C(2) * (66 << 20) + (32 << 20));
+    finish();
+    assert_int_equal(losses, 0);
+    close_host();
+}
+
+static void a_budget_is_kept_and_what_it_costs_is_said(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    options.pauses_per_second = 20;
+    begin();
+    run_ms(3000);
+    assert_true(figures().pauses <= 3 * 20 + 20 / 4 + 10);
+    assert_true(losses > 0);
+    finish();
+    close_host();
+}
+
+static void the_mappers_ceiling_holds_samples_back(void **state)
+{
+    struct ceiling pauses;
+
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    ceiling_init(&pauses, 12, now(NULL));
+    tools.pauses = &pauses;
+    begin();
+    run_ms(3000);
+    assert_true(backend_ops->pauses(host) <= 3 * 12 + 12 / 4 + 10);
+    assert_true(figures().late > 0 && tools.pause_refusals == figures().late);
+    assert_int_equal(sampling.held_back, figures().late);
+    assert_true(losses > 0);
+    assert_int_equal(last_loss_reason, FEED_LOSS_PAUSED);
+    finish();
+    ceiling_done(&pauses);
+    close_host();
+}
+
+/* --- how it ends --------------------------------------------------------------------------------- */
+
+static void what_befell_it_is_named(void **state)
+{
+#define BEFALLS(what) VMTRACE_RIG(RING) "event { at_ms = 500 " what " domain = \"a\" }\n"
+    static const struct {
+        const char *scenario;
+        enum feed_end_reason reason;
+        uint32_t detail;
+    } rows[] = {
+        { BEFALLS("do = \"vmtrace_status\" value = 0x10"), FEED_END_TRACE_ERROR, 0 },
+        { BEFALLS("do = \"vmtrace_status\" value = 0x20"), FEED_END_TRACE_STOPPED, 0 },
+        { BEFALLS("do = \"vmtrace_ctl\" value = 0x404"), FEED_END_INTERFERED, 0 },
+        { BEFALLS("do = \"vmtrace_disable\""), FEED_END_INTERFERED, 0 },
+        { BEFALLS("do = \"shutdown\""), FEED_END_SHUTDOWN, 0 },
+        { BEFALLS("do = \"crash\""), FEED_END_SHUTDOWN, 3 },
+        { BEFALLS("do = \"destroy\""), FEED_END_INCARNATION, 0 },
+    };
+#undef BEFALLS
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        open_host(rows[i].scenario);
+        begin();
+        run_ms(2000);
+        assert_true(sampling.is_over);
+        assert_int_equal(end.reason, rows[i].reason);
+        assert_int_equal(end.detail, rows[i].detail);
+        assert_int_equal(losses, 0); /* all that there was was drained */
+        assert_true(bytes >= 450 * 1310);
+        assert_int_equal(tools.mapped, 0);
+        assert_int_equal(journal.adds, journal.removes);
+        ring_view_close(view);
+        view = NULL;
+        sampling_done(&sampling);
+        close_host();
+    }
+}
+
+static void a_reset_by_somebody_else_is_a_new_epoch(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING) "event { at_ms = 530 do = \"vmtrace_reset\" domain = \"a\" }\n");
+    begin();
+    run_ms(1000);
+    assert_int_equal(losses, 1);
+    assert_int_equal(last_loss_reason, FEED_LOSS_RESET);
+    assert_int_equal(begins, 2);
+    assert_int_equal(figures().epoch, 1);
+    assert_int_equal(figures().lost_bytes, 0);
+    finish();
+    assert_false(sync_is_wrong);
+    close_host();
+}
+
+static void what_cannot_be_read_at_the_end_is_declared(void **state)
+{
+    (void)state;
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_position\" call = 5 count = 1000 }\n");
+    begin();
+    run_ms(1000);
+    assert_int_equal(end.reason, FEED_END_FAILED);
+    assert_int_equal(losses, 1);
+    assert_int_equal(last_loss_reason, FEED_LOSS_FAILED);
+    finish();
+    close_host();
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_somebody_else_traces_is_refused_and_left_alone),
+        cmocka_unit_test(it_is_taken_over_on_request_or_where_it_was_ours),
+        cmocka_unit_test(the_journal_knows_before_anything_is_enabled),
+        cmocka_unit_test(flags_are_options_of_the_processor),
+        cmocka_unit_test(without_memory_for_an_image_nothing_is_enabled),
+        cmocka_unit_test(a_constant_rate_is_drained_at_a_third),
+        cmocka_unit_test(a_vcpu_that_wakes_up_at_once_loses_nothing),
+        cmocka_unit_test(a_large_ring_that_fills_slowly_costs_little),
+        cmocka_unit_test(a_budget_is_kept_and_what_it_costs_is_said),
+        cmocka_unit_test(the_mappers_ceiling_holds_samples_back),
+        cmocka_unit_test(what_befell_it_is_named),
+        cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
+        cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
