@@ -48,14 +48,18 @@ RPC := exchange request dispatch renewal reply reply_head stream streams call wa
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
+# Packets are decoded by libipt, where it is.
+have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
-          sink inspect frames timestamp domain_query numbering follow follow_message watch_view \
-          watch_read watch watch_domains image
+          sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
+          watch_read watch watch_domains image trace_view trace trace_message trace_read
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
-       board attendant watching watch scenario_text scenario_files scenario_domains replay verification verify \
+       board attendant watching watch trace_manifest trace_manifest_print trace_manifest_parse trace_check \
+       trace_files trace_lane trace_meter trace_show trace_show_files trace_record trace \
+       $(if $(have_ipt),trace_packets trace_packet_text,trace_packets_none) scenario_text scenario_files scenario_domains replay verification verify \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
           xenres/v1/watch xenres/v1/trace google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
@@ -83,7 +87,7 @@ sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
 xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
-cli_libs := -lprotobuf-c -lz
+cli_libs := -lprotobuf-c -lz -ljansson $(if $(have_ipt),-lipt)
 
 have_xen := $(wildcard /usr/include/xenforeignmemory.h)
 programs := $(if $(SERVER),xenresd) $(if $(MAPPER),xenresd-mapper-sim $(if $(have_xen),$(if $(MAPPER_XEN),xenresd-mapper))) \
@@ -224,9 +228,9 @@ $(BUILD)/tests/contract/backend_test $(BUILD)/tests/contract/backend_xen_test: $
 # What decodes traces.
 $(BUILD)/tests/unit/sim_pt_test $(BUILD)/tests/unit/sim_vmtrace_test: test_libs := -lipt
 $(test_programs): %: %.o $(BUILD)/libtestable.a
-	$(link) -lcmocka $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs) $(test_libs)
+	$(link) -lcmocka $(xenresd_libs) $(sim_libs) $(client_libs) $(cli_libs) $(mapper_libs) $(test_libs)
 $(fuzz_programs): %: %.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libtestable.a
-	$(link) $(xenresd_libs) $(sim_libs) $(client_libs) $(mapper_libs)
+	$(link) $(xenresd_libs) $(sim_libs) $(client_libs) $(cli_libs) $(mapper_libs)
 
 # The xen backend without a hypervisor (Xen's libraries replaced, an xenstored of the test's own), and
 # the program that tries it in dom0.
@@ -374,7 +378,7 @@ install: all ## install under DESTDIR/PREFIX
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 client/include/xenres/watch.h $(DESTDIR)$(PREFIX)/include/xenres/
+	install -m 644 client/include/xenres/watch.h client/include/xenres/trace.h $(DESTDIR)$(PREFIX)/include/xenres/
 	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
 	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/

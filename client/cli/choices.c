@@ -57,9 +57,13 @@ static const struct {
     enum choices_kind kind;
     void (*append)(struct buffer *words);
 } table[] = {
-    { "TYPE", CHOICES_WORDS, resource_types },    { "STATE", CHOICES_WORDS, domain_states },
-    { "SERVICE/METHOD", CHOICES_WORDS, methods }, { "FILE", CHOICES_FILES, NULL },
-    { "DOMAIN", CHOICES_DOMAINS, NULL },          { "JSON", CHOICES_JSON, NULL },
+    { "TYPE", CHOICES_WORDS, resource_types },
+    { "STATE", CHOICES_WORDS, domain_states },
+    { "SERVICE/METHOD", CHOICES_WORDS, methods },
+    { "FILE", CHOICES_FILES, NULL },
+    { "DOMAIN", CHOICES_DOMAINS, NULL },
+    { "JSON", CHOICES_JSON, NULL },
+    { "DIR", CHOICES_FILES, NULL },
 };
 
 static bool is(const char *name, const char *text, size_t len)

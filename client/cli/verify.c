@@ -3,6 +3,7 @@
 
 /* xenres verify: what a recording lacks, as a table or as JSON. */
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
@@ -10,9 +11,12 @@
 #include "client/cli/render.h"
 #include "client/cli/report.h"
 #include "client/cli/table.h"
+#include "client/cli/trace_files.h"
+#include "client/cli/trace_show.h"
 #include "client/cli/verification.h"
 #include "client/cli/wording.h"
 #include "common/clock.h"
+#include "common/scope.h"
 #include "proto/json/scalar.h"
 #include "proto/json/time_text.h"
 
@@ -227,8 +231,44 @@ static int show_json(struct verification *v)
     return json_show_text(&out);
 }
 
+/* The folder of a recorded trace. */
+static int run_trace(const struct cli *cli, const char *path)
+{
+    MANIFEST_AUTO manifest = { .vcpus = NULL };
+    TRACE_CHECK_AUTO check = { .findings = NULL };
+    SCOPE_FD int dir_fd = -1;
+    struct failure f = { 0 };
+
+    if (trace_files_open_to_read(path, &dir_fd, &f) != 0 ||
+        trace_files_load(dir_fd, &manifest, &f) != 0) {
+        (void)report_failure(&f);
+        return f.code == ERROR_UNKNOWN ? EXIT_LOCAL : error_exit_status(f.code);
+    }
+    trace_check_run(&check, &manifest, dir_fd);
+    if (check.is_out_of_memory) {
+        return report_no_memory();
+    }
+    int status = trace_show_check(&manifest, &check, cli->format == CLI_FORMAT_JSON);
+
+    if (status != 0) {
+        return status;
+    }
+    return trace_check_is_complete(&check) ? 0 : error_exit_status(ERROR_DATA_LOSS);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int run(struct cli *cli, const struct arguments *arguments)
 {
+    if (is_folder(arguments->operands[0])) {
+        return run_trace(cli, arguments->operands[0]);
+    }
+
     RECORDING_READER_AUTO reader = { 0 };
     VERIFICATION_AUTO v = { 0 };
     struct failure f = { 0 };
@@ -257,6 +297,8 @@ const struct verb verb_verify = {
     .description =
         "Reads a recording of \"xenres watch --output\" without asking a gateway: checksums,\n"
         "numbers without holes, losses that were told, whole images, a proper end. The exit\n"
-        "status is 0 where it is complete, and 25 where anything is missing.",
+        "status is 0 where it is complete, and 25 where anything is missing. Of a folder of\n"
+        "\"xenres trace record\": that each byte is in a file or told as lost, that the files\n"
+        "have what the manifest says, and that the trace's end is reached.",
     .run = run,
 };
