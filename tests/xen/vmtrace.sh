@@ -15,7 +15,7 @@ set -euo pipefail
 # shellcheck source=tests/xen/suite.sh
 . "$(dirname "$0")/suite.sh"
 for part in gateway/deploy gateway/client gateway/frames gateway/ioreqs gateway/odd vmtrace/record vmtrace/whole \
-  vmtrace/laps vmtrace/others vmtrace/ends; do
+  vmtrace/laps vmtrace/others vmtrace/ends vmtrace/xenres; do
   # shellcheck source=/dev/null
   . "$suite_source/$part.sh"
 done
@@ -76,8 +76,8 @@ check "a vCPU that there is not is refused" no_such_vcpu_is_refused
 check "emitted bytes arrive, however few" emitted_bytes_arrive
 check "a trace that runs is told, and joined" a_running_trace_is_told
 check "a busy guest: all that the hypervisor counts, every number" again 'xl destroy busy' busy_guest_is_complete
-check "both vCPUs of a Linux guest from its first instruction: all, every number" \
-  again 'xl destroy linux-pvh' linux_boot_is_complete
+check "xenres records both vCPUs of a Linux guest from its first instruction: all, every number" \
+  again 'xl destroy linux-pvh' linux_boot_is_kept
 check "what no trace has written is never served" again 'xl destroy dirty' unwritten_bytes_are_not_served
 
 for bytes in 1000 16384 32768; do
@@ -92,6 +92,10 @@ done
 check "rates beyond draining: each lap is declared" again 'xl destroy quick' rates_beyond_draining
 check "beside it: Debian's xen-vmtrace" xen_vmtrace_loses_silently
 
+check "xenres lists a trace, tells its state, and stops what it has started" trace_is_told_and_stopped
+check "xenres says what a lap has cost" lap_is_not_complete
+check "xenres names whoever is in the way" foreign_trace_is_refused
+
 check "what a crashed tool has left on is in use, until it is taken over" stale_state_is_in_use
 check "a second tool that sets RTIT_CTL without TraceEn is noticed" ctl_without_trace_en_is_noticed
 check "a second tool that disables is noticed" disabled_by_another_is_noticed
@@ -102,6 +106,7 @@ check "a reset by somebody else begins another epoch" reset_by_another_is_notice
 check "a destroyed domain ends its trace, and is gone" destroyed_domain_ends_its_trace
 check "a reboot ends a trace, which is never spliced" again 'xl destroy reborn' rebooted_domain_is_no_splice
 check "kill -9 of the recorder: it goes on where it was" killed_recorder_goes_on
+check "kill -9 of xenres: it goes on where it was" killed_xenres_goes_on
 check "kill -9 of xenresd: traces go on where they were" killed_xenresd_goes_on
 check "kill -9 of the mapper: told; the next one leaves nothing on" killed_mapper_leaves_nothing
 check "a trace that nobody reads ends with its lease" lease_ends_a_trace

@@ -7,7 +7,6 @@
 #   trace METHOD DOMAIN [MORE]    a call of TraceService; MORE are fields of its request. The answer is in $work/answer.json
 #   trace_refused METHOD DOMAIN [MORE]   is refused: code, cause, next_step are set
 #   record NAME DOMAIN [VCPU [MORE]]     starts a trace, and reads a vCPU of it into $work/NAME
-#   record_too NAME DOMAIN VCPU   the same of a trace that runs
 #   record_again NAME             goes on with that
 #   record_ended NAME SECONDS REASON     waits until its end, which is for that reason
 #   books NAME FILTER             what jq finds in its books, see reader.py
@@ -47,10 +46,6 @@ trace_refused() { # METHOD DOMAIN [MORE]
 
 record() { # NAME DOMAIN [VCPU [MORE]]
   trace StopTrace "$2" >"$work/stopped" || true # what a case that failed has left
-  record_too "$@"
-}
-
-record_too() { # NAME DOMAIN [VCPU [MORE]]
   trace StartTrace "$2" "${4:-}"
   rm -rf "${work:?}/$1"
   mkdir "$work/$1"

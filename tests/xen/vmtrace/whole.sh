@@ -91,32 +91,6 @@ busy_guest_is_complete() {
   figures_of whole "a busy guest"
 }
 
-# Two vCPUs from the first instruction on, until the guest is up.
-linux_boot_is_complete() {
-  local linux vcpu
-  dom0_sh "xl destroy linux-pvh 2>/dev/null; : >/var/log/xen/guest-linux-pvh.log
-    xl create -q -p /guests/linux-pvh.cfg vcpus=2 vmtrace_buf_kb=4096"
-  linux=$(dom0 xl domid linux-pvh)
-  for vcpu in 0 1; do
-    dom0 ptctl extra "$linux" "$vcpu" 32
-  done
-  record linux-0 linux-pvh 0
-  record_too linux-1 linux-pvh 1
-  dom0 resmap unpause "$linux"
-  DOM0_LIMIT=150 dom0 wait-for 140 grep -q GUEST-UP /var/log/xen/guest-linux-pvh.log
-  eventually 30 has_read linux-1 10000
-  trace StopTrace linux-pvh
-  for vcpu in 0 1; do
-    record_ended "linux-$vcpu" 60 stopped
-    truth "linux-$vcpu" "$linux" "$vcpu"
-    figures_of "linux-$vcpu" "vCPU $vcpu of a Linux guest that boots"
-  done
-  alive "$linux"
-  dom0_sh "xl destroy linux-pvh; resmap gone $linux 2000"
-  complete linux-0
-  complete linux-1
-}
-
 # --- bytes that nobody wrote -------------------------------------------------------------------------------------------
 
 unwritten=never-written-by-any-trace-0123456789abcdef
