@@ -41,14 +41,19 @@ bool manifest_set_vcpus(struct manifest *m, const uint32_t *vcpus, size_t count)
     return true;
 }
 
-/* False: no memory. */
+/* With the room that grow() relies on: for the next power of two. False: no memory. */
 static bool copy(void **out, const void *in, size_t count, size_t element_bytes)
 {
+    size_t room = 1;
+
     *out = NULL;
     if (count == 0) {
         return true;
     }
-    *out = malloc(count * element_bytes);
+    while (room < count) {
+        room *= 2;
+    }
+    *out = malloc(room * element_bytes);
     if (*out == NULL) {
         return false;
     }

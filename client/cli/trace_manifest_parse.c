@@ -46,10 +46,10 @@ static bool digits(const char *text, uint64_t *out)
     size_t len = strlen(text);
 
     for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9' || value > (UINT64_MAX - 9) / 10) {
+        if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value)) {
             return false;
         }
-        value = value * 10 + (uint64_t)(text[i] - '0');
     }
     *out = value;
     return len > 0;

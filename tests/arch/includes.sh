@@ -43,7 +43,7 @@ curl/*:            client
 openssl/*:         auth client
 zlib.h:            server/rpc client client/cli
 protobuf-c/*:      proto server/rpc client client/cli
-jansson.h:         proto auth server/rpc client
+jansson.h:         proto auth server/rpc client client/cli
 cjose/*:           auth
 confuse.h:         common auth server server/mapper/sim
 seccomp.h:         server server/mapper

@@ -78,8 +78,8 @@ set -f # patterns are ours to match
     check "xenresd-mapper-sim has no Xen library" \
         needs_only xenresd-mapper-sim $base $service libxxhash.so.0 libconfuse.so.2
     check "xenresd has no Xen library" needs_only xenresd $base $service $server
-    check "xenres has its library, protobuf and a checksum" \
-        needs_only xenres $base libxenres.so.1 libprotobuf-c.so.1 libz.so.1 libipt.so.2
+    check "xenres has its library, protobuf, JSON, a checksum and a decoder" \
+        needs_only xenres $base libxenres.so.1 libprotobuf-c.so.1 libjansson.so.4 libz.so.1 libipt.so.2
     check "libxenres has curl, OpenSSL, protobuf and JSON" \
         needs_only libxenres.so.1 $base libcurl.so.4 libssl.so.3 libcrypto.so.3 libprotobuf-c.so.1 \
         libjansson.so.4 libz.so.1 libzstd.so.1

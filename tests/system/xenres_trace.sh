@@ -1,0 +1,252 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# time-limit: 300
+# xenres trace, and verify of what it records, with the real programs on a simulated host: what was recorded
+# is what the guest wrote, also by a recorder that was killed again and again; and a recording is never called
+# complete where a byte is missing.
+# shellcheck source=tests/lib/functions.sh
+. "$(dirname "$0")/../lib/functions.sh"
+requires jq cmp python3
+
+xenres=$BUILD/xenres
+export LC_ALL=C.UTF-8 TERM=dumb
+unset https_proxy HTTPS_PROXY all_proxy ALL_PROXY
+
+exits() { # STATUS COMMAND...: prints what it says
+    local want=$1 got=0
+    shift
+    "$@" >"$work/out" 2>"$work/err" || got=$?
+    [ "$got" = "$want" ] || { echo "$* ended with $got, not $want:"; cat "$work/out" "$work/err"; return 1; }
+}
+manifest() { jq -r "$2" "$1/manifest.json"; } # DIR FILTER
+produced() { "$xenres" -o json trace status "$1" | jq -r '[.vcpus[].producedBytes | tonumber] | min'; }
+has_produced() { [ "$(produced "$1")" -ge "$2" ]; } # DOMAIN BYTES
+
+# --- control -------------------------------------------------------------------------------------
+
+traces_are_started_listed_and_stopped() {
+    exits 0 "$xenres" trace start made --user --budget 300 --lease 30s
+    contains "$(cat "$work/out")" "300 pauses a second for each vCPU"
+    exits 0 "$xenres" trace start made --user --budget 300 --lease 30s
+    contains "$(cat "$work/err")" "it ran already"
+    exits 0 "$xenres" trace list
+    contains "$(cat "$work/out")" "made"
+    exits 0 "$xenres" trace status made
+    contains "$(cat "$work/out")" "PRODUCED"
+    exits 0 "$xenres" trace stop made
+    contains "$(cat "$work/out")" "stopped"
+    exits 0 "$xenres" -o json trace list
+    same "$(jq -r '.traces[0].endReason' "$work/out")" TRACE_END_REASON_STOPPED
+}
+
+where_it_cannot_be_the_cure_is_told() {
+    exits 19 "$xenres" trace start plain
+    contains "$(cat "$work/err")" vmtrace
+    exits 19 "$xenres" trace start left
+    contains "$(cat "$work/err")" takeover
+    exits 15 "$xenres" trace start nobody
+    exits 2 "$xenres" trace start made --stats
+    exits 2 "$xenres" trace record made
+    exits 2 "$xenres" trace start made --vcpu 3-1
+    exits 2 "$xenres" trace start
+    exits 2 "$xenres" trace starts made
+}
+
+# --- record --------------------------------------------------------------------------------------
+
+what_is_recorded_is_what_the_guest_wrote() {
+    local pid status=0
+    "$xenres" trace record played --output "$work/played" >"$work/out" 2>"$work/err" &
+    pid=$!
+    wait_until 30 has_all played "$work/played"
+    kill -TERM "$pid"
+    wait "$pid" || status=$?
+    same "$status" 0 "$(cat "$work/out" "$work/err")"
+    cmp "$dir/trace.pt" "$work/played/vcpu0.pt"
+    cmp "$dir/trace.pt" "$work/played/vcpu1.pt"
+    same "$(ls "$work/played")" "$(printf 'manifest.json\nvcpu0.pt\nvcpu1.pt')" files
+    exits 0 "$xenres" verify "$work/played"
+    contains "$(cat "$work/out")" "complete: yes"
+    same "$(manifest "$work/played" '[.vcpus[] | .produced, .delivered, .lost, .atLeast, .end.reason] | @csv')" \
+        '"2097152","2097152","0",false,"stopped","2097152","2097152","0",false,"stopped"'
+    same "$(manifest "$work/played" .domain.name)" played
+    [ "$(manifest "$work/played" '.vcpus[0].times | length')" -gt 3 ]
+}
+has_all() { # DOMAIN DIR: all of the file is in the manifest
+    [ -s "$2/manifest.json" ] && [ "$(manifest "$2" '[.vcpus[].position | tonumber] | min')" = 2097152 ]
+}
+
+a_duration_ends_it_with_its_tail() {
+    exits 0 "$xenres" trace record made --vcpu 0 --duration 1500ms --output "$work/made"
+    exits 0 "$xenres" -o json verify "$work/made"
+    same "$(jq -c '[.complete, .vcpus[0].ended]' "$work/out")" '[true,"stopped"]'
+    same "$(produced made)" "$(manifest "$work/made" '.vcpus[0].produced')"
+}
+
+a_trace_of_somebody_else_runs_on() {
+    "$xenres" trace start made >"$work/out"
+    exits 0 "$xenres" trace record made --duration 700ms --output "$work/joined"
+    same "$("$xenres" -o json trace status made | jq -r .trace.endReason)" TRACE_END_REASON_UNSPECIFIED
+    exits 25 "$xenres" -o json verify "$work/joined" # it went on
+    same "$(jq -c '[.findings[].kind] | unique' "$work/out")" '["not_ended"]'
+    exits 0 "$xenres" trace record made --resume --duration 500ms --output "$work/joined"
+    "$xenres" trace stop made >/dev/null
+    exits 0 "$xenres" trace record made --resume --output "$work/joined"
+    exits 0 "$xenres" verify "$work/joined"
+}
+
+packets_are_decoded() {
+    "$xenres" trace packets "$work/made" --stats >"$work/out" 2>"$work/err" || {
+        local status=$?
+        grep -q 'without libipt' "$work/err" && return 0
+        cat "$work/out" "$work/err"
+        return "$status"
+    }
+    contains "$(cat "$work/out")" " 0 errors, "
+    exits 0 "$xenres" -o json trace packets "$work/made" --vcpu 0 --stats
+    same "$(jq -c '[.[] | .errors]' "$work/out")" '["0"]'
+    [ "$(jq -r '.[0].of.psb' "$work/out")" -gt 10 ]
+    exits 0 "$xenres" trace packets "$work/made"
+    same "$(head -n 1 "$work/out" | cut -c1-30)" 'vcpu0.pt  000000000000  psb'
+}
+
+sanitize_flags() {
+    nm -D "$BUILD/libxenres.so.1" | grep -q __asan_ && echo "-fsanitize=address,undefined" || true
+}
+the_example_decodes_while_it_captures() {
+    [ -e /usr/include/intel-pt.h ] || skip "needs libipt"
+    # shellcheck disable=SC2046  # flags are words
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(sanitize_flags) -I"$top/client/include" \
+        "$top/examples/c/follow_trace.c" -L"$BUILD" -lxenres -lipt -o "$work/follow_trace"
+    exits 0 env LD_LIBRARY_PATH="$BUILD" "$work/follow_trace" made 2
+    contains "$(cat "$work/out")" "ended: stopped; "
+    contains "$(cat "$work/out")" " 0 lost, "
+    contains "$(cat "$work/out")" "; 0 errors"
+    [ "$(sed -n 's/.* \([0-9]*\) psb.*/\1/p' "$work/out")" -gt 10 ]
+}
+
+# --- kills ---------------------------------------------------------------------------------------
+
+# Each time it goes on behind what the manifest says, and nothing is there twice or not at all.
+recorder_may_be_killed_at_any_moment() {
+    local pid n pause option=
+    "$xenres" trace start slow >/dev/null
+    for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        # shellcheck disable=SC2086  # none, or one
+        "$xenres" trace record slow $option --output "$work/killed" >"$work/out" 2>"$work/err" &
+        pid=$!
+        # At a moment that differs.
+        pause=$((n * 37 % 11))
+        wait_until 20 has_grown "$work/killed" "$n"
+        read -rt "0.$pause" <>"$work/never" || true
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+        option=--resume
+    done
+    wait_until 60 has_produced slow 2097152
+    "$xenres" trace stop slow >/dev/null
+    exits 0 "$xenres" trace record slow --resume --output "$work/killed"
+    cmp "$dir/trace.pt" "$work/killed/vcpu0.pt"
+    exits 0 "$xenres" verify "$work/killed"
+}
+has_grown() { # DIR TIMES
+    local now
+    now=$(stat -c %s "$1/vcpu0.pt" 2>/dev/null || echo 0)
+    [ "$now" -ge $(($2 * 60000)) ] && [ -s "$1/manifest.json" ]
+}
+
+going_on_needs_the_same_trace() {
+    "$xenres" trace start slow >/dev/null
+    exits 20 "$xenres" trace record slow --resume --output "$work/killed"
+    exits 20 "$xenres" trace record made --resume --output "$work/killed"
+    "$xenres" trace stop slow >/dev/null
+    exits 16 "$xenres" trace record slow --output "$work/killed"
+}
+
+# --- losses --------------------------------------------------------------------------------------
+
+# The ring goes round faster than anybody may look.
+what_is_lapped_is_never_complete() {
+    exits 25 "$xenres" trace record fast --duration 2s --output "$work/fast"
+    exits 25 "$xenres" -o json verify "$work/fast"
+    same "$(jq -c .complete "$work/out")" false
+    same "$(jq -c '[.findings[].kind] | unique' "$work/out")" '["gap"]'
+    [ "$(jq -r '[.findings[].why] | unique | join(" ")' "$work/out")" != "" ]
+    pieces_are_the_files "$work/fast" "$dir/trace.pt"
+}
+# Each file is the played one's (which goes round), at one offset that is further than the one before.
+pieces_are_the_files() {
+    python3 - "$1" "$2" <<'END'
+import json, os, sys
+folder, source = sys.argv[1], open(sys.argv[2], "rb").read()
+manifest = json.load(open(os.path.join(folder, "manifest.json")))
+for vcpu in manifest["vcpus"]:
+    at = 0
+    for file in vcpu["files"]:
+        data = open(os.path.join(folder, file["file"]), "rb").read()
+        assert len(data) == int(file["bytes"]), file
+        assert int(file["position"]) >= at, file
+        at = int(file["position"]) + len(data)
+        if len(data) >= 64:
+            place = (source + source).find(data[:64])
+            assert place >= 0, file
+            round = source[place % len(source):] + source * (len(data) // len(source) + 1)
+            assert round.startswith(data), file
+    lost = sum(int(gap["length"]) for gap in vcpu["gaps"])
+    assert lost + sum(int(file["bytes"]) for file in vcpu["files"]) == int(vcpu["produced"])
+    assert lost == int(vcpu["lost"])
+    print(len(vcpu["files"]), "files,", len(vcpu["gaps"]), "gaps")
+END
+}
+
+what_is_done_to_the_files_is_found() {
+    cp -r "$work/played" "$work/damaged"
+    truncate -s 2097000 "$work/damaged/vcpu0.pt"
+    exits 25 "$xenres" verify "$work/damaged"
+    contains "$(cat "$work/out")" "152 bytes from byte 2097000"
+    cp "$work/played/vcpu0.pt" "$work/damaged/"
+    echo more >>"$work/damaged/vcpu1.pt"
+    exits 25 "$xenres" verify "$work/damaged"
+    contains "$(cat "$work/out")" "file_long"
+    rm "$work/damaged/vcpu1.pt"
+    exits 25 "$xenres" verify "$work/damaged"
+    contains "$(cat "$work/out")" "file_missing"
+    jq '.vcpus[0].position = "9"' "$work/played/manifest.json" >"$work/damaged/manifest.json"
+    exits 13 "$xenres" verify "$work/damaged"
+    echo '{}' >"$work/damaged/manifest.json"
+    exits 13 "$xenres" verify "$work/damaged"
+    rm "$work/damaged/manifest.json"
+    exits 1 "$xenres" verify "$work/damaged"
+}
+
+dir=$(mktemp -d /tmp/xr.XXXXXX) # the gateway reads it as another user
+cleanup rm -rf "$dir"
+mkfifo "$work/never"
+head -c 2097152 /dev/urandom >"$dir/trace.pt"
+uuid=0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a
+cat >"$dir/host" <<END
+domain "played" { domid = 1 uuid = "${uuid}01" type = "hvm" vcpus = 2
+    vmtrace { size = 1048576 source = "trace.pt" rate = 1048576 } }
+domain "made" { domid = 2 uuid = "${uuid}02" type = "pvh" vcpus = 1 vmtrace { size = 1048576 rate = 524288 } }
+domain "left" { domid = 3 uuid = "${uuid}03" type = "hvm" vcpus = 1 vmtrace { size = 1048576 enabled = true } }
+domain "slow" { domid = 4 uuid = "${uuid}04" type = "hvm" vcpus = 1
+    vmtrace { size = 1048576 source = "trace.pt" rate = 131072 } }
+domain "plain" { domid = 5 uuid = "${uuid}05" type = "hvm" vcpus = 1 }
+domain "fast" { domid = 6 uuid = "${uuid}06" type = "hvm" vcpus = 1
+    vmtrace { size = 4096 source = "trace.pt" loop = true rate = 4194304 } }
+END
+[ "$(id -u)" -ne 0 ] || chmod 755 "$dir"
+start_demo --scenario "$dir/host"
+check "traces are started, listed and stopped" traces_are_started_listed_and_stopped
+check "where it cannot be, the cure is told" where_it_cannot_be_the_cure_is_told
+check "what is recorded is what the guest wrote" what_is_recorded_is_what_the_guest_wrote
+check "a duration ends it, with its tail" a_duration_ends_it_with_its_tail
+check "packets are decoded" packets_are_decoded
+check "the example decodes while it captures" the_example_decodes_while_it_captures
+check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
+check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
+check "going on needs the same trace" going_on_needs_the_same_trace
+check "what is lapped is never complete" what_is_lapped_is_never_complete
+check "what is done to the files is found" what_is_done_to_the_files_is_found
