@@ -43,38 +43,63 @@ no_guest_is_paused() { # but the one that we have paused
   same "$(dom0 resmap domains | grep paused=1 | cut -d' ' -f1)" "$still" "domains that are paused"
 }
 
-# What the journal of a mapper that is gone says is not to stay on.
+# While it is away nothing is produced that could not be held for it: then all has to be there.
 killed_recorder_goes_on() {
   local try
-  dom0 ptctl extra "$busy" 0 100
-  record again busy
+  record again still
   for try in 1 2 3 4 5; do
-    eventually 60 has_read again $((try * 100000))
+    dom0 ptctl emit "$still" 0 10000
+    eventually 60 has_read again $((try * 20000 - 10015))
     record_kill again
     no_guest_is_paused
+    dom0 ptctl emit "$still" 0 10000
     record_again again
   done
-  eventually 60 has_read again 700000
-  stop_and_prove again busy "$busy"
+  eventually 60 has_read again $((100000 - 15))
+  stop_and_prove again still "$still"
   complete again
   figures_of again "a recorder that was killed five times"
 }
 
 killed_xenresd_goes_on() {
   local try
-  dom0 ptctl extra "$busy" 0 100
-  record outage busy
+  record outage still
   for try in 1 2 3; do
-    eventually 60 has_read outage $((try * 100000))
+    dom0 ptctl emit "$still" 0 10000
+    eventually 60 has_read outage $((try * 20000 - 10015))
     dom0 kill -9 "$(deploy_pid xenresd)"
     no_guest_is_paused
+    dom0 ptctl emit "$still" 0 10000
     deploy_xenresd
   done
-  eventually 60 has_read outage 600000
-  stop_and_prove outage busy "$busy"
-  nothing_undeclared outage
+  eventually 60 has_read outage $((60000 - 15))
+  stop_and_prove outage still "$still"
   complete outage
   figures_of outage "a xenresd that was killed three times"
+}
+
+# At any moment, of a guest that does not wait: what could not be held is declared.
+killed_at_any_moment() {
+  local try
+  dom0 ptctl extra "$busy" 0 100
+  record moments busy
+  for try in 1 2 3 4 5 6; do
+    eventually 60 has_read moments $((try * 50000))
+    if [ $((try % 2)) = 0 ]; then
+      record_kill moments
+      no_guest_is_paused
+      record_again moments
+    else
+      dom0 kill -9 "$(deploy_pid xenresd)"
+      no_guest_is_paused
+      deploy_xenresd
+    fi
+  done
+  eventually 60 has_read moments $(($(books moments .position) + 50000))
+  stop_and_prove moments busy "$busy"
+  dom0 ptctl extra "$busy" 0 0
+  figures_of moments "recorder and xenresd killed six times, a busy guest"
+  never_falsely_complete moments
 }
 
 # What it had not handed on is lost with it, and said so. The next one stops what is in the journal before it serves.

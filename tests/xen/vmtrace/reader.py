@@ -14,7 +14,7 @@ read    reads one vCPU of a trace until it ends, or SIGTERM comes; through cuts,
           lost, open    bytes told as lost, and how many of those losses may have been larger
           pieces        of each N.pt: position, offset, segment, epoch, bytes
           segments      position, segment, epoch, reason, as told
-          gaps          position, length, atLeast, reason, as told
+          gaps          position, length, atLeast, reason, as told; or what was no longer held when it came back
           begins        streams; heartbeats; cuts
           end           the last message, or null
           cursor
@@ -60,6 +60,10 @@ class Cut(Exception):
     pass
 
 
+class NoLonger(Exception):
+    """Bytes behind the cursor are no longer held."""
+
+
 class Refused(Exception):
     pass
 
@@ -86,6 +90,8 @@ def messages(request):
         error = message.get("error")
         if error and error["code"] in ("unavailable", "aborted", "resource_exhausted"):
             raise Cut(error["message"])
+        if error and error["code"] == "out_of_range":
+            raise NoLonger(error["message"])
         if error:
             raise Refused(f"{error['code']}: {error['message']}")
         return
@@ -119,10 +125,11 @@ class Reader:
         b["begins"] += 1
         if b["feed"] and m["feed"] != b["feed"]:
             raise ValueError(f"feed {m['feed']} follows {b['feed']}")
-        if number(m, "position") > b["position"] and b["feed"]:
+        missing = number(m, "position") - b["position"]
+        if missing > 0 and b["cursor"]:
             raise ValueError(f"begins at {m['position']} instead of {b['position']}")
-        if not b["feed"]:
-            b["position"] = number(m, "position")
+        if missing > 0:
+            self.gap({"position": b["position"], "length": missing, "atLeast": True, "reason": "no_longer_held"})
         b["feed"] = m["feed"]
 
     def segment(self, m):
@@ -205,6 +212,8 @@ class Reader:
         while not self.books["end"]:
             try:
                 self.stream(request)
+            except NoLonger:
+                self.books["cursor"] = ""  # from the oldest byte that there is
             except (Cut, OSError, http.client.HTTPException) as cut:
                 if str(cut) != last_cut:
                     self.books["cuts"].append(str(cut))

@@ -124,18 +124,18 @@ trace_is_told_and_stopped() {
 
 killed_xenres_goes_on() {
   local try
-  dom0 ptctl extra "$busy" 0 100
-  keep again-1 busy
+  keep again-1 still
   for try in 1 2 3 4; do
-    eventually 60 has_kept again-1 0 $((try * 100000))
+    dom0 ptctl emit "$still" 0 10000
+    eventually 60 has_kept again-1 0 $((try * 20000 - 10015))
     record_kill again-1
     no_guest_is_paused
-    keep_on again-1 busy
+    dom0 ptctl emit "$still" 0 10000
+    keep_on again-1 still
   done
-  eventually 60 has_kept again-1 0 600000
+  eventually 60 has_kept again-1 0 $((80000 - 15))
   keep_ended again-1
-  trace StopTrace busy >"$work/stopped" || true
-  kept_whole again-1 0 "$busy"
+  kept_whole again-1 0 "$still"
   verified again-1 0
 }
 
