@@ -123,7 +123,7 @@ endif
 # --- build -----------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps ensure-deps demo check check-xen check-sanitize check-thread check-fresh check-clients \
+.PHONY: all help deps ensure-deps demo check check-xen check-xen-vmtrace check-sanitize check-thread check-fresh check-clients \
         conformance bench bench-json bench-stream install dist clean tests
 .SECONDARY:
 
@@ -314,6 +314,10 @@ check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
 	    $(addprefix $(BUILD)/tests/contract/,mapper_test mapper_trace_test backend_xen_test)
 	@TEST_JOBS=2 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
+
+check-xen-vmtrace: ensure-deps ## trace there, on a hypervisor that offers vmtrace without Intel PT
+	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/tests/contract/,mapper_trace_test backend_xen_test)
+	@tests/lib/run.sh $(BUILD) tests/xen/vmtrace.sh
 
 check-fresh: ensure-deps ## README's commands in a bare Debian 12 (root)
 	@mkdir -p $(BUILD)

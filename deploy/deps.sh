@@ -17,6 +17,8 @@ packages=(
     openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh
     # make check-xen: its emulated host comes from packages that are fetched, not installed
     cpio kmod xz-utils zstd
+    # make check-xen-vmtrace: its hypervisor is built from Debian's source package
+    bison dpkg-dev flex
     # make check-fresh
     debootstrap git
 )

@@ -61,7 +61,7 @@ static domid_t domain_number(const char *text)
 }
 
 // SIGTERM as something to poll for, so that a mapping or a server is held until the test has seen enough.
-static int termination_fd(void)
+static inline int termination_fd(void)
 {
     sigset_t set;
 

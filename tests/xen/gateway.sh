@@ -201,6 +201,21 @@ doctor_says_why() {
   same "$(grep -c '^no' "$work/doctor")" 2 "lines that say no"
 }
 
+# The same to whoever wants to trace, by a call.
+trace_start_says_why() {
+  local status domain
+  for domain in tiny hvm linux-pv1; do
+    status=0
+    call TraceService/StartTrace "domain: \"$domain\"" >"$work/answer.txt" || status=$?
+    refused "$status"
+    same "$code $errno" "failed_precondition EINVAL" "$domain: code and errno"
+    contains "$cause" 'Intel PT' "$domain: likely cause"
+    contains "$next_step" 'xl info' "$domain: next step"
+  done
+  call TraceService/ListTraces >"$work/answer.txt"
+  same "$(cat "$work/answer.txt")" "" "traces"
+}
+
 suite_start xenresd-gateway
 suite_tool provoke
 for program in mapper_test mapper_trace_test backend_xen_test; do
@@ -277,6 +292,7 @@ check "the xen backend keeps the contract that the simulator keeps" contract_hol
 check "the mapper keeps the contract that the simulator's keeps" contract_holds mapper_test
 check "… of traces too: on this hypervisor, that each refusal says why" contract_holds mapper_trace_test
 check "--doctor names what this host lacks to be traced, and nothing else" doctor_says_why
+check "a trace that is to be started is refused with the reason" trace_start_says_why
 check "kill -9 of the mapper: unavailable, then back, as root that drops it" killed_mapper_comes_back
 check "kill -9 of xenresd: the mapper lets go of all, and serves the next" killed_xenresd_leaves_nothing
 check "mapper started as root: nothing of root is left" mapper_dropped_root

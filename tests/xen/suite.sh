@@ -11,7 +11,7 @@
 #   check TEXT FUNCTION [ARG...]    one test case: passes when FUNCTION does, skipped when it calls skip REASON
 #   suite_end               powers off, prints `N passed, N failed, N skipped`, returns 0 when none failed
 #
-# A FUNCTION runs in a subshell under set -e; what it prints appears only when it fails. The folder stays after a
+# CASES, a regular expression, chooses cases by their TEXT. A FUNCTION runs in a subshell under set -e; what it prints appears only when it fails. The folder stays after a
 # failure when XENRES_KEEP is set.
 
 # shellcheck source=tests/xen/rig/dom0.sh
@@ -30,12 +30,12 @@ suite_start() { # NAME
   suite_tool resmap
 }
 
-# suite_tool NAME: builds NAME.c, which is beside us, against the rig's Xen, for dom0's path.
+# suite_tool NAME: builds NAME.c, which is beside us or in a folder there, against the rig's Xen, for dom0's path.
 suite_tool() {
-  "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$RIG/root/usr/include" -o "$work/$1" "$suite_source/$1.c" \
+  "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$RIG/root/usr/include" -o "$work/${1##*/}" "$suite_source/$1.c" \
     -L"$RIG/root/usr/lib/x86_64-linux-gnu" -Wl,-rpath-link,"$RIG/root/usr/lib/x86_64-linux-gnu" \
     -lxenforeignmemory -lxenctrl -lxendevicemodel -lxenevtchn -lxengnttab
-  suite_stage usr/local/bin "$work/$1"
+  suite_stage usr/local/bin "$work/${1##*/}"
 }
 
 suite_stage() { # FOLDER PROGRAM...
@@ -77,6 +77,7 @@ skip() { # REASON
 check() { # TEXT FUNCTION [ARG...]
   local text=$1 number=$((passed + failed + skipped + 1)) status start=${EPOCHREALTIME/[.,]/}
   shift
+  [[ $text =~ ${CASES:-} ]] || return 0
   set +e # an `if` would take set -e away from the function
   (
     exec {report}>&1
@@ -116,6 +117,19 @@ never() {
     echo "passed: $*: $output"
     return 1
   fi
+}
+
+# eventually SECONDS COMMAND [ARG...]: tries until COMMAND succeeds, ten times a second.
+eventually() { # SECONDS COMMAND [ARG...]
+  local end=$((SECONDS + $1))
+  shift
+  while ! "$@" >"$work/eventually.log" 2>&1; do
+    if [ "$SECONDS" -ge "$end" ]; then
+      echo "in vain: $*: $(tail -n 5 "$work/eventually.log")"
+      return 1
+    fi
+    read -r -t 0.1 <> <(:) || true
+  done
 }
 
 # again CLEANUP FUNCTION [ARG...]: FUNCTION, and when it fails once more, after dom0's shell ran CLEANUP: busy guests die

@@ -56,7 +56,7 @@ raw() { # FILE DOMAIN TYPE ID [QUERY]
 
 client_proto() { # encode|decode MESSAGE
   protoc -I "$client_top/proto" -I /usr/include "--$1=xenres.v1.$2" \
-    "$client_top"/proto/xenres/v1/{host,resource,inspect}.proto
+    "$client_top"/proto/xenres/v1/{host,resource,inspect,trace}.proto
 }
 
 call() { # METHOD [TEXT]

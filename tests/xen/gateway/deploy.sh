@@ -53,7 +53,7 @@ deploy_stage() {
   install -m 644 "$work/pki/ca.crt" "$etc/clients.crt"
   # dom0 has to be named: what Xen answers about its own domain is a case of its own.
   cat >"$etc/export" <<'END'
-allow all all list,snapshot,watch,decode
+allow all all list,snapshot,watch,decode,trace.read,trace.control
 allow dom0 all list,snapshot,decode
 END
   cat >"$etc/policy.conf" <<END
@@ -62,7 +62,7 @@ rule "operators" {
     identities = { "spiffe:$deploy_identity" }
     domains    = { "all", "dom0" }
     types      = { "all" }
-    actions    = { "list", "snapshot", "watch", "decode" }
+    actions    = { "list", "snapshot", "watch", "decode", "trace.read", "trace.control" }
 }
 END
   cat >"$etc/xenresd.conf" <<'END'
@@ -87,6 +87,7 @@ deploy_mapper() { # AS
   local command='/usr/local/sbin/xenresd-mapper --socket /run/xenresd/mapper.sock --export /etc/xenresd/export'
   # Unused mappings are kept for long: what is gone in the tests is gone for another reason.
   command+=" --peer-user xenresd --mapping-idle 600 --grace $deploy_grace"
+  command+=" --journal /run/xenresd/traces.$1" # whose is whoever started it
   dom0 rm -f /run/xenresd/mapper.sock
   case $1 in
     user) deploy_service mapper "su xenresd-mapper -c 'exec $command'" ;;

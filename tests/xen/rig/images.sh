@@ -27,6 +27,7 @@ pack() { # FOLDER: as an initramfs owned by root
 
 # QEMU's multiboot loader takes the ELF file that is inside the .gz, not the .gz.
 make_hypervisor() {
+  cp "$root/boot/xen-4.17-amd64.config" "$dir/xen.config"
   zcat "$root/boot/xen-4.17-amd64.gz" >"$dir/xen"
 }
 

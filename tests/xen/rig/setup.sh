@@ -7,7 +7,7 @@
 # virtualisation. Nothing is installed, and root is not needed: packages are fetched into the cache and extracted there.
 # The last line printed is the rig's folder:
 #
-#   xen vmlinux dom0.cpio.gz    hypervisor, dom0's kernel and initramfs
+#   xen xen.config vmlinux dom0.cpio.gz    hypervisor and its configuration, dom0's kernel and initramfs
 #   guests/                     what dom0 sees as /guests: kernels, configurations, the HVM device model
 #   root/                       the extracted packages: QEMU, and Xen's headers and libraries to build against
 #   packages                    their names and versions

@@ -10,7 +10,6 @@
 #   watch_kill NAME          ends it as nothing should
 #   watch_ended NAME SECONDS waits until it has ended by itself; watch_status and watch_end_us are set
 #   watched NAME WHAT [ARG]  what it was told until now: see watched.py
-#   eventually SECONDS COMMAND   tries until COMMAND succeeds, ten times a second
 #
 # A watch outlives the test case that began it. watch_clean ends all, for the suite's EXIT trap.
 
@@ -74,18 +73,6 @@ watched() { # NAME WHAT [ARG]
 
 was_told() { # NAME PATTERN WHAT [ARG]
   watched "$1" "${@:3}" | grep -E "$2"
-}
-
-eventually() { # SECONDS COMMAND [ARG...]
-  local end=$((SECONDS + $1))
-  shift
-  while ! "$@" >"$work/eventually.log" 2>&1; do
-    if [ "$SECONDS" -ge "$end" ]; then
-      echo "in vain: $*: $(tail -n 5 "$work/eventually.log")"
-      return 1
-    fi
-    read -r -t 0.1 <> <(:) || true
-  done
 }
 
 # Sums of `watched NAME sums`.
