@@ -165,8 +165,11 @@ a_process_left_beside_another() {
     gone "$(cat "$work/left")" 5
 }
 signals_at_once() {
-    TEST_JOBS=4 run 1 "4 passed, 4 failed, 0 skipped" \
-        "$work/signal.sh" "$work/signal.sh" "$work/signal.sh" "$work/signal.sh"
+    local name # of its own, as its log is
+    for name in one two three four; do
+        cp "$work/signal.sh" "$work/signal_$name.sh"
+    done
+    TEST_JOBS=4 run 1 "4 passed, 4 failed, 0 skipped" "$work"/signal_{one,two,three,four}.sh
 }
 a_run_that_is_ended() {
     local number leader folder name
