@@ -50,8 +50,8 @@ HTTP := socket tally credentials connection inflow outflow tls heading pump stre
 SERVER := main config material sandbox exposition metrics service check supervisor child demo
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
-          sink inspect frames timestamp domain_query numbering follow follow_message watch_view \
-          watch_read watch watch_domains image
+          sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
+          watch_read watch watch_domains image trace_view trace trace_message trace_read
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
@@ -370,7 +370,7 @@ install: all ## install under DESTDIR/PREFIX
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 client/include/xenres/watch.h $(DESTDIR)$(PREFIX)/include/xenres/
+	install -m 644 client/include/xenres/watch.h client/include/xenres/trace.h $(DESTDIR)$(PREFIX)/include/xenres/
 	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
 	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/

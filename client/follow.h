@@ -2,23 +2,15 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Following a stream across interruptions: asks, takes message after message, and where the stream was
- * cut, waits and asks again, to go on behind the last checkpoint. What the messages are of is the
- * `ops`': a resource, or the host's domains. Their numbers are judged by client/numbering.
- *
- * A cut is what may pass by itself: no connection, one that ended or fell silent, a gateway that is
- * not ready, full, or said that it stops. All else ends it. One owner, who has entered the handle.
+ * Following a watch across interruptions (client/reconnect): what its messages are of is the `ops`':
+ * a resource, or the host's domains. Their numbers are judged by client/numbering, and what is new goes
+ * to the callbacks. One owner, who has entered the handle.
  */
 #ifndef XENRES_CLIENT_FOLLOW_H
 #define XENRES_CLIENT_FOLLOW_H
 
 #include "client/numbering.h"
-#include "client/stream.h"
-
-enum {
-    FOLLOW_CURSOR_BYTES = 4096,     /* of a cursor, with its NUL */
-    FOLLOW_LAST_WORDS_MS = 2 * 1000 /* between the last message and the stream's own end */
-};
+#include "client/reconnect.h"
 
 /* A message, read. What it points to is the reply's. */
 struct follow_message {
@@ -61,34 +53,16 @@ struct follow_ops {
                    const struct numbering_verdict *verdict);
 };
 
-/* Where to go on from. */
-struct follow_place {
-    char cursor[FOLLOW_CURSOR_BYTES]; /* "": nowhere */
-    bool is_ours;                     /* it came in a stream of ours, so that the rest is known */
-    uint64_t sequence;
-    uint64_t content_bytes;
-};
-
 struct follow {
-    /* By the caller, before follow_run(). */
-    xenres *handle;
+    struct reconnect stream; /* first: its ops find us by it */
     const struct follow_ops *ops;
     void *arg; /* the ops' */
     struct follow_sink to;
-    uint32_t outage_max_ms;
     struct numbering numbering;
-    struct follow_place place;
-
-    uint64_t content_bytes; /* of the stream's content, kept with each place; the ops' */
-    bool has_begun;         /* a stream has, ever */
-    bool is_begun;          /* the one that runs has */
-    bool is_over;           /* its end was told */
-    bool is_final;          /* the failure is not of the stream but of what it said */
-    uint32_t end_reason;    /* that the gateway cut it with; 0: it did not say */
-    uint32_t retry_after_ms;
-    bool asked_to_go_on; /* a cursor was given, and has not led anywhere yet */
-    uint64_t cut_ns;     /* since when it is cut; 0: it is not */
-    uint32_t tries;      /* that failed since then */
+    uint64_t content_bytes; /* of the stream's content; the ops' */
+    bool is_unfinished;     /* the stream that was cut was in the midst of something */
+    /* Of the place to go on from, where it is ours. */
+    uint64_t place_sequence, place_content_bytes;
 };
 
 /* 0: it is over, and the end was told. */

@@ -6,23 +6,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum {
-    MESSAGE_MAX_BYTES = 96 << 20, /* of one that is shown by itself */
-};
+enum { MESSAGE_MAX_BYTES = 96 << 20 /* of one that is shown by itself */ };
 
 /* --- callbacks --- */
 
 #define TELL(f, callback, value)                                                                   \
     ((f)->to.callback == NULL || (f)->to.callback((f)->to.arg, (value)) == 0)
 
-int follow_ended_by_callback(struct fault *fault)
-{
-    return failure_set(&fault->failure, ERROR_CANCELED, "ended by a callback");
-}
-
 static int answer(bool goes_on, struct fault *fault)
 {
-    return goes_on ? 0 : follow_ended_by_callback(fault);
+    return goes_on ? 0 : reconnect_ended_by_callback(fault);
 }
 
 /* A message to its callback. */
@@ -49,7 +42,7 @@ static int tell_raw(const struct follow *f, const xenres_reply *reply, struct fa
 
     return f->to.raw == NULL || f->to.raw(f->to.arg, message, len_bytes) == 0
                ? 0
-               : follow_ended_by_callback(fault);
+               : reconnect_ended_by_callback(fault);
 }
 
 /* `last` 0: no number is known to be missing. */
@@ -79,7 +72,7 @@ int follow_tell_end(struct follow *f, uint32_t reason, const char *message, stru
     const xenres_watch_end end = { .reason = reason, .message = message, .cursor = "" };
     int result = tell_rest(f, false, fault);
 
-    f->is_over = result == 0;
+    f->stream.is_over = result == 0;
     return result == 0 ? answer(TELL(f, end, &end), fault) : result;
 }
 
@@ -88,7 +81,7 @@ int follow_tell_end(struct follow *f, uint32_t reason, const char *message, stru
 static int tell_lost_place(struct follow *f, const struct numbering_verdict *v, bool resumed,
                            struct fault *fault)
 {
-    bool led_nowhere = f->asked_to_go_on && !resumed && !f->numbering.is_known;
+    bool led_nowhere = f->stream.asked_to_go_on && !resumed && !f->numbering.is_known;
     int result = 0;
 
     if (v->is_other_feed) {
@@ -96,21 +89,20 @@ static int tell_lost_place(struct follow *f, const struct numbering_verdict *v, 
     } else if (led_nowhere) { /* the cursor was from elsewhere: of which feed is not known */
         result = tell_loss(f, XENRES_GAP_INTERRUPTED, 0, 0, false, fault);
     }
-    f->asked_to_go_on = false;
     return result;
 }
 
 /* It goes on from where it was asked to. */
 static int check_place(const struct follow *f, uint64_t sequence, struct fault *fault)
 {
-    if (f->place.cursor[0] == '\0') {
-        return numbering_lie(fault, "goes on where nobody asked it to");
+    if (f->stream.place.cursor[0] == '\0') {
+        return reconnect_lie(fault, "goes on where nobody asked it to");
     }
-    return !f->place.is_ours || sequence == f->place.sequence ||
-                   (f->numbering.skips && sequence > f->place.sequence)
+    return !f->stream.place.is_ours || sequence == f->place_sequence ||
+                   (f->numbering.skips && sequence > f->place_sequence)
                ? 0
-               : numbering_lie(fault, "goes on behind %" PRIu64 ", asked to behind %" PRIu64,
-                               sequence, f->place.sequence);
+               : reconnect_lie(fault, "goes on behind %" PRIu64 ", asked to behind %" PRIu64,
+                               sequence, f->place_sequence);
 }
 
 static int take_begin(struct follow *f, xenres_stream *stream, const xenres_reply *reply,
@@ -120,7 +112,7 @@ static int take_begin(struct follow *f, xenres_stream *stream, const xenres_repl
     bool is_other_life = false;
     int result = f->ops->admit != NULL ? f->ops->admit(f, m, &is_other_life, fault) : 0;
 
-    if (result == 0 && is_other_life && f->has_begun) {
+    if (result == 0 && is_other_life && f->stream.has_begun) {
         return follow_tell_end(f, XENRES_END_INCARNATION_ENDED, "the domain is another now", fault);
     }
     if (result == 0 && m->begin.resumed) {
@@ -136,26 +128,20 @@ static int take_begin(struct follow *f, xenres_stream *stream, const xenres_repl
         return result;
     }
     if (m->begin.resumed) {
-        f->content_bytes = f->place.content_bytes;
+        f->content_bytes = f->place_content_bytes;
     } else {
-        f->place.cursor[0] = '\0';
+        f->stream.place.cursor[0] = '\0';
     }
-    f->has_begun = f->is_begun = true;
-    if (m->silence_max_ms > 0) {
-        stream_set_idle_timeout(stream, m->silence_max_ms < FOLLOW_SILENCE_MAX_MS
-                                            ? m->silence_max_ms
-                                            : FOLLOW_SILENCE_MAX_MS);
-    }
+    reconnect_begun(&f->stream, stream, m->silence_max_ms);
     result = tell_raw(f, reply, fault);
     return result == 0 ? deliver(f, m, &verdict, fault) : result;
 }
 
 static void keep_place(struct follow *f, const char *cursor, uint64_t sequence)
 {
-    f->place.is_ours = true;
-    f->place.sequence = sequence;
-    f->place.content_bytes = f->content_bytes;
-    (void)snprintf(f->place.cursor, sizeof(f->place.cursor), "%s", cursor);
+    f->place_sequence = sequence;
+    f->place_content_bytes = f->content_bytes;
+    reconnect_keep(&f->stream, cursor);
 }
 
 /* The gateway stops, or its mapper did: there will be another one. */
@@ -164,27 +150,10 @@ static bool may_come_back(uint32_t end_reason)
     return end_reason == XENRES_END_SHUTTING_DOWN || end_reason == XENRES_END_MAPPER_GONE;
 }
 
-/* Nothing may follow but the stream's own end, with how long to wait. */
-static int take_last_words(struct follow *f, xenres_stream *stream, struct fault *fault)
-{
-    REPLY_AUTO more = NULL;
-    struct fault last = { 0 };
-
-    stream_set_idle_timeout(stream, FOLLOW_LAST_WORDS_MS);
-    int result = stream_next(stream, &more, &last);
-
-    f->retry_after_ms = last.failure.retry_after_ms;
-    if (result == -ERROR_CANCELED) {
-        *fault = last;
-        return result;
-    }
-    return more == NULL ? 0 : numbering_lie(fault, "goes on behind its last message");
-}
-
 static int take_end(struct follow *f, xenres_stream *stream, const xenres_reply *reply,
                     const struct follow_message *m, struct fault *fault)
 {
-    int result = take_last_words(f, stream, fault);
+    int result = reconnect_last_words(&f->stream, stream, fault);
 
     if (result != 0) {
         return result;
@@ -192,17 +161,14 @@ static int take_end(struct follow *f, xenres_stream *stream, const xenres_reply 
     if (m->end.cursor[0] != '\0' && !f->numbering.is_in_parts && !f->numbering.is_due) {
         keep_place(f, m->end.cursor, f->numbering.at);
     }
-    if (may_come_back(m->end.reason) && f->outage_max_ms != XENRES_NO_RECONNECT) {
-        f->end_reason = m->end.reason;
-        f->is_final = false;
-        result = failure_set(&fault->failure, ERROR_UNAVAILABLE, "the gateway ended the stream");
-        return failure_cause(&fault->failure, result, "%s", m->end.message);
+    if (may_come_back(m->end.reason) && f->stream.outage_max_ms != XENRES_NO_RECONNECT) {
+        return reconnect_again(&f->stream, m->end.reason, m->end.message, fault);
     }
     result = tell_rest(f, m->end.sequence != 0 || f->numbering.delivered == 0, fault);
     if (result == 0) {
         result = tell_raw(f, reply, fault);
     }
-    f->is_over = result == 0;
+    f->stream.is_over = result == 0;
     return result == 0 ? deliver(f, m, NULL, fault) : result;
 }
 
@@ -217,13 +183,12 @@ static int hand_on(struct follow *f, const xenres_reply *reply, struct follow_me
     }
     if (m->numbers.kind == NUMBERING_GAP) {
         /* What was behind the gap was told as lost: it is not to come all the same. */
-        f->place.cursor[0] = '\0';
+        f->stream.place.cursor[0] = '\0';
         m->gap.first_sequence = v->first;
         m->gap.blocks = v->is_cut_short ? 0 : m->gap.blocks;
     }
     m->checkpoint.feed = f->numbering.feed;
-    f->cut_ns = 0;
-    f->tries = 0;
+    reconnect_alive(&f->stream);
     if (result == 0) {
         result = tell_raw(f, reply, fault);
     }
@@ -259,9 +224,9 @@ int follow_take(struct follow *f, xenres_stream *stream, xenres_reply *reply, st
     if (result != 0 || m.numbers.kind == NUMBERING_OTHER) {
         return result;
     }
-    if (f->is_begun == (m.numbers.kind == NUMBERING_BEGIN)) {
-        return numbering_lie(fault,
-                             f->is_begun ? "begins twice" : "does not say first what it is of");
+    if (f->stream.is_begun == (m.numbers.kind == NUMBERING_BEGIN)) {
+        return reconnect_lie(fault, f->stream.is_begun ? "begins twice"
+                                                       : "does not say first what it is of");
     }
     if (m.numbers.kind == NUMBERING_BEGIN) {
         return take_begin(f, stream, reply, &m, fault);

@@ -8,18 +8,11 @@
 
 #include "client/follow.h"
 
-enum {
-    FOLLOW_SILENCE_MAX_MS =
-        3 * 600 * 1000 /* whatever a gateway says: that is three of its longest heartbeats */
-};
-
-/* The next message. 0 with f->is_over: it was the last. Negative: f->is_final says whether the stream
+/* The next message. 0 with f->stream.is_over: it was the last. Negative: f->stream.is_final says whether the stream
  * was cut by it (the gateway stops, and there will be another one), or all is over. */
 int follow_take(struct follow *f, xenres_stream *stream, xenres_reply *reply, struct fault *fault);
 
 /* Tells an end that the gateway did not say, and that it is not known how much is lost. */
 int follow_tell_end(struct follow *f, uint32_t reason, const char *message, struct fault *fault);
-
-int follow_ended_by_callback(struct fault *fault);
 
 #endif

@@ -4,26 +4,12 @@
 #include "client/numbering.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "client/reconnect.h"
 
 /* None is larger, so that one can be added. */
 #define SEQUENCE_MAX (UINT64_MAX / 2)
-
-int numbering_lie(struct fault *fault, const char *text, ...)
-{
-    char what[FAILURE_TEXT_MAX];
-    va_list arguments;
-
-    va_start(arguments, text);
-    (void)vsnprintf(what, sizeof(what), text, arguments);
-    va_end(arguments);
-    int result = failure_set(&fault->failure, ERROR_INTERNAL, "the stream %s", what);
-
-    failure_cause(&fault->failure, result, "a faulty gateway, or something between");
-    return failure_next(&fault->failure, result, "what came before may be used; report it");
-}
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {
@@ -47,17 +33,17 @@ static void leave_feed(struct numbering *n, struct numbering_verdict *out)
 static int resume(struct numbering *n, const struct numbering_begin *b, struct fault *fault)
 {
     if (b->sequence > SEQUENCE_MAX) {
-        return numbering_lie(fault, "has a number that is none");
+        return reconnect_lie(fault, "has a number that is none");
     }
     if (n->is_known && n->lacks_content) {
-        return numbering_lie(fault, "goes on where there was no %s", n->content);
+        return reconnect_lie(fault, "goes on where there was no %s", n->content);
     }
     /* Those that are passed over are of others: an end's cursor may be behind them already. */
     if (n->is_known && n->skips && b->sequence > n->delivered && b->sequence <= n->produced) {
         n->delivered = b->sequence;
     }
     if (n->is_known && b->sequence > n->delivered) {
-        return numbering_lie(fault,
+        return reconnect_lie(fault,
                              "goes on behind %" PRIu64 ", though %" PRIu64 " was the last to come",
                              b->sequence, n->delivered);
     }
@@ -79,7 +65,7 @@ int numbering_begin(struct numbering *n, const struct numbering_begin *b,
 
     *out = (struct numbering_verdict){ .is_new = true };
     if (is_other && b->resumed) {
-        return numbering_lie(fault, "goes on, but in another feed");
+        return reconnect_lie(fault, "goes on, but in another feed");
     }
     if (is_other) {
         leave_feed(n, out);
@@ -109,7 +95,7 @@ static int check_part(const struct numbering *n, const struct numbering_item *i,
 
     return i->sequence == n->part.sequence && i->segment == n->part.segment && is_first_same
                ? 0
-               : numbering_lie(fault, "begins with %" PRIu64 " before all of %" PRIu64 " came",
+               : reconnect_lie(fault, "begins with %" PRIu64 " before all of %" PRIu64 " came",
                                i->sequence, n->part.sequence);
 }
 
@@ -120,25 +106,25 @@ static int check_content(const struct numbering *n, const struct numbering_item 
 {
     if (!n->has_place) {
         if (i->first != 0) {
-            return numbering_lie(fault, "has numbers before its first %s", n->content);
+            return reconnect_lie(fault, "has numbers before its first %s", n->content);
         }
         return !n->is_known || i->sequence >= n->delivered
                    ? 0
-                   : numbering_lie(fault, "went back from %" PRIu64 " to %" PRIu64, n->delivered,
+                   : reconnect_lie(fault, "went back from %" PRIu64 " to %" PRIu64, n->delivered,
                                    i->sequence);
     }
     if (i->segment < n->at_segment) {
-        return numbering_lie(fault, "went back from segment %u to %u", n->at_segment, i->segment);
+        return reconnect_lie(fault, "went back from segment %u to %u", n->at_segment, i->segment);
     }
     if (i->first == 0 ? i->sequence != n->at : i->first != n->at + 1 || i->sequence < i->first) {
-        return numbering_lie(
+        return reconnect_lie(
             fault, "comes from %" PRIu64 " to the %s of %" PRIu64 ": what became of those between?",
             n->at, n->content, i->first != 0 ? i->first : i->sequence);
     }
     return n->is_due || n->may_repeat || n->skips || i->sequence > n->at ||
                    i->segment > n->at_segment
                ? 0
-               : numbering_lie(fault, "has the %s of %" PRIu64 " twice", n->content, i->sequence);
+               : reconnect_lie(fault, "has the %s of %" PRIu64 " twice", n->content, i->sequence);
 }
 
 /* The first piece decides for all of them. */
@@ -146,7 +132,7 @@ static int judge_content(struct numbering *n, const struct numbering_item *i,
                          struct numbering_verdict *out, struct fault *fault)
 {
     if (n->is_known && n->lacks_content && i->sequence < n->delivered) {
-        return numbering_lie(fault,
+        return reconnect_lie(fault,
                              "has the %s of %" PRIu64 ", though numbers up to %" PRIu64 " are lost",
                              n->content, i->sequence, n->delivered);
     }
@@ -215,18 +201,18 @@ static int check_range(const struct numbering *n, const struct numbering_item *i
                        struct fault *fault)
 {
     if (!n->has_place) {
-        return numbering_lie(fault, "has %" PRIu64 " before its first %s", i->sequence, n->content);
+        return reconnect_lie(fault, "has %" PRIu64 " before its first %s", i->sequence, n->content);
     }
     if (i->sequence < i->first) {
-        return numbering_lie(fault, "has a message of %" PRIu64 " to %" PRIu64, i->first,
+        return reconnect_lie(fault, "has a message of %" PRIu64 " to %" PRIu64, i->first,
                              i->sequence);
     }
     if (i->first <= n->at) {
-        return numbering_lie(fault, "tells of %" PRIu64 " again, behind %" PRIu64, i->first, n->at);
+        return reconnect_lie(fault, "tells of %" PRIu64 " again, behind %" PRIu64, i->first, n->at);
     }
     return i->first <= (n->skips ? n->passed : n->at) + 1
                ? 0
-               : numbering_lie(fault, "is without %" PRIu64 " to %" PRIu64, n->at + 1,
+               : reconnect_lie(fault, "is without %" PRIu64 " to %" PRIu64, n->at + 1,
                                i->first - 1);
 }
 
@@ -236,11 +222,11 @@ static int check_changes(const struct numbering *n, const struct numbering_item 
     int result = check_range(n, i, fault);
 
     if (result == 0 && n->is_due) {
-        result = numbering_lie(fault, "has %" PRIu64 " before the %s that it needs", i->sequence,
+        result = reconnect_lie(fault, "has %" PRIu64 " before the %s that it needs", i->sequence,
                                n->content);
     }
     if (result == 0 && i->segment != n->at_segment) {
-        result = numbering_lie(fault, "has %" PRIu64 " of segment %u within segment %u",
+        result = reconnect_lie(fault, "has %" PRIu64 " of segment %u within segment %u",
                                i->sequence, i->segment, n->at_segment);
     }
     return result;
@@ -297,10 +283,10 @@ static int take_checkpoint(struct numbering *n, const struct numbering_item *i,
                            struct numbering_verdict *out, struct fault *fault)
 {
     if (!n->has_place || n->is_due) {
-        return numbering_lie(fault, "has a checkpoint before the %s that is due", n->content);
+        return reconnect_lie(fault, "has a checkpoint before the %s that is due", n->content);
     }
     if (n->skips ? i->sequence < n->at : i->sequence != n->at) {
-        return numbering_lie(fault, "has a checkpoint at %" PRIu64 " behind %" PRIu64, i->sequence,
+        return reconnect_lie(fault, "has a checkpoint at %" PRIu64 " behind %" PRIu64, i->sequence,
                              n->at);
     }
     advance(n, i, true);
@@ -313,7 +299,7 @@ static int take_heartbeat(struct numbering *n, const struct numbering_item *i,
                           struct numbering_verdict *out, struct fault *fault)
 {
     if (n->has_place && i->sequence < n->at) {
-        return numbering_lie(fault, "has a heartbeat at %" PRIu64 " behind %" PRIu64, i->sequence,
+        return reconnect_lie(fault, "has a heartbeat at %" PRIu64 " behind %" PRIu64, i->sequence,
                              n->at);
     }
     n->passed = n->has_place ? larger(n->passed, i->sequence) : n->passed;
@@ -326,7 +312,7 @@ static int take_end(struct numbering *n, const struct numbering_item *i,
                     struct numbering_verdict *out, struct fault *fault)
 {
     if (n->has_place && i->sequence != 0 && i->sequence < n->at) {
-        return numbering_lie(fault, "ends at %" PRIu64 " behind %" PRIu64, i->sequence, n->at);
+        return reconnect_lie(fault, "ends at %" PRIu64 " behind %" PRIu64, i->sequence, n->at);
     }
     n->produced = larger(n->produced, i->sequence);
     n->passed = n->skips ? larger(n->passed, i->sequence) : n->passed;
@@ -348,10 +334,10 @@ int numbering_take(struct numbering *n, const struct numbering_item *i,
 {
     *out = (struct numbering_verdict){ .first = i->first };
     if (i->sequence > SEQUENCE_MAX || i->first > SEQUENCE_MAX) {
-        return numbering_lie(fault, "has a number that is none");
+        return reconnect_lie(fault, "has a number that is none");
     }
     if (n->is_in_parts && i->kind != n->part.kind && !may_break_off(n, i)) {
-        return numbering_lie(fault, "has something else before all of %" PRIu64 " came",
+        return reconnect_lie(fault, "has something else before all of %" PRIu64 " came",
                              n->part.sequence);
     }
     switch (i->kind) {
@@ -363,7 +349,7 @@ int numbering_take(struct numbering *n, const struct numbering_item *i,
     case NUMBERING_END: return take_end(n, i, out, fault);
     case NUMBERING_OTHER:
     case NUMBERING_BEGIN:
-    default: return numbering_lie(fault, "begins twice");
+    default: return reconnect_lie(fault, "begins twice");
     }
 }
 

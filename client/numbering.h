@@ -94,7 +94,4 @@ bool numbering_cut(struct numbering *n);
 /* What was produced and neither delivered nor told as lost. False: nothing. */
 bool numbering_rest(const struct numbering *n, uint64_t *first, uint64_t *last);
 
-/* "the stream " and what it does that it must not; returns -ERROR_INTERNAL. */
-int numbering_lie(struct fault *fault, const char *text, ...) __attribute__((format(printf, 2, 3)));
-
 #endif

@@ -59,9 +59,10 @@ static int admit(struct follow *f, const struct follow_message *m, bool *is_othe
     const xenres_watch_query *q = &w->query;
     const xenres_watch_begin *b = &((const struct watch_view *)m->view)->begin;
 
-    int result = target_match(q->domain, f->has_begun ? NULL : w->incarnation, &b->domain, fault);
+    int result =
+        target_match(q->domain, f->stream.has_begun ? NULL : w->incarnation, &b->domain, fault);
 
-    *is_other_life = f->has_begun && strcasecmp(w->incarnation, b->domain.incarnation) != 0;
+    *is_other_life = f->stream.has_begun && strcasecmp(w->incarnation, b->domain.incarnation) != 0;
     if (result != 0 || *is_other_life) {
         return result;
     }
@@ -72,7 +73,7 @@ static int admit(struct follow *f, const struct follow_message *m, bool *is_othe
                            xenres_resource_type_name(b->type), b->id, b->first_frame);
     }
     if (b->mode != q->mode || b->decode != q->decode) {
-        return numbering_lie(fault, "has another mode than was asked for");
+        return reconnect_lie(fault, "has another mode than was asked for");
     }
     memcpy(w->incarnation, b->domain.incarnation, sizeof(w->incarnation));
     return 0;
@@ -88,7 +89,7 @@ static int check_first_piece(struct follow *f, const xenres_watch_image *image, 
 
     if (o == NULL || o->first_frame != w->query.first_frame ||
         (w->query.frame_count != XENRES_ALL && o->frame_count != w->query.frame_count)) {
-        return numbering_lie(fault, "has an image of other frames than were asked for");
+        return reconnect_lie(fault, "has an image of other frames than were asked for");
     }
     f->content_bytes = total_bytes;
     return 0;
@@ -105,12 +106,12 @@ static int check_piece(struct follow *f, const xenres_watch_image *image, struct
     }
     if (image->offset_bytes != w->next_offset ||
         image->len_bytes > f->content_bytes - w->next_offset) {
-        return numbering_lie(fault, "has a piece of an image that is not where it should be");
+        return reconnect_lie(fault, "has a piece of an image that is not where it should be");
     }
     w->next_offset += image->len_bytes;
     w->next_block = 0; /* the rest of a batch may have been lost */
     if (image->complete != (w->next_offset == f->content_bytes)) {
-        return numbering_lie(fault, image->complete ? "has an image that is not all there"
+        return reconnect_lie(fault, image->complete ? "has an image that is not all there"
                                                     : "has an image that does not end");
     }
     if (image->complete) {
@@ -127,11 +128,11 @@ static int check_blocks(struct follow *f, const xenres_watch_changes *c, struct 
         uint64_t last = c->blocks[c->block_count - 1];
 
         if (c->blocks[0] < w->next_block) {
-            return numbering_lie(fault, "has block %u twice, or out of order", c->blocks[0]);
+            return reconnect_lie(fault, "has block %u twice, or out of order", c->blocks[0]);
         }
         /* Behind a cursor from elsewhere, nobody knows how large it is. */
         if (f->content_bytes > 0 && last >= f->content_bytes / WATCH_BLOCK_BYTES) {
-            return numbering_lie(fault, "has block %u, which is beyond the image",
+            return reconnect_lie(fault, "has block %u, which is beyond the image",
                                  c->blocks[c->block_count - 1]);
         }
         w->next_block = last + 1;
@@ -152,7 +153,7 @@ static int check(struct follow *f, const struct follow_message *m, struct fault 
         return 0;
     }
     if (v->is_decoded != w->query.decode) {
-        return numbering_lie(fault, v->is_decoded ? "is decoded, though nobody asked for that"
+        return reconnect_lie(fault, v->is_decoded ? "is decoded, though nobody asked for that"
                                                   : "is not decoded");
     }
     if (v->is_decoded) {
@@ -255,7 +256,7 @@ static int watch(xenres *handle, const xenres_watch_query *query, const xenres_w
                  struct fault *fault)
 {
     struct watch w = { .next_offset = 0 };
-    struct follow f = { .handle = handle };
+    struct follow f = { .stream.handle = handle };
     int result = take_query(&w, query, fault);
 
     if (result == 0) {
@@ -292,7 +293,7 @@ int xenres_watch_message(const void *message, size_t len_bytes, const xenres_wat
 {
     struct fault fault = { 0 };
     struct watch w = { .next_offset = 0 };
-    struct follow f = { .handle = NULL };
+    struct follow f = { .arg = NULL };
     int result = take_sink(&w, &f, sink, &fault);
 
     if (result == 0) {

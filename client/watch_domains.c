@@ -77,7 +77,7 @@ static int read_change(xenres_reply *reply, const Xenres__V1__DomainChange *m,
         return -ERROR_RESOURCE_EXHAUSTED;
     }
     if (m->domain == NULL) {
-        return numbering_lie(fault, "has a change of no domain");
+        return reconnect_lie(fault, "has a change of no domain");
     }
     *change = (xenres_domain_change){
         .sequence = m->sequence,
@@ -168,7 +168,7 @@ static int watch_domains(xenres *handle, const xenres_domains_watch_query *given
 {
     xenres_domains_watch_query query = XENRES_DOMAINS_WATCH_QUERY_INIT;
     struct domains_watch w = { .sink = { .size = 0 } };
-    struct follow f = { .handle = handle };
+    struct follow f = { .stream.handle = handle };
     int result = given != NULL ? fault_copy_sized(&query, given, sizeof(query),
                                                   "xenres_domains_watch_query", fault)
                                : 0;
@@ -209,7 +209,7 @@ int xenres_watch_domains_message(const void *message, size_t len_bytes,
 {
     struct fault fault = { 0 };
     struct domains_watch w = { .sink = { .size = 0 } };
-    struct follow f = { .handle = NULL };
+    struct follow f = { .arg = NULL };
     int result = take_sink(&w, &f, sink, &fault);
 
     if (result == 0) {

@@ -28,7 +28,7 @@ static int read_begin(xenres_reply *reply, const Xenres__V1__WatchBegin *m,
         return result;
     }
     if (m->decode == 0 && m->block_bytes != WATCH_BLOCK_BYTES) {
-        return numbering_lie(fault, "has blocks of %u bytes", m->block_bytes);
+        return reconnect_lie(fault, "has blocks of %u bytes", m->block_bytes);
     }
     view->begin = (xenres_watch_begin){
         .type = (uint32_t)m->type,
@@ -57,10 +57,10 @@ static int read_image(xenres_reply *reply, const Xenres__V1__WatchImage *m,
         return -ERROR_RESOURCE_EXHAUSTED;
     }
     if (m->frames.len == 0) {
-        return numbering_lie(fault, "has a piece of an image without a byte");
+        return reconnect_lie(fault, "has a piece of an image without a byte");
     }
     if ((m->observation != NULL) != (m->offset_bytes == 0)) {
-        return numbering_lie(fault, "says in the wrong piece of an image what it is of");
+        return reconnect_lie(fault, "says in the wrong piece of an image what it is of");
     }
     out->numbers = (struct numbering_item){
         .kind = NUMBERING_CONTENT,
@@ -88,11 +88,11 @@ static int read_image(xenres_reply *reply, const Xenres__V1__WatchImage *m,
 static int check_blocks(const Xenres__V1__WatchChanges *m, struct fault *fault)
 {
     if (m->content.len != m->n_blocks * WATCH_BLOCK_BYTES) {
-        return numbering_lie(fault, "has %zu blocks with %zu bytes", m->n_blocks, m->content.len);
+        return reconnect_lie(fault, "has %zu blocks with %zu bytes", m->n_blocks, m->content.len);
     }
     for (size_t i = 1; i < m->n_blocks; i++) {
         if (m->blocks[i] <= m->blocks[i - 1]) {
-            return numbering_lie(fault, "has block %u behind block %u", m->blocks[i],
+            return reconnect_lie(fault, "has block %u behind block %u", m->blocks[i],
                                  m->blocks[i - 1]);
         }
     }
@@ -142,7 +142,7 @@ static int read_grants(xenres_reply *reply, const Xenres__V1__WatchDecoded *m,
         const Xenres__V1__GrantChange *from = m->grants[i];
 
         if (from->entry == NULL) {
-            return numbering_lie(fault, "has a change of no grant");
+            return reconnect_lie(fault, "has a change of no grant");
         }
         grants[i].kind = (uint32_t)from->kind;
         grants[i].has_before = from->before != NULL;
@@ -166,7 +166,7 @@ static int read_ioreqs(xenres_reply *reply, const Xenres__V1__WatchDecoded *m,
     }
     for (size_t i = 0; i < m->n_ioreqs; i++) {
         if (m->ioreqs[i]->ioreq == NULL) {
-            return numbering_lie(fault, "has a change of no request");
+            return reconnect_lie(fault, "has a change of no request");
         }
         ioreqs[i].before_state = (uint32_t)m->ioreqs[i]->before_state;
         view_ioreq(m->ioreqs[i]->ioreq, &ioreqs[i].ioreq);

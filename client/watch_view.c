@@ -70,7 +70,7 @@ int watch_view_begin(const char *feed, const Google__Protobuf__Duration *silence
     uint8_t ignored[NUMBERING_FEED_CHARS / 2];
 
     if (!text_to_hex(feed, ignored, sizeof(ignored))) {
-        return numbering_lie(fault, "does not say of which feed it is");
+        return reconnect_lie(fault, "does not say of which feed it is");
     }
     out->numbers.kind = NUMBERING_BEGIN;
     out->silence_max_ms = watch_view_ms(silence_max);
@@ -95,22 +95,11 @@ void watch_view_gap(const Xenres__V1__WatchGap *m, struct follow_message *out)
     view_time(m->time, &out->gap.wall_seconds, &out->gap.wall_nanoseconds);
 }
 
-/* Small enough to be kept, and harmless wherever it is written. */
-static bool is_cursor(const char *cursor)
-{
-    for (size_t i = 0; i < FOLLOW_CURSOR_BYTES; i++) {
-        if (cursor[i] <= ' ' || cursor[i] > '~') {
-            return cursor[i] == '\0';
-        }
-    }
-    return false;
-}
-
 int watch_view_checkpoint(const Xenres__V1__WatchCheckpoint *m, struct follow_message *out,
                           struct fault *fault)
 {
-    if (m->cursor[0] == '\0' || !is_cursor(m->cursor)) {
-        return numbering_lie(fault, "has a checkpoint whose cursor is none");
+    if (m->cursor[0] == '\0' || !reconnect_is_cursor(m->cursor)) {
+        return reconnect_lie(fault, "has a checkpoint whose cursor is none");
     }
     out->numbers.kind = NUMBERING_CHECKPOINT;
     out->numbers.sequence = m->sequence;
@@ -143,8 +132,8 @@ int watch_view_heartbeat(xenres_reply *reply, const Xenres__V1__WatchHeartbeat *
 int watch_view_end(xenres_reply *reply, const Xenres__V1__WatchEnd *m, struct follow_message *out,
                    struct fault *fault)
 {
-    if (!is_cursor(m->cursor)) {
-        return numbering_lie(fault, "ends with a cursor that is none");
+    if (!reconnect_is_cursor(m->cursor)) {
+        return reconnect_lie(fault, "ends with a cursor that is none");
     }
     out->numbers.kind = NUMBERING_END;
     out->numbers.sequence = m->sequence;
