@@ -96,7 +96,7 @@ void lap_init(struct lap *l, const struct lap_ring *ring, uint64_t size_bytes, u
               uint8_t *scratch, size_t chunk_bytes);
 /* Takes an image, of a ring that is not being written. */
 int lap_begin(struct lap *l, struct failure *f);
-/* With so much of a ring that is not new, whatever is written there, it can be proven that it was not lapped. */
+/* So much of a ring that is not new is always enough to prove that it was not lapped. */
 uint64_t lap_evidence_most(uint64_t size_bytes);
 
 /* Asks for the position: so many bytes were written since, if it was not lapped. */

@@ -99,19 +99,19 @@ static void work(struct sampler *s, struct sampler_job *job, uint64_t now_ns)
     } else {
         sampling_step(&job->sampling, &s->tools, wall_ns, now_ns, &job->stop);
     }
+    pthread_mutex_lock(&s->lock);
+    if (s->bell_fd >= 0 && records(&job->sampling) != records_before) {
+        doorbell_ring(s->bell_fd); /* before all that can wait */
+    }
     if (s->ceiling) {
         ceiling_charge(s->ceiling, &s->meter, s->ops->hypercalls(s->tools.backend));
     }
-    pthread_mutex_lock(&s->lock);
     job->is_sampled = false;
     if (job->sampling.is_over) { /* by itself perhaps, while it was told to */
         unlink_end(s, job);
     }
     job->mapped += s->tools.mapped - s->counts.mapped;
     publish_counts(s, &before, &job->sampling);
-    if (s->bell_fd >= 0 && records(&job->sampling) != records_before) {
-        doorbell_ring(s->bell_fd);
-    }
     bool has_begun = job->sampling.has_begun && !job->is_told;
     job->is_told = job->is_told || has_begun;
     if (has_begun || job->sampling.is_over || job->pins > 0) {

@@ -359,9 +359,20 @@ static void finish_trace(struct source *source, struct source_tools *t, struct s
     publish(s, now->spool, true);
 }
 
+static void free_image(struct trace *s)
+{
+    if (s->image) {
+        allowance_give(s->memory, s->size_bytes);
+    }
+    free(s->image);
+    s->image = NULL;
+}
+
+/* Nothing is sampled any more: while what was told is held, others can have the image's memory. */
 static void unmap_trace(struct source *source, struct source_tools *t)
 {
     struct trace *s = (struct trace *)source;
+    free_image(s);
     if (s->is_mapped) {
         t->mapped--;
         t->mapped_frames -= s->mapping.frame_count;
@@ -374,10 +385,7 @@ static void free_trace(struct source *source)
 {
     struct trace *s = (struct trace *)source;
     assert(!s->is_mapped);
-    if (s->image) {
-        allowance_give(s->memory, s->size_bytes);
-    }
-    free(s->image);
+    free_image(s);
     ceiling_done(&s->budget);
     pthread_mutex_destroy(&s->lock);
     free(s);

@@ -317,6 +317,7 @@ static void *run(void *arg)
 
         (void)poll(fds, 2, clock_poll_timeout_ms(due_ns, SLEEP_MAX_MS));
         if (fds[0].revents != 0) {
+            look(s); /* what is there does not wait for the doorbell to become silent */
             if (!doorbell_answer(doorbell_fd)) {
                 scope_close_fd(&doorbell_fd);
             }

@@ -4,12 +4,12 @@
 /*
  * The mapper's feeds as xenresd has them, and who is subscribed to them.
  *
- * A feed is held at the mapper once, at the smallest period that any of its subscribers was admitted
- * with, however many there are; when the last has gone, for a while longer, so that one that was cut
- * off can go on where it was, unless another needs the room, here or at the mapper. Owns the spools as xenresd sees them (read-only), the table of feeds, and
- * a thread that waits at the mapper's doorbell and wakes subscribers. Nothing here waits for the
- * mapper, and no subscriber for another: each has a place of its own in the spool, and one that is
- * overtaken is told what it missed.
+ * A feed is held at the mapper once, at the smallest period that any of its subscribers was admitted with,
+ * however many there are; when the last has gone, for a while longer, so that one that was cut off can go
+ * on where it was, unless another needs the room, here or at the mapper. Owns the spools as xenresd sees
+ * them (read-only), the table of feeds, and a thread that waits at the mapper's doorbell and wakes
+ * subscribers. Nothing here waits for the mapper, and no subscriber for another: each has a place of its
+ * own in the spool, and one that is overtaken is told what it missed.
  *
  * Bounds: feeds, subscribers, and subscribers per identity; over one is resource_exhausted at once.
  * Any thread. Locks: one of the table, one of each feed, in this order, before those of the mapper

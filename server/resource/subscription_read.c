@@ -58,12 +58,21 @@ static int turn(struct subscription *u, const struct feed_position *at, struct f
 static bool is_idle(struct subscription *u, const struct ring_place *place,
                     struct subscription_item *out)
 {
+    if (feed_arm(u->feed, &u->member, place)) {
+        subscription_wait(out, UINT64_MAX);
+        return true;
+    }
     if (feed_is_over_at(u->feed, place)) {
         subscription_end_with(u, NULL, out);
         return true;
     }
-    subscription_wait(out, UINT64_MAX);
-    return feed_arm(u->feed, &u->member, place);
+    return false;
+}
+
+/* Seen without reading: the rule, behind each record. */
+static bool is_at_end(const struct subscription *u)
+{
+    return ring_view_committed(u->feed->view) == u->position.place.position;
 }
 
 /* What was next is overwritten. */
@@ -326,8 +335,7 @@ static bool is_paced(const struct subscription *u)
 /* True: there is something, and it is not due. */
 static bool is_early(const struct subscription *u)
 {
-    return is_paced(u) && clock_monotonic_ns() < u->due_ns &&
-           ring_view_committed(u->feed->view) != u->position.place.position &&
+    return is_paced(u) && clock_monotonic_ns() < u->due_ns && !is_at_end(u) &&
            !feed_is_gone(u->feed);
 }
 
@@ -374,6 +382,9 @@ static struct scratch *take_scratch(struct subscription *u, struct failure *f)
 
 int subscription_read(struct subscription *u, struct subscription_item *out, struct failure *f)
 {
+    if (is_at_end(u) && is_idle(u, &u->position.place, out)) {
+        return 0;
+    }
     struct scratch *x = take_scratch(u, f);
 
     if (x == NULL) {

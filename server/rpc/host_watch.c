@@ -127,7 +127,7 @@ static int wait_or_beat(struct call *c, struct pool *p, uint64_t wake_ns, struct
 {
     struct host_watch *w = c->state;
 
-    if (watch_pulse_wants_first_checkpoint(&w->pulse)) {
+    if (watch_pulse_wants_checkpoint_here(&w->pulse)) {
         char *cursor = host_watch_cursor_now(c, p);
 
         if (cursor[0] != '\0') {
@@ -348,6 +348,7 @@ static int domains_next(struct call *c, struct pool *p, struct failure *f)
     struct host_watch *w = c->state;
     int result;
 
+    watch_pulse_look(&w->pulse);
     if (w->over) {
         *f = w->failure;
         return f->code != 0 ? -f->code : HANDLER_DONE;

@@ -218,7 +218,7 @@ static int take_end(struct call *c, struct pool *p, struct failure *f)
 static int rest(struct call *c, struct pool *p, struct failure *f)
 {
     struct trace_read *r = c->state;
-    int said = r->begun && watch_pulse_wants_first_checkpoint(&r->pulse) ? seal(c, p, f) : 0;
+    int said = r->begun && watch_pulse_wants_checkpoint_here(&r->pulse) ? seal(c, p, f) : 0;
 
     if (said != 0) {
         return said;
@@ -273,6 +273,7 @@ static int read_next(struct call *c, struct pool *p, struct failure *f)
     struct trace_read *r = c->state;
 
     drop_shared(r);
+    watch_pulse_look(&r->pulse);
     if (r->over) {
         *f = r->failure;
         return f->code != 0 ? -f->code : HANDLER_DONE;

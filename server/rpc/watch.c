@@ -235,7 +235,7 @@ static int rest(struct call *c, struct pool *p, struct failure *f)
 {
     struct watch *w = c->state;
 
-    if (w->begun && !w->within_batch && watch_pulse_wants_first_checkpoint(&w->pulse)) {
+    if (w->begun && !w->within_batch && watch_pulse_wants_checkpoint_here(&w->pulse)) {
         char *cursor = watch_cursor_now(c, p);
 
         if (cursor[0] != '\0') {
@@ -299,6 +299,7 @@ static int watch_next(struct call *c, struct pool *p, struct failure *f)
     struct watch *w = c->state;
 
     drop_shared(w);
+    watch_pulse_look(&w->pulse);
     if (w->over) {
         *f = w->failure;
         return f->code != 0 ? -f->code : HANDLER_DONE;

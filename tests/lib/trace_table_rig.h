@@ -157,6 +157,15 @@ static inline uint32_t rig_feeds(void)
     return counts.feeds;
 }
 
+/* Of all feeds, images included. */
+static inline uint64_t rig_memory(void)
+{
+    struct feed_table_counts counts;
+
+    feed_table_count(rig.feeds, &counts);
+    return counts.spool_bytes;
+}
+
 static inline bool rig_is_enabled(uint16_t domid, uint32_t vcpu)
 {
     struct sim_trace t;

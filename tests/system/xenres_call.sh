@@ -27,9 +27,13 @@ each_method_is_called() {
         case $method in
         */GetHost | */ListDomains | */WatchDomains) request='{}' ;;
         */GetSnapshot | */ReadSnapshot | */Watch) request='{"domain": "hvm", "type": "RESOURCE_TYPE_GRANT_TABLE"}' ;;
+        */ListTraces) request='{}' ;;
+        *TraceService/*)
+            "$xenres" call TraceService/StartTrace "$request" >/dev/null # it runs, whatever the one before did
+            ;;
         esac
         case $method in
-        */Watch*) # without an end: what it begins with
+        */Watch* | */ReadTrace) # without an end: what it begins with
             answer=$({ "$xenres" call "$method" "$request" 2>/dev/null || true; } | head -n 2)
             ;;
         *) answer=$("$xenres" call "$method" "$request") ;;
@@ -190,6 +194,7 @@ domain "hvm" {
   type = "hvm"
   name = "hvm"
   ioreq "0" { requests_per_second = 100 }
+  vmtrace { size = 65536  rate = 200000 }
   grants { frames = 1  entries = 3 }
 }
 domain "evil" {

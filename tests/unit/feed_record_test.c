@@ -194,6 +194,23 @@ static void blocks_ascend_and_are_of_an_image(void **state)
     REFUSES(kind, room.changes.more, 2);
 }
 
+static void a_record_of_bytes_has_a_maximum(void **state)
+{
+    static _Alignas(8) uint8_t bytes[sizeof(struct feed_bytes) + FEED_BYTES_MAX + 8];
+    struct feed_bytes *b = (void *)bytes;
+    struct feed_record record;
+
+    (void)state;
+    b->sync_offset = -1;
+    b->len_bytes = FEED_BYTES_MAX;
+    assert_int_equal(
+        feed_record_check(FEED_RECORD_BYTES, bytes, sizeof(*b) + b->len_bytes, &record, NULL), 0);
+    b->len_bytes++;
+    assert_int_equal(
+        feed_record_check(FEED_RECORD_BYTES, bytes, sizeof(*b) + b->len_bytes, &record, NULL),
+        -ERROR_DATA_LOSS);
+}
+
 static void bytes_and_losses_stay_within_a_segment(void **state)
 {
     (void)state;
@@ -307,6 +324,7 @@ int main(void)
         cmocka_unit_test(nothing_is_read_behind_the_end),
         cmocka_unit_test(a_segment_has_room_for_its_frames),
         cmocka_unit_test(blocks_ascend_and_are_of_an_image),
+        cmocka_unit_test(a_record_of_bytes_has_a_maximum),
         cmocka_unit_test(bytes_and_losses_stay_within_a_segment),
         cmocka_unit_test(a_domain_is_one),
         cmocka_unit_test(an_end_has_its_reason_in_whole_texts),

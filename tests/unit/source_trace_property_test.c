@@ -410,8 +410,13 @@ static void end_vcpu(struct follower *v)
     if (v->sampling.has_begun) {
         assert_true(v->end.reason != 0 && v->end.reason == v->sampling.end);
         sums.ends[v->end.reason]++;
-        /* Still enabled: somebody else has begun a trace of their own behind this one's end. */
-        if (!v->is_spoiled && v->is_placed && v->expected != truth.produced && !truth.is_enabled) {
+        /* Still enabled: somebody else has begun a trace of their own behind this one's end. And where a
+         * last segment that has no bytes begins, is behind a loss that may be larger; as are bytes behind a
+         * position that lied up to the end. */
+        bool is_bare = v->losses > 0 && (v->offset == 0 || run.upset == FROZEN);
+
+        if (!v->is_spoiled && v->is_placed && v->expected != truth.produced && !truth.is_enabled &&
+            !is_bare) {
             give_up(v, "it ends as if it were complete", v->expected, truth.produced);
         }
         bool must_be_whole = !v->was_late && (run.upset == CALM || run.upset == DIES);

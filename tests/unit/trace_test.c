@@ -89,9 +89,12 @@ static void what_is_over_is_held_for_its_time_with_its_feeds(void **state)
     struct trace *trace = rig_run(1, 3);
     uint8_t id[16];
 
+    uint64_t memory = rig_memory();
+
     memcpy(id, trace->about.trace_id, sizeof(id));
     trace_end(trace, rig.feeds, FEED_END_STOPPED_BY_CALLER);
     rig_wait(trace, TRACE_IS_OVER);
+    assert_int_equal(rig_memory(), memory - 2 * 4096); /* what was told, and no image of a ring */
     uint64_t held_ns = trace->drop_ns - clock_monotonic_ns();
 
     assert_true(held_ns > (TRACE_HELD_S - 10) * CLOCK_NS_PER_S &&

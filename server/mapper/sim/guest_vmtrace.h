@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * A simulated guest's trace buffers: a ring for each vCPU, and the control that Xen has of it. Bytes come at the
- * scenario's rate for as long as the guest runs and the vCPU's trace is
- * on; how many there are depends on that time alone, not on how often it was looked at. As in Xen, a ring is
- * never cleared, neither at its creation nor by a reset, and its position is told when it is off, too.
+ * A simulated guest's trace buffers: a ring for each vCPU, and the control that Xen has of it. Bytes come
+ * at the scenario's rate for as long as the guest runs and the vCPU's trace is on; how many there are
+ * depends on that time alone, not on how often it was looked at. As in Xen, a ring is never cleared,
+ * neither at its creation nor by a reset, and its position is told when it is off, too.
  * For whoever holds the simulation's lock.
  */
 #ifndef XENRES_SIM_GUEST_VMTRACE_H
