@@ -508,6 +508,25 @@ static void a_reset_is_named_and_what_came_since_is_served(void **state)
 
 /* --- what lies ------------------------------------------------------------------------------------- */
 
+/* There are few bytes between where the writer was and the end, and they are written anew as they were. */
+static void a_lap_is_no_reset_by_a_byte_that_is_the_same_by_chance(void **state)
+{
+    (void)state;
+    writer.same_from = SIZE - 1;
+    writer.same_to = SIZE;
+    for (uint64_t first = 1; first <= SIZE; first++) {
+        for (uint64_t more = SIZE - 2; more <= SIZE + 2; more++) {
+            begin();
+            advance(SIZE + first); /* the end has been written */
+            (void)look(false, 0);
+            advance(more);
+            assert_int_equal(look(false, 0), LAP_LAPPED);
+            finish();
+        }
+    }
+    writer.same_from = writer.same_to = 0;
+}
+
 static void a_position_that_stays_is_no_lap_of_a_whole_ring(void **state)
 {
     struct lap_found found;
@@ -591,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_lap_saves_half_and_says_what_it_knows),
         cmocka_unit_test(no_byte_that_was_not_written_is_served_after_a_reset),
         cmocka_unit_test(a_reset_is_named_and_what_came_since_is_served),
+        cmocka_unit_test(a_lap_is_no_reset_by_a_byte_that_is_the_same_by_chance),
         cmocka_unit_test(a_position_that_stays_is_no_lap_of_a_whole_ring),
         cmocka_unit_test(a_position_beyond_the_ring_is_refused),
         cmocka_unit_test(a_read_that_fails_is_made_good),
