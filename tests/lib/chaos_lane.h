@@ -36,6 +36,7 @@ struct lane_ops {
     void (*explain)(FILE *out);  /* what the run is, and what was told */
     pid_t (*start_client)(void); /* negative: no process */
     void (*mapper_is_back)(void);
+    bool is_alone; /* one lane: nothing is to be beside a run */
 };
 
 static struct lane {
@@ -235,7 +236,8 @@ static inline uint64_t lanes_runs(uint64_t usual)
 /* All of them. False: one has failed, and said why. */
 static inline bool lanes_run(const struct lane_ops *ops, uint64_t runs)
 {
-    uint64_t first = lanes_number("CHAOS_FIRST", 1), lanes = runs < LANES_MAX ? runs : LANES_MAX;
+    uint64_t most = ops->is_alone ? 1 : LANES_MAX, lanes = runs < most ? runs : most;
+    uint64_t first = lanes_number("CHAOS_FIRST", 1);
     pid_t pids[LANES_MAX];
     bool is_good = true;
 
