@@ -8,8 +8,8 @@
 
 #include "client/follow.h"
 
-/* The next message. 0 with f->stream.is_over: it was the last. Negative: f->stream.is_final says whether the stream
- * was cut by it (the gateway stops, and there will be another one), or all is over. */
+/* The next message. 0 with f->stream.is_over: it was the last. Negative: f->stream.is_final says whether
+ * the stream was cut by it (the gateway stops, and there will be another one), or all is over. */
 int follow_take(struct follow *f, xenres_stream *stream, xenres_reply *reply, struct fault *fault);
 
 /* Tells an end that the gateway did not say, and that it is not known how much is lost. */
