@@ -336,13 +336,16 @@ bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
 	@$(MAKE) --no-print-directory all $(bench_programs)
 	@tests/bench/run $(BUILD)
 
-stream_bench := $(addprefix $(BUILD)/tests/bench/,stream_client stream_bare compare)
+stream_bench := $(addprefix $(BUILD)/tests/bench/,stream_client stream_bare compare trace_poll)
 $(BUILD)/tests/bench/stream_client: $(BUILD)/tests/bench/stream_client.o $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
 	$(link) -lssl -lcrypto -lprotobuf-c
 $(BUILD)/tests/bench/stream_bare: $(BUILD)/tests/bench/stream_bare.o
 	$(link) -lssl -lcrypto -lpthread
 $(BUILD)/tests/bench/compare: $(BUILD)/tests/bench/compare.o
 	$(link)
+$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(mapper_spool_objs) \
+    $(settings_objs) $(filter-out %/main.o,$(mapper_objs)) $(sim_objs)
+	$(link) $(mapper_libs) $(sim_libs)
 
 bench-stream: ensure-deps ## measure live streams beside a bare TLS loop
 	@$(MAKE) --no-print-directory all $(stream_bench)

@@ -81,6 +81,10 @@ static void begin(struct feed_list *l, struct feed *feed, struct source *source)
     feed->job.period_ns = feed->period_ns;
     feed->sampler = least_busy(l);
     sampling_init(&feed->job.sampling, source, l->spool_most_bytes, &l->memory);
+    if (feed->wanted.type == RESOURCE_VMTRACE_BUF) {
+        /* Once it is traced a ring lasts for milliseconds, and so does making a spool. */
+        spool_prepare(&feed->job.sampling.spool);
+    }
     sampler_add(feed->sampler, &feed->job);
 }
 

@@ -338,6 +338,9 @@ static int renew_image(struct lap *l, const struct proof *p, uint64_t *unwritten
     if (result == 0) {
         l->owed += old.count;
         *unwritten = old.barrier;
+        /* Where all of it was written, the bytes at the end are as they were by chance. */
+        bool is_all_written = old.barrier == 0 && l->size_bytes - known_bytes >= evidence_needed(l);
+        l->is_reset = l->is_reset && !is_all_written;
     }
     return result;
 }

@@ -21,16 +21,22 @@ void spool_init(struct spool *s, uint64_t most_bytes, struct allowance *memory)
     *s = (struct spool){ .memory = memory, .most_bytes = capacity };
 }
 
-void spool_done(struct spool *s)
+static void drop_ring(struct spool *s, struct ring **ring)
 {
-    if (s->ring) {
-        ring_free(s->ring);
+    if (*ring) {
+        ring_free(*ring);
         allowance_give(s->memory, s->capacity_bytes);
     }
-    s->ring = NULL;
+    *ring = NULL;
 }
 
-static int open_ring(struct spool *s, uint64_t image_bytes, struct failure *f)
+void spool_done(struct spool *s)
+{
+    drop_ring(s, &s->ring);
+    drop_ring(s, &s->ready);
+}
+
+static int make_ring(struct spool *s, uint64_t image_bytes, struct ring **out, struct failure *f)
 {
     uint64_t capacity = image_bytes > 0 ? SPOOL_MIN_BYTES : s->most_bytes;
     while (capacity < 2 * image_bytes && capacity < s->most_bytes) {
@@ -40,13 +46,28 @@ static int open_ring(struct spool *s, uint64_t image_bytes, struct failure *f)
     if (result < 0) {
         return result;
     }
-    result = ring_new(capacity, NULL, &s->ring, f);
+    result = ring_new(capacity, NULL, out, f);
     if (result < 0) {
         allowance_give(s->memory, capacity);
         return result;
     }
     s->capacity_bytes = capacity;
     return 0;
+}
+
+void spool_prepare(struct spool *s)
+{
+    struct failure f;
+    assert(!s->ring && !s->ready);
+    (void)make_ring(s, 0, &s->ready, &f);
+}
+
+static int open_ring(struct spool *s, uint64_t image_bytes, struct failure *f)
+{
+    assert(!s->ready || image_bytes == 0);
+    s->ring = s->ready;
+    s->ready = NULL;
+    return s->ring ? 0 : make_ring(s, image_bytes, &s->ring, f);
 }
 
 /* Blocks that one record holds. */

@@ -24,6 +24,7 @@ struct spool {
     struct allowance *memory;
     uint64_t most_bytes; /* of the ring: a power of two */
     struct ring *ring;   /* NULL: nothing was written yet */
+    struct ring *ready;  /* made before it is needed; NULL: not */
     uint64_t capacity_bytes;
     uint64_t batch;         /* batches so far; append: losses that may be larger */
     uint64_t blocks;        /* in them; append: bytes, those lost included */
@@ -39,6 +40,10 @@ struct spool {
 /* `most_bytes`: what a ring may have, rounded down to a power of two, at least SPOOL_MIN_BYTES. */
 void spool_init(struct spool *s, uint64_t most_bytes, struct allowance *memory);
 void spool_done(struct spool *s); /* what others have open of it stays readable */
+
+/* Append: makes the ring before there is anything to write, as that takes its time. Where it cannot be made,
+ * the first segment's beginning tries again, and says so. */
+void spool_prepare(struct spool *s);
 
 /* How many blocks one batch may have: more would not fit in half the ring. */
 uint32_t spool_batch_most(const struct spool *s);

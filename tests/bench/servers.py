@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,20 @@ def descendants(pid):
     for child in children:
         found += descendants(int(child))
     return found
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
 
 
 class Server:
@@ -107,3 +122,28 @@ class Gateway(Server):
     def stop(self):
         super().stop()
         self.mapper.stop()
+
+
+class Sshd(Server):
+    """An sshd of our own on loopback, into which one may log in as who runs this."""
+
+    def __init__(self, work):
+        self.port, self.dir = free_port(), work / "ssh"
+        self.dir.mkdir(mode=0o700)
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / key],
+                           check=True)
+        shutil.copy(self.dir / "user.pub", self.dir / "authorized")
+        os.makedirs("/run/sshd", exist_ok=True)
+        (self.dir / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.dir}/host\n"
+            f"AuthorizedKeysFile {self.dir}/authorized\nPidFile none\nUsePAM no\n"
+            "StrictModes no\nPermitRootLogin yes\nMaxStartups 200\nCiphers aes128-gcm@openssh.com\n")
+        super().__init__("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", self.dir / "sshd_config"],
+                         work)
+        self.wait_for(lambda: accepts(self.port))
+
+    def command(self, remote):
+        return ["ssh", "-q", "-F", "none", "-i", self.dir / "user", "-p", str(self.port),
+                "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={self.dir}/known",
+                "127.0.0.1", remote]

@@ -5,13 +5,15 @@
  * The receiving end of the stream benchmark, the same for every server: any number of server
  * streams, each on a TLS 1.3 connection of its own, in one epoll loop.
  *
- *   stream_client PORT DIR ACTIVE ACTIVE_BODY IDLE IDLE_BODY IDLE_KINDS
+ *   stream_client PORT DIR ACTIVE ACTIVE_BODY IDLE IDLE_BODY IDLE_KINDS [trace]
  *
  * DIR has ca.crt, operator.crt and operator.key. *_BODY: files with a WatchRequest each; in that of
  * the idle ones the first "0000" becomes the number of the stream, modulo IDLE_KINDS. When each
  * stream has its first message of content, "warm" is printed; each line of input (SECONDS) then
  * asks for a measurement: what came on the active streams in that time, and how long after it was
  * published, as one JSON object.
+ *
+ * `trace`: the bodies are ReadTraceRequests; bytes are those of the trace, and gaps those that are lost.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #include "xenres/v1/resource.pb-c.h"
+#include "xenres/v1/trace.pb-c.h"
 
 enum {
     STREAMS_MAX = 8192,
@@ -67,7 +70,7 @@ static struct {
     uint32_t *latencies_ns100;
     size_t latency_count;
     uint64_t messages, bytes, blocks, gaps;
-    bool measuring;
+    bool measuring, is_trace;
 } bench;
 
 static void die(const char *what)
@@ -98,6 +101,32 @@ static void count_changes(const Xenres__V1__WatchChanges *c, size_t len_bytes)
     if (bench.latency_count < LATENCIES_MAX) {
         bench.latencies_ns100[bench.latency_count++] = (uint32_t)(late_ns / 100);
     }
+}
+
+static void take_trace_message(struct stream *s, const uint8_t *bytes, size_t len_bytes)
+{
+    Xenres__V1__ReadTraceResponse *m =
+        xenres__v1__read_trace_response__unpack(NULL, len_bytes, bytes);
+
+    if (m == NULL) {
+        errno = EPROTO;
+        die("a message");
+    }
+    if (m->content_case == XENRES__V1__READ_TRACE_RESPONSE__CONTENT_END) {
+        fprintf(stderr, "stream_client: a stream ended: %s\n", m->end->message);
+        exit(1);
+    }
+    if (!s->warm) {
+        s->warm = true;
+        bench.warm_count++;
+    }
+    if (bench.measuring && m->content_case == XENRES__V1__READ_TRACE_RESPONSE__CONTENT_DATA) {
+        bench.messages++;
+        bench.bytes += m->data->data.len;
+    } else if (bench.measuring && m->content_case == XENRES__V1__READ_TRACE_RESPONSE__CONTENT_GAP) {
+        bench.gaps += m->gap->length + (m->gap->at_least ? 1 : 0);
+    }
+    xenres__v1__read_trace_response__free_unpacked(m, NULL);
 }
 
 static void take_message(struct stream *s, const uint8_t *bytes, size_t len_bytes)
@@ -141,7 +170,7 @@ static void take_envelopes(struct stream *s)
             fprintf(stderr, "stream_client: the stream's end: %.*s\n", (int)len, head + 5);
             exit(1);
         }
-        take_message(s, head + ENVELOPE_BYTES, len);
+        (bench.is_trace ? take_trace_message : take_message)(s, head + ENVELOPE_BYTES, len);
         at += ENVELOPE_BYTES + len;
     }
     memmove(s->message, s->message + at, s->message_len - at);
@@ -281,11 +310,13 @@ static void open_stream(struct stream *s, const struct body *body)
     if (SSL_connect(s->ssl) != 1) {
         die("SSL_connect");
     }
-    size_t len = (size_t)snprintf(request, sizeof(request),
-                                  "POST /xenres.v1.ResourceService/Watch HTTP/1.1\r\n"
-                                  "Host: localhost\r\nContent-Type: application/connect+proto\r\n"
-                                  "Connect-Protocol-Version: 1\r\nContent-Length: %zu\r\n\r\n",
-                                  ENVELOPE_BYTES + body->len);
+    size_t len =
+        (size_t)snprintf(request, sizeof(request),
+                         "POST /xenres.v1.%s HTTP/1.1\r\n"
+                         "Host: localhost\r\nContent-Type: application/connect+proto\r\n"
+                         "Connect-Protocol-Version: 1\r\nContent-Length: %zu\r\n\r\n",
+                         bench.is_trace ? "TraceService/ReadTrace" : "ResourceService/Watch",
+                         ENVELOPE_BYTES + body->len);
     const char envelope[ENVELOPE_BYTES] = { 0, 0, 0, (char)(body->len >> 8), (char)body->len };
 
     memcpy(request + len, envelope, sizeof(envelope));
@@ -403,8 +434,10 @@ int main(int argc, char **argv)
     struct rlimit files = { .rlim_cur = STREAMS_MAX + 64, .rlim_max = STREAMS_MAX + 64 };
     double seconds;
 
-    if (argc != 8) {
-        fprintf(stderr, "usage: stream_client PORT DIR ACTIVE ACTIVE_BODY IDLE IDLE_BODY KINDS\n");
+    bench.is_trace = argc == 9 && strcmp(argv[8], "trace") == 0;
+    if (argc != 8 && !bench.is_trace) {
+        fprintf(stderr,
+                "usage: stream_client PORT DIR ACTIVE ACTIVE_BODY IDLE IDLE_BODY KINDS [trace]\n");
         return 2;
     }
     unsigned active = (unsigned)atoi(argv[3]), idle = (unsigned)atoi(argv[5]);

@@ -36,6 +36,8 @@ enum journal_kind {
     JOURNAL_CUT,
     JOURNAL_END,    /* text */
     JOURNAL_FAILED, /* the call failed: text; reason: the code */
+    JOURNAL_SEGMENT,
+    JOURNAL_DATA, /* of a trace: bytes; first: their position */
 };
 
 struct journal_entry {

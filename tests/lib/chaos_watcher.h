@@ -13,36 +13,16 @@
 #include <sys/prctl.h>
 
 #include "tests/lib/chaos_audit.h"
+#include "tests/lib/chaos_client.h"
 
 enum { WATCHER_PAUSE_MS = 5, WATCHER_DOMAINS_A_PIECE = 256 };
 
 struct watcher_options {
-    char server[64], ca[128], cert[128], key[128];
+    struct chaos_client access;
     const char *domain; /* NULL: the host's domains */
     uint32_t type, id, mode, period_ms;
     bool decode;
 };
-
-static inline xenres *watcher_connect(const struct watcher_options *o)
-{
-    xenres_options options = XENRES_OPTIONS_INIT;
-    xenres_error error;
-    xenres *handle = NULL;
-
-    options.server = o->server;
-    options.ca_file = o->ca;
-    options.cert_file = o->cert;
-    options.key_file = o->key;
-    options.proxy = "";
-    options.connect_timeout_ms = 2000;
-    options.timeout_ms = 5000;
-    options.retry_wait_ms = 2;
-    if (xenres_new(&options, &handle, &error) != 0) {
-        fprintf(stderr, "xenres_new: %s\n", error.message);
-        abort();
-    }
-    return handle;
-}
 
 /* --- callbacks: `arg` is the journal --------------------------------------------------------------- */
 
@@ -252,7 +232,7 @@ static inline int watcher_watch_domains(xenres *handle, const struct audit *a, s
 static inline _Noreturn void watcher_run(const struct watcher_options *o, struct journal *j)
 {
     static struct audit a;
-    xenres *handle = watcher_connect(o);
+    xenres *handle = chaos_client_connect(&o->access);
 
     audit_begin_at(&a, j, o->domain == NULL);
     journal_add(j, (struct journal_entry){ .kind = JOURNAL_STARTED }, "", 0);

@@ -143,6 +143,33 @@ static void without_memory_there_is_none(void **state)
     allowance_give(&memory, 8 * MIB - (128 << 10));
 }
 
+static void one_that_was_made_before_it_was_needed_is_used(void **state)
+{
+    (void)state;
+    spool_prepare(&spool);
+    assert_int_equal(allowance_used(&memory), MIB);
+    assert_null(spool.ring); /* nothing was written yet */
+    const struct ring *ready = spool.ready;
+
+    begin(0, 0);
+    assert_ptr_equal(spool.ring, ready);
+    assert_int_equal(allowance_used(&memory), MIB);
+    spool_done(&spool);
+    ring_view_close(view);
+    view = NULL;
+    place = (struct ring_place){ 0 };
+    spool_init(&spool, MIB, &memory);
+    spool_prepare(&spool);
+    spool_done(&spool); /* or is not needed at all */
+    assert_int_equal(allowance_used(&memory), 0);
+    assert_int_equal(allowance_take(&memory, 8 * MIB, NULL), 0);
+    spool_init(&spool, MIB, &memory);
+    spool_prepare(&spool); /* there is no room: who begins hears of it */
+    assert_null(spool.ready);
+    allowance_give(&memory, 8 * MIB);
+    begin(0, 0);
+}
+
 static void batches_have_numbers_and_their_time(void **state)
 {
     (void)state;
@@ -448,6 +475,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_spool_is_twice_its_image_within_bounds, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(without_memory_there_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_was_made_before_it_was_needed_is_used, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(batches_have_numbers_and_their_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(large_batches_are_in_parts_and_half_the_ring_is_the_most,
                                         set_up, tear_down),
