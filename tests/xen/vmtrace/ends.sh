@@ -81,6 +81,7 @@ killed_xenresd_goes_on() {
 # At any moment, of a guest that does not wait: what could not be held is declared.
 killed_at_any_moment() {
   local try
+  need_busy
   dom0 ptctl extra "$busy" 0 100
   record moments busy
   for try in 1 2 3 4 5 6; do
@@ -105,6 +106,7 @@ killed_at_any_moment() {
 # What it had not handed on is lost with it, and said so. The next one stops what is in the journal before it serves.
 killed_mapper_leaves_nothing() {
   local try
+  need_busy
   for try in 1 2 3; do
     record "orphan-$try" busy
     eventually 60 has_read "orphan-$try" $((try * 20000))
@@ -124,6 +126,7 @@ killed_mapper_leaves_nothing() {
 
 # Nobody reads it, nobody renews it.
 lease_ends_a_trace() {
+  need_busy
   trace StartTrace busy '"lease": "5s"'
   same "$(dom0 ptctl facts "$busy" 0 | grep -c on=1)" 1 on
   dom0 wait-for 30 sh -c "ptctl facts $busy 0 | grep -q on=0"
@@ -133,6 +136,7 @@ lease_ends_a_trace() {
 
 stopped_mapper_leaves_nothing() {
   local pid
+  need_busy
   record last busy
   eventually 30 has_read last 2000
   pid=$(deploy_pid mapper)
