@@ -27,6 +27,7 @@ vmtrace_clean() {
 }
 
 all_is_well() {
+  need_busy
   alive "$still" "$busy" "$plain"
   dom0 dmesg >"$work/dmesg"
   never grep -E 'WARNING|BUG|Oops|segfault' "$work/dmesg"
@@ -108,9 +109,12 @@ check "a reboot ends a trace, which is never spliced" again 'xl destroy reborn' 
 check "kill -9 of the recorder: it goes on where it was" killed_recorder_goes_on
 check "kill -9 of xenres: it goes on where it was" killed_xenres_goes_on
 check "kill -9 of xenresd: traces go on where they were" killed_xenresd_goes_on
-check "kill -9 of the mapper: told; the next one leaves nothing on" killed_mapper_leaves_nothing
-check "a trace that nobody reads ends with its lease" lease_ends_a_trace
-check "a mapper that stops leaves nothing on" stopped_mapper_leaves_nothing
+check "kill -9 of either at any moment: what could not be held is declared" \
+  again 'xl destroy busy' killed_at_any_moment
+check "kill -9 of the mapper: told; the next one leaves nothing on" \
+  again 'xl destroy busy' killed_mapper_leaves_nothing
+check "a trace that nobody reads ends with its lease" again 'xl destroy busy' lease_ends_a_trace
+check "a mapper that stops leaves nothing on" again 'xl destroy busy' stopped_mapper_leaves_nothing
 check "guests, kernel and services are well" all_is_well
 if [ "$failed" -gt 0 ]; then
   deploy_logs | tail -n 60 | sed 's/^/# /'

@@ -39,13 +39,23 @@ rebooted_domain_is_no_splice() {
 
 # --- programs ----------------------------------------------------------------------------------------------------------
 
-no_guest_is_paused() { # but the one that we have paused
-  same "$(dom0 resmap domains | grep paused=1 | cut -d' ' -f1)" "$still" "domains that are paused"
+no_guest_is_paused() { # but those that we have paused
+  dom0 xl domid dirty >"$work/paused" 2>/dev/null || true
+  echo "$still" >>"$work/paused"
+  same "$(dom0 resmap domains | grep paused=1 | cut -d' ' -f1 | sort)" "$(sort "$work/paused")" "domains that are paused"
+}
+
+# What a case that failed has not started again.
+need_services() {
+  dom0 kill -0 "$(deploy_pid mapper)" 2>/dev/null || deploy_mapper user
+  dom0 kill -0 "$(deploy_pid xenresd)" 2>/dev/null || deploy_xenresd
+  deploy_ready
 }
 
 # While it is away nothing is produced that could not be held for it: then all has to be there.
 killed_recorder_goes_on() {
   local try
+  need_services
   record again still
   for try in 1 2 3 4 5; do
     dom0 ptctl emit "$still" 0 10000
@@ -63,6 +73,7 @@ killed_recorder_goes_on() {
 
 killed_xenresd_goes_on() {
   local try
+  need_services
   record outage still
   for try in 1 2 3; do
     dom0 ptctl emit "$still" 0 10000
@@ -81,6 +92,8 @@ killed_xenresd_goes_on() {
 # At any moment, of a guest that does not wait: what could not be held is declared.
 killed_at_any_moment() {
   local try
+  need_services
+  need_busy
   dom0 ptctl extra "$busy" 0 100
   record moments busy
   for try in 1 2 3 4 5 6; do
@@ -105,6 +118,8 @@ killed_at_any_moment() {
 # What it had not handed on is lost with it, and said so. The next one stops what is in the journal before it serves.
 killed_mapper_leaves_nothing() {
   local try
+  need_services
+  need_busy
   for try in 1 2 3; do
     record "orphan-$try" busy
     eventually 60 has_read "orphan-$try" $((try * 20000))
@@ -124,6 +139,8 @@ killed_mapper_leaves_nothing() {
 
 # Nobody reads it, nobody renews it.
 lease_ends_a_trace() {
+  need_services
+  need_busy
   trace StartTrace busy '"lease": "5s"'
   same "$(dom0 ptctl facts "$busy" 0 | grep -c on=1)" 1 on
   dom0 wait-for 30 sh -c "ptctl facts $busy 0 | grep -q on=0"
@@ -133,6 +150,8 @@ lease_ends_a_trace() {
 
 stopped_mapper_leaves_nothing() {
   local pid
+  need_services
+  need_busy
   record last busy
   eventually 30 has_read last 2000
   pid=$(deploy_pid mapper)

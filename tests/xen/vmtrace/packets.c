@@ -64,19 +64,14 @@ static void count(struct counts *c, const struct pt_packet *packet)
 {
     c->packets++;
     switch (packet->type) {
-    case ppt_tip:
-        c->tip++;
-        break;
+    case ppt_tip: c->tip++; break;
     case ppt_tsc:
         c->tsc++;
         c->back += packet->payload.tsc.tsc < c->last_tsc;
         c->last_tsc = packet->payload.tsc.tsc;
         break;
-    case ppt_mnt:
-        count_mnt(c, packet->payload.mnt.payload);
-        break;
-    default:
-        break;
+    case ppt_mnt: count_mnt(c, packet->payload.mnt.payload); break;
+    default: break;
     }
 }
 

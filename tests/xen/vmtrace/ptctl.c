@@ -139,7 +139,8 @@ static const struct command commands[] = {
     { "facts", 2, facts,
       "facts DOMAIN VCPU          bytes produced since the reset, number of the next MNT packet, "
       "and so on" },
-    { "emit", 3, emit, "emit DOMAIN VCPU BYTES     appends exactly so many; needs tracing to be on" },
+    { "emit", 3, emit,
+      "emit DOMAIN VCPU BYTES     appends exactly so many; needs tracing to be on" },
     { "extra", 3, extra, "extra DOMAIN VCPU BYTES    that each VM exit adds from now on" },
     { "ctl", 3, ctl, "ctl DOMAIN VCPU VALUE      sets RTIT_CTL" },
     { "status", 3, status, "status DOMAIN VCPU VALUE   sets RTIT_STATUS" },

@@ -242,7 +242,7 @@ def main():
         sys.exit(__doc__)
     try:
         return command(*sys.argv[2:])
-    except (ValueError, Refused) as error:
+    except (ValueError, Refused, OSError, http.client.HTTPException) as error:
         print(f"reader.py: {error}", file=sys.stderr)
         return 1
 

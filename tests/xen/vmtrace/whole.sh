@@ -11,9 +11,17 @@ start_guests() {
   fill_memory
   create_dirty
   still=$(create tiny-io 'name="still"' 'vmtrace_buf_kb=64')
-  busy=$(create tiny-io 'name="busy"' 'vmtrace_buf_kb=1024')
+  need_busy
   plain=$(create tiny)
   dom0 resmap pause "$still"
+}
+
+# Sets busy. Busy guests die at times under emulation: then there is another.
+need_busy() {
+  busy=$(dom0 xl domid busy 2>/dev/null || true)
+  [ -z "$busy" ] || ! alive "$busy" >/dev/null || return 0
+  dom0_sh 'xl destroy busy 2>/dev/null || true'
+  busy=$(create tiny-io 'name="busy"' 'vmtrace_buf_kb=1024')
 }
 
 # --- what there is -----------------------------------------------------------------------------------------------------
@@ -23,6 +31,7 @@ doctor() {
 }
 
 doctor_tells_of_traces() {
+  need_busy
   doctor >"$work/doctor" || true
   cat "$work/doctor"
   grep -Eq '^ok +vmtrace ' "$work/doctor"
@@ -35,6 +44,7 @@ doctor_tells_of_traces() {
 # The rules of xc_vmtrace_* and of these pages, of guests that have a buffer, paused, so that nothing moves by itself.
 contract_holds() { # PROGRAM
   local status=0
+  need_busy
   dom0 resmap pause "$busy"
   DOM0_LIMIT=120 dom0 env MAPPER=/usr/local/sbin/xenresd-mapper CMOCKA_MESSAGE_OUTPUT=TAP "$1" \
     >"$work/contract.log" 2>&1 || status=$?
@@ -81,6 +91,7 @@ emitted_bytes_arrive() {
 
 # Many times around: each vCPU is as quick as the emulator lets it be.
 busy_guest_is_complete() {
+  need_busy
   dom0 ptctl extra "$busy" 0 200
   record whole busy
   eventually 120 has_read whole 3000000
@@ -107,7 +118,7 @@ fill_memory() {
 # Of what was given back a moment ago. (What a domain had that was destroyed, Xen clears.)
 dirty_bytes=16777216
 create_dirty() {
-  create tiny-io 'name="dirty"' "vmtrace_buf_kb=$((dirty_bytes / 1024))"
+  create tiny-io 'name="dirty"' "vmtrace_buf_kb=$((dirty_bytes / 1024))" >/dev/null
   dom0 xl pause dirty
 }
 
