@@ -144,10 +144,11 @@ static void keep_place(struct follow *f, const char *cursor, uint64_t sequence)
     reconnect_keep(&f->stream, cursor);
 }
 
-/* The gateway stops, or its mapper did: there will be another one. */
-static bool may_come_back(uint32_t end_reason)
+/* The gateway stops, or its mapper did: there will be another one. Or it could not go on for now. */
+static bool may_come_back(const struct follow *f, uint32_t end_reason)
 {
-    return end_reason == XENRES_END_SHUTTING_DOWN || end_reason == XENRES_END_MAPPER_GONE;
+    return end_reason == XENRES_END_SHUTTING_DOWN || end_reason == XENRES_END_MAPPER_GONE ||
+           (end_reason == XENRES_END_FAILED && f->stream.may_pass);
 }
 
 static int take_end(struct follow *f, xenres_stream *stream, const xenres_reply *reply,
@@ -161,7 +162,7 @@ static int take_end(struct follow *f, xenres_stream *stream, const xenres_reply 
     if (m->end.cursor[0] != '\0' && !f->numbering.is_in_parts && !f->numbering.is_due) {
         keep_place(f, m->end.cursor, f->numbering.at);
     }
-    if (may_come_back(m->end.reason) && f->stream.outage_max_ms != XENRES_NO_RECONNECT) {
+    if (may_come_back(f, m->end.reason) && f->stream.outage_max_ms != XENRES_NO_RECONNECT) {
         return reconnect_again(&f->stream, m->end.reason, m->end.message, fault);
     }
     result = tell_rest(f, m->end.sequence != 0 || f->numbering.delivered == 0, fault);

@@ -196,6 +196,7 @@ int reconnect_run(struct reconnect *r, struct fault *fault)
     do {
         r->is_begun = r->is_final = false;
         r->end_reason = r->retry_after_ms = 0;
+        r->may_pass = false;
         result = read_stream(r, fault);
     } while (result != 0 && go_on(r, &result, fault));
     return result;
@@ -235,6 +236,7 @@ int reconnect_last_words(struct reconnect *r, xenres_stream *stream, struct faul
     int result = stream_next(stream, &more, &last);
 
     r->retry_after_ms = last.failure.retry_after_ms;
+    r->may_pass = result == -ERROR_UNAVAILABLE;
     if (result == -ERROR_CANCELED) {
         *fault = last;
         return result;

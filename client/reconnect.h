@@ -71,6 +71,7 @@ struct reconnect {
     bool is_final;       /* the failure is not of the stream but of what it said */
     uint32_t end_reason; /* that the gateway cut it with; 0: it did not say */
     uint32_t retry_after_ms;
+    bool may_pass;       /* the stream's own end was `unavailable` */
     bool asked_to_go_on; /* a cursor was given, and has not led anywhere yet */
     uint64_t cut_ns;     /* since when it is cut; 0: it is not */
     uint32_t tries;      /* that failed since then */
@@ -91,7 +92,8 @@ void reconnect_begun(struct reconnect *r, xenres_stream *stream, uint32_t silenc
 void reconnect_alive(struct reconnect *r);
 /* A cursor of a stream of ours. */
 void reconnect_keep(struct reconnect *r, const char *cursor);
-/* Behind its last message nothing may follow but the stream's own end, with how long to wait. */
+/* Behind its last message nothing may follow but the stream's own end, with how long to wait, and whether
+ * what ended it may pass. */
 int reconnect_last_words(struct reconnect *r, xenres_stream *stream, struct fault *fault);
 /* The gateway has ended the stream for now: what `take` returns for it, with why. */
 int reconnect_again(struct reconnect *r, uint32_t end_reason, const char *why, struct fault *fault);

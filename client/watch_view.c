@@ -22,6 +22,7 @@ static const char *const end_names[] = {
     [XENRES_END_SHUTTING_DOWN] = "shutting_down",
     [XENRES_END_PERMISSION_WITHDRAWN] = "permission_withdrawn",
     [XENRES_END_DEADLINE] = "deadline",
+    [XENRES_END_FAILED] = "failed",
     [XENRES_END_NOT_FOUND] = "not_found",
 };
 

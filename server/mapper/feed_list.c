@@ -80,8 +80,11 @@ static void begin(struct feed_list *l, struct feed *feed, struct source *source)
 {
     feed->job.period_ns = feed->period_ns;
     feed->sampler = least_busy(l);
-    sampling_init(&feed->job.sampling, source, l->spool_most_bytes, &l->memory);
-    if (feed->wanted.type == RESOURCE_VMTRACE_BUF) {
+    uint64_t least_bytes = feed->spool_least_bytes;
+    sampling_init(&feed->job.sampling, source,
+                  least_bytes > l->spool_most_bytes ? least_bytes : l->spool_most_bytes,
+                  &l->memory);
+    if (least_bytes > 0) {
         /* Once it is traced a ring lasts for milliseconds, and so does making a spool. */
         spool_prepare(&feed->job.sampling.spool);
     }
@@ -89,7 +92,8 @@ static void begin(struct feed_list *l, struct feed *feed, struct source *source)
 }
 
 int feed_list_add(struct feed_list *l, const struct message_snapshot *wanted, struct source *source,
-                  uint64_t period_ns, uint32_t *number, struct failure *f)
+                  uint64_t period_ns, uint64_t spool_least_bytes, uint32_t *number,
+                  struct failure *f)
 {
     struct feed *feed = calloc(1, sizeof(*feed));
     if (!feed) {
@@ -100,6 +104,7 @@ int feed_list_add(struct feed_list *l, const struct message_snapshot *wanted, st
     assert(drawn == sizeof(feed->id)); /* so few bytes are never cut or interrupted */
     feed->wanted = *wanted;
     feed->period_ns = period_ns;
+    feed->spool_least_bytes = spool_least_bytes;
     *number = 0;
     while (l->feeds[*number]) {
         (*number)++;

@@ -23,6 +23,7 @@ struct feed {
     uint8_t id[FEED_ID_BYTES]; /* random */
     struct message_snapshot wanted;
     struct backend_domain known; /* as it was when it was asked for; of traces: zero */
+    uint64_t spool_least_bytes;  /* of traces, whose spool is there from the start; else 0 */
     struct sampler *sampler;
     struct sampler_job job;
     uint64_t period_ns;
@@ -61,7 +62,8 @@ void feed_list_done(struct feed_list *l);
 /* A feed of `source`, which it takes, also when it fails; its first sample is due at once. There is a
  * free number. */
 int feed_list_add(struct feed_list *l, const struct message_snapshot *wanted, struct source *source,
-                  uint64_t period_ns, uint32_t *number, struct failure *f);
+                  uint64_t period_ns, uint64_t spool_least_bytes, uint32_t *number,
+                  struct failure *f);
 /* Begins it once more, from another source of the same, which it takes: it is over, and nothing of it was
  * told. */
 void feed_list_begin_again(struct feed_list *l, uint32_t number, struct source *source);

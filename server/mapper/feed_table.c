@@ -162,7 +162,7 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
         result = feed_table_source(wanted, known, &source, f);
     }
     if (result == 0) {
-        result = feed_list_add(&t->list, wanted, source, period_ns, number, f);
+        result = feed_list_add(&t->list, wanted, source, period_ns, 0, number, f);
     }
     if (result == 0) {
         t->list.feeds[*number]->known = *known;

@@ -17,8 +17,8 @@ static const struct feed *feed_of(const struct feed_table *t, uint32_t number)
 }
 
 int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
-                     const struct source_trace_options *options, uint32_t *number,
-                     struct failure *f)
+                     const struct source_trace_options *options, uint64_t buffer_bytes,
+                     uint32_t *number, struct failure *f)
 {
     const struct message_snapshot wanted = { .domain = trace->domain,
                                              .type = RESOURCE_VMTRACE_BUF,
@@ -33,7 +33,8 @@ int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
         return result;
     }
     struct feed_list *list = feed_table_list(t);
-    result = feed_list_add(list, &wanted, source, options->period_max_ns, number, f);
+    result =
+        feed_list_add(list, &wanted, source, options->period_max_ns, buffer_bytes / 2, number, f);
     if (result == 0) {
         list->feeds[*number]->is_of_trace = true;
         memcpy(list->feeds[*number]->trace_id, trace->trace_id, sizeof(trace->trace_id));

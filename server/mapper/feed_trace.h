@@ -13,10 +13,11 @@
 #include "server/mapper/source_trace.h"
 
 /* Its first sample, which enables the trace, is due at once. `trace`: with its id, and the domain as its
- * identity was checked. */
+ * identity was checked. `buffer_bytes`: of the vCPU; the spool has half as much at least, because up to 40 %
+ * of it are told at once. */
 int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
-                     const struct source_trace_options *options, uint32_t *number,
-                     struct failure *f);
+                     const struct source_trace_options *options, uint64_t buffer_bytes,
+                     uint32_t *number, struct failure *f);
 
 struct feed_trace_state {
     bool has_begun;

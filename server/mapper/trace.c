@@ -189,8 +189,8 @@ static void begin_feeds(const struct trace_table *t, struct feed_table *feeds,
         const struct journal_entry entry = entry_of(w->domain, vcpu);
         options.vcpu = vcpu;
         options.is_ours = journal_has(t->options.journal, &entry);
-        if (feed_trace_begin(feeds, &trace->about, &options, &trace->feeds[trace->feed_count],
-                             &trace->about.failure) < 0) {
+        if (feed_trace_begin(feeds, &trace->about, &options, w->buffer_bytes,
+                             &trace->feeds[trace->feed_count], &trace->about.failure) < 0) {
             end_feeds(trace, feeds, FEED_END_FAILED);
             return;
         }

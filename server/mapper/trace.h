@@ -67,6 +67,7 @@ struct trace_wanted {
     uint32_t flags;             /* enum trace_flags */
     uint32_t pauses_per_second; /* as asked for: 0 the table's own */
     uint32_t lease_ms;
+    uint64_t buffer_bytes; /* of each vCPU, as it is now */
     struct message_trace_facts facts;
 };
 

@@ -47,7 +47,7 @@ static int explain_no_buffer(const struct backend_ops *ops, struct backend *b,
 }
 
 int trace_can(const struct backend_ops *ops, struct backend *b, const struct backend_domain *domain,
-              struct failure *f)
+              uint64_t *buffer_bytes, struct failure *f)
 {
     if (domain->state == DOMAIN_SHUTDOWN || domain->state == DOMAIN_CRASHED) {
         int result =
@@ -60,7 +60,9 @@ int trace_can(const struct backend_ops *ops, struct backend *b, const struct bac
     if (result < 0) {
         return f->xen_errno == EINVAL ? explain_no_buffer(ops, b, domain, result, f) : result;
     }
-    return range_check_size(domain->domid, RESOURCE_VMTRACE_BUF, 0, &size, f);
+    result = range_check_size(domain->domid, RESOURCE_VMTRACE_BUF, 0, &size, f);
+    *buffer_bytes = result == 0 ? (uint64_t)size.frames_in_use * MESSAGE_FRAME_BYTES : 0;
+    return result;
 }
 
 /* Bit n % 64 of word n / 64: those below `count`. */

@@ -152,7 +152,7 @@ static int start(struct mapper *m, struct pending *p, struct failure *f)
     if (other) {
         return join_or_wait(m, p, other, &wanted, f);
     }
-    result = trace_can(m->ops, m->backend, &domain, f);
+    result = trace_can(m->ops, m->backend, &domain, &wanted.buffer_bytes, f);
     if (result < 0) {
         return result;
     }

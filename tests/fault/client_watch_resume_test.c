@@ -246,6 +246,27 @@ static void shutting_down_goes_on_from_its_cursor(void **state)
                        "changes 5\nend incarnation_ended\n");
 }
 
+/* What it failed at may pass, as its own code says: the mapper was not there for a moment. Else it is an end. */
+static void what_may_pass_is_gone_on_from(void **state)
+{
+    struct script s = { .count = 0 };
+    struct buffer *b = begun(&s);
+
+    (void)state;
+    say_batch(b, 4);
+    say_end_so(b, XENRES_END_FAILED, 5, "e4",
+               "{\"error\":{\"code\":\"unavailable\",\"message\":\"no mapper\"}}");
+    script_then(&s, TLS_SERVER_KEEP);
+    b = resumed(&s, 4);
+    say_batch(b, 5);
+    say_end_so(b, XENRES_END_FAILED, 5, "",
+               "{\"error\":{\"code\":\"data_loss\",\"message\":\"no spool\"}}");
+    script_then(&s, TLS_SERVER_KEEP);
+    expect_watch(&s, 0,
+                 BEGUN "changes 4\ninterrupted at 4 failed [e4]\nbegin a behind 4\n"
+                       "changes 5\nend failed\n");
+}
+
 /* --- where there is no going on from the checkpoint --- */
 
 static void lost_while_cut_off_is_told_exactly_in_the_same_feed(void **state)
@@ -570,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_gap_instead_of_the_rest_of_a_batch),
         cmocka_unit_test(unfinished_images_come_again_whole),
         cmocka_unit_test(shutting_down_goes_on_from_its_cursor),
+        cmocka_unit_test(what_may_pass_is_gone_on_from),
         cmocka_unit_test(lost_while_cut_off_is_told_exactly_in_the_same_feed),
         cmocka_unit_test(nothing_lost_is_no_gap),
         cmocka_unit_test(another_feed_begins_with_a_gap),

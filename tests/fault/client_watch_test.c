@@ -158,9 +158,13 @@ static void unknown_messages_are_passed_over(void **state)
 
 static void each_end_is_told(void **state)
 {
-    static const uint32_t ends[] = { XENRES_END_INCARNATION_ENDED,    XENRES_END_RENAMED,
-                                     XENRES_END_RESOURCE_GONE,        XENRES_END_SAMPLING_FAILED,
-                                     XENRES_END_PERMISSION_WITHDRAWN, XENRES_END_DEADLINE };
+    static const uint32_t ends[] = { XENRES_END_INCARNATION_ENDED,
+                                     XENRES_END_RENAMED,
+                                     XENRES_END_RESOURCE_GONE,
+                                     XENRES_END_SAMPLING_FAILED,
+                                     XENRES_END_PERMISSION_WITHDRAWN,
+                                     XENRES_END_DEADLINE,
+                                     XENRES_END_FAILED };
 
     (void)state;
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {

@@ -220,9 +220,9 @@ static inline void say_heartbeat(struct buffer *out, uint64_t sequence)
     stream_message(out, &m.base);
 }
 
-/* And the stream's own end. */
-static inline void say_end(struct buffer *out, uint32_t reason, uint64_t sequence,
-                           const char *cursor)
+/* And the stream's own end, so. */
+static inline void say_end_so(struct buffer *out, uint32_t reason, uint64_t sequence,
+                              const char *cursor, const char *json)
 {
     Xenres__V1__WatchResponse m;
     Xenres__V1__WatchEnd end;
@@ -236,9 +236,16 @@ static inline void say_end(struct buffer *out, uint32_t reason, uint64_t sequenc
     m.content_case = XENRES__V1__WATCH_RESPONSE__CONTENT_END;
     m.end = &end;
     stream_message(out, &m.base);
-    stream_end(out, reason == XENRES_END_SHUTTING_DOWN
-                        ? "{\"error\":{\"code\":\"unavailable\",\"message\":\"stops\"}}"
-                        : "{}");
+    stream_end(out, json);
+}
+
+static inline void say_end(struct buffer *out, uint32_t reason, uint64_t sequence,
+                           const char *cursor)
+{
+    say_end_so(out, reason, sequence, cursor,
+               reason == XENRES_END_SHUTTING_DOWN
+                   ? "{\"error\":{\"code\":\"unavailable\",\"message\":\"stops\"}}"
+                   : "{}");
 }
 
 /* --- scripts --- */

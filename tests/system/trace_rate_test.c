@@ -45,7 +45,7 @@ static const struct rate_row {
     { MIB, 2, MIB * 1000 / RING_MS, false, 0 },
     { 8 * MIB, 1, 40 * MIB, false, 0 },
     { 8 * MIB, 3, 12 * MIB, false, 0 },
-    { 64 * MIB, 1, 40 * MIB, false, 65536 },
+    { 64 * MIB, 1, 40 * MIB, false, 0 },
     { 64 * KIB, 1, 13 * MIB, false, 0 }, /* 5 ms: it may */
     { 16 * KIB, 2, 8 * MIB, false, 0 },
     { 4 * KIB, 1, 8 * MIB, true, 0 }, /* shorter than any period */

@@ -58,6 +58,7 @@ static void vcpus_are_those_that_the_domain_has(void **state)
 static void each_no_has_its_cure(void **state)
 {
     struct backend_domain domain;
+    uint64_t buffer_bytes = 0;
     struct failure f = { 0 };
 
     (void)state;
@@ -67,16 +68,20 @@ static void each_no_has_its_cure(void **state)
                                                    " vmtrace { size = 4096 }"));
 
     find(b, 1, &domain);
-    assert_int_equal(trace_can(backend_ops, b, &domain, &f), 0);
+    assert_int_equal(trace_can(backend_ops, b, &domain, &buffer_bytes, &f), 0);
+    assert_int_equal(buffer_bytes, 4096);
     find(b, 2, &domain);
-    assert_int_equal(trace_can(backend_ops, b, &domain, &f), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(trace_can(backend_ops, b, &domain, &buffer_bytes, &f),
+                     -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.cause, "PV guest"));
     assert_int_equal(f.xen_errno, EINVAL);
     find(b, 3, &domain);
-    assert_int_equal(trace_can(backend_ops, b, &domain, &f), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(trace_can(backend_ops, b, &domain, &buffer_bytes, &f),
+                     -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.next_step, "vmtrace_buf_kb"));
     find(b, 4, &domain);
-    assert_int_equal(trace_can(backend_ops, b, &domain, &f), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(trace_can(backend_ops, b, &domain, &buffer_bytes, &f),
+                     -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.message, "shut down"));
     struct message_host_answer host = { .capabilities = HOST_CAN_HVM };
 
