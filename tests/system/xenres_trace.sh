@@ -114,13 +114,13 @@ packets_are_decoded() {
     same "$(head -n 1 "$work/out" | cut -c1-30)" 'vcpu0.pt  000000000000  psb'
 }
 
-sanitize_flags() {
-    nm -D "$BUILD/libxenres.so.1" | grep -q __asan_ && echo "-fsanitize=address,undefined" || true
-}
 the_example_decodes_while_it_captures() {
     [ -e /usr/include/intel-pt.h ] || skip "needs libipt"
-    # shellcheck disable=SC2046  # flags are words
-    cc -std=c11 -Wall -Wextra -Wpedantic -Werror $(sanitize_flags) -I"$top/client/include" \
+    local sanitizers=()
+    if [[ $BUILD =~ /sanitize-([a-z-]+)$ ]]; then
+        sanitizers=("-fsanitize=${BASH_REMATCH[1]//-/,}")
+    fi
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror "${sanitizers[@]}" -I"$top/client/include" \
         "$top/examples/c/follow_trace.c" -L"$BUILD" -lxenres -lipt -o "$work/follow_trace"
     exits 0 env LD_LIBRARY_PATH="$BUILD" "$work/follow_trace" made 2
     contains "$(cat "$work/out")" "ended: stopped; "
