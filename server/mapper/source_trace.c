@@ -15,6 +15,7 @@
 enum {
     FILL_PARTS = 3,   /* the ring is drained when about the third part of it is new */
     LOOK_PARTS = 8,   /* with less than that new, a ring is looked at only so often … */
+    NEAR_BYTES = 64,  /* what was taken ends so near to the ring's beginning: a PSB+ is longer */
     CHECK_MS = 50,    /* the domain, where nothing new comes */
     CHECK_BUSY_S = 1, /* … and where it does */
     RATE_WEIGHT = 4,  /* of what was before in the average, to one of the last */
@@ -199,11 +200,14 @@ static int begin_trace(struct trace *s, struct source_sample *now, struct failur
     return 0;
 }
 
-/* Is it worth while? A sample that only asks for the position is as good as none as to laps. */
+/* Is it worth while? A sample that only asks for the position is as good as none as to laps. And as to
+ * resets, while hardly anything is taken before which a position could be seen to go back. */
 static bool is_to_be_looked_at(const struct trace *s, uint64_t now_ns)
 {
     const struct lap *l = &s->lap;
-    return l->is_odd || l->is_unknown || l->seen >= s->size_bytes / LOOK_PARTS ||
+    bool may_hide_a_reset = l->prev < NEAR_BYTES && l->seen > l->fresh;
+    return l->is_odd || l->is_unknown || may_hide_a_reset ||
+           l->seen >= s->size_bytes / LOOK_PARTS ||
            now_ns - s->looked_ns >= per_second(s->size_bytes, LOOK_BYTES_PER_S);
 }
 

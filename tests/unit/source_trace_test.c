@@ -482,6 +482,24 @@ static void a_reset_by_somebody_else_is_a_new_epoch(void **state)
     close_host();
 }
 
+static void one_that_comes_early_in_a_large_ring_is_seen_too(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(
+        "size = 16777216 rate = 0") "event { at_ms = 60 do = \"vmtrace_emit\" domain = \"a\" value "
+                                    "= 4000 }\n"
+                                    "event { at_ms = 100 do = \"vmtrace_reset\" domain = \"a\" }\n"
+                                    "event { at_ms = 100 do = \"vmtrace_emit\" domain = \"a\" "
+                                    "value = 5000 }\n");
+    begin();
+    run_ms(200);
+    assert_int_equal(vmtrace_rig_truth(host, 0).produced, 9000);
+    finish();
+    assert_int_equal(losses, 1);
+    assert_int_equal(last_loss_reason, FEED_LOSS_RESET);
+    close_host();
+}
+
 static void what_cannot_be_read_at_the_end_is_declared(void **state)
 {
     (void)state;
@@ -511,6 +529,7 @@ int main(void)
         cmocka_unit_test(the_mappers_ceiling_holds_samples_back),
         cmocka_unit_test(what_befell_it_is_named),
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
+        cmocka_unit_test(one_that_comes_early_in_a_large_ring_is_seen_too),
         cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
     };
 
