@@ -260,14 +260,17 @@ static int check_domain(struct trace *s, struct source_sample *now, struct failu
     return result;
 }
 
-/* Where nothing new comes, soon; and now and then in any case, as whoever changes it does not say so. */
+/* Where nothing new comes, soon; and now and then in any case, as whoever changes it does not say so. Of a
+ * budget that a sample takes whole nothing is ever left: once it is overdue, it is saved for afterwards. */
 static int ask_why_still(struct trace *s, struct source_sample *now, struct failure *f)
 {
-    uint64_t now_ns = time_of(now);
-    bool is_still = now_ns - s->new_ns >= SOURCE_TRACE_STILL_S * CLOCK_NS_PER_S;
-    bool is_due = (is_still && s->why_ns <= s->new_ns) ||
-                  now_ns - s->why_ns >= SOURCE_TRACE_STILL_AGAIN_S * CLOCK_NS_PER_S;
-    if (!is_due || !may_pause(s, now)) {
+    uint64_t now_ns = time_of(now), still_ns = SOURCE_TRACE_STILL_S * CLOCK_NS_PER_S;
+    uint64_t again_ns = SOURCE_TRACE_STILL_AGAIN_S * CLOCK_NS_PER_S;
+    bool is_asked = s->why_ns > s->new_ns; /* since there was something new */
+    bool is_due = (!is_asked && now_ns - s->new_ns >= still_ns) || now_ns - s->why_ns >= again_ns;
+    bool is_overdue = (!is_asked && now_ns - s->new_ns >= 2 * still_ns) ||
+                      now_ns - s->why_ns >= again_ns + still_ns;
+    if (!is_due || (!may_pause(s, now) && !is_overdue)) {
         return 0;
     }
     s->why_ns = now_ns;
@@ -341,17 +344,33 @@ static void drain(struct trace *s, struct source_sample *now)
     }
 }
 
+/* Whether it ends by itself, or was told to: nobody else would say so. */
+static bool is_ours_to_say(const struct source_end *end)
+{
+    return end->reason != FEED_END_INCARNATION && end->reason != FEED_END_SHUTDOWN &&
+           end->failure.code == 0;
+}
+
+/* What has befallen it since it was last asked is why it ends; a call that fails tells nothing. */
+static void ask_at_the_end(struct trace *s, const struct source_sample *now, struct source_end *end)
+{
+    struct source_sample last = *now;
+    struct failure f = { 0 };
+    if (is_ours_to_say(end) && source_trace_ask_why(s, &last, &f) < 0 && last.over != 0) {
+        *end = (struct source_end){ .reason = last.over, .failure = f };
+    }
+}
+
 static void finish_trace(struct source *source, struct source_tools *t, struct source_sample *now,
                          struct source_end *end)
 {
     struct trace *s = (struct trace *)source;
     s->tools = t;
     if (s->has_begun) {
+        ask_at_the_end(s, now, end);
         bool was_ours = source_trace_disable(s); /* first: so that what is left is all there is */
-        bool is_ours_to_say = end->reason != FEED_END_INCARNATION &&
-                              end->reason != FEED_END_SHUTDOWN && end->failure.code == 0;
         drain(s, now);
-        if (!was_ours && is_ours_to_say) {
+        if (!was_ours && is_ours_to_say(end)) {
             end->reason = FEED_END_INTERFERED;
             int result = failure_set(&end->failure, ERROR_ABORTED,
                                      "the trace was disabled when it was to be ended");

@@ -466,6 +466,28 @@ static void what_befell_it_is_named(void **state)
     }
 }
 
+static void what_befell_it_just_before_its_end_is_named(void **state)
+{
+    static const struct {
+        uint64_t pauses_per_second, ms;
+        bool ends_by_itself;
+    } rows[] = { { BUDGET, 505, false }, { 1, 7500, true }, { 7, 7500, true } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        open_host(VMTRACE_RIG(RING) "event { at_ms = 500 do = \"vmtrace_status\" domain = \"a\""
+                                    " value = 0x10 }\n");
+        options.pauses_per_second = (uint32_t)rows[i].pauses_per_second;
+        begin();
+        run_ms(rows[i].ms);
+        assert_int_equal(sampling.is_over, rows[i].ends_by_itself);
+        finish();
+        assert_int_equal(end.reason, FEED_END_TRACE_ERROR);
+        assert_int_equal(end.failure.code, ERROR_ABORTED);
+        close_host();
+    }
+}
+
 static void a_reset_by_somebody_else_is_a_new_epoch(void **state)
 {
     (void)state;
@@ -528,6 +550,7 @@ int main(void)
         cmocka_unit_test(a_budget_is_kept_and_what_it_costs_is_said),
         cmocka_unit_test(the_mappers_ceiling_holds_samples_back),
         cmocka_unit_test(what_befell_it_is_named),
+        cmocka_unit_test(what_befell_it_just_before_its_end_is_named),
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
         cmocka_unit_test(one_that_comes_early_in_a_large_ring_is_seen_too),
         cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
