@@ -192,7 +192,8 @@ static int begin_trace(struct trace *s, struct source_sample *now, struct failur
     uint64_t tsc = s->tools->ops->tsc(s->tools->backend);
     result = source_trace_begin(s, now, FEED_BEGIN_START, &stamp, tsc, f);
     if (result < 0) {
-        (void)source_trace_disable(s);
+        struct failure ignored; /* logged */
+        (void)source_trace_disable(s, &ignored);
         return result;
     }
     s->has_begun = s->is_hurried = true; /* how quick it is nobody knows yet */
@@ -368,9 +369,14 @@ static void finish_trace(struct source *source, struct source_tools *t, struct s
     s->tools = t;
     if (s->has_begun) {
         ask_at_the_end(s, now, end);
-        bool was_ours = source_trace_disable(s); /* first: so that what is left is all there is */
+        struct failure f = { 0 };
+        /* First: so that what is left is all there is. */
+        enum trace_off off = source_trace_disable(s, &f);
         drain(s, now);
-        if (!was_ours && is_ours_to_say(end)) {
+        if (off == TRACE_STAYS_ON && is_ours_to_say(end)) {
+            end->reason = FEED_END_FAILED;
+            end->failure = f;
+        } else if (off == TRACE_OFF_BY_OTHERS && is_ours_to_say(end)) {
             end->reason = FEED_END_INTERFERED;
             int result = failure_set(&end->failure, ERROR_ABORTED,
                                      "the trace was disabled when it was to be ended");

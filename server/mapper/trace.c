@@ -255,6 +255,23 @@ struct trace *trace_of_incarnation(struct trace_table *t, const uint8_t incarnat
     return NULL;
 }
 
+static bool is_live_of(const struct trace *trace, uint16_t domid, const uint8_t uuid[UUID_BYTES])
+{
+    return trace && trace->stage != TRACE_IS_OVER && trace->about.domain.domid == domid &&
+           memcmp(trace->about.domain.uuid, uuid, UUID_BYTES) == 0;
+}
+
+bool trace_is_of(const struct trace_table *t, const struct journal_entry *entry)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < 2 * TRACE_MAX && !found; i++) {
+        const struct trace *trace = t->traces[i];
+        found = is_live_of(trace, entry->domid, entry->uuid) &&
+                entry->vcpu < MESSAGE_TRACED_VCPUS_MAX && has_vcpu(trace->about.vcpus, entry->vcpu);
+    }
+    return found;
+}
+
 struct trace *trace_named(struct trace_table *t, const uint8_t trace_id[16])
 {
     for (uint32_t i = 0; i < 2 * TRACE_MAX; i++) {

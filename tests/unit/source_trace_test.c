@@ -522,6 +522,34 @@ static void one_that_comes_early_in_a_large_ring_is_seen_too(void **state)
     close_host();
 }
 
+static void what_cannot_be_disabled_is_tried_again_and_then_told(void **state)
+{
+    (void)state;
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_disable\" errno = \"ENOMEM\" call = 2"
+                          " count = 2 }\n");
+    begin();
+    run_ms(100);
+    finish();
+    assert_int_equal(end.reason, FEED_END_STOPPED_BY_CALLER);
+    close_host();
+
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_disable\" errno = \"ENOMEM\" call = 2"
+                          " count = 3 }\n");
+    begin();
+    run_ms(100);
+    sampling_end(&sampling, &tools, now(NULL), now(NULL), FEED_END_STOPPED_BY_CALLER);
+    follow();
+    assert_int_equal(end.reason, FEED_END_FAILED);
+    assert_int_equal(end.failure.xen_errno, ENOMEM);
+    assert_int_equal(journal.removes, 0); /* so that it is stopped later */
+    assert_int_equal(vmtrace_rig_call(host, 0, VMTRACE_DISABLE, 0, NULL), 0);
+    journal.removes = 1;
+    finish();
+    close_host();
+}
+
 static void what_cannot_be_read_at_the_end_is_declared(void **state)
 {
     (void)state;
@@ -553,6 +581,7 @@ int main(void)
         cmocka_unit_test(what_befell_it_just_before_its_end_is_named),
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
         cmocka_unit_test(one_that_comes_early_in_a_large_ring_is_seen_too),
+        cmocka_unit_test(what_cannot_be_disabled_is_tried_again_and_then_told),
         cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
     };
 
