@@ -115,6 +115,7 @@ static int disable_others(struct trace *s, struct failure *f)
     int result = source_trace_call(s, VMTRACE_DISABLE, 0, NULL, &why);
     if (result < 0 && why.xen_errno != EINVAL) {
         *f = why;
+        s->is_enabled = s->options.is_ours; /* then the journal has to go on knowing of it */
         return result;
     }
     return 0;
@@ -186,11 +187,14 @@ int source_trace_start(struct trace *s, struct source_sample *now, struct failur
     if (result == 0) {
         result = make_image(s, f);
     }
-    if (result == 0) {
-        result = takes_over ? disable_others(s, f) : check_free(s, f);
+    if (result == 0 && !takes_over) {
+        result = check_free(s, f);
     }
     if (result == 0) {
         result = keep_journal(s, f);
+    }
+    if (result == 0 && takes_over) { /* not in vain: all that may be refused before that is not */
+        result = disable_others(s, f);
     }
     if (result == 0) {
         result = probe(s, f);
