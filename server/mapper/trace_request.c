@@ -186,15 +186,22 @@ int trace_request_start(struct mapper *m, const struct message_trace_start *requ
     return result;
 }
 
+/* One that nobody was told of, nor waits for, ends: nobody would stop it before its lease does. */
+static void end_untold(struct mapper *m, struct trace *trace)
+{
+    if (trace && !trace->has_begun && trace->waiting == 0) {
+        trace_end(trace, m->feeds, FEED_END_STOPPED_BY_CALLER);
+    }
+}
+
 static void late(struct mapper *m, struct pending *p)
 {
     struct failure f;
     failure_set(&f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before the trace had %s",
                 p->is_stop ? "ended" : "begun");
-    if (!p->is_stop && p->trace && !p->joined && p->trace->waiting == 1) {
-        trace_end(p->trace, m->feeds, FEED_END_STOPPED_BY_CALLER); /* nobody knows of it */
-    }
+    struct trace *trace = p->trace;
     settle(m, p, &f);
+    end_untold(m, trace);
 }
 
 /* What it waited for has ended, or somebody else was faster. */
@@ -397,6 +404,7 @@ void trace_request_abandon(struct mapper *m)
         struct pending *p = &m->trace_requests->pending[i];
         if (p->is_used && p->trace) {
             p->trace->waiting--;
+            end_untold(m, p->trace);
         }
         p->is_used = false;
     }

@@ -133,7 +133,7 @@ static void as_many_may_wait_and_not_one_more(void **state)
         } else { /* nobody knows of it yet */
             assert_int_equal(trace_request_stop(&m, &stop, &f), -ERROR_NOT_FOUND);
         }
-        if (round == 1) {
+        if (round == 1) { /* it runs, and goes on */
             trace_request_abandon(&m);
             assert_int_equal(the_trace()->waiting, 0);
         }
@@ -208,10 +208,39 @@ static void what_has_begun_goes_on_without_its_peer(void **state)
 
     (void)state;
     assert_int_equal(start("alice", 0, &f), 0);
+    (void)settle();
     trace_request_abandon(&m);
-    rig_wait(the_trace(), TRACE_RUNS);
     assert_int_equal(start("alice", 0, &f), 0); /* the next one finds it */
     assert_int_equal(settle()->stage, TRACE_RUNS);
+}
+
+static void assert_it_ends(void)
+{
+    assert_int_equal(the_trace()->stage, TRACE_ENDS);
+    while (the_trace() != NULL) {
+        turn();
+    }
+    assert_int_equal(rig_journal_count(), 0);
+}
+
+static void what_nobody_was_told_of_ends_with_the_last_who_waits(void **state)
+{
+    struct message_trace_start r = request("alice", 0);
+    struct failure f = { 0 };
+
+    (void)state;
+    assert_int_equal(start("alice", 0, &f), 0);
+    assert_int_equal(start("alice", 0, &f), 0); /* the same: joined */
+    trace_request_abandon(&m);
+    assert_it_ends();
+
+    r.deadline_ns = clock_monotonic_ns() + 2 * CLOCK_NS_PER_MS;
+    assert_int_equal(trace_request_start(&m, &r, &f), 0);
+    assert_int_equal(trace_request_start(&m, &r, &f), 0);
+    while (clock_monotonic_ns() <= r.deadline_ns) {
+    }
+    trace_request_step(&m); /* late, both: who joined is the last */
+    assert_it_ends();
 }
 
 static void whoever_was_first_is_told_though_the_lease_is_anew(void **state)
@@ -241,6 +270,7 @@ int main(void)
         TEST(a_domain_that_dies_meanwhile_ends_the_wait),
         TEST(what_began_too_late_is_ended_again),
         TEST(what_has_begun_goes_on_without_its_peer),
+        TEST(what_nobody_was_told_of_ends_with_the_last_who_waits),
         TEST(whoever_was_first_is_told_though_the_lease_is_anew),
     };
 
