@@ -261,6 +261,16 @@ static bool is_live_of(const struct trace *trace, uint16_t domid, const uint8_t 
            memcmp(trace->about.domain.uuid, uuid, UUID_BYTES) == 0;
 }
 
+struct trace *trace_of_domain(struct trace_table *t, uint16_t domid, const uint8_t uuid[UUID_BYTES])
+{
+    for (uint32_t i = 0; i < 2 * TRACE_MAX; i++) {
+        if (is_live_of(t->traces[i], domid, uuid)) {
+            return t->traces[i];
+        }
+    }
+    return NULL;
+}
+
 bool trace_is_of(const struct trace_table *t, const struct journal_entry *entry)
 {
     bool found = false;

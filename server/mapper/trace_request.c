@@ -152,6 +152,11 @@ static int start(struct mapper *m, struct pending *p, struct failure *f)
     if (other) {
         return join_or_wait(m, p, other, &wanted, f);
     }
+    other = trace_of_domain(m->traces, r->domain.domid, r->domain.uuid);
+    if (other) { /* of a life before: its vCPUs are the same */
+        trace_end(other, m->feeds, FEED_END_INCARNATION);
+        return 0;
+    }
     result = trace_can(m->ops, m->backend, &domain, &wanted.buffer_bytes, f);
     if (result < 0) {
         return result;
@@ -207,7 +212,9 @@ static void late(struct mapper *m, struct pending *p)
 /* What it waited for has ended, or somebody else was faster. */
 static bool has_to_wait(struct mapper *m, const struct pending *p)
 {
-    const struct trace *other = trace_of_incarnation(m->traces, p->start.domain.incarnation);
+    const struct domain_identity *d = &p->start.domain;
+    const struct trace *other = trace_of_incarnation(m->traces, d->incarnation);
+    other = other ? other : trace_of_domain(m->traces, d->domid, d->uuid);
     return other && other->stage == TRACE_ENDS;
 }
 

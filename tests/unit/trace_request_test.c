@@ -162,6 +162,25 @@ static void who_takes_over_waits_for_the_end_of_the_other(void **state)
     assert_int_equal(trace_request_deadline_ns(m.trace_requests), UINT64_MAX);
 }
 
+/* As after a gap in sight: the domain is the same, and nobody knows that. */
+static void who_means_a_new_life_waits_for_the_trace_of_the_old(void **state)
+{
+    struct failure f = { 0 };
+
+    (void)state;
+    assert_int_equal(start("alice", 0, &f), 0);
+    struct trace *old = settle();
+
+    old->about.domain.incarnation[0] ^= 1;
+    assert_int_equal(start("alice", 0, &f), 0);
+    assert_int_equal(old->stage, TRACE_ENDS);
+    trace_request_step(&m);
+    assert_null(the_trace()); /* two would disable each other's vCPUs */
+    rig_wait(old, TRACE_IS_OVER);
+    assert_int_equal(settle()->stage, TRACE_RUNS);
+    assert_int_equal(rig_journal_count(), 4);
+}
+
 static void a_domain_that_dies_meanwhile_ends_the_wait(void **state)
 {
     struct failure f = { 0 };
@@ -267,6 +286,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(as_many_may_wait_and_not_one_more),
         TEST(who_takes_over_waits_for_the_end_of_the_other),
+        TEST(who_means_a_new_life_waits_for_the_trace_of_the_old),
         TEST(a_domain_that_dies_meanwhile_ends_the_wait),
         TEST(what_began_too_late_is_ended_again),
         TEST(what_has_begun_goes_on_without_its_peer),
