@@ -42,6 +42,8 @@ struct trace {
     uint64_t rate, average_rate;       /* bytes per second */
     bool
         is_hurried; /* it was lapped, so it is quicker than was measured; or nothing was measured */
+    bool
+        is_gap_told; /* the writer is too quick, which is told as a loss; what is found ends that */
     uint64_t lost_bytes;
     uint64_t fill_bytes, fill_most_bytes;
     uint64_t next_after_ns;

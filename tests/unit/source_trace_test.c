@@ -263,6 +263,52 @@ static void the_mappers_ceiling_holds_samples_back(void **state)
     close_host();
 }
 
+static bool is_quick; /* it goes round the ring while it is asked where it is */
+
+static int go_round(struct backend *b, uint16_t domid, uint32_t vcpu, enum vmtrace_call call,
+                    uint32_t key, uint64_t *value, struct failure *f)
+{
+    int result = backend_ops->vmtrace(b, domid, vcpu, call, key, value, f);
+
+    if (is_quick && call == VMTRACE_POSITION) {
+        sim_advance(b, 70 * CLOCK_NS_PER_MS);
+    }
+    return result;
+}
+
+static void that_it_is_too_quick_is_told_at_once(void **state)
+{
+    struct backend_ops ops = *backend_ops;
+
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    ops.vmtrace = go_round;
+    tools.ops = &ops;
+    begin();
+    run_ms(100);
+    uint64_t told = bytes;
+
+    is_quick = true;
+    for (int i = 0; i < 5; i++) {
+        step();
+        follow();
+        assert_int_equal(bytes, told);
+        assert_int_equal(losses, 1); /* at the first, and at no other once more */
+        assert_int_equal(begins, 2);
+        assert_int_equal(figures().open_losses, 1);
+    }
+    assert_int_equal(sampling.spool.failures > 0, 1); /* nothing was found, so nothing is still */
+    is_quick = false;
+    run_ms(200);
+    assert_true(bytes > told && losses <= 2);
+    uint64_t known = losses;
+
+    run_ms(200);
+    assert_int_equal(losses, known);
+    finish();
+    close_host();
+}
+
 /* --- how it ends --------------------------------------------------------------------------------- */
 
 static void what_befell_it_is_named(void **state)
@@ -414,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_large_ring_that_fills_slowly_costs_little),
         cmocka_unit_test(a_budget_is_kept_and_what_it_costs_is_said),
         cmocka_unit_test(the_mappers_ceiling_holds_samples_back),
+        cmocka_unit_test(that_it_is_too_quick_is_told_at_once),
         cmocka_unit_test(what_befell_it_is_named),
         cmocka_unit_test(what_befell_it_just_before_its_end_is_named),
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
