@@ -399,6 +399,14 @@ static void finish(struct trace *trace, const struct progress *p, uint64_t now_n
         a->end_reason = end->end;
         a->shutdown_code = end->end == FEED_END_SHUTDOWN ? end->end_detail : 0;
         a->failure = end->failure;
+    } else if (a->failure.code == 0 && a->end_reason == FEED_END_LEASE) {
+        int result = failure_set(&a->failure, ERROR_ABORTED,
+                                 "the lease of domain %u's trace ended before it had begun",
+                                 a->domain.domid);
+        failure_cause(&a->failure, result, "pauses or hypercalls were held back all the time");
+        failure_next(&a->failure, result,
+                     "trace less, or raise the mapper's --pauses-per-second or"
+                     " --hypercalls-per-second");
     } else if (a->failure.code == 0) {
         int result = failure_set(&a->failure, ERROR_ABORTED,
                                  "domain %u changed, or its trace was ended, before it had begun",

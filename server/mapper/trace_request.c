@@ -58,7 +58,9 @@ static struct pending *free_place(struct trace_requests *r, struct failure *f)
 static int check_deadline(uint64_t deadline_ns, struct failure *f)
 {
     if (deadline_ns != 0 && clock_monotonic_ns() > deadline_ns) {
-        return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
+        int result =
+            failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
+        return failure_next(f, result, "ask again, with more time");
     }
     return 0;
 }
@@ -204,6 +206,10 @@ static void late(struct mapper *m, struct pending *p)
     struct failure f;
     failure_set(&f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before the trace had %s",
                 p->is_stop ? "ended" : "begun");
+    failure_next(&f, -ERROR_DEADLINE_EXCEEDED,
+                 p->is_stop ? "it ends all the same: see the list of traces"
+                            : "ask again, with more time; where pauses are scarce, raise the"
+                              " mapper's --pauses-per-second");
     struct trace *trace = p->trace;
     settle(m, p, &f);
     end_untold(m, trace);

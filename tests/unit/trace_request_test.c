@@ -219,6 +219,7 @@ static void what_began_too_late_is_ended_again(void **state)
     }
     assert_int_equal(rig_journal_count(), 0);
     assert_int_equal(trace_request_start(&m, &r, &f), -ERROR_DEADLINE_EXCEEDED);
+    assert_true(f.next_step[0] != '\0');
 }
 
 static void what_has_begun_goes_on_without_its_peer(void **state)
@@ -262,6 +263,26 @@ static void what_nobody_was_told_of_ends_with_the_last_who_waits(void **state)
     assert_it_ends();
 }
 
+static void who_was_held_back_until_the_lease_ended_is_told_so(void **state)
+{
+    struct failure f = { 0 };
+
+    (void)state;
+    pthread_mutex_lock(&rig.pauses.lock);
+    rig.pauses.tokens = INT64_MIN / 2;
+    pthread_mutex_unlock(&rig.pauses.lock);
+    assert_int_equal(start("alice", 0, &f), 0);
+    struct trace *trace = the_trace();
+
+    trace->lease_end_ns = 0;
+    rig_step();
+    rig_wait(trace, TRACE_IS_OVER);
+    assert_int_equal(trace->about.failure.code, ERROR_ABORTED);
+    assert_non_null(strstr(trace->about.failure.next_step, "--pauses-per-second"));
+    trace_request_step(&m);
+    assert_int_equal(trace->waiting, 0);
+}
+
 static void whoever_was_first_is_told_though_the_lease_is_anew(void **state)
 {
     struct failure f = { 0 };
@@ -291,6 +312,7 @@ int main(void)
         TEST(what_began_too_late_is_ended_again),
         TEST(what_has_begun_goes_on_without_its_peer),
         TEST(what_nobody_was_told_of_ends_with_the_last_who_waits),
+        TEST(who_was_held_back_until_the_lease_ended_is_told_so),
         TEST(whoever_was_first_is_told_though_the_lease_is_anew),
     };
 
