@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The trace of one vCPU of a simulated guest, on the host's virtual clock: begun, sampled as by a sampler that
- * is never late, and what it tells read. Included by one file of a program.
+ * The trace of one vCPU of a simulated guest, on the host's virtual clock: begun, sampled as by a sampler
+ * that is never late, and what it tells read. Included by one file of a program.
  */
 #ifndef XENRES_TESTS_SOURCE_TRACE_RIG_H
 #define XENRES_TESTS_SOURCE_TRACE_RIG_H
