@@ -133,7 +133,11 @@ static void look_at_domain(struct look *l, const struct backend_domain *d)
     char name[32];
     snprintf(name, sizeof(name), "domain %u", d->domid);
     if (l->ops->size(l->b, d->domid, RESOURCE_VMTRACE_BUF, 0, &size, &f) < 0) {
-        l->without++;
+        if (f.xen_errno == EINVAL || f.xen_errno == EOPNOTSUPP) {
+            l->without++;
+        } else if (f.code != ERROR_NOT_FOUND) { /* which has gone meanwhile */
+            row_failed(l, name, &f);
+        }
         return;
     }
     l->with_buffers++;

@@ -84,7 +84,7 @@ bool feed_room_begin_again(struct feed_table *t, uint32_t number, struct failure
     struct feed_list *list = feed_table_list(t);
     const struct feed *feed = list->feeds[number];
     if (why->code != ERROR_RESOURCE_EXHAUSTED || why->retry_after_ms < FAILURE_RETRY_LATER_MS ||
-        feed->is_of_trace || feed->job.end != 0) {
+        feed->wanted.type == RESOURCE_VMTRACE_BUF || feed->job.end != 0) {
         return false;
     }
     enum room room = end_any(t);

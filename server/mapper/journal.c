@@ -72,12 +72,20 @@ static void to_entry(const struct record *r, struct journal_entry *out)
     memcpy(out->uuid, r->uuid, sizeof(out->uuid));
 }
 
-/* All zeros where the host does not say. */
-static void read_boot_id(const char *text, uint8_t out[UUID_BYTES])
+/* Without it nobody can tell which records are void: none may be dropped, nor believed. */
+static int read_boot_id(const char *path, const char *text, uint8_t out[UUID_BYTES],
+                        struct failure *f)
 {
-    if (!text_to_uuid(text, out)) {
-        memset(out, 0, UUID_BYTES);
+    if (text_to_uuid(text, out)) {
+        return 0;
     }
+    int result =
+        failure_set(f, ERROR_FAILED_PRECONDITION,
+                    "cannot use the journal of traces %s: the host does not name its boot", path);
+    failure_cause(f, result, "what is in the journal is of one boot, and void after it");
+    return failure_next(f, result,
+                        "see that /proc/sys/kernel/random/boot_id can be read, or start the mapper"
+                        " without --journal: what it traces when it is killed stays on then");
 }
 
 /* --- the file ---------------------------------------------------------------------------------- */
@@ -211,8 +219,10 @@ int journal_open(const char *path, uid_t owner, const char *boot_id, struct jour
     }
     j->fd = -1;
     pthread_mutex_init(&j->lock, NULL);
-    read_boot_id(boot_id, j->boot);
-    int result = path ? open_file(j, path, owner, f) : 0;
+    int result = path ? read_boot_id(path, boot_id, j->boot, f) : 0;
+    if (result == 0 && path) {
+        result = open_file(j, path, owner, f);
+    }
     if (result < 0) {
         journal_close(j);
         return result;
@@ -357,11 +367,13 @@ int journal_read(const char *path, const char *boot_id, struct journal_entry *ou
     }
     uint8_t boot[UUID_BYTES];
     uint32_t place_count, found = 0;
-    int result = read_records(fd, path, places, &place_count, f);
+    int result = read_boot_id(path, boot_id, boot, f);
+    if (result == 0) {
+        result = read_records(fd, path, places, &place_count, f);
+    }
     if (result < 0) {
         return result;
     }
-    read_boot_id(boot_id, boot);
     for (uint32_t i = 0; i < place_count && found < max; i++) {
         if (!is_free(&places[i]) && memcmp(places[i].boot, boot, sizeof(boot)) == 0) {
             to_entry(&places[i], &out[found++]);

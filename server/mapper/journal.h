@@ -38,7 +38,8 @@ struct journal_entry {
 };
 
 /* Opens `path`, made where it is not there, or without one (NULL) a journal that ends with the process.
- * `owner`: the user who started the mapper; `boot_id`: text of a UUID, or "". */
+ * `owner`: the user who started the mapper; `boot_id`: text of a UUID; with a path anything else is
+ * -ERROR_FAILED_PRECONDITION, and the file is not touched. */
 int journal_open(const char *path, uid_t owner, const char *boot_id, struct journal **out,
                  struct failure *f);
 /* NULL is fine. The file stays. */

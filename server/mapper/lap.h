@@ -25,7 +25,9 @@
  * holds whatever happened.
  *
  * What no reader can see: a lap that writes the very bytes that were there before; and a reset by somebody
- * else that comes within one sample right at the ring's end, or once the writer has gone around that.
+ * else that comes within one sample right at the ring's end, or once the writer has gone around that, or
+ * while `prev` is at the ring's beginning, if more is written after it than was before: whoever samples looks
+ * as soon as there is something new then.
  *
  * Pure: the ring is read and the position asked for by an accessor. One thread at a time.
  */

@@ -17,6 +17,7 @@
 #include "server/mapper/request.h"
 #include "server/mapper/snapshot.h"
 #include "server/mapper/trace.h"
+#include "server/mapper/trace_left.h"
 #include "server/mapper/trace_request.h"
 
 enum {
@@ -38,6 +39,7 @@ struct loop {
     struct inventory_announced announced;
     uint64_t check_ns;     /* when mapped domains are looked at again */
     uint64_t grace_end_ns; /* when the mappings of a peer that is gone go; UINT64_MAX: never */
+    uint64_t left_ns;      /* when traces that could not be disabled are tried again */
     uint64_t announce_ns;
     uint64_t settle_ns; /* when a domain may be told of that was not so far */
     bool was_served;
@@ -201,6 +203,10 @@ static void keep_time(struct loop *l)
         log_once(l, result, &f);
     }
     mapping_drop_idle(m->mappings, now_ns);
+    if (now_ns >= l->left_ns) {
+        l->left_ns = now_ns + TRACE_LEFT_AGAIN_S * CLOCK_NS_PER_S;
+        (void)trace_left_stop(m->ops, m->backend, m->journal, m->traces);
+    }
     if (now_ns >= l->grace_end_ns) {
         mapping_drop_all(m->mappings);
         l->grace_end_ns = UINT64_MAX;
@@ -212,6 +218,7 @@ void loop_run(struct mapper *m, const struct loop_options *options)
 {
     struct loop l = { .m = m,
                       .options = options,
+                      .left_ns = clock_monotonic_ns() + TRACE_LEFT_AGAIN_S * CLOCK_NS_PER_S,
                       .grace_end_ns = UINT64_MAX,
                       .announce_ns = UINT64_MAX,
                       .settle_ns = UINT64_MAX };

@@ -195,7 +195,7 @@ static int open_journal(const struct options *o, struct mapper *m, struct failur
     m->ops->host(m->backend, &host);
     int result = journal_open(o->journal_path, getuid(), host.boot_id, &m->journal, f);
     if (result == 0) {
-        (void)trace_left_stop(m->ops, m->backend, m->journal);
+        (void)trace_left_stop(m->ops, m->backend, m->journal, NULL);
     }
     return result;
 }

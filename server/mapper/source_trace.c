@@ -15,6 +15,7 @@
 enum {
     FILL_PARTS = 3,   /* the ring is drained when about the third part of it is new */
     LOOK_PARTS = 8,   /* with less than that new, a ring is looked at only so often … */
+    NEAR_BYTES = 64,  /* what was taken ends so near to the ring's beginning: a PSB+ is longer */
     CHECK_MS = 50,    /* the domain, where nothing new comes */
     CHECK_BUSY_S = 1, /* … and where it does */
     RATE_WEIGHT = 4,  /* of what was before in the average, to one of the last */
@@ -191,7 +192,8 @@ static int begin_trace(struct trace *s, struct source_sample *now, struct failur
     uint64_t tsc = s->tools->ops->tsc(s->tools->backend);
     result = source_trace_begin(s, now, FEED_BEGIN_START, &stamp, tsc, f);
     if (result < 0) {
-        (void)source_trace_disable(s);
+        struct failure ignored; /* logged */
+        (void)source_trace_disable(s, &ignored);
         return result;
     }
     s->has_begun = s->is_hurried = true; /* how quick it is nobody knows yet */
@@ -199,11 +201,14 @@ static int begin_trace(struct trace *s, struct source_sample *now, struct failur
     return 0;
 }
 
-/* Is it worth while? A sample that only asks for the position is as good as none as to laps. */
+/* Is it worth while? A sample that only asks for the position is as good as none as to laps. And as to
+ * resets, while hardly anything is taken before which a position could be seen to go back. */
 static bool is_to_be_looked_at(const struct trace *s, uint64_t now_ns)
 {
     const struct lap *l = &s->lap;
-    return l->is_odd || l->is_unknown || l->seen >= s->size_bytes / LOOK_PARTS ||
+    bool may_hide_a_reset = l->prev < NEAR_BYTES && l->seen > l->fresh;
+    return l->is_odd || l->is_unknown || may_hide_a_reset ||
+           l->seen >= s->size_bytes / LOOK_PARTS ||
            now_ns - s->looked_ns >= per_second(s->size_bytes, LOOK_BYTES_PER_S);
 }
 
@@ -256,14 +261,17 @@ static int check_domain(struct trace *s, struct source_sample *now, struct failu
     return result;
 }
 
-/* Where nothing new comes, soon; and now and then in any case, as whoever changes it does not say so. */
+/* Where nothing new comes, soon; and now and then in any case, as whoever changes it does not say so. Of a
+ * budget that a sample takes whole nothing is ever left: once it is overdue, it is saved for afterwards. */
 static int ask_why_still(struct trace *s, struct source_sample *now, struct failure *f)
 {
-    uint64_t now_ns = time_of(now);
-    bool is_still = now_ns - s->new_ns >= SOURCE_TRACE_STILL_S * CLOCK_NS_PER_S;
-    bool is_due = (is_still && s->why_ns <= s->new_ns) ||
-                  now_ns - s->why_ns >= SOURCE_TRACE_STILL_AGAIN_S * CLOCK_NS_PER_S;
-    if (!is_due || !may_pause(s, now)) {
+    uint64_t now_ns = time_of(now), still_ns = SOURCE_TRACE_STILL_S * CLOCK_NS_PER_S;
+    uint64_t again_ns = SOURCE_TRACE_STILL_AGAIN_S * CLOCK_NS_PER_S;
+    bool is_asked = s->why_ns > s->new_ns; /* since there was something new */
+    bool is_due = (!is_asked && now_ns - s->new_ns >= still_ns) || now_ns - s->why_ns >= again_ns;
+    bool is_overdue = (!is_asked && now_ns - s->new_ns >= 2 * still_ns) ||
+                      now_ns - s->why_ns >= again_ns + still_ns;
+    if (!is_due || (!may_pause(s, now) && !is_overdue)) {
         return 0;
     }
     s->why_ns = now_ns;
@@ -337,17 +345,38 @@ static void drain(struct trace *s, struct source_sample *now)
     }
 }
 
+/* Whether it ends by itself, or was told to: nobody else would say so. */
+static bool is_ours_to_say(const struct source_end *end)
+{
+    return end->reason != FEED_END_INCARNATION && end->reason != FEED_END_SHUTDOWN &&
+           end->failure.code == 0;
+}
+
+/* What has befallen it since it was last asked is why it ends; a call that fails tells nothing. */
+static void ask_at_the_end(struct trace *s, const struct source_sample *now, struct source_end *end)
+{
+    struct source_sample last = *now;
+    struct failure f = { 0 };
+    if (is_ours_to_say(end) && source_trace_ask_why(s, &last, &f) < 0 && last.over != 0) {
+        *end = (struct source_end){ .reason = last.over, .failure = f };
+    }
+}
+
 static void finish_trace(struct source *source, struct source_tools *t, struct source_sample *now,
                          struct source_end *end)
 {
     struct trace *s = (struct trace *)source;
     s->tools = t;
     if (s->has_begun) {
-        bool was_ours = source_trace_disable(s); /* first: so that what is left is all there is */
-        bool is_ours_to_say = end->reason != FEED_END_INCARNATION &&
-                              end->reason != FEED_END_SHUTDOWN && end->failure.code == 0;
+        ask_at_the_end(s, now, end);
+        struct failure f = { 0 };
+        /* First: so that what is left is all there is. */
+        enum trace_off off = source_trace_disable(s, &f);
         drain(s, now);
-        if (!was_ours && is_ours_to_say) {
+        if (off == TRACE_STAYS_ON && is_ours_to_say(end)) {
+            end->reason = FEED_END_FAILED;
+            end->failure = f;
+        } else if (off == TRACE_OFF_BY_OTHERS && is_ours_to_say(end)) {
             end->reason = FEED_END_INTERFERED;
             int result = failure_set(&end->failure, ERROR_ABORTED,
                                      "the trace was disabled when it was to be ended");

@@ -14,6 +14,8 @@
     (VMTRACE_CTL_ENABLED | VMTRACE_CTL_OS | VMTRACE_CTL_USER | VMTRACE_CTL_TSC |                   \
      VMTRACE_CTL_NO_RETC | VMTRACE_CTL_BRANCH)
 
+enum { DISABLE_TRIES = 3 };
+
 int source_trace_call(struct trace *s, enum vmtrace_call call, uint32_t key, uint64_t *value,
                       struct failure *f)
 {
@@ -113,6 +115,7 @@ static int disable_others(struct trace *s, struct failure *f)
     int result = source_trace_call(s, VMTRACE_DISABLE, 0, NULL, &why);
     if (result < 0 && why.xen_errno != EINVAL) {
         *f = why;
+        s->is_enabled = s->options.is_ours; /* then the journal has to go on knowing of it */
         return result;
     }
     return 0;
@@ -184,11 +187,14 @@ int source_trace_start(struct trace *s, struct source_sample *now, struct failur
     if (result == 0) {
         result = make_image(s, f);
     }
-    if (result == 0) {
-        result = takes_over ? disable_others(s, f) : check_free(s, f);
+    if (result == 0 && !takes_over) {
+        result = check_free(s, f);
     }
     if (result == 0) {
         result = keep_journal(s, f);
+    }
+    if (result == 0 && takes_over) { /* not in vain: all that may be refused before that is not */
+        result = disable_others(s, f);
     }
     if (result == 0) {
         result = probe(s, f);
@@ -197,7 +203,8 @@ int source_trace_start(struct trace *s, struct source_sample *now, struct failur
         result = enable(s, f);
     }
     if (result < 0) {
-        (void)source_trace_disable(s);
+        struct failure ignored; /* logged */
+        (void)source_trace_disable(s, &ignored);
     }
     return result;
 }
@@ -238,22 +245,27 @@ int source_trace_ask_why(struct trace *s, struct source_sample *now, struct fail
     return 0;
 }
 
-bool source_trace_disable(struct trace *s)
+enum trace_off source_trace_disable(struct trace *s, struct failure *f)
 {
     const struct source_trace_options *o = &s->options;
-    struct failure why = { 0 };
-    bool was_ours = true, is_off = true;
-    if (s->is_enabled) {
+    enum trace_off off = TRACE_OFF;
+    for (int i = 0; i < DISABLE_TRIES && s->is_enabled; i++) { /* ENOMEM, EAGAIN may pass */
+        struct failure why = { 0 };
         int result = source_trace_call(s, VMTRACE_DISABLE, 0, NULL, &why);
-        was_ours = result == 0 || why.xen_errno != EINVAL;
-        is_off = result == 0 || why.xen_errno == EINVAL || why.xen_errno == ESRCH;
-        s->is_enabled = !is_off;
+        s->is_enabled = result < 0 && why.xen_errno != EINVAL && why.xen_errno != ESRCH;
+        /* Of one that failed before nobody knows who has disabled it. */
+        off = i == 0 && why.xen_errno == EINVAL ? TRACE_OFF_BY_OTHERS : off;
+        if (s->is_enabled && i == DISABLE_TRIES - 1) {
+            *f = why;
+            off = TRACE_STAYS_ON;
+        }
     }
-    if (!is_off) { /* the journal keeps it: the next mapper will try */
-        log_failure(LOG_LEVEL_ERROR, "disabling a trace", &why);
+    if (off == TRACE_STAYS_ON) {
+        failure_next(f, -f->code, "the mapper goes on trying; or end it: --takeover, then stop");
+        log_failure(LOG_LEVEL_ERROR, "disabling a trace", f);
     } else if (s->is_journaled && o->journal_remove) {
         o->journal_remove(o->journal, &s->known, o->vcpu);
         s->is_journaled = false;
     }
-    return was_ours;
+    return off;
 }

@@ -42,12 +42,20 @@ struct trace {
     uint64_t rate, average_rate;       /* bytes per second */
     bool
         is_hurried; /* it was lapped, so it is quicker than was measured; or nothing was measured */
+    bool
+        is_gap_told; /* the writer is too quick, which is told as a loss; what is found ends that */
     uint64_t lost_bytes;
     uint64_t fill_bytes, fill_most_bytes;
     uint64_t next_after_ns;
 
     pthread_mutex_t lock; /* of what follows */
     struct source_trace_figures figures;
+};
+
+enum trace_off {
+    TRACE_OFF,           /* or it had not been on */
+    TRACE_OFF_BY_OTHERS, /* somebody else had disabled it */
+    TRACE_STAYS_ON
 };
 
 /* --- source_trace_control.c -------------------------------------------------------------------- */
@@ -60,8 +68,9 @@ int source_trace_call(struct trace *s, enum vmtrace_call call, uint32_t key, uin
 int source_trace_start(struct trace *s, struct source_sample *now, struct failure *f);
 /* Nothing new comes: is it still as it was set? 0, or now->over is set. */
 int source_trace_ask_why(struct trace *s, struct source_sample *now, struct failure *f);
-/* Disables it, and tells the journal. False: somebody else had done so. */
-bool source_trace_disable(struct trace *s);
+/* Disables it, by several tries if need be, and tells the journal. Where it stays on, `f` says why and the
+ * journal keeps it: the loop goes on trying, and the next mapper. */
+enum trace_off source_trace_disable(struct trace *s, struct failure *f);
 
 /* --- source_trace_tell.c ----------------------------------------------------------------------- */
 

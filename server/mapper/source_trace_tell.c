@@ -85,22 +85,49 @@ static int tell_bytes(struct trace *s, struct source_sample *now, const struct l
     return 0;
 }
 
+static enum feed_loss_reason loss_reason(const struct trace *s, bool is_reset)
+{
+    return is_reset ? FEED_LOSS_RESET : s->blame != 0 ? s->blame : FEED_LOSS_LAPPED;
+}
+
+/* A loss that may be larger than it says, and the segment behind it. */
+static int tell_gap(struct trace *s, struct source_sample *now, uint64_t least_bytes, bool is_reset,
+                    struct feed_stamp *stamp, uint64_t tsc, struct failure *f)
+{
+    int result = source_trace_tell_loss(s, now, least_bytes, loss_reason(s, is_reset), stamp, f);
+    return result < 0 ? result
+                      : source_trace_begin(s, now, is_reset ? FEED_BEGIN_RESET : FEED_BEGIN_LOSS,
+                                           stamp, tsc, f);
+}
+
+/* That something is lost is known at once, how much it is later; until then no sample says that there was
+ * nothing new. What is unknown at the end, the end tells. */
+static int tell_unknown(struct trace *s, struct source_sample *now, bool is_last,
+                        struct feed_stamp *stamp, uint64_t tsc, struct failure *f)
+{
+    if (is_last) {
+        return 0;
+    }
+    if (s->is_gap_told) {
+        return spool_failed(now->spool, stamp->monotonic_ns, f);
+    }
+    s->is_gap_told = true;
+    return tell_gap(s, now, 0, false, stamp, tsc, f);
+}
+
 int source_trace_tell(struct trace *s, struct source_sample *now, const struct lap_found *found,
                       bool is_last, struct feed_stamp *stamp, uint64_t tsc, struct failure *f)
 {
-    bool is_reset = found->kind == LAP_RESET;
+    bool is_reset = found->kind == LAP_RESET, is_told = s->is_gap_told;
     int result = 0;
     if (found->kind == LAP_UNKNOWN) {
-        return spool_still(now->spool, stamp, f);
+        result = tell_unknown(s, now, is_last, stamp, tsc, f);
+        now->over = result < 0 ? FEED_END_FAILED : now->over;
+        return result;
     }
-    if (found->kind != LAP_FOLLOWS) {
-        enum feed_loss_reason reason = is_reset ? FEED_LOSS_RESET : FEED_LOSS_LAPPED;
-        reason = !is_reset && s->blame != 0 ? s->blame : reason;
-        result = source_trace_tell_loss(s, now, found->lost_bytes, reason, stamp, f);
-        if (result == 0) {
-            result = source_trace_begin(s, now, is_reset ? FEED_BEGIN_RESET : FEED_BEGIN_LOSS,
-                                        stamp, tsc, f);
-        }
+    s->is_gap_told = false;
+    if (found->kind != LAP_FOLLOWS && (!is_told || is_reset || found->lost_bytes > 0)) {
+        result = tell_gap(s, now, found->lost_bytes, is_reset, stamp, tsc, f);
     }
     uint64_t len_bytes = is_last ? found->len_bytes : tellable(s, found);
     if (result == 0 && len_bytes > 0) {

@@ -255,6 +255,33 @@ struct trace *trace_of_incarnation(struct trace_table *t, const uint8_t incarnat
     return NULL;
 }
 
+static bool is_live_of(const struct trace *trace, uint16_t domid, const uint8_t uuid[UUID_BYTES])
+{
+    return trace && trace->stage != TRACE_IS_OVER && trace->about.domain.domid == domid &&
+           memcmp(trace->about.domain.uuid, uuid, UUID_BYTES) == 0;
+}
+
+struct trace *trace_of_domain(struct trace_table *t, uint16_t domid, const uint8_t uuid[UUID_BYTES])
+{
+    for (uint32_t i = 0; i < 2 * TRACE_MAX; i++) {
+        if (is_live_of(t->traces[i], domid, uuid)) {
+            return t->traces[i];
+        }
+    }
+    return NULL;
+}
+
+bool trace_is_of(const struct trace_table *t, const struct journal_entry *entry)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < 2 * TRACE_MAX && !found; i++) {
+        const struct trace *trace = t->traces[i];
+        found = is_live_of(trace, entry->domid, entry->uuid) &&
+                entry->vcpu < MESSAGE_TRACED_VCPUS_MAX && has_vcpu(trace->about.vcpus, entry->vcpu);
+    }
+    return found;
+}
+
 struct trace *trace_named(struct trace_table *t, const uint8_t trace_id[16])
 {
     for (uint32_t i = 0; i < 2 * TRACE_MAX; i++) {
@@ -372,6 +399,14 @@ static void finish(struct trace *trace, const struct progress *p, uint64_t now_n
         a->end_reason = end->end;
         a->shutdown_code = end->end == FEED_END_SHUTDOWN ? end->end_detail : 0;
         a->failure = end->failure;
+    } else if (a->failure.code == 0 && a->end_reason == FEED_END_LEASE) {
+        int result = failure_set(&a->failure, ERROR_ABORTED,
+                                 "the lease of domain %u's trace ended before it had begun",
+                                 a->domain.domid);
+        failure_cause(&a->failure, result, "pauses or hypercalls were held back all the time");
+        failure_next(&a->failure, result,
+                     "trace less, or raise the mapper's --pauses-per-second or"
+                     " --hypercalls-per-second");
     } else if (a->failure.code == 0) {
         int result = failure_set(&a->failure, ERROR_ABORTED,
                                  "domain %u changed, or its trace was ended, before it had begun",

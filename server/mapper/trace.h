@@ -85,6 +85,11 @@ void trace_renew(struct trace *trace, uint32_t lease_ms, uint64_t now_ns);
 
 /* The one of that life of a domain that is not over. NULL: none. */
 struct trace *trace_of_incarnation(struct trace_table *t, const uint8_t incarnation[16]);
+/* The same, of whichever life of that domain: of one that is gone it may not have ended yet. */
+struct trace *trace_of_domain(struct trace_table *t, uint16_t domid,
+                              const uint8_t uuid[UUID_BYTES]);
+/* Is that vCPU one of a trace that is not over? */
+bool trace_is_of(const struct trace_table *t, const struct journal_entry *entry);
 struct trace *trace_named(struct trace_table *t, const uint8_t trace_id[16]);
 /* Those that have begun, ascending by domid and of one domain the running one first, into `out`. */
 uint32_t trace_all(struct trace_table *t, struct trace *out[2 * TRACE_MAX]);

@@ -29,23 +29,27 @@ static enum left stop(const struct backend_ops *ops, struct backend *b,
     return is_gone || f->xen_errno == EINVAL ? IS_OFF : IS_UNKNOWN;
 }
 
-uint32_t trace_left_stop(const struct backend_ops *ops, struct backend *b, struct journal *journal)
+uint32_t trace_left_stop(const struct backend_ops *ops, struct backend *b, struct journal *journal,
+                         const struct trace_table *traces)
 {
     struct journal_entry entry;
     uint32_t stopped = 0;
     for (uint32_t at = 0; journal_next(journal, &at, &entry);) {
         struct failure f = { 0 };
+        if (traces && trace_is_of(traces, &entry)) {
+            continue;
+        }
         switch (stop(ops, b, &entry, &f)) {
         case WAS_ON:
             stopped++;
-            log_warning("vCPU %u of domain %u was still being traced for a mapper that was killed:"
-                        " stopped",
+            log_warning("vCPU %u of domain %u was still being traced for nobody, as a mapper was"
+                        " killed or could not disable it: stopped",
                         entry.vcpu, entry.domid);
             journal_remove(journal, &entry);
             break;
         case IS_OFF: journal_remove(journal, &entry); break;
         case IS_UNKNOWN:
-            log_failure(LOG_LEVEL_ERROR, "stopping a trace that a killed mapper has left on", &f);
+            log_failure(LOG_LEVEL_ERROR, "stopping a trace that was left on", &f);
             break;
         }
     }

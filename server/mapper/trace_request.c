@@ -58,7 +58,9 @@ static struct pending *free_place(struct trace_requests *r, struct failure *f)
 static int check_deadline(uint64_t deadline_ns, struct failure *f)
 {
     if (deadline_ns != 0 && clock_monotonic_ns() > deadline_ns) {
-        return failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
+        int result =
+            failure_set(f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before it was begun");
+        return failure_next(f, result, "ask again, with more time");
     }
     return 0;
 }
@@ -152,6 +154,11 @@ static int start(struct mapper *m, struct pending *p, struct failure *f)
     if (other) {
         return join_or_wait(m, p, other, &wanted, f);
     }
+    other = trace_of_domain(m->traces, r->domain.domid, r->domain.uuid);
+    if (other) { /* of a life before: its vCPUs are the same */
+        trace_end(other, m->feeds, FEED_END_INCARNATION);
+        return 0;
+    }
     result = trace_can(m->ops, m->backend, &domain, &wanted.buffer_bytes, f);
     if (result < 0) {
         return result;
@@ -186,21 +193,34 @@ int trace_request_start(struct mapper *m, const struct message_trace_start *requ
     return result;
 }
 
+/* One that nobody was told of, nor waits for, ends: nobody would stop it before its lease does. */
+static void end_untold(struct mapper *m, struct trace *trace)
+{
+    if (trace && !trace->has_begun && trace->waiting == 0) {
+        trace_end(trace, m->feeds, FEED_END_STOPPED_BY_CALLER);
+    }
+}
+
 static void late(struct mapper *m, struct pending *p)
 {
     struct failure f;
     failure_set(&f, ERROR_DEADLINE_EXCEEDED, "the deadline passed before the trace had %s",
                 p->is_stop ? "ended" : "begun");
-    if (!p->is_stop && p->trace && !p->joined && p->trace->waiting == 1) {
-        trace_end(p->trace, m->feeds, FEED_END_STOPPED_BY_CALLER); /* nobody knows of it */
-    }
+    failure_next(&f, -ERROR_DEADLINE_EXCEEDED,
+                 p->is_stop ? "it ends all the same: see the list of traces"
+                            : "ask again, with more time; where pauses are scarce, raise the"
+                              " mapper's --pauses-per-second");
+    struct trace *trace = p->trace;
     settle(m, p, &f);
+    end_untold(m, trace);
 }
 
 /* What it waited for has ended, or somebody else was faster. */
 static bool has_to_wait(struct mapper *m, const struct pending *p)
 {
-    const struct trace *other = trace_of_incarnation(m->traces, p->start.domain.incarnation);
+    const struct domain_identity *d = &p->start.domain;
+    const struct trace *other = trace_of_incarnation(m->traces, d->incarnation);
+    other = other ? other : trace_of_domain(m->traces, d->domid, d->uuid);
     return other && other->stage == TRACE_ENDS;
 }
 
@@ -397,6 +417,7 @@ void trace_request_abandon(struct mapper *m)
         struct pending *p = &m->trace_requests->pending[i];
         if (p->is_used && p->trace) {
             p->trace->waiting--;
+            end_untold(m, p->trace);
         }
         p->is_used = false;
     }

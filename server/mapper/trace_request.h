@@ -35,7 +35,8 @@ int trace_request_vcpus(struct mapper *m, const struct message_trace_vcpus *requ
 void trace_request_step(struct mapper *m);
 /* When a deadline passes (monotonic); UINT64_MAX: none does. */
 uint64_t trace_request_deadline_ns(const struct trace_requests *r);
-/* The peer is gone: nobody waits for an answer. What has begun goes on. */
+/* The peer is gone: nobody waits for an answer. What has begun goes on; what has
+ * not ends, as nobody was told of it. */
 void trace_request_abandon(struct mapper *m);
 
 #endif

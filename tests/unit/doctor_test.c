@@ -119,6 +119,11 @@ static void what_fails_is_a_no_and_the_rest_is_looked_at(void **state)
     assert_false(
         look(TRACEABLE BUFFER "fault { operation = \"list\" errno = \"EACCES\" }\n", NULL));
     assert_says("no  domains ");
+    assert_false(look(TRACEABLE BUFFER "fault { operation = \"size\" errno = \"EPERM\" }\n", NULL));
+    assert_says("no  domain 1 "); /* which does not mean that it has none */
+    assert_says("none of 0 domains");
+    (void)look(TRACEABLE BUFFER "fault { operation = \"size\" errno = \"ESRCH\" }\n", NULL);
+    assert_says("none of 0 domains");
 }
 
 static void nothing_is_enabled_or_mapped_to_find_out(void **state)

@@ -105,6 +105,35 @@ static void assert_is_refused(const char *words)
     assert_true(f.next_step[0] != '\0');
 }
 
+static void without_the_boots_name_it_is_neither_dropped_nor_believed(void **state)
+{
+    struct journal *j = NULL;
+    struct journal_entry seen;
+    uint32_t seen_count;
+    struct failure f = { 0 };
+
+    (void)state;
+    assert_int_equal(journal_open(path, getuid(), BOOT, &j, NULL), 0);
+    add(j, 1, 0);
+    journal_close(j);
+    j = NULL;
+    for (int i = 0; i < 2; i++) {
+        const char *boot = i == 0 ? "" : "no UUID";
+
+        assert_int_equal(journal_open(path, getuid(), boot, &j, &f), -ERROR_FAILED_PRECONDITION);
+        assert_null(j);
+        assert_non_null(strstr(f.next_step, "boot_id"));
+        assert_true(f.cause[0] != '\0');
+        assert_int_equal(journal_read(path, boot, &seen, 1, &seen_count, &f),
+                         -ERROR_FAILED_PRECONDITION);
+    }
+    assert_int_equal(journal_open(path, getuid(), BOOT, &j, NULL), 0);
+    assert_int_equal(count(j), 1); /* it is all still there */
+    journal_close(j);
+    assert_int_equal(journal_open(NULL, 0, "", &j, NULL), 0); /* which ends with the process */
+    journal_close(j);
+}
+
 /* --- what the next mapper finds ------------------------------------------------------------------ */
 
 static void the_next_mapper_finds_what_was_not_crossed_out(void **state)
@@ -200,7 +229,7 @@ static void what_another_boot_wrote_is_void_and_is_taken_out(void **state)
         assert_int_equal(file_len(), 0);
         add(j, 6, 0);
     }
-    JOURNAL_AUTO *j = open_as(""); /* unknown is a boot of its own */
+    JOURNAL_AUTO *j = open_as(OTHER);
 
     assert_int_equal(count(j), 0);
 }
@@ -406,6 +435,7 @@ static void threads_have_it_at_once(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(without_the_boots_name_it_is_neither_dropped_nor_believed),
         TEST(the_next_mapper_finds_what_was_not_crossed_out),
         TEST(one_of_another_uuid_is_another),
         TEST(a_killed_mapper_has_written_it_down_and_holds_no_lock),

@@ -2,196 +2,11 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* How a trace begins, is paced and ends, on the simulated host's virtual clock. */
-#include <errno.h>
-#include <stdlib.h>
-
-#include "common/ring_view.h"
-#include "server/mapper/copy.h"
-#include "server/mapper/psb.h"
-#include "server/mapper/sampling.h"
 #include "server/mapper/source_trace.h"
-#include "tests/lib/vmtrace_rig.h"
 
-enum { SPOOL_BYTES = 8 << 20, BUDGET = 400 };
-#define RING "size = 65536 rate = 1310720 " /* once around in 50 ms */
+#include <errno.h>
 
-static struct backend *host;
-static struct source_tools tools;
-static struct allowance memory;
-static struct sampling sampling;
-static struct source *source;
-static struct ring_view *view;
-static struct ring_place place;
-static struct source_trace_options options;
-static struct feed_end end;
-static uint64_t begins, losses, bytes, last_loss_reason;
-static bool sync_is_wrong;
-static uint8_t before[PSB_BYTES]; /* the last bytes of the segment */
-
-static uint64_t now(void *arg)
-{
-    (void)arg;
-    return CLOCK_NS_PER_S + (host != NULL ? sim_now_ns(host) : 0);
-}
-
-static struct {
-    int adds, removes;
-    bool refuses, was_enabled;
-} journal;
-
-static int journal_add(void *arg, const struct backend_domain *d, uint32_t vcpu, struct failure *f)
-{
-    (void)arg;
-    assert_int_equal(d->domid, 7);
-    journal.was_enabled = vmtrace_rig_truth(host, vcpu).is_enabled;
-    journal.adds++;
-    return journal.refuses ? failure_set(f, ERROR_INTERNAL, "no journal") : 0;
-}
-
-static void journal_remove(void *arg, const struct backend_domain *d, uint32_t vcpu)
-{
-    (void)arg, (void)d;
-    journal.was_enabled = vmtrace_rig_truth(host, vcpu).is_enabled;
-    journal.removes++;
-}
-
-static void open_host(const char *scenario)
-{
-    static const struct clock_source simulated = { now, now, NULL };
-
-    host = sim_rig_open(scenario);
-    clock_set_source(&simulated);
-    allowance_init(&memory, UINT64_C(160) << 20);
-    tools = (struct source_tools){ .ops = backend_ops, .backend = host, .memory = &memory };
-    tools.page = aligned_alloc(MESSAGE_FRAME_BYTES, MESSAGE_FRAME_BYTES);
-    assert_non_null(tools.page);
-    assert_int_equal(copy_init(NULL), 0);
-    memset(&journal, 0, sizeof(journal));
-    options = (struct source_trace_options){ .pauses_per_second = BUDGET,
-                                             .period_min_ns = CLOCK_NS_PER_MS,
-                                             .period_max_ns = 20 * CLOCK_NS_PER_MS,
-                                             .journal_add = journal_add,
-                                             .journal_remove = journal_remove };
-    assert_int_equal(backend_ops->find(host, 7, &options.known, NULL), 0);
-}
-
-static void begin(void)
-{
-    assert_int_equal(source_trace_new(&options, &source, NULL), 0);
-    sampling_init(&sampling, source, SPOOL_BYTES, &memory);
-    view = NULL;
-    place = (struct ring_place){ 0 };
-    end = (struct feed_end){ 0 };
-    begins = losses = bytes = last_loss_reason = 0;
-    sync_is_wrong = false;
-}
-
-static void step(void)
-{
-    static const atomic_bool never;
-
-    sampling_step(&sampling, &tools, now(NULL), now(NULL), &never);
-}
-
-static void take_bytes(const struct feed_record *r)
-{
-    size_t len = r->bytes->len_bytes;
-
-    sync_is_wrong |= psb_find(r->contents, len) != r->bytes->sync_offset || r->bytes->tsc == 0;
-    if (r->bytes->offset > 0) { /* a record never ends within a PSB */
-        uint8_t seam[2 * PSB_BYTES] = { 0 };
-
-        memcpy(seam, before, PSB_BYTES);
-        memcpy(seam + PSB_BYTES, r->contents, len < PSB_BYTES ? len : PSB_BYTES);
-        int64_t at = psb_find(seam, sizeof(seam));
-
-        sync_is_wrong |= at > 0 && at < PSB_BYTES;
-    }
-    if (len >= PSB_BYTES) {
-        memcpy(before, r->contents + len - PSB_BYTES, PSB_BYTES);
-    } else {
-        memmove(before, before + len, PSB_BYTES - len);
-        memcpy(before + PSB_BYTES - len, r->contents, len);
-    }
-    bytes += len;
-}
-
-static void follow(void)
-{
-    static _Alignas(8) uint8_t record_bytes[SPOOL_BYTES / 4];
-    struct ring_record found;
-    struct feed_record record;
-
-    if (view == NULL) {
-        assert_int_equal(ring_view_open(ring_fd(sampling.spool.ring), SPOOL_BYTES, &view, NULL), 0);
-    }
-    while (ring_view_read(view, &place, record_bytes, sizeof(record_bytes), &found, NULL) ==
-           RING_RECORD) {
-        assert_int_equal(
-            feed_record_check(found.kind, record_bytes, found.len_bytes, &record, NULL), 0);
-        begins += record.kind == FEED_RECORD_BEGIN;
-        losses += record.kind == FEED_RECORD_LOSS;
-        if (record.kind == FEED_RECORD_BYTES) {
-            take_bytes(&record);
-        } else if (record.kind == FEED_RECORD_LOSS) {
-            last_loss_reason = record.loss->reason;
-        } else if (record.kind == FEED_RECORD_END) {
-            end = *record.end;
-        }
-    }
-}
-
-static struct message_trace_vcpu figures(void)
-{
-    struct source_trace_figures f;
-
-    source_trace_look(source, &f);
-    return f.vcpu;
-}
-
-/* As a sampler would, that is never late. */
-static void run_ms(uint64_t ms)
-{
-    uint64_t until_ns = now(NULL) + ms * CLOCK_NS_PER_MS;
-
-    while (now(NULL) < until_ns && !sampling.is_over) {
-        step();
-        uint64_t after_ns = sampling.next_after_ns;
-
-        if (sampling.has_begun) {
-            follow();
-        }
-        assert_true(sampling.is_over || after_ns >= CLOCK_NS_PER_MS);
-        sim_advance(host, after_ns);
-    }
-}
-
-static void finish(void)
-{
-    if (!sampling.is_over) {
-        sampling_end(&sampling, &tools, now(NULL), now(NULL), FEED_END_STOPPED_BY_CALLER);
-    }
-    if (sampling.has_begun) {
-        follow();
-        assert_int_equal(sampling.end, end.reason);
-        assert_int_equal(figures().is_over, 1);
-    }
-    assert_false(vmtrace_rig_truth(host, options.vcpu).is_enabled);
-    assert_int_equal(journal.adds, journal.removes + journal.refuses);
-    ring_view_close(view);
-    view = NULL;
-    sampling_done(&sampling);
-    assert_int_equal(allowance_used(&memory), 0);
-    assert_int_equal(tools.mapped, 0);
-}
-
-static void close_host(void)
-{
-    free(tools.page);
-    sim_rig_close(&host);
-    host = NULL;
-    clock_set_source(NULL);
-}
+#include "tests/lib/source_trace_rig.h"
 
 /* --- how it begins ------------------------------------------------------------------------------- */
 
@@ -267,6 +82,27 @@ static void the_journal_knows_before_anything_is_enabled(void **state)
     assert_string_equal(sampling.failure.message, "no journal");
     assert_int_equal(vmtrace_rig_truth(host, 0).resets, 1);
     finish();
+    options.flags = TRACE_TAKEOVER; /* for nothing nobody is stopped either */
+    assert_int_equal(vmtrace_rig_call(host, 0, VMTRACE_ENABLE, 0, NULL), 0);
+    begin();
+    step();
+    assert_true(sampling.is_over && vmtrace_rig_truth(host, 0).is_enabled);
+    sampling_done(&sampling);
+    close_host();
+}
+
+static void ours_that_cannot_be_disabled_stays_in_the_journal(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING "enabled = true ") "fault { operation = \"vmtrace_disable\" errno = "
+                                                  "\"ENOMEM\" count = 9 }\n");
+    options.is_ours = true;
+    begin();
+    step();
+    assert_true(sampling.is_over && !sampling.has_begun);
+    assert_true(vmtrace_rig_truth(host, 0).is_enabled);
+    assert_int_equal(journal.removes, 0);
+    sampling_done(&sampling);
     close_host();
 }
 
@@ -427,6 +263,52 @@ static void the_mappers_ceiling_holds_samples_back(void **state)
     close_host();
 }
 
+static bool is_quick; /* it goes round the ring while it is asked where it is */
+
+static int go_round(struct backend *b, uint16_t domid, uint32_t vcpu, enum vmtrace_call call,
+                    uint32_t key, uint64_t *value, struct failure *f)
+{
+    int result = backend_ops->vmtrace(b, domid, vcpu, call, key, value, f);
+
+    if (is_quick && call == VMTRACE_POSITION) {
+        sim_advance(b, 70 * CLOCK_NS_PER_MS);
+    }
+    return result;
+}
+
+static void that_it_is_too_quick_is_told_at_once(void **state)
+{
+    struct backend_ops ops = *backend_ops;
+
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    ops.vmtrace = go_round;
+    tools.ops = &ops;
+    begin();
+    run_ms(100);
+    uint64_t told = bytes;
+
+    is_quick = true;
+    for (int i = 0; i < 5; i++) {
+        step();
+        follow();
+        assert_int_equal(bytes, told);
+        assert_int_equal(losses, 1); /* at the first, and at no other once more */
+        assert_int_equal(begins, 2);
+        assert_int_equal(figures().open_losses, 1);
+    }
+    assert_int_equal(sampling.spool.failures > 0, 1); /* nothing was found, so nothing is still */
+    is_quick = false;
+    run_ms(200);
+    assert_true(bytes > told && losses <= 2);
+    uint64_t known = losses;
+
+    run_ms(200);
+    assert_int_equal(losses, known);
+    finish();
+    close_host();
+}
+
 /* --- how it ends --------------------------------------------------------------------------------- */
 
 static void what_befell_it_is_named(void **state)
@@ -466,6 +348,28 @@ static void what_befell_it_is_named(void **state)
     }
 }
 
+static void what_befell_it_just_before_its_end_is_named(void **state)
+{
+    static const struct {
+        uint64_t pauses_per_second, ms;
+        bool ends_by_itself;
+    } rows[] = { { BUDGET, 505, false }, { 1, 7500, true }, { 7, 7500, true } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        open_host(VMTRACE_RIG(RING) "event { at_ms = 500 do = \"vmtrace_status\" domain = \"a\""
+                                    " value = 0x10 }\n");
+        options.pauses_per_second = (uint32_t)rows[i].pauses_per_second;
+        begin();
+        run_ms(rows[i].ms);
+        assert_int_equal(sampling.is_over, rows[i].ends_by_itself);
+        finish();
+        assert_int_equal(end.reason, FEED_END_TRACE_ERROR);
+        assert_int_equal(end.failure.code, ERROR_ABORTED);
+        close_host();
+    }
+}
+
 static void a_reset_by_somebody_else_is_a_new_epoch(void **state)
 {
     (void)state;
@@ -479,6 +383,52 @@ static void a_reset_by_somebody_else_is_a_new_epoch(void **state)
     assert_int_equal(figures().lost_bytes, 0);
     finish();
     assert_false(sync_is_wrong);
+    close_host();
+}
+
+static void one_that_comes_early_in_a_large_ring_is_seen_too(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(
+        "size = 16777216 rate = 0") "event { at_ms = 60 do = \"vmtrace_emit\" domain = \"a\" value "
+                                    "= 4000 }\n"
+                                    "event { at_ms = 100 do = \"vmtrace_reset\" domain = \"a\" }\n"
+                                    "event { at_ms = 100 do = \"vmtrace_emit\" domain = \"a\" "
+                                    "value = 5000 }\n");
+    begin();
+    run_ms(200);
+    assert_int_equal(vmtrace_rig_truth(host, 0).produced, 9000);
+    finish();
+    assert_int_equal(losses, 1);
+    assert_int_equal(last_loss_reason, FEED_LOSS_RESET);
+    close_host();
+}
+
+static void what_cannot_be_disabled_is_tried_again_and_then_told(void **state)
+{
+    (void)state;
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_disable\" errno = \"ENOMEM\" call = 2"
+                          " count = 2 }\n");
+    begin();
+    run_ms(100);
+    finish();
+    assert_int_equal(end.reason, FEED_END_STOPPED_BY_CALLER);
+    close_host();
+
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_disable\" errno = \"ENOMEM\" call = 2"
+                          " count = 3 }\n");
+    begin();
+    run_ms(100);
+    sampling_end(&sampling, &tools, now(NULL), now(NULL), FEED_END_STOPPED_BY_CALLER);
+    follow();
+    assert_int_equal(end.reason, FEED_END_FAILED);
+    assert_int_equal(end.failure.xen_errno, ENOMEM);
+    assert_int_equal(journal.removes, 0); /* so that it is stopped later */
+    assert_int_equal(vmtrace_rig_call(host, 0, VMTRACE_DISABLE, 0, NULL), 0);
+    journal.removes = 1;
+    finish();
     close_host();
 }
 
@@ -502,6 +452,7 @@ int main(void)
         cmocka_unit_test(what_somebody_else_traces_is_refused_and_left_alone),
         cmocka_unit_test(it_is_taken_over_on_request_or_where_it_was_ours),
         cmocka_unit_test(the_journal_knows_before_anything_is_enabled),
+        cmocka_unit_test(ours_that_cannot_be_disabled_stays_in_the_journal),
         cmocka_unit_test(flags_are_options_of_the_processor),
         cmocka_unit_test(without_memory_for_an_image_nothing_is_enabled),
         cmocka_unit_test(a_constant_rate_is_drained_at_a_third),
@@ -509,8 +460,12 @@ int main(void)
         cmocka_unit_test(a_large_ring_that_fills_slowly_costs_little),
         cmocka_unit_test(a_budget_is_kept_and_what_it_costs_is_said),
         cmocka_unit_test(the_mappers_ceiling_holds_samples_back),
+        cmocka_unit_test(that_it_is_too_quick_is_told_at_once),
         cmocka_unit_test(what_befell_it_is_named),
+        cmocka_unit_test(what_befell_it_just_before_its_end_is_named),
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
+        cmocka_unit_test(one_that_comes_early_in_a_large_ring_is_seen_too),
+        cmocka_unit_test(what_cannot_be_disabled_is_tried_again_and_then_told),
         cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
     };
 

@@ -133,7 +133,7 @@ static void as_many_may_wait_and_not_one_more(void **state)
         } else { /* nobody knows of it yet */
             assert_int_equal(trace_request_stop(&m, &stop, &f), -ERROR_NOT_FOUND);
         }
-        if (round == 1) {
+        if (round == 1) { /* it runs, and goes on */
             trace_request_abandon(&m);
             assert_int_equal(the_trace()->waiting, 0);
         }
@@ -160,6 +160,25 @@ static void who_takes_over_waits_for_the_end_of_the_other(void **state)
     assert_int_equal(start("carol", 0, &f), -ERROR_FAILED_PRECONDITION);
     trace_request_step(&m);
     assert_int_equal(trace_request_deadline_ns(m.trace_requests), UINT64_MAX);
+}
+
+/* As after a gap in sight: the domain is the same, and nobody knows that. */
+static void who_means_a_new_life_waits_for_the_trace_of_the_old(void **state)
+{
+    struct failure f = { 0 };
+
+    (void)state;
+    assert_int_equal(start("alice", 0, &f), 0);
+    struct trace *old = settle();
+
+    old->about.domain.incarnation[0] ^= 1;
+    assert_int_equal(start("alice", 0, &f), 0);
+    assert_int_equal(old->stage, TRACE_ENDS);
+    trace_request_step(&m);
+    assert_null(the_trace()); /* two would disable each other's vCPUs */
+    rig_wait(old, TRACE_IS_OVER);
+    assert_int_equal(settle()->stage, TRACE_RUNS);
+    assert_int_equal(rig_journal_count(), 4);
 }
 
 static void a_domain_that_dies_meanwhile_ends_the_wait(void **state)
@@ -200,6 +219,7 @@ static void what_began_too_late_is_ended_again(void **state)
     }
     assert_int_equal(rig_journal_count(), 0);
     assert_int_equal(trace_request_start(&m, &r, &f), -ERROR_DEADLINE_EXCEEDED);
+    assert_true(f.next_step[0] != '\0');
 }
 
 static void what_has_begun_goes_on_without_its_peer(void **state)
@@ -208,10 +228,59 @@ static void what_has_begun_goes_on_without_its_peer(void **state)
 
     (void)state;
     assert_int_equal(start("alice", 0, &f), 0);
+    (void)settle();
     trace_request_abandon(&m);
-    rig_wait(the_trace(), TRACE_RUNS);
     assert_int_equal(start("alice", 0, &f), 0); /* the next one finds it */
     assert_int_equal(settle()->stage, TRACE_RUNS);
+}
+
+static void assert_it_ends(void)
+{
+    assert_int_equal(the_trace()->stage, TRACE_ENDS);
+    while (the_trace() != NULL) {
+        turn();
+    }
+    assert_int_equal(rig_journal_count(), 0);
+}
+
+static void what_nobody_was_told_of_ends_with_the_last_who_waits(void **state)
+{
+    struct message_trace_start r = request("alice", 0);
+    struct failure f = { 0 };
+
+    (void)state;
+    assert_int_equal(start("alice", 0, &f), 0);
+    assert_int_equal(start("alice", 0, &f), 0); /* the same: joined */
+    trace_request_abandon(&m);
+    assert_it_ends();
+
+    r.deadline_ns = clock_monotonic_ns() + 300 * CLOCK_NS_PER_MS; /* both in time */
+    assert_int_equal(trace_request_start(&m, &r, &f), 0);
+    assert_int_equal(trace_request_start(&m, &r, &f), 0);
+    while (clock_monotonic_ns() <= r.deadline_ns) {
+    }
+    trace_request_step(&m); /* late, both: who joined is the last */
+    assert_it_ends();
+}
+
+static void who_was_held_back_until_the_lease_ended_is_told_so(void **state)
+{
+    struct failure f = { 0 };
+
+    (void)state;
+    pthread_mutex_lock(&rig.pauses.lock);
+    rig.pauses.tokens = INT64_MIN / 2;
+    pthread_mutex_unlock(&rig.pauses.lock);
+    assert_int_equal(start("alice", 0, &f), 0);
+    struct trace *trace = the_trace();
+
+    trace->lease_end_ns = 0;
+    rig_step();
+    rig_wait(trace, TRACE_IS_OVER);
+    assert_int_equal(trace->about.failure.code, ERROR_ABORTED);
+    assert_non_null(strstr(trace->about.failure.next_step, "--pauses-per-second"));
+    trace_request_step(&m);
+    assert_int_equal(trace->waiting, 0);
 }
 
 static void whoever_was_first_is_told_though_the_lease_is_anew(void **state)
@@ -238,9 +307,12 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(as_many_may_wait_and_not_one_more),
         TEST(who_takes_over_waits_for_the_end_of_the_other),
+        TEST(who_means_a_new_life_waits_for_the_trace_of_the_old),
         TEST(a_domain_that_dies_meanwhile_ends_the_wait),
         TEST(what_began_too_late_is_ended_again),
         TEST(what_has_begun_goes_on_without_its_peer),
+        TEST(what_nobody_was_told_of_ends_with_the_last_who_waits),
+        TEST(who_was_held_back_until_the_lease_ended_is_told_so),
         TEST(whoever_was_first_is_told_though_the_lease_is_anew),
     };
 

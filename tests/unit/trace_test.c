@@ -531,11 +531,11 @@ static void of_what_was_left_on_only_ours_is_stopped(void **state)
     assert_int_equal(journal_add(rig.journal, &e, NULL), 0);
     e = (struct journal_entry){ .domid = 1, .vcpu = 0, .uuid = { 1 } }; /* another's number now */
     assert_int_equal(journal_add(rig.journal, &e, NULL), 0);
-    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal), 1);
+    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal, NULL), 1);
     assert_false(rig_is_enabled(1, 1));
     assert_true(rig_is_enabled(1, 0));
     assert_int_equal(rig_journal_count(), 0);
-    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal), 0);
+    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal, NULL), 0);
 }
 
 static void what_could_not_be_stopped_stays_in_the_journal(void **state)
@@ -550,10 +550,13 @@ static void what_could_not_be_stopped_stays_in_the_journal(void **state)
 
     memcpy(e.uuid, identity.uuid, sizeof(e.uuid));
     assert_int_equal(journal_add(rig.journal, &e, NULL), 0);
-    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal), 0);
+    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal, NULL), 0);
     assert_int_equal(rig_journal_count(), 1);
-    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal), 1);
+    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal, rig.traces), 1);
     assert_int_equal(rig_journal_count(), 0);
+    (void)rig_run(1, 1); /* what is traced now is not left */
+    assert_int_equal(trace_left_stop(backend_ops, rig.b, rig.journal, rig.traces), 0);
+    assert_true(rig_is_enabled(1, 0));
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
