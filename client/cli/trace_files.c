@@ -261,6 +261,7 @@ static int open_file(struct trace_writer *w, const xenres_trace_data *d)
     }
     if (w->fd >= 0) {
         if (fdatasync(w->fd) != 0) {
+            w->sync_failed = true;
             return fail(&w->f, "write", "the trace", errno);
         }
         (void)close(w->fd);
@@ -406,21 +407,36 @@ int trace_writer_end(struct trace_writer *w, const xenres_trace_end *e)
     return 0;
 }
 
+/* Linux says once of an open file that bytes of it are lost, to whoever asks first: the thread that writes, or
+ * the one that saves. 0, or the errno. */
+static int sync_once(struct trace_writer *w, int fd)
+{
+    int errnum = fdatasync(fd) == 0 ? 0 : errno;
+
+    pthread_mutex_lock(&w->lock);
+    w->sync_failed = w->sync_failed || errnum != 0;
+    errnum = errnum == 0 && w->sync_failed ? EIO : errnum;
+    pthread_mutex_unlock(&w->lock);
+    return errnum;
+}
+
 int trace_writer_settle(struct trace_writer *w, struct manifest_vcpu *out, struct failure *f)
 {
     pthread_mutex_lock(&w->lock);
     SCOPE_FD int fd = w->fd >= 0 ? fcntl(w->fd, F_DUPFD_CLOEXEC, 0) : -1;
-    bool has_fd = w->fd < 0 || fd >= 0;
-    int errnum = errno;
+    int errnum = w->fd >= 0 && fd < 0 ? errno : 0;
     bool is_copied = manifest_copy_vcpu(out, &w->vcpu);
 
+    errnum = w->sync_failed ? EIO : errnum;
     pthread_mutex_unlock(&w->lock);
     if (!is_copied) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }
     /* Without the lock: it takes as long as the disk does. */
-    if (!has_fd || (fd >= 0 && fdatasync(fd) != 0)) {
-        errnum = has_fd ? errno : errnum;
+    if (errnum == 0 && fd >= 0) {
+        errnum = sync_once(w, fd);
+    }
+    if (errnum != 0) {
         manifest_done_vcpu(out);
         return fail(f, "write", "the trace", errnum);
     }

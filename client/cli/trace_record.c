@@ -316,23 +316,22 @@ static bool is_ended(const struct recording_of_trace *r)
     return true;
 }
 
-static int close_manifest(struct recording_of_trace *r)
+/* Behind a failure to save, what was saved last is all that is known to be there: that is closed. */
+static void close_manifest(struct recording_of_trace *r)
 {
     const char *why = r->why;
+    struct failure ignored;
 
     /* What the last save has seen may be older than the ends. */
-    int result = save(r);
-
-    if (result != 0) {
-        return result;
-    }
-    r->manifest.is_closed = true;
-    if (is_ended(r)) {
+    if (r->failure.code == 0 && save(r) == 0 && is_ended(r)) {
         why = "the trace ended";
     }
+    r->manifest.is_closed = true;
     (void)snprintf(r->manifest.closed_why, sizeof(r->manifest.closed_why), "%s",
-                   why != NULL ? why : "a failure ended it");
-    return trace_files_save(r->dir_fd, &r->manifest, &r->failure);
+                   r->failure.code != 0 ? r->failure.message
+                   : why != NULL        ? why
+                                        : "a failure ended it");
+    (void)trace_files_save(r->dir_fd, &r->manifest, r->failure.code == 0 ? &r->failure : &ignored);
 }
 
 /* --- until it ends --- */
@@ -416,12 +415,12 @@ static int conclude(struct recording_of_trace *r)
     if (failed != NULL && r->why == NULL && failed->writer.f.code == 0) {
         r->why = failed->error.message;
     }
-    if (close_manifest(r) != 0 && failed == NULL) {
-        return report_failure(&r->failure);
-    }
+    close_manifest(r);
     if (failed != NULL) {
         status = failed->writer.f.code != 0 ? report_failure(&failed->writer.f)
                                             : report_error(&failed->error);
+    } else if (r->failure.code != 0) {
+        return report_failure(&r->failure);
     }
     int shown = trace_show_recording(&r->manifest, r->cli->format == CLI_FORMAT_JSON);
 

@@ -159,6 +159,36 @@ has_grown() { # DIR TIMES
     [ "$now" -ge $(($2 * 60000)) ] && [ -s "$1/manifest.json" ]
 }
 
+# A manifest that once cannot be saved: fsync() refuses a FIFO, and the next one is a file again.
+a_save_that_fails_is_told() {
+    local dir=$work/unsaved pid status=0 fifo
+    mkdir "$dir"
+    mkfifo "$work/plug"
+    exec {fifo}<>"$work/plug"
+    head -c 65536 /dev/zero >&"$fifo" # full: who writes waits
+    "$xenres" trace record made --output "$dir" >"$work/out" 2>"$work/err" &
+    pid=$!
+    wait_until 20 test -s "$dir/manifest.json"
+    wait_until 20 ln "$work/plug" "$dir/manifest.json.new"
+    wait_until 20 has_open "$pid" "$dir/manifest.json.new"
+    rm "$dir/manifest.json.new"
+    cat <&"$fifo" >/dev/null &
+    wait "$pid" || status=$?
+    kill "$!"
+    same "$status" 1 "$(cat "$work/out" "$work/err")"
+    contains "$(cat "$work/err")" "cannot write manifest.json.new"
+    same "$(manifest "$dir" '"\(.closed) \(.closedWhy)"')" "true cannot write manifest.json.new"
+    exits 0 "$xenres" trace record made --resume --duration 300ms --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+}
+has_open() { # PID PATH
+    local link
+    for link in "/proc/$1/fd/"*; do
+        [ "$(readlink "$link")" != "$2" ] || return 0
+    done
+    return 1
+}
+
 going_on_needs_the_same_trace() {
     "$xenres" trace start slow >/dev/null
     exits 20 "$xenres" trace record slow --resume --output "$work/killed"
@@ -249,6 +279,7 @@ check "packets are decoded" packets_are_decoded
 check "the example decodes while it captures" the_example_decodes_while_it_captures
 check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
 check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
+check "a save that fails is told" a_save_that_fails_is_told
 check "going on needs the same trace" going_on_needs_the_same_trace
 check "what is lapped is never complete" what_is_lapped_is_never_complete
 check "what is done to the files is found" what_is_done_to_the_files_is_found
