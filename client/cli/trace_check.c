@@ -200,8 +200,7 @@ static void walk(struct trace_check *c, const struct manifest_vcpu *v)
 
 /* --- its end --- */
 
-/* Those behind which a trace has no further byte. */
-static bool is_of_trace(uint32_t reason)
+bool trace_check_ends_trace(uint32_t reason)
 {
     return reason >= XENRES_TRACE_INCARNATION_ENDED && reason <= XENRES_TRACE_HARDWARE_STOPPED;
 }
@@ -215,7 +214,7 @@ static void check_end(struct trace_check *c, const struct manifest *m,
         (void)find(c, TRACE_FINDING_EMPTY, v->vcpu, "nothing was read of it");
         return;
     }
-    if (v->has_end && is_of_trace(v->end_reason)) {
+    if (v->has_end && trace_check_ends_trace(v->end_reason)) {
         if (v->end_position != v->position) {
             set_place(find(c, TRACE_FINDING_CONTRADICTION, v->vcpu,
                            "the trace ends at byte %" PRIu64 ", the recording at %" PRIu64,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/cli/report.h"
+#include "client/cli/trace_check.h"
 #include "client/cli/trace_lane.h"
 #include "client/cli/trace_meter.h"
 #include "client/cli/trace_show.h"
@@ -306,31 +307,65 @@ static int save(struct recording_of_trace *r)
     return trace_files_save(r->dir_fd, &r->manifest, &r->failure);
 }
 
-static bool is_ended(const struct recording_of_trace *r)
+/* The first vCPU of which more may come, or may have come; NULL: there is none. */
+static const struct manifest_vcpu *unended(const struct recording_of_trace *r)
 {
     for (size_t i = 0; i < r->manifest.vcpu_count; i++) {
-        if (!r->manifest.vcpus[i].has_end) {
-            return false;
+        const struct manifest_vcpu *v = &r->manifest.vcpus[i];
+
+        if (!v->has_end || !trace_check_ends_trace(v->end_reason)) {
+            return v;
         }
     }
-    return true;
+    return NULL;
+}
+
+/* Was it cut off? Who wished an end of a trace that is not his got what he wished: it runs on. */
+static bool is_cut_off(const struct recording_of_trace *r)
+{
+    bool may_run_on = r->wished_ns != 0 && !r->manifest.is_ours;
+
+    for (size_t i = 0; i < r->manifest.vcpu_count; i++) {
+        const struct manifest_vcpu *v = &r->manifest.vcpus[i];
+
+        if (v->has_end ? !trace_check_ends_trace(v->end_reason) : !may_run_on) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why it is closed. */
+static const char *why_of(const struct recording_of_trace *r)
+{
+    const struct manifest_vcpu *v = unended(r);
+
+    if (r->failure.code != 0) {
+        return r->failure.message;
+    }
+    if (v == NULL) {
+        return "the trace ended";
+    }
+    if (r->why != NULL) {
+        return r->why;
+    }
+    if (v->has_end) {
+        return v->end_message[0] != '\0' ? v->end_message
+                                         : xenres_trace_end_reason_name(v->end_reason);
+    }
+    return "a failure ended it";
 }
 
 /* Behind a failure to save, what was saved last is all that is known to be there: that is closed. */
 static void close_manifest(struct recording_of_trace *r)
 {
-    const char *why = r->why;
     struct failure ignored;
 
-    /* What the last save has seen may be older than the ends. */
-    if (r->failure.code == 0 && save(r) == 0 && is_ended(r)) {
-        why = "the trace ended";
+    if (r->failure.code == 0) {
+        (void)save(r); /* what the last save has seen may be older than the ends */
     }
     r->manifest.is_closed = true;
-    (void)snprintf(r->manifest.closed_why, sizeof(r->manifest.closed_why), "%s",
-                   r->failure.code != 0 ? r->failure.message
-                   : why != NULL        ? why
-                                        : "a failure ended it");
+    (void)snprintf(r->manifest.closed_why, sizeof(r->manifest.closed_why), "%s", why_of(r));
     (void)trace_files_save(r->dir_fd, &r->manifest, r->failure.code == 0 ? &r->failure : &ignored);
 }
 
@@ -424,7 +459,7 @@ static int conclude(struct recording_of_trace *r)
     }
     int shown = trace_show_recording(&r->manifest, r->cli->format == CLI_FORMAT_JSON);
 
-    if (status == 0 && shown == 0 && trace_show_is_lossy(&r->manifest)) {
+    if (status == 0 && shown == 0 && (trace_show_is_lossy(&r->manifest) || is_cut_off(r))) {
         report_note("what is missing: xenres verify %s", r->options->folder);
         return error_exit_status(ERROR_DATA_LOSS);
     }

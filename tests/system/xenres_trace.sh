@@ -189,6 +189,34 @@ has_open() { # PID PATH
     return 1
 }
 
+# The trace runs on, but the gateway says no more of it.
+what_is_cut_off_is_told() {
+    local dir=$work/withdrawn policy=$work/demo/policy.conf recorder status=0
+    "$xenres" trace start made >/dev/null
+    timeout 60 "$xenres" trace record made --output "$dir" >"$work/out" 2>"$work/err" &
+    recorder=$!
+    wait_until 20 has_bytes "$dir"
+    [ "$(id -u)" -ne 0 ] || chown nobody "$work/demo/server.key" # who reads it again is no longer root
+    cp "$policy" "$work/policy"
+    sed 's/demo\/operator/demo\/nobody/' "$work/policy" >"$policy"
+    kill -HUP "${pid[demo]}"
+    wait "$recorder" || status=$?
+    cp "$work/policy" "$policy"
+    kill -HUP "${pid[demo]}"
+    wait_until 20 is_allowed
+    same "$status" 25 "$(cat "$work/out" "$work/err")"
+    same "$(manifest "$dir" .closed)" true
+    same "$(manifest "$dir" '.vcpus[0].end.reason')" permission_withdrawn
+    [ "$(manifest "$dir" .closedWhy)" != "the trace ended" ]
+    exits 0 "$xenres" trace record made --resume --duration 300ms --output "$dir" # that is somebody else's
+    "$xenres" trace stop made >/dev/null
+    exits 0 "$xenres" trace record made --resume --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+    same "$(manifest "$dir" .closedWhy)" "the trace ended"
+}
+has_bytes() { [ -s "$1/manifest.json" ] && [ "$(manifest "$1" '.vcpus[0].position')" != 0 ]; } # DIR
+is_allowed() { "$xenres" trace status made >/dev/null 2>&1; }
+
 going_on_needs_the_same_trace() {
     "$xenres" trace start slow >/dev/null
     exits 20 "$xenres" trace record slow --resume --output "$work/killed"
@@ -280,6 +308,7 @@ check "the example decodes while it captures" the_example_decodes_while_it_captu
 check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
 check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
 check "a save that fails is told" a_save_that_fails_is_told
+check "what is cut off is told" what_is_cut_off_is_told
 check "going on needs the same trace" going_on_needs_the_same_trace
 check "what is lapped is never complete" what_is_lapped_is_never_complete
 check "what is done to the files is found" what_is_done_to_the_files_is_found
