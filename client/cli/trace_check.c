@@ -121,14 +121,14 @@ static void take_gap(struct trace_check *c, struct walk *w)
     w->offset = g->offset;
 }
 
-/* Can these bytes be next? In another segment only behind a loss that may be larger, or a reset. */
+/* Can these bytes be next? In another segment only behind a loss that may be larger: a reset, too, is told as
+ * one. */
 static bool is_next(const struct walk *w, const struct manifest_file *f)
 {
     if (f->segment == w->segment) {
         return f->epoch == w->epoch && f->offset == w->offset && !w->is_over;
     }
-    return f->segment > w->segment && f->epoch >= w->epoch &&
-           (w->is_open || f->segment - w->segment == f->epoch - w->epoch);
+    return f->segment > w->segment && f->epoch >= w->epoch && w->is_open;
 }
 
 static void take_file(struct trace_check *c, struct walk *w)

@@ -219,6 +219,27 @@ static void an_open_loss_that_comes_again_is_told_once(void **state)
     assert_int_equal(rig.m.vcpus[0].gap_count, 1);
 }
 
+/* Killed when all of segment 0 was there, and reset before it went on: never complete, and told once. */
+static void a_reset_while_nobody_recorded_is_a_loss(void **state)
+{
+    struct trace_check c;
+
+    (void)state;
+    begun();
+    data(0, 0, 0, 10);
+    gap(XENRES_TRACE_GAP_INTERRUPTED, 10, 0, true, 1, 0);
+    gap(XENRES_TRACE_GAP_INTERRUPTED, 10, 0, true, 1, 0); /* and killed again */
+    data(10, 1, 0, 5);
+    rig.w.vcpu.has_end = true;
+    rig.w.vcpu.end_reason = XENRES_TRACE_STOPPED;
+    rig.w.vcpu.end_position = 15;
+    save();
+    trace_check_run(&c, &rig.m, rig.dir_fd);
+    assert_int_equal(c.finding_count, 1);
+    assert_int_equal(c.findings[0].kind, TRACE_FINDING_GAP);
+    trace_check_done(&c);
+}
+
 /* What could not be written does not count. */
 static void a_full_disk_ends_it(void **state)
 {
@@ -292,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(less_than_the_manifest_says_is_data_loss, begin, end),
         cmocka_unit_test_setup_teardown(a_gap_within_a_segment_is_exact, begin, end),
         cmocka_unit_test_setup_teardown(an_open_loss_that_comes_again_is_told_once, begin, end),
+        cmocka_unit_test_setup_teardown(a_reset_while_nobody_recorded_is_a_loss, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_ends_it, begin, end),
         cmocka_unit_test_setup_teardown(what_the_disk_has_lost_never_counts, begin, end),
         cmocka_unit_test_setup_teardown(nor_does_what_it_has_lost_of_a_file_before, begin, end),

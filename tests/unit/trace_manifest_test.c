@@ -258,8 +258,8 @@ static void files_that_follow_without_a_loss_are_one_segment(void **state)
     v->files[1].position = 10;
     v->files[1].bytes = 25;
     expect(&m, -1, 1, TRACE_FINDING_CONTRADICTION, 0, 0); /* another, and no loss before it */
-    v->files[1].epoch = 1; /* it was reset, and nothing was lost by that */
-    expect(&m, -1, 0, 0, 0, 0);
+    v->files[1].epoch = 1; /* nor does a reset come without one */
+    expect(&m, -1, 1, TRACE_FINDING_CONTRADICTION, 0, 0);
     v->files[1].segment = v->files[1].epoch = 0;
     v->files[1].offset = 10;
     expect(&m, -1, 0, 0, 0, 0);
