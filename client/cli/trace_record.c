@@ -487,10 +487,11 @@ static int record(struct recording_of_trace *r)
         r->onlooker = cli_connect(&onlooker, &status);
     }
     status = start_lanes(r);
-    if (status != 0) {
-        cancel_lanes(r);
+    if (status == 0) {
+        attend(r);
+    } else {
+        cancel_lanes(r); /* those that have begun: the others never are over */
     }
-    attend(r);
     for (size_t i = 0; i < r->lane_count; i++) {
         trace_lane_join(&r->lanes[i]);
     }

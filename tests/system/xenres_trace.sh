@@ -217,6 +217,14 @@ what_is_cut_off_is_told() {
 has_bytes() { [ -s "$1/manifest.json" ] && [ "$(manifest "$1" '.vcpus[0].position')" != 0 ]; } # DIR
 is_allowed() { "$xenres" trace status made >/dev/null 2>&1; }
 
+# No thread has room for its stack.
+without_threads_it_fails() {
+    exits 1 timeout -s KILL 30 bash -c 'ulimit -s 274877906944 && exec "$@"' - \
+        "$xenres" trace record made --output "$work/threadless"
+    contains "$(cat "$work/err")" "no thread can be had"
+    "$xenres" trace stop made >/dev/null
+}
+
 going_on_needs_the_same_trace() {
     "$xenres" trace start slow >/dev/null
     exits 20 "$xenres" trace record slow --resume --output "$work/killed"
@@ -309,6 +317,7 @@ check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
 check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
 check "a save that fails is told" a_save_that_fails_is_told
 check "what is cut off is told" what_is_cut_off_is_told
+check "without threads it fails" without_threads_it_fails
 check "going on needs the same trace" going_on_needs_the_same_trace
 check "what is lapped is never complete" what_is_lapped_is_never_complete
 check "what is done to the files is found" what_is_done_to_the_files_is_found
