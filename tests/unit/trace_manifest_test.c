@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/trace_check.h"
@@ -142,6 +143,40 @@ static void there_are_maxima(void **state)
     manifest_done_vcpu(&v);
 }
 
+enum {
+    PRINT_MAX_S = 4
+}; /* of the processor's; hundreds of times what it takes, but for a square of it */
+
+/* A file, a gap, and so on: each gap is behind its file, at a cost that goes up with their number. */
+static void the_largest_is_printed_soon(void **state)
+{
+    MANIFEST_AUTO m = made();
+    BUFFER_AUTO(out, MANIFEST_MAX_BYTES);
+    struct manifest_vcpu *v = &m.vcpus[0];
+    clock_t before = clock();
+
+    (void)state;
+    v->file_count = v->gap_count = 0;
+    for (size_t i = 0; i < MANIFEST_GAPS_MAX; i++) {
+        assert_true(manifest_add_file(v, &(struct manifest_file){ .position = 2 * i, .bytes = 1 }));
+        assert_true(
+            manifest_add_gap(v, &(struct manifest_gap){ .position = 2 * i + 1, .length = 1 }));
+    }
+    assert_true(manifest_print(&m, &out));
+    assert_true(clock() - before < PRINT_MAX_S * CLOCKS_PER_SEC);
+    const char *text = buffer_string(&out);
+
+    assert_non_null(text);
+    for (size_t i = 0; i < MANIFEST_GAPS_MAX; i++) {
+        char name[MANIFEST_NAME_BYTES], want[64];
+
+        manifest_file_name(v->vcpu, i, name);
+        (void)snprintf(want, sizeof(want), "\"behind\": \"%s\"", name);
+        text = strstr(text, want);
+        assert_non_null(text);
+    }
+}
+
 /* However long it is: from the beginning on, evenly. */
 static void times_are_thinned_out(void **state)
 {
@@ -258,7 +293,7 @@ static void files_that_follow_without_a_loss_are_one_segment(void **state)
     v->files[1].position = 10;
     v->files[1].bytes = 25;
     expect(&m, -1, 1, TRACE_FINDING_CONTRADICTION, 0, 0); /* another, and no loss before it */
-    v->files[1].epoch = 1; /* nor does a reset come without one */
+    v->files[1].epoch = 1;                                /* nor does a reset come without one */
     expect(&m, -1, 1, TRACE_FINDING_CONTRADICTION, 0, 0);
     v->files[1].segment = v->files[1].epoch = 0;
     v->files[1].offset = 10;
@@ -335,6 +370,7 @@ int main(void)
         cmocka_unit_test(any_damage_is_parsed_or_refused),
         cmocka_unit_test(those_of_later_versions_are_not_guessed_at),
         cmocka_unit_test(there_are_maxima),
+        cmocka_unit_test(the_largest_is_printed_soon),
         cmocka_unit_test(times_are_thinned_out),
         cmocka_unit_test(a_copy_can_grow),
         cmocka_unit_test(each_lack_is_found),
