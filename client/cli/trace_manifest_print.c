@@ -10,6 +10,9 @@
 
 #include "client/cli/trace_manifest.h"
 
+#define WHEN_MAX_S  253402300799 /* the end of the year 9999 */
+#define WHEN_MAX_NS 999999999
+
 /* jansson's functions take NULL and fail with it: that memory ran out is seen once, at the end. */
 static void add(bool *is_whole, json_t *object, const char *name, json_t *value)
 {
@@ -29,14 +32,15 @@ static json_t *text(const char *value)
     return string != NULL ? string : json_string("?");
 }
 
+/* Of four digits for the year, as a manifest is read: what a gateway says beyond that is not known. */
 static json_t *when(int64_t seconds, uint32_t nanoseconds)
 {
     time_t at = (time_t)seconds;
     struct tm tm;
     char day[40];
 
-    if (seconds == 0 || gmtime_r(&at, &tm) == NULL ||
-        strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+    if (seconds < 1 || seconds > WHEN_MAX_S || nanoseconds > WHEN_MAX_NS ||
+        gmtime_r(&at, &tm) == NULL || strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
         return json_null();
     }
     return json_sprintf("%s.%09uZ", day, nanoseconds);

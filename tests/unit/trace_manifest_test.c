@@ -85,6 +85,42 @@ static void what_is_printed_is_parsed(void **state)
     assert_memory_equal(first.data, second.data, first.len_bytes);
 }
 
+/* Whatever time a gateway says, what is written can be read. */
+static void any_time_is_read_again(void **state)
+{
+    static const struct {
+        int64_t seconds, want;
+        uint32_t nanoseconds;
+    } times[] = {
+        { 1, 1, 0 },
+        { 253402300799, 253402300799, 999999999 },
+        { 253402300800, 0, 0 },
+        { INT64_MAX, 0, 0 },
+        { INT64_MIN, 0, 0 },
+        { -1, 0, 0 },
+        { 1, 0, 1000000000 },
+        { 1, 0, UINT32_MAX },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        MANIFEST_AUTO m = made();
+        MANIFEST_AUTO again = { .vcpus = NULL };
+        BUFFER_AUTO(text, 1 << 20);
+        struct failure f = { 0 };
+
+        m.trace.start_seconds = m.vcpus[0].gaps[0].seconds = m.vcpus[0].times[0].seconds =
+            times[i].seconds;
+        m.trace.start_nanoseconds = m.vcpus[0].gaps[0].nanoseconds =
+            m.vcpus[0].times[0].nanoseconds = times[i].nanoseconds;
+        assert_true(manifest_print(&m, &text));
+        assert_int_equal(manifest_parse(text.data, text.len_bytes, &again, &f), 0);
+        assert_int_equal(again.trace.start_seconds, times[i].want);
+        assert_int_equal(again.vcpus[0].gaps[0].seconds, times[i].want);
+        assert_int_equal(again.vcpus[0].times[0].seconds, times[i].want);
+    }
+}
+
 /* One byte after the other is another one: parsed or refused, and never complete with a hole. */
 static void any_damage_is_parsed_or_refused(void **state)
 {
@@ -367,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_printed_is_parsed),
+        cmocka_unit_test(any_time_is_read_again),
         cmocka_unit_test(any_damage_is_parsed_or_refused),
         cmocka_unit_test(those_of_later_versions_are_not_guessed_at),
         cmocka_unit_test(there_are_maxima),
