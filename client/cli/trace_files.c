@@ -246,6 +246,24 @@ static int full(struct trace_writer *w, const char *what)
                         "trace less (--user, fewer vCPUs), or give the domain a larger buffer");
 }
 
+/* What is there already is somebody else's, unless it is gone on with: then it is a file, and not what a writer
+ * waits at. */
+static int open_bytes(const struct trace_writer *w, const char *name, bool goes_on)
+{
+    int fd = openat(w->dir_fd, name,
+                    O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+                        (goes_on ? 0 : O_CREAT | O_EXCL),
+                    0600);
+    struct stat st;
+
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        (void)close(fd);
+        errno = EINVAL;
+        return -1;
+    }
+    return fd;
+}
+
 /* For the bytes that come: the file that they go on in, or a new one. */
 static int open_file(struct trace_writer *w, const xenres_trace_data *d)
 {
@@ -267,11 +285,13 @@ static int open_file(struct trace_writer *w, const xenres_trace_data *d)
         (void)close(w->fd);
     }
     manifest_file_name(v->vcpu, goes_on ? v->file_count - 1 : v->file_count, name);
-    w->fd = openat(w->dir_fd, name,
-                   O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (goes_on ? 0 : O_CREAT | O_TRUNC),
-                   0600);
+    w->fd = open_bytes(w, name, goes_on);
     if (w->fd < 0) {
-        return fail(&w->f, "open", name, errno);
+        int errnum = errno;
+        int result = fail(&w->f, goes_on ? "open" : "make", name, errnum);
+
+        return errnum == EEXIST ? failure_next(&w->f, result, "record into another folder")
+                                : result;
     }
     const struct manifest_file file = {
         .position = d->position, .offset = d->offset, .segment = d->segment, .epoch = d->epoch

@@ -240,6 +240,31 @@ static void a_reset_while_nobody_recorded_is_a_loss(void **state)
     trace_check_done(&c);
 }
 
+/* Nor does it wait for who reads a FIFO. */
+static void what_is_there_is_not_written_over(void **state)
+{
+    static const uint8_t byte[1];
+    const xenres_trace_data d = { .bytes = byte, .len_bytes = 1 };
+    int fd = openat(rig.dir_fd, "vcpu0.pt", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_int_equal(write(fd, "theirs", 6), 6);
+    (void)close(fd);
+    begun();
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    assert_string_equal(rig.w.f.next_step, "record into another folder");
+    assert_int_equal(size_of("vcpu0.pt"), 6);
+    assert_int_equal(unlinkat(rig.dir_fd, "vcpu0.pt", 0), 0);
+    assert_int_equal(mkfifoat(rig.dir_fd, "vcpu0.pt", 0600), 0);
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    /* Where one goes on with it, too. */
+    assert_true(manifest_add_file(&rig.w.vcpu, &(struct manifest_file){ .position = 0 }));
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    rig.w.vcpu.file_count = 0;
+    save();
+    assert_int_equal(rig.m.vcpus[0].position, 0);
+}
+
 /* What could not be written does not count. */
 static void a_full_disk_ends_it(void **state)
 {
@@ -314,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gap_within_a_segment_is_exact, begin, end),
         cmocka_unit_test_setup_teardown(an_open_loss_that_comes_again_is_told_once, begin, end),
         cmocka_unit_test_setup_teardown(a_reset_while_nobody_recorded_is_a_loss, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_there_is_not_written_over, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_ends_it, begin, end),
         cmocka_unit_test_setup_teardown(what_the_disk_has_lost_never_counts, begin, end),
         cmocka_unit_test_setup_teardown(nor_does_what_it_has_lost_of_a_file_before, begin, end),
