@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/text.h"
+
 const char *trace_finding_name(enum trace_finding_kind kind)
 {
     static const char *const names[] = {
@@ -51,6 +53,7 @@ static struct trace_finding *find(struct trace_check *c, enum trace_finding_kind
     va_start(arguments, why);
     (void)vsnprintf(out->why, sizeof(out->why), why, arguments);
     va_end(arguments);
+    out->why[text_cut(out->why, strlen(out->why))] = '\0';
     return out;
 }
 

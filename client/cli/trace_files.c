@@ -246,8 +246,8 @@ static int full(struct trace_writer *w, const char *what)
                         "trace less (--user, fewer vCPUs), or give the domain a larger buffer");
 }
 
-/* What is there already is somebody else's, unless it is gone on with: then it is a file, and not what a writer
- * waits at. */
+/* What is there already is somebody else's, unless it is gone on with: then it is a file, and not what a
+ * writer waits at. */
 static int open_bytes(const struct trace_writer *w, const char *name, bool goes_on)
 {
     int fd = openat(w->dir_fd, name,
@@ -419,7 +419,7 @@ int trace_writer_end(struct trace_writer *w, const xenres_trace_end *e)
     w->vcpu.end_reason = e->reason;
     w->vcpu.shutdown_code = e->shutdown_code;
     w->vcpu.end_position = e->position;
-    (void)snprintf(w->vcpu.end_message, sizeof(w->vcpu.end_message), "%s", e->message);
+    manifest_take_text(w->vcpu.end_message, sizeof(w->vcpu.end_message), e->message);
     if (e->cursor[0] != '\0') {
         (void)snprintf(w->vcpu.cursor, sizeof(w->vcpu.cursor), "%s", e->cursor);
     }
@@ -427,8 +427,8 @@ int trace_writer_end(struct trace_writer *w, const xenres_trace_end *e)
     return 0;
 }
 
-/* Linux says once of an open file that bytes of it are lost, to whoever asks first: the thread that writes, or
- * the one that saves. 0, or the errno. */
+/* Linux says once of an open file that bytes of it are lost, to whoever asks first: the thread that writes,
+ * or the one that saves. 0, or the errno. */
 static int sync_once(struct trace_writer *w, int fd)
 {
     int errnum = fdatasync(fd) == 0 ? 0 : errno;

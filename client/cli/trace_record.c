@@ -228,6 +228,9 @@ static int make_lanes(struct recording_of_trace *r)
     if (r->lanes == NULL) {
         return report_no_memory();
     }
+    for (size_t i = 0; i < r->manifest.vcpu_count; i++) {
+        r->lanes[i].writer.fd = -1; /* one that cannot be made has nothing to close */
+    }
     int status = 0;
 
     while (status == 0 && r->lane_count < r->manifest.vcpu_count) {
@@ -365,7 +368,7 @@ static void close_manifest(struct recording_of_trace *r)
         (void)save(r); /* what the last save has seen may be older than the ends */
     }
     r->manifest.is_closed = true;
-    (void)snprintf(r->manifest.closed_why, sizeof(r->manifest.closed_why), "%s", why_of(r));
+    manifest_take_text(r->manifest.closed_why, sizeof(r->manifest.closed_why), why_of(r));
     (void)trace_files_save(r->dir_fd, &r->manifest, r->failure.code == 0 ? &r->failure : &ignored);
 }
 

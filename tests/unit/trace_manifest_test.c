@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/cli/trace_check.h"
+#include "common/text.h"
 #include "tests/lib/folder.h"
 
 #define FEED "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -383,6 +384,34 @@ static void files_have_what_the_manifest_says(void **state)
     folder_done(&folder);
 }
 
+/* JSON takes no half of a character. */
+static void texts_are_cut_between_characters(void **state)
+{
+    MANIFEST_AUTO m = whole();
+    char name[MANIFEST_TEXT_BYTES + 2];
+    struct trace_check c;
+
+    (void)state;
+    for (size_t head = 190; head < MANIFEST_TEXT_BYTES; head++) {
+        memset(name, 'a', head);
+        memcpy(name + head, "\xc3\xa9", 3);
+        manifest_take_text(m.closed_why, sizeof(m.closed_why), name);
+        assert_int_equal(strlen(m.closed_why), head + 2 < MANIFEST_TEXT_BYTES ? head + 2 : head);
+        manifest_set_host(&m, &(xenres_host){ .uuid = "",
+                                              .boot_id = "",
+                                              .hostname = name,
+                                              .xen_version = "",
+                                              .gateway_version = "",
+                                              .backend = "" });
+        assert_string_equal(m.host.hostname, m.closed_why);
+        m.vcpus[0].has_end = false;
+        trace_check_run(&c, &m, -1);
+        assert_int_equal(c.finding_count, 1);
+        assert_true(text_is_utf8(c.findings[0].why, strlen(c.findings[0].why)));
+        trace_check_done(&c);
+    }
+}
+
 static void findings_are_bounded(void **state)
 {
     MANIFEST_AUTO m = whole();
@@ -414,6 +443,7 @@ int main(void)
         cmocka_unit_test(files_that_follow_without_a_loss_are_one_segment),
         cmocka_unit_test(an_open_loss_ends_a_segment),
         cmocka_unit_test(files_have_what_the_manifest_says),
+        cmocka_unit_test(texts_are_cut_between_characters),
         cmocka_unit_test(findings_are_bounded),
     };
 
