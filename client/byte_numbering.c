@@ -163,8 +163,12 @@ static int settle(struct byte_numbering *n, const struct byte_begin *b, struct b
         n->had_step = BYTE_STEP_BEFORE;
         n->has_segment = true;
     }
+    /* A segment that begins just there has a loss before it that the caller need not have heard of: a
+     * position does not say. */
+    bool may_open = n->at.segment > 0 && n->at.offset == 0;
     bool is_ahead = n->has_segment ? is_further(&n->at, BYTE_STEP_BEFORE, &n->had, n->had_step)
-                                   : n->at.position > n->had.position;
+                                   : n->at.position > n->had.position ||
+                                         (n->at.position == n->had.position && may_open);
 
     if (is_ahead) {
         return skip_to(n, &out->lost, fault);

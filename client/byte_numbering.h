@@ -98,7 +98,8 @@ struct byte_numbering {
     enum byte_step kept_step;
 };
 
-/* Before the first stream: what was delivered before `position` of this feed (32 digits) was. */
+/* Before the first stream: what was delivered before `position` of this feed (32 digits) was. Where a later
+ * segment begins just there, the loss before it is told, perhaps again. */
 void byte_numbering_know(struct byte_numbering *n, const char *feed, uint64_t position);
 
 /* A stream begins. `from_kept`: it was asked to go on from the place of byte_numbering_keep(). */

@@ -308,7 +308,8 @@ const struct verb verb_trace = {
         "\n"
         "Whether a recording is complete, \"xenres verify DIR\" says. Bytes that are lost are "
         "told\n"
-        "with their place and reason, and make the exit status of record 25.",
+        "with their place and reason, and make the exit status of record 25, as does a\n"
+        "recording that was cut off before the trace ended.",
     .options = options,
     .run = run,
 };

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/text.h"
+
 const char *trace_finding_name(enum trace_finding_kind kind)
 {
     static const char *const names[] = {
@@ -51,6 +53,7 @@ static struct trace_finding *find(struct trace_check *c, enum trace_finding_kind
     va_start(arguments, why);
     (void)vsnprintf(out->why, sizeof(out->why), why, arguments);
     va_end(arguments);
+    out->why[text_cut(out->why, strlen(out->why))] = '\0';
     return out;
 }
 
@@ -121,14 +124,14 @@ static void take_gap(struct trace_check *c, struct walk *w)
     w->offset = g->offset;
 }
 
-/* Can these bytes be next? In another segment only behind a loss that may be larger, or a reset. */
+/* Can these bytes be next? In another segment only behind a loss that may be larger: a reset, too, is told as
+ * one. */
 static bool is_next(const struct walk *w, const struct manifest_file *f)
 {
     if (f->segment == w->segment) {
         return f->epoch == w->epoch && f->offset == w->offset && !w->is_over;
     }
-    return f->segment > w->segment && f->epoch >= w->epoch &&
-           (w->is_open || f->segment - w->segment == f->epoch - w->epoch);
+    return f->segment > w->segment && f->epoch >= w->epoch && w->is_open;
 }
 
 static void take_file(struct trace_check *c, struct walk *w)
@@ -200,8 +203,7 @@ static void walk(struct trace_check *c, const struct manifest_vcpu *v)
 
 /* --- its end --- */
 
-/* Those behind which a trace has no further byte. */
-static bool is_of_trace(uint32_t reason)
+bool trace_check_ends_trace(uint32_t reason)
 {
     return reason >= XENRES_TRACE_INCARNATION_ENDED && reason <= XENRES_TRACE_HARDWARE_STOPPED;
 }
@@ -215,7 +217,7 @@ static void check_end(struct trace_check *c, const struct manifest *m,
         (void)find(c, TRACE_FINDING_EMPTY, v->vcpu, "nothing was read of it");
         return;
     }
-    if (v->has_end && is_of_trace(v->end_reason)) {
+    if (v->has_end && trace_check_ends_trace(v->end_reason)) {
         if (v->end_position != v->position) {
             set_place(find(c, TRACE_FINDING_CONTRADICTION, v->vcpu,
                            "the trace ends at byte %" PRIu64 ", the recording at %" PRIu64,

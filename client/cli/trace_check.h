@@ -45,6 +45,10 @@ struct trace_check {
     bool is_out_of_memory;
 };
 
+/* Is it an end of the trace, behind which there is no further byte, and not of the stream or the gateway
+ * alone? `reason`: enum xenres_trace_end_reason, or any other number. */
+bool trace_check_ends_trace(uint32_t reason);
+
 #define TRACE_CHECK_AUTO __attribute__((cleanup(trace_check_done))) struct trace_check
 
 /* `dir_fd`: of the folder; -1: the manifest against itself alone. */

@@ -246,6 +246,24 @@ static int full(struct trace_writer *w, const char *what)
                         "trace less (--user, fewer vCPUs), or give the domain a larger buffer");
 }
 
+/* What is there already is somebody else's, unless it is gone on with: then it is a file, and not what a
+ * writer waits at. */
+static int open_bytes(const struct trace_writer *w, const char *name, bool goes_on)
+{
+    int fd = openat(w->dir_fd, name,
+                    O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+                        (goes_on ? 0 : O_CREAT | O_EXCL),
+                    0600);
+    struct stat st;
+
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        (void)close(fd);
+        errno = EINVAL;
+        return -1;
+    }
+    return fd;
+}
+
 /* For the bytes that come: the file that they go on in, or a new one. */
 static int open_file(struct trace_writer *w, const xenres_trace_data *d)
 {
@@ -261,16 +279,19 @@ static int open_file(struct trace_writer *w, const xenres_trace_data *d)
     }
     if (w->fd >= 0) {
         if (fdatasync(w->fd) != 0) {
+            w->sync_failed = true;
             return fail(&w->f, "write", "the trace", errno);
         }
         (void)close(w->fd);
     }
     manifest_file_name(v->vcpu, goes_on ? v->file_count - 1 : v->file_count, name);
-    w->fd = openat(w->dir_fd, name,
-                   O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (goes_on ? 0 : O_CREAT | O_TRUNC),
-                   0600);
+    w->fd = open_bytes(w, name, goes_on);
     if (w->fd < 0) {
-        return fail(&w->f, "open", name, errno);
+        int errnum = errno;
+        int result = fail(&w->f, goes_on ? "open" : "make", name, errnum);
+
+        return errnum == EEXIST ? failure_next(&w->f, result, "record into another folder")
+                                : result;
     }
     const struct manifest_file file = {
         .position = d->position, .offset = d->offset, .segment = d->segment, .epoch = d->epoch
@@ -398,7 +419,7 @@ int trace_writer_end(struct trace_writer *w, const xenres_trace_end *e)
     w->vcpu.end_reason = e->reason;
     w->vcpu.shutdown_code = e->shutdown_code;
     w->vcpu.end_position = e->position;
-    (void)snprintf(w->vcpu.end_message, sizeof(w->vcpu.end_message), "%s", e->message);
+    manifest_take_text(w->vcpu.end_message, sizeof(w->vcpu.end_message), e->message);
     if (e->cursor[0] != '\0') {
         (void)snprintf(w->vcpu.cursor, sizeof(w->vcpu.cursor), "%s", e->cursor);
     }
@@ -406,21 +427,36 @@ int trace_writer_end(struct trace_writer *w, const xenres_trace_end *e)
     return 0;
 }
 
+/* Linux says once of an open file that bytes of it are lost, to whoever asks first: the thread that writes,
+ * or the one that saves. 0, or the errno. */
+static int sync_once(struct trace_writer *w, int fd)
+{
+    int errnum = fdatasync(fd) == 0 ? 0 : errno;
+
+    pthread_mutex_lock(&w->lock);
+    w->sync_failed = w->sync_failed || errnum != 0;
+    errnum = errnum == 0 && w->sync_failed ? EIO : errnum;
+    pthread_mutex_unlock(&w->lock);
+    return errnum;
+}
+
 int trace_writer_settle(struct trace_writer *w, struct manifest_vcpu *out, struct failure *f)
 {
     pthread_mutex_lock(&w->lock);
     SCOPE_FD int fd = w->fd >= 0 ? fcntl(w->fd, F_DUPFD_CLOEXEC, 0) : -1;
-    bool has_fd = w->fd < 0 || fd >= 0;
-    int errnum = errno;
+    int errnum = w->fd >= 0 && fd < 0 ? errno : 0;
     bool is_copied = manifest_copy_vcpu(out, &w->vcpu);
 
+    errnum = w->sync_failed ? EIO : errnum;
     pthread_mutex_unlock(&w->lock);
     if (!is_copied) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }
     /* Without the lock: it takes as long as the disk does. */
-    if (!has_fd || (fd >= 0 && fdatasync(fd) != 0)) {
-        errnum = has_fd ? errno : errnum;
+    if (errnum == 0 && fd >= 0) {
+        errnum = sync_once(w, fd);
+    }
+    if (errnum != 0) {
         manifest_done_vcpu(out);
         return fail(f, "write", "the trace", errnum);
     }

@@ -34,6 +34,7 @@ struct trace_writer {
     pthread_mutex_t lock; /* all below */
     struct manifest_vcpu vcpu;
     int fd;           /* of the last file; -1: not open */
+    bool sync_failed; /* once: the system says so once, and nothing more of it counts */
     struct failure f; /* the first that happened */
 };
 
@@ -49,7 +50,8 @@ int trace_writer_checkpoint(struct trace_writer *w, const xenres_trace_checkpoin
 int trace_writer_interrupted(struct trace_writer *w);
 int trace_writer_end(struct trace_writer *w, const xenres_trace_end *end);
 
-/* A copy of what counts now, with all of it on the disk; *out is the caller's. */
+/* A copy of what counts now, with all of it on the disk; *out is the caller's. Where it once could not be
+ * brought there, nothing more is settled. */
 int trace_writer_settle(struct trace_writer *w, struct manifest_vcpu *out, struct failure *f);
 
 #endif

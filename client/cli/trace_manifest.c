@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/text.h"
+
 /* --- life --- */
 
 void manifest_done_vcpu(struct manifest_vcpu *v)
@@ -80,12 +82,13 @@ bool manifest_copy_vcpu(struct manifest_vcpu *out, const struct manifest_vcpu *i
 
 /* --- what is taken --- */
 
-static void take(char *out, size_t size, const char *text)
+void manifest_take_text(char *out, size_t size, const char *text)
 {
     (void)snprintf(out, size, "%s", text);
+    out[text_cut(out, strlen(out))] = '\0';
 }
 
-#define TAKE(field, text) take((field), sizeof(field), (text))
+#define TAKE(field, text) manifest_take_text((field), sizeof(field), (text))
 
 void manifest_set_trace(struct manifest *m, const xenres_trace *t)
 {

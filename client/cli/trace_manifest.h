@@ -93,6 +93,8 @@ struct manifest {
 #define MANIFEST_AUTO __attribute__((cleanup(manifest_done))) struct manifest
 
 void manifest_done(struct manifest *m);
+/* A text of it, cut between characters where it is too long. */
+void manifest_take_text(char *out, size_t size, const char *text);
 /* Takes what is known of it; texts that are too long are cut. */
 void manifest_set_trace(struct manifest *m, const xenres_trace *trace);
 void manifest_set_host(struct manifest *m, const xenres_host *host);

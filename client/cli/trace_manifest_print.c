@@ -10,6 +10,9 @@
 
 #include "client/cli/trace_manifest.h"
 
+#define WHEN_MAX_S  253402300799 /* the end of the year 9999 */
+#define WHEN_MAX_NS 999999999
+
 /* jansson's functions take NULL and fail with it: that memory ran out is seen once, at the end. */
 static void add(bool *is_whole, json_t *object, const char *name, json_t *value)
 {
@@ -29,14 +32,15 @@ static json_t *text(const char *value)
     return string != NULL ? string : json_string("?");
 }
 
+/* Of four digits for the year, as a manifest is read: what a gateway says beyond that is not known. */
 static json_t *when(int64_t seconds, uint32_t nanoseconds)
 {
     time_t at = (time_t)seconds;
     struct tm tm;
     char day[40];
 
-    if (seconds == 0 || gmtime_r(&at, &tm) == NULL ||
-        strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+    if (seconds < 1 || seconds > WHEN_MAX_S || nanoseconds > WHEN_MAX_NS ||
+        gmtime_r(&at, &tm) == NULL || strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
         return json_null();
     }
     return json_sprintf("%s.%09uZ", day, nanoseconds);
@@ -133,18 +137,7 @@ static json_t *file(const struct manifest_vcpu *v, size_t i, bool *ok)
     return o;
 }
 
-/* Behind which file it is: the last that begins before it. */
-static json_t *behind(const struct manifest_vcpu *v, const struct manifest_gap *g)
-{
-    char name[MANIFEST_NAME_BYTES] = "";
-
-    for (size_t i = 0; i < v->file_count && v->files[i].position < g->position; i++) {
-        manifest_file_name(v->vcpu, i, name);
-    }
-    return text(name);
-}
-
-static json_t *gap(const struct manifest_vcpu *v, const struct manifest_gap *g, bool *ok)
+static json_t *gap(const struct manifest_gap *g, const char *behind, bool *ok)
 {
     const char *reason = xenres_trace_gap_reason_name(g->reason);
     json_t *o = json_object();
@@ -153,11 +146,32 @@ static json_t *gap(const struct manifest_vcpu *v, const struct manifest_gap *g, 
     add(ok, o, "position", number(g->position));
     add(ok, o, "length", number(g->length));
     add(ok, o, "atLeast", json_boolean(g->at_least));
-    add(ok, o, "behind", behind(v, g));
+    add(ok, o, "behind", text(behind));
     add(ok, o, "segment", json_integer(g->segment));
     add(ok, o, "epoch", json_integer(g->epoch));
     add(ok, o, "offset", number(g->offset));
     add(ok, o, "time", when(g->seconds, g->nanoseconds));
+    return o;
+}
+
+/* Each behind the last file that begins before it. Both are in the order of their positions. */
+static json_t *gaps(const struct manifest_vcpu *v, bool *ok)
+{
+    char behind[MANIFEST_NAME_BYTES] = "";
+    json_t *o = json_array();
+    size_t files = 0;
+
+    for (size_t i = 0; i < v->gap_count; i++) {
+        size_t before = files;
+
+        while (files < v->file_count && v->files[files].position < v->gaps[i].position) {
+            files++;
+        }
+        if (files > before) {
+            manifest_file_name(v->vcpu, files - 1, behind);
+        }
+        *ok = json_array_append_new(o, gap(&v->gaps[i], behind, ok)) == 0 && *ok;
+    }
     return o;
 }
 
@@ -192,13 +206,10 @@ static json_t *vcpu(const struct manifest_vcpu *v, bool *ok)
 {
     struct manifest_sums sums = manifest_sum(v);
     json_t *o = json_object();
-    json_t *files = json_array(), *gaps = json_array(), *times = json_array();
+    json_t *files = json_array(), *times = json_array();
 
     for (size_t i = 0; i < v->file_count; i++) {
         *ok = json_array_append_new(files, file(v, i, ok)) == 0 && *ok;
-    }
-    for (size_t i = 0; i < v->gap_count; i++) {
-        *ok = json_array_append_new(gaps, gap(v, &v->gaps[i], ok)) == 0 && *ok;
     }
     for (size_t i = 0; i < v->time_count; i++) {
         *ok = json_array_append_new(times, pair(&v->times[i], ok)) == 0 && *ok;
@@ -213,7 +224,7 @@ static json_t *vcpu(const struct manifest_vcpu *v, bool *ok)
     add(ok, o, "atLeast", json_boolean(sums.open_losses > 0));
     add(ok, o, "interruptions", json_integer(v->interruptions));
     add(ok, o, "files", files);
-    add(ok, o, "gaps", gaps);
+    add(ok, o, "gaps", gaps(v, ok));
     add(ok, o, "end", end(v, ok));
     add(ok, o, "timesStride", number(v->time_stride));
     add(ok, o, "timesSeen", number(v->times_seen));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/cli/report.h"
+#include "client/cli/trace_check.h"
 #include "client/cli/trace_lane.h"
 #include "client/cli/trace_meter.h"
 #include "client/cli/trace_show.h"
@@ -227,6 +228,9 @@ static int make_lanes(struct recording_of_trace *r)
     if (r->lanes == NULL) {
         return report_no_memory();
     }
+    for (size_t i = 0; i < r->manifest.vcpu_count; i++) {
+        r->lanes[i].writer.fd = -1; /* one that cannot be made has nothing to close */
+    }
     int status = 0;
 
     while (status == 0 && r->lane_count < r->manifest.vcpu_count) {
@@ -306,33 +310,66 @@ static int save(struct recording_of_trace *r)
     return trace_files_save(r->dir_fd, &r->manifest, &r->failure);
 }
 
-static bool is_ended(const struct recording_of_trace *r)
+/* The first vCPU of which more may come, or may have come; NULL: there is none. */
+static const struct manifest_vcpu *unended(const struct recording_of_trace *r)
 {
     for (size_t i = 0; i < r->manifest.vcpu_count; i++) {
-        if (!r->manifest.vcpus[i].has_end) {
-            return false;
+        const struct manifest_vcpu *v = &r->manifest.vcpus[i];
+
+        if (!v->has_end || !trace_check_ends_trace(v->end_reason)) {
+            return v;
         }
     }
-    return true;
+    return NULL;
 }
 
-static int close_manifest(struct recording_of_trace *r)
+/* Was it cut off? Who wished an end of a trace that is not his got what he wished: it runs on. */
+static bool is_cut_off(const struct recording_of_trace *r)
 {
-    const char *why = r->why;
+    bool may_run_on = r->wished_ns != 0 && !r->manifest.is_ours;
 
-    /* What the last save has seen may be older than the ends. */
-    int result = save(r);
+    for (size_t i = 0; i < r->manifest.vcpu_count; i++) {
+        const struct manifest_vcpu *v = &r->manifest.vcpus[i];
 
-    if (result != 0) {
-        return result;
+        if (v->has_end ? !trace_check_ends_trace(v->end_reason) : !may_run_on) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why it is closed. */
+static const char *why_of(const struct recording_of_trace *r)
+{
+    const struct manifest_vcpu *v = unended(r);
+
+    if (r->failure.code != 0) {
+        return r->failure.message;
+    }
+    if (v == NULL) {
+        return "the trace ended";
+    }
+    if (r->why != NULL) {
+        return r->why;
+    }
+    if (v->has_end) {
+        return v->end_message[0] != '\0' ? v->end_message
+                                         : xenres_trace_end_reason_name(v->end_reason);
+    }
+    return "a failure ended it";
+}
+
+/* Behind a failure to save, what was saved last is all that is known to be there: that is closed. */
+static void close_manifest(struct recording_of_trace *r)
+{
+    struct failure ignored;
+
+    if (r->failure.code == 0) {
+        (void)save(r); /* what the last save has seen may be older than the ends */
     }
     r->manifest.is_closed = true;
-    if (is_ended(r)) {
-        why = "the trace ended";
-    }
-    (void)snprintf(r->manifest.closed_why, sizeof(r->manifest.closed_why), "%s",
-                   why != NULL ? why : "a failure ended it");
-    return trace_files_save(r->dir_fd, &r->manifest, &r->failure);
+    manifest_take_text(r->manifest.closed_why, sizeof(r->manifest.closed_why), why_of(r));
+    (void)trace_files_save(r->dir_fd, &r->manifest, r->failure.code == 0 ? &r->failure : &ignored);
 }
 
 /* --- until it ends --- */
@@ -416,16 +453,16 @@ static int conclude(struct recording_of_trace *r)
     if (failed != NULL && r->why == NULL && failed->writer.f.code == 0) {
         r->why = failed->error.message;
     }
-    if (close_manifest(r) != 0 && failed == NULL) {
-        return report_failure(&r->failure);
-    }
+    close_manifest(r);
     if (failed != NULL) {
         status = failed->writer.f.code != 0 ? report_failure(&failed->writer.f)
                                             : report_error(&failed->error);
+    } else if (r->failure.code != 0) {
+        return report_failure(&r->failure);
     }
     int shown = trace_show_recording(&r->manifest, r->cli->format == CLI_FORMAT_JSON);
 
-    if (status == 0 && shown == 0 && trace_show_is_lossy(&r->manifest)) {
+    if (status == 0 && shown == 0 && (trace_show_is_lossy(&r->manifest) || is_cut_off(r))) {
         report_note("what is missing: xenres verify %s", r->options->folder);
         return error_exit_status(ERROR_DATA_LOSS);
     }
@@ -453,10 +490,11 @@ static int record(struct recording_of_trace *r)
         r->onlooker = cli_connect(&onlooker, &status);
     }
     status = start_lanes(r);
-    if (status != 0) {
-        cancel_lanes(r);
+    if (status == 0) {
+        attend(r);
+    } else {
+        cancel_lanes(r); /* those that have begun: the others never are over */
     }
-    attend(r);
     for (size_t i = 0; i < r->lane_count; i++) {
         trace_lane_join(&r->lanes[i]);
     }

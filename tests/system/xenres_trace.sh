@@ -159,6 +159,72 @@ has_grown() { # DIR TIMES
     [ "$now" -ge $(($2 * 60000)) ] && [ -s "$1/manifest.json" ]
 }
 
+# A manifest that once cannot be saved: fsync() refuses a FIFO, and the next one is a file again.
+a_save_that_fails_is_told() {
+    local dir=$work/unsaved pid status=0 fifo
+    mkdir "$dir"
+    mkfifo "$work/plug"
+    exec {fifo}<>"$work/plug"
+    head -c 65536 /dev/zero >&"$fifo" # full: who writes waits
+    "$xenres" trace record made --output "$dir" >"$work/out" 2>"$work/err" &
+    pid=$!
+    wait_until 20 test -s "$dir/manifest.json"
+    wait_until 20 ln "$work/plug" "$dir/manifest.json.new"
+    wait_until 20 has_open "$pid" "$dir/manifest.json.new"
+    rm "$dir/manifest.json.new"
+    cat <&"$fifo" >/dev/null &
+    wait "$pid" || status=$?
+    kill "$!"
+    same "$status" 1 "$(cat "$work/out" "$work/err")"
+    contains "$(cat "$work/err")" "cannot write manifest.json.new"
+    same "$(manifest "$dir" '"\(.closed) \(.closedWhy)"')" "true cannot write manifest.json.new"
+    exits 0 "$xenres" trace record made --resume --duration 300ms --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+}
+has_open() { # PID PATH
+    local link
+    for link in "/proc/$1/fd/"*; do
+        [ "$(readlink "$link")" != "$2" ] || return 0
+    done
+    return 1
+}
+
+# The trace runs on, but the gateway says no more of it.
+what_is_cut_off_is_told() {
+    local dir=$work/withdrawn policy=$work/demo/policy.conf recorder status=0
+    "$xenres" trace start made >/dev/null
+    timeout 60 "$xenres" trace record made --output "$dir" >"$work/out" 2>"$work/err" &
+    recorder=$!
+    wait_until 20 has_bytes "$dir"
+    [ "$(id -u)" -ne 0 ] || chown nobody "$work/demo/server.key" # who reads it again is no longer root
+    cp "$policy" "$work/policy"
+    sed 's/demo\/operator/demo\/nobody/' "$work/policy" >"$policy"
+    kill -HUP "${pid[demo]}"
+    wait "$recorder" || status=$?
+    cp "$work/policy" "$policy"
+    kill -HUP "${pid[demo]}"
+    wait_until 20 is_allowed
+    same "$status" 25 "$(cat "$work/out" "$work/err")"
+    same "$(manifest "$dir" .closed)" true
+    same "$(manifest "$dir" '.vcpus[0].end.reason')" permission_withdrawn
+    [ "$(manifest "$dir" .closedWhy)" != "the trace ended" ]
+    exits 0 "$xenres" trace record made --resume --duration 300ms --output "$dir" # that is somebody else's
+    "$xenres" trace stop made >/dev/null
+    exits 0 "$xenres" trace record made --resume --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+    same "$(manifest "$dir" .closedWhy)" "the trace ended"
+}
+has_bytes() { [ -s "$1/manifest.json" ] && [ "$(manifest "$1" '.vcpus[0].position')" != 0 ]; } # DIR
+is_allowed() { "$xenres" trace status made >/dev/null 2>&1; }
+
+# No thread has room for its stack.
+without_threads_it_fails() {
+    exits 1 timeout -s KILL 30 bash -c 'ulimit -s 274877906944 && exec "$@"' - \
+        "$xenres" trace record made --output "$work/threadless"
+    contains "$(cat "$work/err")" "no thread can be had"
+    "$xenres" trace stop made >/dev/null
+}
+
 going_on_needs_the_same_trace() {
     "$xenres" trace start slow >/dev/null
     exits 20 "$xenres" trace record slow --resume --output "$work/killed"
@@ -249,6 +315,9 @@ check "packets are decoded" packets_are_decoded
 check "the example decodes while it captures" the_example_decodes_while_it_captures
 check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
 check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
+check "a save that fails is told" a_save_that_fails_is_told
+check "what is cut off is told" what_is_cut_off_is_told
+check "without threads it fails" without_threads_it_fails
 check "going on needs the same trace" going_on_needs_the_same_trace
 check "what is lapped is never complete" what_is_lapped_is_never_complete
 check "what is done to the files is found" what_is_done_to_the_files_is_found

@@ -286,6 +286,13 @@ static void a_position_alone_is_enough_to_go_on(void **state)
     assert_int_equal(begin(&n, true, false, place(15, 1, 0, 4)), 0);
     assert_false(verdict.lost.is_some);
     takes(&n, data(place(15, 1, 0, 4), 1), true, 0);
+    /* What was lost before a segment that begins just there, neither it nor a cursor says. */
+    for (int resumed = 0; resumed < 2; resumed++) {
+        byte_numbering_know(&n, FEED, 15);
+        assert_int_equal(begin(&n, resumed, false, place(15, 1, 1, 0)), 0);
+        lost_is(false, 15, 0, true);
+        takes(&n, segment(place(15, 1, 1, 0), XENRES_TRACE_SEGMENT_RESET), true, 0);
+    }
 }
 
 /* --- at random, against a trace that is known --- */

@@ -5,6 +5,7 @@
  * killed. */
 #include "tests/lib/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -29,6 +30,19 @@ struct rig {
 };
 
 static struct rig rig;
+
+/* In libc's place. As Linux does: what the disk has lost is said once. */
+static bool disk_fails;
+
+int fdatasync(int fd)
+{
+    if (disk_fails) {
+        disk_fails = false;
+        errno = EIO;
+        return -1;
+    }
+    return fsync(fd);
+}
 
 static int begin(void **state)
 {
@@ -205,6 +219,52 @@ static void an_open_loss_that_comes_again_is_told_once(void **state)
     assert_int_equal(rig.m.vcpus[0].gap_count, 1);
 }
 
+/* Killed when all of segment 0 was there, and reset before it went on: never complete, and told once. */
+static void a_reset_while_nobody_recorded_is_a_loss(void **state)
+{
+    struct trace_check c;
+
+    (void)state;
+    begun();
+    data(0, 0, 0, 10);
+    gap(XENRES_TRACE_GAP_INTERRUPTED, 10, 0, true, 1, 0);
+    gap(XENRES_TRACE_GAP_INTERRUPTED, 10, 0, true, 1, 0); /* and killed again */
+    data(10, 1, 0, 5);
+    rig.w.vcpu.has_end = true;
+    rig.w.vcpu.end_reason = XENRES_TRACE_STOPPED;
+    rig.w.vcpu.end_position = 15;
+    save();
+    trace_check_run(&c, &rig.m, rig.dir_fd);
+    assert_int_equal(c.finding_count, 1);
+    assert_int_equal(c.findings[0].kind, TRACE_FINDING_GAP);
+    trace_check_done(&c);
+}
+
+/* Nor does it wait for who reads a FIFO. */
+static void what_is_there_is_not_written_over(void **state)
+{
+    static const uint8_t byte[1];
+    const xenres_trace_data d = { .bytes = byte, .len_bytes = 1 };
+    int fd = openat(rig.dir_fd, "vcpu0.pt", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_int_equal(write(fd, "theirs", 6), 6);
+    (void)close(fd);
+    begun();
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    assert_string_equal(rig.w.f.next_step, "record into another folder");
+    assert_int_equal(size_of("vcpu0.pt"), 6);
+    assert_int_equal(unlinkat(rig.dir_fd, "vcpu0.pt", 0), 0);
+    assert_int_equal(mkfifoat(rig.dir_fd, "vcpu0.pt", 0600), 0);
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    /* Where one goes on with it, too. */
+    assert_true(manifest_add_file(&rig.w.vcpu, &(struct manifest_file){ .position = 0 }));
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    rig.w.vcpu.file_count = 0;
+    save();
+    assert_int_equal(rig.m.vcpus[0].position, 0);
+}
+
 /* What could not be written does not count. */
 static void a_full_disk_ends_it(void **state)
 {
@@ -228,6 +288,46 @@ static void a_full_disk_ends_it(void **state)
     assert_int_equal(rig.m.vcpus[0].file_count, 0);
 }
 
+static void settles_no_more(uint64_t saved)
+{
+    struct manifest_vcpu now;
+
+    for (int i = 0; i < 2; i++) {
+        rig.f = (struct failure){ .code = 0 };
+        assert_int_not_equal(trace_writer_settle(&rig.w, &now, &rig.f), 0);
+        assert_int_not_equal(rig.f.code, 0);
+    }
+    assert_int_equal(rig.m.vcpus[0].position, saved);
+}
+
+static void what_the_disk_has_lost_never_counts(void **state)
+{
+    (void)state;
+    begun();
+    data(0, 0, 0, 10);
+    save();
+    data(10, 0, 10, 10);
+    disk_fails = true;
+    settles_no_more(10);
+}
+
+/* Said to the thread that writes, as it begins another file. */
+static void nor_does_what_it_has_lost_of_a_file_before(void **state)
+{
+    static const uint8_t byte[1];
+    const xenres_trace_data d = { .position = 20, .segment = 1, .bytes = byte, .len_bytes = 1 };
+
+    (void)state;
+    begun();
+    data(0, 0, 0, 10);
+    save();
+    data(10, 0, 10, 10);
+    gap(XENRES_TRACE_GAP_LAPPED, 20, 0, true, 0, 20);
+    disk_fails = true;
+    assert_int_not_equal(trace_writer_data(&rig.w, &d), 0);
+    settles_no_more(10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,7 +338,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(less_than_the_manifest_says_is_data_loss, begin, end),
         cmocka_unit_test_setup_teardown(a_gap_within_a_segment_is_exact, begin, end),
         cmocka_unit_test_setup_teardown(an_open_loss_that_comes_again_is_told_once, begin, end),
+        cmocka_unit_test_setup_teardown(a_reset_while_nobody_recorded_is_a_loss, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_there_is_not_written_over, begin, end),
         cmocka_unit_test_setup_teardown(a_full_disk_ends_it, begin, end),
+        cmocka_unit_test_setup_teardown(what_the_disk_has_lost_never_counts, begin, end),
+        cmocka_unit_test_setup_teardown(nor_does_what_it_has_lost_of_a_file_before, begin, end),
     };
 
     return UNIT_RUN(tests);

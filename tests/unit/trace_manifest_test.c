@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/trace_check.h"
+#include "common/text.h"
 #include "tests/lib/folder.h"
 
 #define FEED "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -84,6 +86,42 @@ static void what_is_printed_is_parsed(void **state)
     assert_memory_equal(first.data, second.data, first.len_bytes);
 }
 
+/* Whatever time a gateway says, what is written can be read. */
+static void any_time_is_read_again(void **state)
+{
+    static const struct {
+        int64_t seconds, want;
+        uint32_t nanoseconds;
+    } times[] = {
+        { 1, 1, 0 },
+        { 253402300799, 253402300799, 999999999 },
+        { 253402300800, 0, 0 },
+        { INT64_MAX, 0, 0 },
+        { INT64_MIN, 0, 0 },
+        { -1, 0, 0 },
+        { 1, 0, 1000000000 },
+        { 1, 0, UINT32_MAX },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        MANIFEST_AUTO m = made();
+        MANIFEST_AUTO again = { .vcpus = NULL };
+        BUFFER_AUTO(text, 1 << 20);
+        struct failure f = { 0 };
+
+        m.trace.start_seconds = m.vcpus[0].gaps[0].seconds = m.vcpus[0].times[0].seconds =
+            times[i].seconds;
+        m.trace.start_nanoseconds = m.vcpus[0].gaps[0].nanoseconds =
+            m.vcpus[0].times[0].nanoseconds = times[i].nanoseconds;
+        assert_true(manifest_print(&m, &text));
+        assert_int_equal(manifest_parse(text.data, text.len_bytes, &again, &f), 0);
+        assert_int_equal(again.trace.start_seconds, times[i].want);
+        assert_int_equal(again.vcpus[0].gaps[0].seconds, times[i].want);
+        assert_int_equal(again.vcpus[0].times[0].seconds, times[i].want);
+    }
+}
+
 /* One byte after the other is another one: parsed or refused, and never complete with a hole. */
 static void any_damage_is_parsed_or_refused(void **state)
 {
@@ -140,6 +178,40 @@ static void there_are_maxima(void **state)
     }
     assert_false(manifest_add_file(&v, &(struct manifest_file){ .position = 1 }));
     manifest_done_vcpu(&v);
+}
+
+enum {
+    PRINT_MAX_S = 4
+}; /* of the processor's; hundreds of times what it takes, but for a square of it */
+
+/* A file, a gap, and so on: each gap is behind its file, at a cost that goes up with their number. */
+static void the_largest_is_printed_soon(void **state)
+{
+    MANIFEST_AUTO m = made();
+    BUFFER_AUTO(out, MANIFEST_MAX_BYTES);
+    struct manifest_vcpu *v = &m.vcpus[0];
+    clock_t before = clock();
+
+    (void)state;
+    v->file_count = v->gap_count = 0;
+    for (size_t i = 0; i < MANIFEST_GAPS_MAX; i++) {
+        assert_true(manifest_add_file(v, &(struct manifest_file){ .position = 2 * i, .bytes = 1 }));
+        assert_true(
+            manifest_add_gap(v, &(struct manifest_gap){ .position = 2 * i + 1, .length = 1 }));
+    }
+    assert_true(manifest_print(&m, &out));
+    assert_true(clock() - before < PRINT_MAX_S * CLOCKS_PER_SEC);
+    const char *text = buffer_string(&out);
+
+    assert_non_null(text);
+    for (size_t i = 0; i < MANIFEST_GAPS_MAX; i++) {
+        char name[MANIFEST_NAME_BYTES], want[64];
+
+        manifest_file_name(v->vcpu, i, name);
+        (void)snprintf(want, sizeof(want), "\"behind\": \"%s\"", name);
+        text = strstr(text, want);
+        assert_non_null(text);
+    }
 }
 
 /* However long it is: from the beginning on, evenly. */
@@ -258,8 +330,8 @@ static void files_that_follow_without_a_loss_are_one_segment(void **state)
     v->files[1].position = 10;
     v->files[1].bytes = 25;
     expect(&m, -1, 1, TRACE_FINDING_CONTRADICTION, 0, 0); /* another, and no loss before it */
-    v->files[1].epoch = 1; /* it was reset, and nothing was lost by that */
-    expect(&m, -1, 0, 0, 0, 0);
+    v->files[1].epoch = 1;                                /* nor does a reset come without one */
+    expect(&m, -1, 1, TRACE_FINDING_CONTRADICTION, 0, 0);
     v->files[1].segment = v->files[1].epoch = 0;
     v->files[1].offset = 10;
     expect(&m, -1, 0, 0, 0, 0);
@@ -312,6 +384,34 @@ static void files_have_what_the_manifest_says(void **state)
     folder_done(&folder);
 }
 
+/* JSON takes no half of a character. */
+static void texts_are_cut_between_characters(void **state)
+{
+    MANIFEST_AUTO m = whole();
+    char name[MANIFEST_TEXT_BYTES + 2];
+    struct trace_check c;
+
+    (void)state;
+    for (size_t head = 190; head < MANIFEST_TEXT_BYTES; head++) {
+        memset(name, 'a', head);
+        memcpy(name + head, "\xc3\xa9", 3);
+        manifest_take_text(m.closed_why, sizeof(m.closed_why), name);
+        assert_int_equal(strlen(m.closed_why), head + 2 < MANIFEST_TEXT_BYTES ? head + 2 : head);
+        manifest_set_host(&m, &(xenres_host){ .uuid = "",
+                                              .boot_id = "",
+                                              .hostname = name,
+                                              .xen_version = "",
+                                              .gateway_version = "",
+                                              .backend = "" });
+        assert_string_equal(m.host.hostname, m.closed_why);
+        m.vcpus[0].has_end = false;
+        trace_check_run(&c, &m, -1);
+        assert_int_equal(c.finding_count, 1);
+        assert_true(text_is_utf8(c.findings[0].why, strlen(c.findings[0].why)));
+        trace_check_done(&c);
+    }
+}
+
 static void findings_are_bounded(void **state)
 {
     MANIFEST_AUTO m = whole();
@@ -332,15 +432,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_printed_is_parsed),
+        cmocka_unit_test(any_time_is_read_again),
         cmocka_unit_test(any_damage_is_parsed_or_refused),
         cmocka_unit_test(those_of_later_versions_are_not_guessed_at),
         cmocka_unit_test(there_are_maxima),
+        cmocka_unit_test(the_largest_is_printed_soon),
         cmocka_unit_test(times_are_thinned_out),
         cmocka_unit_test(a_copy_can_grow),
         cmocka_unit_test(each_lack_is_found),
         cmocka_unit_test(files_that_follow_without_a_loss_are_one_segment),
         cmocka_unit_test(an_open_loss_ends_a_segment),
         cmocka_unit_test(files_have_what_the_manifest_says),
+        cmocka_unit_test(texts_are_cut_between_characters),
         cmocka_unit_test(findings_are_bounded),
     };
 
