@@ -168,6 +168,29 @@ static void while_nothing_is_produced_it_says_that_it_lives(void **state)
     watch_done(&w);
 }
 
+/* For as long as it takes what it says, be that heartbeats alone. */
+static void who_reads_keeps_the_lease(void **state)
+{
+    const uint64_t limit_ns = 2 * RPC_RIG_HEARTBEAT_MS * CLOCK_NS_PER_MS;
+    struct watching w;
+
+    (void)state;
+    r.traces[0].lease_ms = 30;
+    (void)open_begun(&w, "{" WEB "}");
+    (void)trace_expect(&r, &w, "segment");
+    uint64_t begun_ns = clock_monotonic_ns();
+    unsigned renewals = r.renewals;
+
+    while (clock_monotonic_ns() < begun_ns + 3 * limit_ns || r.renewals == renewals) {
+        if (clock_monotonic_ns() < begun_ns + 2 * limit_ns) {
+            renewals = r.renewals; /* those behind it are what counts */
+        }
+        (void)trace_expect(&r, &w, "heartbeat");
+        assert_true(clock_monotonic_ns() < begun_ns + FAKE_WAIT_MS * CLOCK_NS_PER_MS);
+    }
+    watch_done(&w);
+}
+
 /* --- its end ------------------------------------------------------------------------------------------- */
 
 static void each_end_has_its_reason(void **state)
@@ -382,6 +405,7 @@ int main(void)
         TEST(who_is_too_slow_is_told_what_was_overwritten),
         TEST(who_reads_the_same_gets_the_same_of_one_feed),
         TEST(while_nothing_is_produced_it_says_that_it_lives),
+        TEST(who_reads_keeps_the_lease),
         TEST(each_end_has_its_reason),
         TEST(a_failure_is_told_with_the_end),
         TEST(what_is_over_and_held_is_read_to_its_end),
