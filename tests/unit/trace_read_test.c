@@ -351,6 +351,44 @@ static void another_policy_ends_what_it_does_not_allow_and_nothing_else(void **s
     watch_done(&owner);
 }
 
+/* A message of which its reader has taken little. True: it is waited for. */
+static bool begins_full(struct watching *w, const struct identity *who)
+{
+    uint8_t bytes[10];
+
+    trace_open_as(&r, w, who, "{" WEB "}");
+    (void)trace_expect(&r, w, "begin");
+    (void)trace_expect(&r, w, "segment");
+    w->flight.ready.count = 0;
+    while (exchange_read(w->flight.exchange, bytes, sizeof(bytes)) < 0) {
+        (void)trace_rig_serve_some(&r, 5); /* a heartbeat comes */
+    }
+    return exchange_is_patient(w->flight.exchange);
+}
+
+/* Whoever takes nothing is not waited with when its stream has to end. */
+static void who_takes_nothing_is_patient_only_as_long_as_the_stream_may_go_on(void **state)
+{
+    struct watching reader = { .feed = NULL }, owner = { .feed = NULL };
+
+    (void)state;
+    assert_true(begins_full(&reader, &r.carol));
+    assert_true(begins_full(&owner, &r.rpc.alice));
+    reader.flight.ready.count = owner.flight.ready.count = 0;
+    trace_rig_set_policy(&r,
+                         "rule \"a\" { effect = allow identities = { \"cn:alice\" } domains = { "
+                         "\"all\" } types = { \"vmtrace_buf\" } actions = { \"trace.read\" } }\n");
+    outcome_wait_at_least(&reader.flight.ready, 1);
+    outcome_wait_at_least(&owner.flight.ready, 1);
+    assert_false(exchange_is_patient(reader.flight.exchange));
+    assert_true(exchange_is_patient(owner.flight.exchange));
+    rpc_drain(r.rpc.rpc);
+    outcome_wait_at_least(&owner.flight.ready, 2);
+    assert_false(exchange_is_patient(owner.flight.exchange));
+    watch_done(&reader);
+    watch_done(&owner);
+}
+
 static void what_fails_before_it_has_begun_is_an_error_like_any_other(void **state)
 {
     static const char *const untraced[] = { "{" WEB ",\"vcpu\":2}", "{" WEB ",\"vcpu\":64}" };
@@ -412,6 +450,7 @@ int main(void)
         TEST(with_a_deadline_it_says_where_it_was),
         TEST(when_the_gateway_stops_every_stream_says_where_it_was),
         TEST(another_policy_ends_what_it_does_not_allow_and_nothing_else),
+        TEST(who_takes_nothing_is_patient_only_as_long_as_the_stream_may_go_on),
         TEST(what_fails_before_it_has_begun_is_an_error_like_any_other),
         TEST(a_mapper_that_goes_ends_it),
     };
