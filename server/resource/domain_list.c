@@ -21,7 +21,7 @@ struct domain_list {
     const struct domain_entry **by_uuid;
 };
 
-static int no_domain(const char *text, struct failure *f)
+int domain_list_none(const char *text, struct failure *f)
 {
     int result = failure_set(f, ERROR_NOT_FOUND, "there is no domain %s", text);
 
@@ -43,7 +43,7 @@ static int parse_domid(const char *text, const char *digits, struct domain_spell
         return failure_next(f, result, "if it is a name, write name: before it");
     }
     if (number >= DOMAIN_LIST_MAX) { /* DOMID_SELF, DOMID_IO, … are no domains to look into */
-        return no_domain(text, f);
+        return domain_list_none(text, f);
     }
     out->kind = DOMAIN_BY_DOMID;
     out->domid = (uint16_t)number;
@@ -334,7 +334,7 @@ int domain_list_find(const struct domain_list *l, const struct domain_spelling *
         return ambiguous(spelling, &found, f);
     }
     if (found.alive == 0 && found.dying == 0) {
-        return no_domain(spelling->text, f);
+        return domain_list_none(spelling->text, f);
     }
     *out = found.alive > 0 ? *found.first_alive : *found.first_dying;
     return 0;

@@ -67,5 +67,7 @@ struct domain_filter {
 int domain_list_find(const struct domain_list *l, const struct domain_spelling *spelling,
                      const struct domain_filter *filter, struct domain_entry *out,
                      struct failure *f);
+/* Those words, for who finds out later that one is not visible: -ERROR_NOT_FOUND. */
+int domain_list_none(const char *text, struct failure *f);
 
 #endif

@@ -290,7 +290,7 @@ static void on_deadline(void *arg)
     struct exchange *x = arg;
 
     atomic_store(&x->late, true);
-    call_wake(&x->call);
+    exchange_urge(&x->call);
 }
 
 /* What the mapper has to say is said. A stream lasts as long as its client allows. */

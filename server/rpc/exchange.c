@@ -150,6 +150,7 @@ struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
     x->call.type = -1;
     x->call.incarnation = "";
     wait_init(&x->call.wait, on_wake, x);
+    wait_init(&x->full, on_wake, x);
     pool_init(&x->call.pool, x->first, sizeof(x->first), EXCHANGE_POOL_MAX_BYTES);
     buffer_init(&x->reply_body, rpc->options.response_max_bytes);
     if (check_head(x, &http_status) != 0) {

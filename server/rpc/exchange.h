@@ -90,9 +90,10 @@ enum { EXCHANGE_READ_LATER = -1 };
  * sends it. The exchange may be freed at any time between two reads. */
 ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes);
 
-/* Of a streamed reply: may its reader take what was read last as slowly as it likes? It pins nothing then
- * but its connection. On the thread that sends it. */
-bool exchange_is_patient(const struct exchange *x);
+/* Of a streamed reply that has no room: may its reader take what was read last as slowly as it likes? It pins
+ * nothing then but its connection, and may go on; `on_ready` is called when that has to be asked again. On
+ * the thread that sends it. */
+bool exchange_is_patient(struct exchange *x);
 
 void exchange_free(struct exchange *x); /* NULL is fine; any thread */
 

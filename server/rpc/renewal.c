@@ -106,6 +106,19 @@ bool renewal_begin(struct exchange *x)
     return true;
 }
 
+/* It was looked for by the policy of when that began: by the one in force the caller may not see it. */
+static int take_domain(struct exchange *x, const struct domain_entry *domain)
+{
+    struct call *c = &x->call;
+    int result = dispatch_accept(x, domain);
+
+    if (result != -ERROR_PERMISSION_DENIED ||
+        dispatch_shows(c->policy, c->who, c->method->action, &c->identity)) {
+        return result;
+    }
+    return domain_list_none(c->domain, &x->failure);
+}
+
 /* The domain that was found. */
 static int take(struct exchange *x, const struct resolver_request *q)
 {
@@ -119,7 +132,7 @@ static int take(struct exchange *x, const struct resolver_request *q)
         return -x->failure.code; /* what the mapper said of it stands */
     }
     x->failure.code = 0;
-    int result = dispatch_accept(x, &q->domain);
+    int result = take_domain(x, &q->domain);
 
     return result == 0 ? c->method->handler->renew(c, &x->failure) : result;
 }

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "server/rpc/host_memo.h"
 #include "server/rpc/state.h"
 #include "server/rpc/trace_leases.h"
@@ -33,7 +34,8 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
         result = timers_new(&rpc->timers, f);
     }
     if (result == 0) {
-        result = trace_leases_new(options->mapper, rpc->timers, &rpc->trace_leases, f);
+        result = trace_leases_new(options->mapper, rpc->timers,
+                                  options->heartbeat_ms * CLOCK_NS_PER_MS, &rpc->trace_leases, f);
     }
     if (result == 0) {
         result = meter_new(options->methods, &rpc->meter, f);

@@ -88,6 +88,7 @@ struct exchange {
     const uint8_t *sending;   /* of a stream: that message, or one that others send too */
     size_t sending_bytes;
     size_t sent_bytes; /* of it */
+    struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
     struct stream_entry entry; /* of one that has to be told to leave */
@@ -136,6 +137,8 @@ extern const char reply_last_resort[];
 
 /* Makes the reply that of a stream, which exchange_read() then reads: stream.c. */
 void stream_begin(struct exchange *x);
+/* It may have to leave: it looks, also where its reader takes nothing. Any thread, as call_wake(). */
+void exchange_urge(struct call *c);
 /* Makes it a stream of nothing but its end, with `x->failure`. */
 void stream_refuse(struct exchange *x);
 

@@ -262,6 +262,7 @@ static bool make_next(struct exchange *x)
 {
     struct call *c = &x->call;
 
+    wait_look(&x->full);
     for (;;) {
         wait_look(&c->wait);
         int next = ask_handler(x);
@@ -302,7 +303,21 @@ ssize_t exchange_read(struct exchange *x, void *out, size_t max_bytes)
     return (ssize_t)taken;
 }
 
-bool exchange_is_patient(const struct exchange *x)
+/* Its reader is waited for, but for no longer than it may go on: what ends it wakes it then too. */
+bool exchange_is_patient(struct exchange *x)
 {
-    return x->call.method->handler->leave != NULL && !x->call.pins;
+    if (x->ended || x->call.method->handler->leave == NULL || x->call.pins) {
+        return false;
+    }
+    do {
+        wait_look(&x->full);
+        x->leaving = has_to_leave(x);
+    } while (!x->leaving && !wait_begin(&x->full));
+    return !x->leaving;
+}
+
+void exchange_urge(struct call *c)
+{
+    call_wake(c);
+    wait_wake(&exchange_of(c)->full);
 }

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-#include "server/rpc/call.h"
+#include "server/rpc/state.h"
 
 void streams_init(struct streams *s)
 {
@@ -48,7 +48,7 @@ void streams_wake(struct streams *s)
     (void)pthread_mutex_lock(&s->lock);
     TAILQ_FOREACH(e, &s->list, link)
     {
-        call_wake(e->call);
+        exchange_urge(e->call);
     }
     (void)pthread_mutex_unlock(&s->lock);
 }

@@ -33,11 +33,11 @@ void trace_choice_ask(const struct call *c, union message *m)
     m->traces.one = 1;
 }
 
+/* By its name too: the policy has decided on the one of now, which a trace of before is not about. */
 static bool is_meant(const struct call *c, const struct trace_choice *choice,
                      const struct message_trace *t)
 {
-    return memcmp(t->domain.incarnation, c->identity.incarnation, sizeof(t->domain.incarnation)) ==
-               0 &&
+    return domain_identity_equal(&t->domain, &c->identity) &&
            (!choice->has_id || memcmp(t->trace_id, choice->id, sizeof(choice->id)) == 0);
 }
 

@@ -3,7 +3,7 @@
 
 /*
  * Which trace of a domain is meant: the one that is named, else the running one, else the last that the
- * mapper holds yet. Only those of the domain's incarnation. Pure, any thread.
+ * mapper holds yet. Only those of the domain's incarnation and name. Pure, any thread.
  */
 #ifndef XENRES_RPC_TRACE_CHOICE_H
 #define XENRES_RPC_TRACE_CHOICE_H

@@ -5,13 +5,14 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "common/clock.h"
 
-enum { RENEWALS_A_LEASE = 3 };
+enum { RENEWALS_A_LEASE = 3, SILENT_HEARTBEATS = 2 };
 
 /* What happens next of a lease. */
 enum lease_step {
@@ -26,20 +27,23 @@ struct trace_lease {
     uint8_t trace_id[16];
     unsigned holders; /* 0: it is in no list, and goes with the answer that is to come */
     enum lease_step step;
+    uint64_t lease_ns;         /* as the mapper told last */
+    _Atomic uint64_t reads_ns; /* when a holder said last that it reads; without the lock */
     struct timer timer;
 };
 
 struct trace_leases {
     struct mapper_client *mapper;
     struct timers *timers;
+    uint64_t silence_ns;  /* so long who reads may say nothing, however short the lease */
     pthread_mutex_t lock; /* of all that follows, and of each lease */
     LIST_HEAD(, trace_lease) list;
     unsigned count; /* also of those that are in no list any more */
     uint64_t renewals;
 };
 
-int trace_leases_new(struct mapper_client *mapper, struct timers *timers, struct trace_leases **out,
-                     struct failure *f)
+int trace_leases_new(struct mapper_client *mapper, struct timers *timers, uint64_t heartbeat_ns,
+                     struct trace_leases **out, struct failure *f)
 {
     struct trace_leases *l = calloc(1, sizeof(*l));
 
@@ -48,6 +52,7 @@ int trace_leases_new(struct mapper_client *mapper, struct timers *timers, struct
     }
     l->mapper = mapper;
     l->timers = timers;
+    l->silence_ns = SILENT_HEARTBEATS * heartbeat_ns;
     (void)pthread_mutex_init(&l->lock, NULL);
     LIST_INIT(&l->list);
     *out = l;
@@ -104,6 +109,7 @@ static void take_answer(struct trace_lease *lease, const struct mapper_result *r
         const struct message_trace *t = &result->answer->trace_answer.trace;
 
         lease->all->renewals++;
+        lease->lease_ns = t->lease_ms * CLOCK_NS_PER_MS;
         if (lease->holders > 0 && t->end_reason == 0) {
             wait_ms(lease, t->lease_ms / RENEWALS_A_LEASE + 1);
         }
@@ -131,13 +137,26 @@ static void on_answer(void *arg, const struct mapper_result *result)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
+static bool is_read(const struct trace_lease *lease)
+{
+    uint64_t silence_ns = lease->all->silence_ns;
+    uint64_t limit_ns = lease->lease_ns > silence_ns ? lease->lease_ns : silence_ns;
+    uint64_t reads_ns = atomic_load_explicit(&lease->reads_ns, memory_order_relaxed);
+
+    return clock_monotonic_ns() <= reads_ns + limit_ns;
+}
+
 static void on_time(void *arg)
 {
     struct trace_lease *lease = arg;
 
     (void)pthread_mutex_lock(&lease->all->lock);
     if (lease->holders > 0) { /* else whoever let it go waits for this to return */
-        ask(lease);
+        if (is_read(lease)) {
+            ask(lease);
+        } else {
+            wait_ms(lease, TRACE_LEASE_RETRY_MS);
+        }
     }
     (void)pthread_mutex_unlock(&lease->all->lock);
 }
@@ -181,15 +200,17 @@ static struct trace_lease *add(struct trace_leases *l, const uint8_t trace_id[16
     return lease;
 }
 
-static struct trace_lease *hold(struct trace_leases *l, const uint8_t trace_id[16])
+static struct trace_lease *hold(struct trace_leases *l, const struct message_trace *trace)
 {
-    struct trace_lease *lease = find(l, trace_id);
+    struct trace_lease *lease = find(l, trace->trace_id);
 
     if (lease == NULL) {
-        lease = add(l, trace_id);
+        lease = add(l, trace->trace_id);
     }
     if (lease != NULL) {
         lease->holders++;
+        lease->lease_ns = trace->lease_ms * CLOCK_NS_PER_MS;
+        trace_leases_reads(lease);
         if (lease->step == LEASE_OVER) {
             ask(lease);
         }
@@ -201,7 +222,7 @@ int trace_leases_hold(struct trace_leases *l, const struct message_trace *trace,
                       struct trace_lease **out, struct failure *f)
 {
     (void)pthread_mutex_lock(&l->lock);
-    struct trace_lease *lease = hold(l, trace->trace_id);
+    struct trace_lease *lease = hold(l, trace);
 
     (void)pthread_mutex_unlock(&l->lock);
     if (lease == NULL) {
@@ -209,6 +230,13 @@ int trace_leases_hold(struct trace_leases *l, const struct message_trace *trace,
     }
     *out = lease;
     return 0;
+}
+
+void trace_leases_reads(struct trace_lease *lease)
+{
+    if (lease != NULL) {
+        atomic_store_explicit(&lease->reads_ns, clock_monotonic_ns(), memory_order_relaxed);
+    }
 }
 
 void trace_leases_let_go(struct trace_leases *l, struct trace_lease *lease)

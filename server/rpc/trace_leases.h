@@ -7,6 +7,9 @@
  * read it. What cannot be renewed now (no mapper, no room) is tried again soon; a trace that is over, or of a
  * mapper that knows it no longer, is let alone.
  *
+ * Who holds one has to say that it reads. Where none of its holders has for as long as the lease, and for two
+ * heartbeats, it is not renewed until one does: who takes nothing keeps no domain traced.
+ *
  * Any thread. Lock: one, before those of the mapper client and of the timers.
  */
 #ifndef XENRES_RPC_TRACE_LEASES_H
@@ -23,15 +26,17 @@ enum {
 struct trace_lease;
 struct trace_leases;
 
-/* `timers` outlive it. */
-int trace_leases_new(struct mapper_client *mapper, struct timers *timers, struct trace_leases **out,
-                     struct failure *f);
+/* `timers` outlive it. `heartbeat_ns`: who reads has something to take at least as often. */
+int trace_leases_new(struct mapper_client *mapper, struct timers *timers, uint64_t heartbeat_ns,
+                     struct trace_leases **out, struct failure *f);
 /* None may be held, and the mapper client has to be gone. NULL is fine. */
 void trace_leases_free(struct trace_leases *l);
 
 /* `trace`: as the mapper told of it, running. -ERROR_RESOURCE_EXHAUSTED: too many are held, or no memory. */
 int trace_leases_hold(struct trace_leases *l, const struct message_trace *trace,
                       struct trace_lease **out, struct failure *f);
+/* Its holder reads: holding it says so too. Cheap. NULL is fine. */
+void trace_leases_reads(struct trace_lease *lease);
 void trace_leases_let_go(struct trace_leases *l, struct trace_lease *lease); /* NULL is fine */
 
 /* Renewals that the mapper has answered well, of all traces. */

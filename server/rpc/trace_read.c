@@ -274,6 +274,7 @@ static int read_next(struct call *c, struct pool *p, struct failure *f)
 
     drop_shared(r);
     watch_pulse_look(&r->pulse);
+    trace_leases_reads(r->lease); /* what was said before is with the kernel */
     if (r->over) {
         *f = r->failure;
         return f->code != 0 ? -f->code : HANDLER_DONE;

@@ -2,12 +2,14 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* Leases of traces that are read: renewed at each third, once for all who read, for as long as somebody
- * does. */
+ * does and takes what there is. */
 #include "tests/lib/trace_calls.h"
 
 #include "server/rpc/trace_leases.h"
 
-enum { LEASE_MS = 30 };
+#include <poll.h>
+
+enum { LEASE_MS = 30, HEARTBEAT_MS = 20 };
 
 static struct fake_mapper mapper;
 static struct outcome connected;
@@ -15,9 +17,8 @@ static struct mapper_client *client;
 static struct timers *timers;
 static struct trace_leases *leases;
 
-static int set_up(void **state)
+static void begin(uint64_t heartbeat_ms)
 {
-    (void)state;
     fake_mapper_init(&mapper);
     fake_mapper_listen(&mapper);
     connected = (struct outcome)OUTCOME_INIT;
@@ -25,7 +26,21 @@ static int set_up(void **state)
     fake_mapper_join(&mapper);
     outcome_wait(&connected, 1);
     assert_int_equal(timers_new(&timers, NULL), 0);
-    assert_int_equal(trace_leases_new(client, timers, &leases, NULL), 0);
+    assert_int_equal(
+        trace_leases_new(client, timers, heartbeat_ms * CLOCK_NS_PER_MS, &leases, NULL), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    begin(FAKE_WAIT_MS); /* who holds a lease reads, for as long as a test takes */
+    return 0;
+}
+
+static int set_up_hasty(void **state)
+{
+    (void)state;
+    begin(HEARTBEAT_MS);
     return 0;
 }
 
@@ -178,6 +193,43 @@ static void what_cannot_be_renewed_now_is_tried_again(void **state)
     trace_leases_let_go(leases, lease);
 }
 
+/* Renews what is asked for within 5 ms. False: nothing is. */
+static bool renew_some(uint64_t *renewed_ns)
+{
+    struct pollfd p = { .fd = mapper.peer.fd, .events = POLLIN };
+
+    if (poll(&p, 1, 5) != 1) {
+        return false;
+    }
+    uint64_t serial = asked(1);
+
+    *renewed_ns = clock_monotonic_ns();
+    renew(serial, 1, LEASE_MS, 0);
+    return true;
+}
+
+/* However many hold it: their streams stand still. */
+static void who_takes_nothing_keeps_no_lease(void **state)
+{
+    const uint64_t limit_ns = 2 * HEARTBEAT_MS * CLOCK_NS_PER_MS;
+    struct trace_lease *still = hold(1), *other = hold(1);
+    uint64_t still_ns = clock_monotonic_ns(), renewed_ns = 0;
+
+    (void)state;
+    while (clock_monotonic_ns() < still_ns + 5 * limit_ns) {
+        bool is_late = renewed_ns > still_ns + limit_ns;
+
+        /* What was renewed behind the limit is not asked for again. */
+        assert_false(renew_some(&renewed_ns) && is_late);
+    }
+    trace_leases_let_go(leases, still);
+    do { /* the one that is left goes on */
+        trace_leases_reads(other);
+        assert_true(clock_monotonic_ns() < still_ns + FAKE_WAIT_MS * CLOCK_NS_PER_MS);
+    } while (!renew_some(&renewed_ns));
+    trace_leases_let_go(leases, other);
+}
+
 static void so_many_are_held_and_no_more(void **state)
 {
     static struct trace_lease *all[TRACE_LEASES_MAX];
@@ -215,6 +267,7 @@ int main(void)
         TEST(all_who_read_one_trace_share_its_timer),
         TEST(what_is_over_or_unknown_is_let_alone),
         TEST(what_cannot_be_renewed_now_is_tried_again),
+        cmocka_unit_test_setup_teardown(who_takes_nothing_keeps_no_lease, set_up_hasty, tear_down),
         TEST(so_many_are_held_and_no_more),
     };
 

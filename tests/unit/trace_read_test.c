@@ -168,6 +168,29 @@ static void while_nothing_is_produced_it_says_that_it_lives(void **state)
     watch_done(&w);
 }
 
+/* For as long as it takes what it says, be that heartbeats alone. */
+static void who_reads_keeps_the_lease(void **state)
+{
+    const uint64_t limit_ns = 2 * RPC_RIG_HEARTBEAT_MS * CLOCK_NS_PER_MS;
+    struct watching w;
+
+    (void)state;
+    r.traces[0].lease_ms = 30;
+    (void)open_begun(&w, "{" WEB "}");
+    (void)trace_expect(&r, &w, "segment");
+    uint64_t begun_ns = clock_monotonic_ns();
+    unsigned renewals = r.renewals;
+
+    while (clock_monotonic_ns() < begun_ns + 3 * limit_ns || r.renewals == renewals) {
+        if (clock_monotonic_ns() < begun_ns + 2 * limit_ns) {
+            renewals = r.renewals; /* those behind it are what counts */
+        }
+        (void)trace_expect(&r, &w, "heartbeat");
+        assert_true(clock_monotonic_ns() < begun_ns + FAKE_WAIT_MS * CLOCK_NS_PER_MS);
+    }
+    watch_done(&w);
+}
+
 /* --- its end ------------------------------------------------------------------------------------------- */
 
 static void each_end_has_its_reason(void **state)
@@ -328,6 +351,44 @@ static void another_policy_ends_what_it_does_not_allow_and_nothing_else(void **s
     watch_done(&owner);
 }
 
+/* A message of which its reader has taken little. True: it is waited for. */
+static bool begins_full(struct watching *w, const struct identity *who)
+{
+    uint8_t bytes[10];
+
+    trace_open_as(&r, w, who, "{" WEB "}");
+    (void)trace_expect(&r, w, "begin");
+    (void)trace_expect(&r, w, "segment");
+    w->flight.ready.count = 0;
+    while (exchange_read(w->flight.exchange, bytes, sizeof(bytes)) < 0) {
+        (void)trace_rig_serve_some(&r, 5); /* a heartbeat comes */
+    }
+    return exchange_is_patient(w->flight.exchange);
+}
+
+/* Whoever takes nothing is not waited with when its stream has to end. */
+static void who_takes_nothing_is_patient_only_as_long_as_the_stream_may_go_on(void **state)
+{
+    struct watching reader = { .feed = NULL }, owner = { .feed = NULL };
+
+    (void)state;
+    assert_true(begins_full(&reader, &r.carol));
+    assert_true(begins_full(&owner, &r.rpc.alice));
+    reader.flight.ready.count = owner.flight.ready.count = 0;
+    trace_rig_set_policy(&r,
+                         "rule \"a\" { effect = allow identities = { \"cn:alice\" } domains = { "
+                         "\"all\" } types = { \"vmtrace_buf\" } actions = { \"trace.read\" } }\n");
+    outcome_wait_at_least(&reader.flight.ready, 1);
+    outcome_wait_at_least(&owner.flight.ready, 1);
+    assert_false(exchange_is_patient(reader.flight.exchange));
+    assert_true(exchange_is_patient(owner.flight.exchange));
+    rpc_drain(r.rpc.rpc);
+    outcome_wait_at_least(&owner.flight.ready, 2);
+    assert_false(exchange_is_patient(owner.flight.exchange));
+    watch_done(&reader);
+    watch_done(&owner);
+}
+
 static void what_fails_before_it_has_begun_is_an_error_like_any_other(void **state)
 {
     static const char *const untraced[] = { "{" WEB ",\"vcpu\":2}", "{" WEB ",\"vcpu\":64}" };
@@ -382,12 +443,14 @@ int main(void)
         TEST(who_is_too_slow_is_told_what_was_overwritten),
         TEST(who_reads_the_same_gets_the_same_of_one_feed),
         TEST(while_nothing_is_produced_it_says_that_it_lives),
+        TEST(who_reads_keeps_the_lease),
         TEST(each_end_has_its_reason),
         TEST(a_failure_is_told_with_the_end),
         TEST(what_is_over_and_held_is_read_to_its_end),
         TEST(with_a_deadline_it_says_where_it_was),
         TEST(when_the_gateway_stops_every_stream_says_where_it_was),
         TEST(another_policy_ends_what_it_does_not_allow_and_nothing_else),
+        TEST(who_takes_nothing_is_patient_only_as_long_as_the_stream_may_go_on),
         TEST(what_fails_before_it_has_begun_is_an_error_like_any_other),
         TEST(a_mapper_that_goes_ends_it),
     };

@@ -286,6 +286,26 @@ static void another_trace_is_not_taken_for_the_one_that_is_named(void **state)
     assert_int_equal(r.stops + r.renewals, 0);
 }
 
+/* Who may see the domain by the name that it has now, may not therefore see what it was by another. */
+static void a_trace_of_before_a_renaming_is_not_told_of_the_new_name(void **state)
+{
+    static const char *const methods[] = { "GetTrace", "StopTrace", "RenewTrace" };
+    static const char named[] = "{" WEB ",\"traceId\":\"7a010000000000000000000000000000\"}";
+    struct domain_identity *domain = &r.traces[0].domain;
+
+    (void)state;
+    memset(domain->name, 0, sizeof(domain->name));
+    memcpy(domain->name, "secret", sizeof("secret")); /* the same incarnation */
+    trace_rig_end_trace(&r.traces[0], FEED_END_RENAMED);
+    for (size_t i = 0; i < 3; i++) {
+        trace_call_fails(&r, &r.rpc.alice, methods[i], "{" WEB "}", ERROR_NOT_FOUND, NULL);
+    }
+    trace_call_fails(&r, &r.rpc.alice, "ReadTrace", "{" WEB "}", ERROR_FAILED_PRECONDITION, NULL);
+    trace_call_fails(&r, &r.rpc.alice, "StopTrace", named, ERROR_ABORTED, NULL);
+    trace_call_fails(&r, &r.rpc.alice, "ReadTrace", named, ERROR_ABORTED, NULL);
+    assert_int_equal(r.stops + r.renewals, 0);
+}
+
 static void where_nothing_is_traced_that_is_said(void **state)
 {
     (void)state;
@@ -437,6 +457,7 @@ int main(void)
         TEST(each_reason_of_an_end_has_its_name),
         TEST(a_lease_begins_anew_as_long_as_is_wanted),
         TEST(another_trace_is_not_taken_for_the_one_that_is_named),
+        TEST(a_trace_of_before_a_renaming_is_not_told_of_the_new_name),
         TEST(where_nothing_is_traced_that_is_said),
         TEST(each_vcpu_is_told_however_many_answers_it_takes),
         TEST(traces_are_listed_by_pages_and_only_those_that_may_be_read),

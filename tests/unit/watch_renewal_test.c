@@ -206,6 +206,29 @@ static void another_policy_is_asked_too(void **state)
     watch_done(&w);
 }
 
+/* What is hidden by it in between is not there: that it is would be told by any other words. */
+static void by_another_policy_it_may_not_be_there_any_more(void **state)
+{
+    const struct message_domain restored = fake_domain(9, "web-1", 0x11, 0x77);
+    struct watching w;
+
+    (void)state;
+    open_refused(&w, "{" GRANTS "}", ERROR_ABORTED);
+    uint64_t serial = take_question(&w);
+    struct policy *policy = rpc_rig_parse_policy(
+        "rule \"others\" { effect = allow identities = { \"cn:alice\" } domains = { \"name:db-*\" }"
+        " types = { \"all\" } actions = { \"list\", \"watch\" } }\n");
+
+    rpc_set_policy(rig.rpc, policy);
+    policy_unref(policy);
+    watch_expect_nothing(&w);
+    answer(&w, serial, &restored);
+    outcome_wait_at_least(&w.flight.ready, 2);
+    watch_expect_end(&w, ERROR_NOT_FOUND);
+    assert_int_equal(fake_feeds.count, 1);
+    watch_done(&w);
+}
+
 static void the_incarnation_that_is_meant_is_still_meant(void **state)
 {
     const struct message_domain restored = fake_domain(9, "web-1", 0x11, 0x77);
@@ -305,6 +328,7 @@ int main(void)
         TEST(it_may_be_gone),
         TEST(the_policy_is_asked_of_the_domain_that_is_found),
         TEST(another_policy_is_asked_too),
+        TEST(by_another_policy_it_may_not_be_there_any_more),
         TEST(the_incarnation_that_is_meant_is_still_meant),
         TEST(a_stream_may_go_before_the_answer_comes),
         TEST(the_gateway_may_stop_before_the_answer_comes),
