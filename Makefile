@@ -309,11 +309,11 @@ run-thread: all $(thread_tests:%=$(BUILD)/%)
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-4} tests/lib/run.sh $(BUILD) $(thread_tests:%=$(BUILD)/%) \
 	    tests/system/stream_reload.sh
 
-# Two machines at a time: their guests come to harm where more of them wait for a processor.
+# One machine at a time: guests come to harm where others want the processors.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
 	    $(addprefix $(BUILD)/tests/contract/,mapper_test mapper_trace_test backend_xen_test)
-	@TEST_JOBS=2 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
+	@TEST_JOBS=1 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
 
 check-xen-vmtrace: ensure-deps ## trace there, on a hypervisor that offers vmtrace without Intel PT
 	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/tests/contract/,mapper_trace_test backend_xen_test)

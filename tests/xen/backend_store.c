@@ -3,9 +3,9 @@
 
 /* Names and events from a real xenstored. The last tests take it away. */
 #include <errno.h>
+#include <poll.h>
 
 #include "common/clock.h"
-#include <poll.h>
 
 #include "tests/xen/backend_fixture.h"
 
