@@ -51,6 +51,18 @@ start_guests() {
     "resmap copy $hvm 0 0 1 1 | hexdump -n 16 -v -e '/1 \"%02x\"' | grep -q [1-9a-f]"
 }
 
+is_served() { # DOMAIN
+  XENRES_SERVER=$gateway XENRES_CACERT=$work/pki/ca.crt XENRES_CERT=$work/pki/operator.crt \
+    XENRES_KEY=$work/pki/operator.key "$BUILD/xenres" resources "$1"
+}
+
+guests_are_served() {
+  local domain
+  for domain in "$steady" "$steady_v2" "$hvm"; do
+    eventually 60 is_served "$domain"
+  done
+}
+
 all_is_well() {
   alive "$steady" "$steady_v2" "$hvm"
   dom0 dmesg >"$work/dmesg"
@@ -76,6 +88,7 @@ trap - ERR
 set +E
 check "two services: both start" deploy_start
 gateway=$(deploy_url)
+check "each guest is there for who asks, once xenstored has time for it" guests_are_served
 echo "# guests and gateway are up $SECONDS s after the start"
 
 check "grant tables and ioreq pages of live guests change under a watch" live_begins
