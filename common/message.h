@@ -115,7 +115,7 @@ struct message_hello_answer {
     uint64_t slot_max_bytes;
     uint32_t requests_max;    /* in flight at once; more are answered resource_exhausted */
     uint32_t feeds_max;       /* held at once */
-    uint64_t spool_max_bytes; /* the most that one spool has; of a trace it may be half its ring */
+    uint64_t spool_max_bytes; /* the most that one spool has: its capacity */
     uint64_t period_min_ns;   /* of a feed */
 };
 

@@ -106,7 +106,9 @@ int feed_table_welcome(struct feed_table *t, struct message_hello_answer *hello,
     t->bell = bell;
     *wait_fd = scope_take_fd(&t->bell.wait_fd);
     hello->feeds_max = t->options.feeds_max;
-    hello->spool_max_bytes = t->options.spool_most_bytes;
+    hello->spool_max_bytes = t->options.spool_most_bytes > FEED_LIST_TRACE_SPOOL_MAX
+                                 ? t->options.spool_most_bytes
+                                 : FEED_LIST_TRACE_SPOOL_MAX;
     hello->period_min_ns = t->options.period_min_ns;
     return 0;
 }
