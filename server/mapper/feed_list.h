@@ -17,7 +17,7 @@ enum {
     FEED_LIST_MAX = 4096, /* feeds */
     FEED_LIST_SAMPLERS_MAX = 8,
     FEED_LIST_TRACE_SPOOL_MAX = 32 << 20, /* bytes: half the largest trace buffer */
-    FEED_LIST_END_WAIT_MS = 250, /* for the end of what is sampled of a domain that dies */
+    FEED_LIST_END_WAIT_MS = 250,          /* for the end of what is sampled of a domain that dies */
 };
 
 struct feed {
