@@ -66,7 +66,8 @@ static int no_trace(struct failure *f)
     failure_cause(f, result,
                   "Xen does not clear them: what no trace has written since its reset may be "
                   "another guest's memory");
-    return failure_next(f, result, "watch grant_table, ioreq_server or vcpu_stats");
+    return failure_next(
+        f, result, "read what is traced with TraceService (xenres trace), or watch another type");
 }
 
 static int only_status(struct failure *f)
