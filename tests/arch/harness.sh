@@ -102,6 +102,11 @@ done
 everything_fine() { run 0 "1 passed, 0 failed, 1 skipped" "$work/good.sh"; contains "$(cat "$work/said")" "b: no tool"; }
 skips_fail_in_ci() { CI=true run 1 "1 passed, 0 failed, 1 skipped" "$work/good.sh"; }
 a_failure() { run 1 "1 passed, 1 failed, 0 skipped" "$work/bad.sh"; contains "$(cat "$work/said")" "# detail"; }
+told_again_at_the_end() {
+    run 1 "2 passed, 1 failed, 1 skipped" "$work/bad.sh" "$work/good.sh"
+    contains "$(sed '1,/^failed:/d' "$work/said")" "not ok 2 - b
+# detail"
+}
 too_few_tests() { run 1 "1 passed, 1 failed, 0 skipped" "$work/short.sh"; }
 a_status() { run 1 "1 passed, 1 failed, 0 skipped" "$work/status.sh"; }
 a_signal() { run 1 "1 passed, 1 failed, 0 skipped" "$work/signal.sh"; contains "$(cat "$work/said")" "signal 11"; }
@@ -189,6 +194,7 @@ unset CI TEST_JOBS TEST_TIME_FACTOR
 check "results are counted, skips with their reason" everything_fine
 check "with CI=true what is skipped is a failure" skips_fail_in_ci
 check "a failure is counted and shown" a_failure
+check "what failed is told again at the end" told_again_at_the_end
 check "fewer tests than planned are a failure" too_few_tests
 check "a status without a failed test is a failure" a_status
 check "a signal is a failure" a_signal

@@ -102,16 +102,20 @@ static void serves_well(void)
 
 static int tear_down(void **state)
 {
-    (void)state;
-    serves_well();
-    /* One more round trip: what the last peer had is closed by the time the next is served. */
-    serves_well();
-    assert_true(IS_INSTRUMENTED || mapper_memory_kib() <= MEMORY_MAX_KIB);
-    size_t fds = mapper_fds();
+    uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
+    size_t fds;
 
-    if (fds > fds_at_start + 2) { /* the peer that just left: its socket and its arena */
+    (void)state;
+    /* Every round makes the mapper's loop turn: those that left before are closed in some of them. */
+    do {
+        serves_well();
+        fds = mapper_fds();
+        /* The peer that just left: its socket and its arena. */
+    } while (fds > fds_at_start + 2 && clock_monotonic_ns() < end_ns);
+    if (fds > fds_at_start + 2) {
         fail_msg("%zu descriptors, and %zu at the start", fds, fds_at_start);
     }
+    assert_true(IS_INSTRUMENTED || mapper_memory_kib() <= MEMORY_MAX_KIB);
     rig_stop(&rig);
     return 0;
 }
@@ -297,8 +301,7 @@ static void silent_connections_keep_nobody_out(void **state)
         for (int i = 0; i < 40; i++) {
             silent[i].channel.fd = -1;
             silent[i].arena = NULL;
-            (void)channel_connect(rig.socket, &silent[i].channel,
-                                  NULL); /* or the backlog is full */
+            (void)channel_connect(rig.socket, &silent[i].channel, NULL); /* or it is full */
         }
         for (int i = 0; i < 40; i++) {
             rig_leave(&silent[i]);

@@ -190,7 +190,7 @@ report() { # STATUS LIMIT LEFTOVERS TOOK-MS, of the test $name
 # A failure that no `not ok` line stands for is counted as one.
 report_failure() { # WHY BAD-COUNT, of the test $name
     [ "$2" -gt 0 ] || failed=$((failed + 1))
-    failures+=("$name${1:+: $1}")
+    failures+=("$name${1:+: $1}" "$(grep -a -A 3 '^not ok [0-9]\|^ERROR:' "$log" | tail -n 20)")
     printf '%-44s FAILED%s\n' "$name" "${1:+: $1}"
     # The whole, but not without end: what a daemon wrote in a loop helps nobody.
     tail -c 65536 "$log" | tail -n 400 | sed 's/^/    | /'
@@ -222,7 +222,7 @@ if [ ${#skips[@]} -gt 0 ]; then
 fi
 if [ ${#failures[@]} -gt 0 ]; then
     printf '\nfailed:\n'
-    printf '  %s\n' "${failures[@]}"
+    printf '  %s\n' "${failures[@]}" | sed '/^ *$/d'
 fi
 status=0
 if [ "$failed" -gt 0 ] || [ $((passed + skipped)) -eq 0 ]; then
