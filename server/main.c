@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "server/check.h"
+#include "server/command.h"
 #include "server/config.h"
 #include "server/demo.h"
 #include "server/service.h"
@@ -49,9 +50,16 @@ static const char help[] =
     "\n"
     "    --verbose                          log more\n"
     "    --worker SOCKET                    used by the supervisor for the process that it starts\n"
-    "    --version, --help\n"
-    "\n"
-    "See xenresd(8) and xenresd.conf(5).\n";
+    "    --version, --help\n";
+
+static void print_help(void)
+{
+    fputs(help, stdout);
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        fputs(c->help, stdout);
+    }
+    fputs("\nSee xenresd(8) and xenresd.conf(5).\n", stdout);
+}
 
 static const struct option long_options[] = {
     { "config", required_argument, NULL, OPTION_CONFIG },
@@ -181,7 +189,7 @@ static int take_option(int id, struct arguments *a)
     case OPTION_WORKER: a->worker = optarg; return -1;
     case OPTION_OPTIONS: config_print_options(stdout); return 0;
     case OPTION_VERSION: puts("xenresd " XENRES_VERSION); return 0;
-    case OPTION_HELP: fputs(help, stdout); return 0;
+    case OPTION_HELP: print_help(); return 0;
     default: return usage("the option is wrong");
     }
 }
@@ -189,8 +197,13 @@ static int take_option(int id, struct arguments *a)
 int main(int argc, char **argv)
 {
     struct arguments a = { 0 };
+    const struct command *command = argc > 1 ? command_find(argv[1]) : NULL;
     int id;
 
+    if (command != NULL) {
+        log_open("xenresd", LOG_LEVEL_INFO);
+        return command->run(argc - 1, argv + 1);
+    }
     while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         int status = take_option(id, &a);
 
