@@ -19,7 +19,7 @@
 #include "common/log.h"
 #include "common/scope.h"
 
-enum { RETRY_MS = 1000, LOUD_S = 60 };
+enum { RETRY_MS = 1000, LOUD_S = 10 };
 
 struct audit {
     struct audit_options options;
@@ -34,6 +34,8 @@ struct audit {
     uint64_t lost; /* records since writing began to fail */
     int first_errno;
     uint64_t checkpoint_ns; /* monotonic, of the last one */
+    uint64_t loud_ns;       /* … when the log was told that it fails; near the end of a disk that
+                               comes and goes */
     bool is_stopping;
 
     pthread_t thread;
@@ -56,7 +58,7 @@ static uint64_t value_of(const _Atomic uint64_t *counter)
 
 /* --- a record, with the lock ------------------------------------------------------------------------ */
 
-/* That it could not be written is told to the log when it begins; the thread says it again. */
+/* That it could not be written is told to the log when it begins. */
 static void note_failure(struct audit *a, uint64_t records)
 {
     int errnum = errno;
@@ -65,9 +67,12 @@ static void note_failure(struct audit *a, uint64_t records)
     add(&a->lost_in_all, records);
     if (!atomic_load(&a->is_failing)) {
         a->first_errno = errnum;
-        log_error("the audit cannot be written: %s; %s", strerror(errnum),
-                  a->options.on_failure == AUDIT_REFUSE ? "nobody is served until it can"
-                                                        : "the service goes on without it");
+        if (a->loud_ns == 0 || clock_monotonic_ns() - a->loud_ns >= LOUD_S * CLOCK_NS_PER_S) {
+            a->loud_ns = clock_monotonic_ns();
+            log_error("the audit cannot be written: %s; %s", strerror(errnum),
+                      a->options.on_failure == AUDIT_REFUSE ? "nobody is served until it can"
+                                                            : "the service goes on without it");
+        }
         atomic_store(&a->is_failing, true);
         (void)pthread_cond_signal(&a->wanted);
     }

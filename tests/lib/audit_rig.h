@@ -190,10 +190,11 @@ static inline const struct audit_report *audit_rig_whole(const struct audit_rig 
     return &report;
 }
 
-/* How often the current file has `text`. */
-static inline unsigned audit_rig_count(const struct audit_rig *r, const char *text)
+/* How often a file has `text`; *sum: of the numbers behind it. */
+static inline unsigned audit_rig_count_in(const struct audit_rig *r, const char *name,
+                                          const char *text, uint64_t *sum)
 {
-    struct audit_bytes b = audit_rig_read(folder_path(&r->dir, "audit.log"));
+    struct audit_bytes b = audit_rig_read(folder_path(&r->dir, name));
     unsigned count = 0;
 
     for (const char *at = b.bytes; at != NULL; at++) {
@@ -202,8 +203,31 @@ static inline unsigned audit_rig_count(const struct audit_rig *r, const char *te
             break;
         }
         count++;
+        *sum += strtoull(at + strlen(text), NULL, 10);
     }
     free(b.bytes);
+    return count;
+}
+
+/* … and the current one. */
+static inline unsigned audit_rig_count(const struct audit_rig *r, const char *text)
+{
+    uint64_t sum = 0;
+
+    return audit_rig_count_in(r, "audit.log", text, &sum);
+}
+
+/* … and all together. */
+static inline unsigned audit_rig_count_all(const struct audit_rig *r, const char *text)
+{
+    static char names[AUDIT_RIG_FILES][NAME_MAX + 1];
+    size_t files = audit_rig_list(r, names);
+    uint64_t sum = 0;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < files; i++) {
+        count += audit_rig_count_in(r, names[i], text, &sum);
+    }
     return count;
 }
 
