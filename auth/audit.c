@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -410,6 +411,8 @@ int audit_start(struct audit *a, struct failure *f)
         return 0;
     }
     const struct audit_record r = { .event = AUDIT_START, .detail = "xenresd " XENRES_VERSION };
+
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes is a disk that is full */
     int result = audit_log_recover(a->log, f);
 
     a->checkpoint_ns = clock_monotonic_ns();

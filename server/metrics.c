@@ -212,6 +212,19 @@ static void write_reloads(struct exposition *e, const struct metrics *m)
     exposition_seconds(e, atomic_load(&m->reloaded_ns));
 }
 
+/* --- the audit --------------------------------------------------------------------------------- */
+
+static void write_audit(struct exposition *e, const struct audit_counters *a)
+{
+    write_one(e, METRIC_AUDIT_RECORDS, a->records);
+    write_one(e, METRIC_AUDIT_LOST, a->lost);
+    write_one(e, METRIC_AUDIT_SUPPRESSED, a->suppressed);
+    write_one(e, METRIC_AUDIT_FAILING, a->is_failing);
+    write_one(e, METRIC_AUDIT_UNSIGNED, a->unsigned_records);
+    exposition_family(e, &families[METRIC_AUDIT_CHECKPOINT]);
+    exposition_seconds(e, a->checkpoint_wall_ns);
+}
+
 /* --- the mapper --------------------------------------------------------------------------------- */
 
 static void write_mapper_counters(struct exposition *e, const struct message_counters_answer *c,
@@ -288,6 +301,7 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     write_streams(&e, s);
     write_traces(&e, s);
     write_reloads(&e, s->own);
+    write_audit(&e, &s->audit);
     write_mapper(&e, s);
     exposition_end(&e);
 }

@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "auth/audit.h"
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
@@ -38,6 +39,7 @@ struct metrics_sources {
     struct watch_counters watches;
     struct feeds_counters feeds;
     struct listener_counters connections;
+    struct audit_counters audit;
     uint64_t mapper_restarts;
     const struct message_hello_answer *mapper;      /* that is connected; NULL: none is */
     const struct message_counters_answer *counters; /* of that; NULL: nothing is known */

@@ -21,6 +21,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/audit_service.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/material.h"
@@ -48,6 +49,7 @@ struct service {
     const struct config *config;
     struct material material;
     struct seal *seal;
+    struct audit *audit;
     int public_fd, health_fd; /* until listener and health take them */
     bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
     int signal_fd, wake_fd;
@@ -138,6 +140,9 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         snprintf(seal_path, sizeof(seal_path), "%s/seal.key", s->config->server_state_dir);
         result = seal_load(seal_path, &s->seal, f);
     }
+    if (result == 0) {
+        result = audit_service_open(s->config, &s->rpc, &s->audit, f);
+    }
     take_inherited(s);
     if (result == 0 && s->public_fd < 0) {
         result = listener_bind(s->config->server_listen, &s->public_fd, f);
@@ -197,11 +202,13 @@ static bool ready(void *arg, struct buffer *reasons)
                              ? "the mapper is not connected: see its log\n"
                              : NULL;
 
-    (void)pthread_mutex_unlock(&s->look_lock);
     if (reason != NULL) {
         buffer_append_string(reasons, reason);
     }
-    return reason == NULL;
+    bool is_closed = !s->stopping && audit_service_is_closed(s->audit, reasons);
+
+    (void)pthread_mutex_unlock(&s->look_lock);
+    return reason == NULL && !is_closed;
 }
 
 /* Of all parts, which are there. */
@@ -217,6 +224,7 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
         .mapper_restarts = mapper_client_restarts(s->mapper),
     };
 
+    audit_count(s->audit, &sources.audit);
     rpc_watches(rpc, &sources.watches);
     feeds_count(atomic_load(&s->feeds), &sources.feeds);
     listener_counters(s->listener, &sources.connections);
@@ -316,6 +324,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .policy = s->material.policy,
         .quota = s->quota,
         .seal = s->seal,
+        .audit = s->audit,
         .request_timeout_ms = (uint32_t)c->limits_request_timeout_ms,
         .request_max_bytes = (uint32_t)c->limits_request_max_kib * 1024,
         .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
@@ -340,6 +349,7 @@ static int start_listeners(struct service *s, struct failure *f)
         .pem = material_pem(&s->material),
         .trust = s->material.trust,
         .rpc = atomic_load(&s->rpc),
+        .audit = s->audit,
         .limits = {
             .threads = (uint32_t)c->limits_threads,
             .connections = (uint32_t)c->limits_connections,
@@ -388,6 +398,7 @@ static void reload(struct service *s)
         }
     }
     material_done(&fresh);
+    audit_service_reloaded(s->audit, &faults, &f);
     metrics_reloaded(&s->metrics, success);
     sd_notify(0, "READY=1");
 }
@@ -459,6 +470,9 @@ static int start(struct service *s, const struct service_options *options, struc
         result = sandbox_enter(&sandbox, f);
     }
     if (result == 0) {
+        result = audit_start(s->audit, f);
+    }
+    if (result == 0) {
         result = start_mapper_client(s, options->mapper_socket, f);
     }
     if (result == 0) {
@@ -487,6 +501,7 @@ static void stop(struct service *s)
     if (s->mapper != NULL) {
         mapper_client_free(s->mapper); /* its thread calls rpc: before rpc goes */
     }
+    audit_stop(s->audit); /* its thread calls rpc, too; nobody has a record left */
     if (rpc != NULL) {
         rpc_free(rpc);
     }

@@ -249,6 +249,7 @@ int listener_start(const struct listener_options *options, struct listener **out
         return result;
     }
     tally_init(&l->tally);
+    l->tally.audit = options->audit;
     credentials_place_init(&l->credentials);
     l->limits = options->limits;
     l->everyone = options->everyone;

@@ -20,6 +20,7 @@
 #include "common/error.h"
 #include "server/rpc/rpc.h"
 
+struct audit;
 struct listener;
 
 struct listener_limits {
@@ -73,6 +74,7 @@ struct listener_options {
     struct listener_pem pem;
     struct trust *trust; /* a reference is taken */
     struct rpc *rpc;
+    struct audit *audit; /* outlives it; NULL: it is off */
     struct listener_limits limits;
 
     /* For servers that test a protocol, and nothing else: whoever connects is this one, and no

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/audited.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
@@ -72,6 +73,7 @@ static int authorise_action(struct exchange *x, enum action action)
     }
     log_debug("denied %s to %s from %s: rule %s", action_name(q.action), c->who->text,
               x->head.peer_address, verdict.rule != NULL ? verdict.rule : "(none)");
+    audited_denial(x, action, &verdict);
     const char *type = c->type >= 0 ? resource_type_name((uint32_t)c->type) : "any resource";
     int result = failure_set(
         f, ERROR_PERMISSION_DENIED, "%s is not allowed on %s of %s%s", action_name(q.action), type,
@@ -203,6 +205,7 @@ void dispatch_done(struct exchange *x)
         x->started = false;
         x->call.method->handler->stop(&x->call);
     }
+    audited_stream_end(x);
     drop_slot(x);
     give_quota(x);
     (void)call_hold(&x->call, 0, NULL); /* less never fails */
@@ -217,6 +220,9 @@ static bool resolved(struct exchange *x)
 
     if (q->result != 0) {
         x->failure = q->failure;
+        if (q->result == -ERROR_NOT_FOUND) {
+            audited_unseen(x);
+        }
         return true;
     }
     if (x->retry_if_other && !other) {
@@ -411,7 +417,7 @@ bool dispatch_run(struct exchange *x)
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
-    if (request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
+    if (audited_check(x) != 0 || request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;
     }

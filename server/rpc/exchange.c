@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "proto/wire/wire.h"
+#include "server/rpc/audited.h"
 #include "server/rpc/connect.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/envelope.h"
@@ -272,6 +273,7 @@ void exchange_free(struct exchange *x)
     struct rpc *rpc = x->rpc;
 
     count(x);
+    audited_failure(x);
     dispatch_done(x);
     timer_cancel(rpc->timers, &x->timer);
     wire_free(x->message);

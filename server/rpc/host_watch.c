@@ -76,6 +76,7 @@ static void domains_stop(struct call *c)
     watch_pulse_stop(&w->pulse);
     domain_rows_free(w->rows);
     subscription_end(w->subscription);
+    c->end = watch_end_name(w->end);
     watch_meter_ended(c->watch_meter, w->end);
 }
 

@@ -71,6 +71,11 @@ void rpc_set_policy(struct rpc *rpc, struct policy *policy)
     streams_wake(&rpc->streams);
 }
 
+void rpc_look_again(struct rpc *rpc)
+{
+    streams_wake(&rpc->streams);
+}
+
 void rpc_drain(struct rpc *rpc)
 {
     atomic_store(&rpc->draining, true);

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/rpc/audited.h"
 #include "server/rpc/envelope.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
@@ -162,6 +163,12 @@ static bool is_stopping(struct exchange *x)
     return true;
 }
 
+/* Nothing is to be let out that cannot be written down. */
+static bool is_unaudited(struct exchange *x)
+{
+    return audited_check(x) != 0;
+}
+
 static bool is_forbidden(struct exchange *x)
 {
     struct call *c = &x->call;
@@ -184,7 +191,7 @@ static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||
            (x->call.method->handler->leave != NULL &&
-            (is_stopping(x) || (x->renewal == NULL && is_forbidden(x))));
+            (is_stopping(x) || is_unaudited(x) || (x->renewal == NULL && is_forbidden(x))));
 }
 
 /* --- one after the other ------------------------------------------------------------------------ */
@@ -224,6 +231,7 @@ static bool take_message(struct exchange *x, int next)
 {
     struct call *c = &x->call;
 
+    x->messages += next == HANDLER_BYTES || next == HANDLER_MESSAGE;
     if (next == HANDLER_BYTES) {
         x->sending = c->bytes;
         x->sending_bytes = c->bytes_len;

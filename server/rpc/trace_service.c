@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "server/rpc/audited.h"
 #include "server/rpc/present_trace.h"
 #include "server/rpc/services.h"
 #include "server/rpc/trace_choice.h"
@@ -16,14 +17,16 @@
 enum { VCPUS_A_WORD = 64 };
 _Static_assert((int)MESSAGE_OWNER_BYTES >= (int)IDENTITY_TEXT_BYTES, "each identity can own one");
 
-/* Who did what to whose trace: to be found in the log, whatever came of it later. */
-static void log_control(const struct call *c, const char *done, const struct message_trace *t)
+/* Who did what to whose trace: to be found in the log and the audit, whatever came of it later. */
+static int note_control(struct call *c, const char *done, const struct message_trace *t,
+                        struct failure *f)
 {
     char id[HEX128_TEXT_BYTES];
 
     text_from_hex(t->trace_id, sizeof(t->trace_id), id);
     log_info("%s from %s %s trace %s of domain %u (%s)", c->who->text, c->head->peer_address, done,
              id, (unsigned)t->domain.domid, t->domain.name);
+    return audited_control(c, done, t, f);
 }
 
 static int read_lease(const Google__Protobuf__Duration *lease, uint32_t *out, struct failure *f)
@@ -119,11 +122,14 @@ static int start_respond(struct call *c, struct failure *f)
     Xenres__V1__StartTraceResponse *m =
         PRESENT_NEW(&c->pool, Xenres__V1__StartTraceResponse, xenres__v1__start_trace_response);
 
-    log_control(c,
-                a->joined != 0                     ? "joined"
-                : (s->flags & TRACE_TAKEOVER) != 0 ? "started (taking over)"
-                                                   : "started",
-                &a->trace);
+    const char *done = a->joined != 0                     ? "joined"
+                       : (s->flags & TRACE_TAKEOVER) != 0 ? "started (taking over)"
+                                                          : "started";
+    int result = note_control(c, done, &a->trace, f);
+
+    if (result != 0) {
+        return result;
+    }
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &a->trace);
         m->joined = a->joined != 0;
@@ -251,8 +257,10 @@ static int stop_respond(struct call *c, struct failure *f)
     Xenres__V1__StopTraceResponse *m =
         PRESENT_NEW(&c->pool, Xenres__V1__StopTraceResponse, xenres__v1__stop_trace_response);
 
-    if (!k->was_over) {
-        log_control(c, "stopped", &k->trace);
+    int result = k->was_over ? 0 : note_control(c, "stopped", &k->trace, f);
+
+    if (result != 0) {
+        return result;
     }
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &k->trace);
@@ -265,7 +273,11 @@ static int renew_respond(struct call *c, struct failure *f)
     const struct control *k = c->state;
     Xenres__V1__RenewTraceResponse *m =
         PRESENT_NEW(&c->pool, Xenres__V1__RenewTraceResponse, xenres__v1__renew_trace_response);
+    int result = audited_control(c, "renewed", &k->trace, f);
 
+    if (result != 0) {
+        return result;
+    }
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &k->trace);
     }

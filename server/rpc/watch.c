@@ -135,6 +135,7 @@ static void watch_stop(struct call *c)
     watch_pulse_stop(&w->pulse);
     shared_bytes_unref(w->shared);
     end(w);
+    c->end = watch_end_name(w->end);
     watch_meter_ended(c->watch_meter, w->end);
 }
 
