@@ -17,13 +17,13 @@
 
 struct rpc;
 
-/* Opens what rights are needed for; NULL in *out: it is off. `rpc`, once it is set, is told when what may go on
- * is to be looked at again. */
+/* Opens what rights are needed for; NULL in *out: it is off. `rpc`, once it is set, is told when streams have
+ * to look whether they may go on. */
 int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, struct audit **out,
                        struct failure *f);
 
-/* Policy and certificates were read again, or were not: the first of `faults`, or `why`, says why. The file is
- * opened anew where somebody has put it aside. */
+/* Policy and certificates were read again, or were not: the first of `faults`, or `why`, says why. Where
+ * somebody has put the file aside, another one is begun. */
 void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
                             const struct failure *why);
 

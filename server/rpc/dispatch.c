@@ -417,7 +417,8 @@ bool dispatch_run(struct exchange *x)
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
-    if (audited_check(x) != 0 || request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
+    if (audited_check(x) != 0 || request_decode(x) != 0 ||
+        c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;
     }
