@@ -33,20 +33,14 @@ static struct audit_record record_of(const struct exchange *x, enum audit_event 
     };
 }
 
-/* The rule that allowed it, for the record. */
-static void name_rule(const struct exchange *x, struct audit_record *r)
+/* Of what was allowed. */
+static struct audit_record allowed_record_of(const struct exchange *x, enum audit_event event)
 {
-    const struct call *c = &x->call;
-    const struct policy_question q = {
-        .who = c->who,
-        .domain = c->domain != NULL ? &c->identity : NULL,
-        .type = c->type,
-        .action = c->method->action,
-    };
-    struct policy_verdict v = policy_decide(c->policy, &q);
+    struct audit_record r = record_of(x, event);
 
-    r->rule = v.rule;
-    r->line = v.line;
+    r.rule = x->verdict.rule;
+    r.line = x->verdict.line;
+    return r;
 }
 
 int audited_check(struct exchange *x)
@@ -79,9 +73,8 @@ int audited_answer(struct exchange *x, uint64_t bytes)
     if (audit_of(x) == NULL || x->call.method->cost != METHOD_COST_COPY) {
         return 0;
     }
-    struct audit_record r = record_of(x, AUDIT_SNAPSHOT);
+    struct audit_record r = allowed_record_of(x, AUDIT_SNAPSHOT);
 
-    name_rule(x, &r);
     r.has_counts = true;
     r.messages = 1;
     r.bytes = bytes;
@@ -92,16 +85,17 @@ int audited_stream(struct exchange *x)
 {
     size_t len_bytes = 0;
 
+    if (audit_of(x) == NULL) {
+        return 0;
+    }
     if (x->call.method->cost == METHOD_COST_COPY) { /* one copy, in pieces */
         (void)mapper_slot_bytes(x->call.slot, &len_bytes);
         return audited_answer(x, len_bytes);
     }
-    if (audit_of(x) == NULL || x->call.method->handler->leave == NULL) {
+    if (x->call.method->handler->leave == NULL) {
         return 0;
     }
-    struct audit_record r = record_of(x, AUDIT_STREAM_OPENED);
-
-    name_rule(x, &r);
+    struct audit_record r = allowed_record_of(x, AUDIT_STREAM_OPENED);
     int result = audit_write(audit_of(x), &r, &x->failure);
 
     x->is_audited = result == 0;
@@ -129,13 +123,12 @@ int audited_control(struct call *c, const char *done, const struct message_trace
                     struct failure *f)
 {
     const struct exchange *x = exchange_of(c);
-    struct audit_record r = record_of(x, AUDIT_TRACE_CONTROL);
+    struct audit_record r = allowed_record_of(x, AUDIT_TRACE_CONTROL);
     char id[HEX128_TEXT_BYTES];
 
     if (audit_of(x) == NULL) {
         return 0;
     }
-    name_rule(x, &r);
     text_from_hex(t->trace_id, sizeof(t->trace_id), id);
     r.reason = done;
     r.detail = id;

@@ -68,6 +68,9 @@ static int authorise_action(struct exchange *x, enum action action)
     struct policy_verdict verdict = policy_decide(c->policy, &q);
     struct failure *f = &x->failure;
 
+    if (action == c->method->action) {
+        x->verdict = verdict;
+    }
     if (verdict.allowed || c->method->open) {
         return 0;
     }

@@ -91,6 +91,7 @@ struct exchange {
     struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
+    struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
     bool is_audited;           /* of a stream: the audit was told that it began, not that it ended */
     uint64_t messages;         /* … that were made */
     struct stream_entry entry; /* of one that has to be told to leave */

@@ -47,11 +47,16 @@ what_no_single_value_tells_is_a_fault() {
     sed -e 's/^\( *listen *= *\).*/\1"host:80"/' -e 's/^\( *health *= *\).*/\1"192.0.2.1:80"/' \
         -e 's/^\( *state_dir *= *\).*/\1"\/nonexistent"/' -e 's/^\( *program *= *\).*/\1"\/nonexistent"/' \
         "$work/demo/xenresd.conf" >"$work/values.conf"
+    echo 'audit { file = "/nonexistent/audit.log" }' >>"$work/values.conf"
     fails 13 "$xenresd" --check --config "$work/values.conf"
     local option
-    for option in server.listen server.health server.state_dir mapper.program; do
+    for option in server.listen server.health server.state_dir mapper.program audit.file; do
         contains "$(cat "$work/said")" "$option: "
     done
+    echo 'audit { on_failure = "perhaps" sync = "always" }' >"$work/words.conf"
+    fails 13 "$xenresd" --check --config "$work/words.conf"
+    contains "$(cat "$work/said")" 'words.conf:1: audit.on_failure is "perhaps"; expected one of: refuse, continue'
+    contains "$(cat "$work/said")" 'audit.sync is "always"; expected one of: none, interval, each'
 }
 
 missing_files_are_all_named() {
