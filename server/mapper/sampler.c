@@ -151,7 +151,7 @@ static void schedule(struct sampler *s, struct sampler_job *job, uint64_t begun_
     uint64_t now_ns = clock_monotonic_ns(), wanted_ns = job->sampling.next_after_ns;
     if (wanted_ns > 0) {
         job->due_ns = begun_ns + wanted_ns;
-        s->counts.late += now_ns >= job->due_ns + wanted_ns;
+        s->counts.late += job->is_told && now_ns >= job->due_ns + wanted_ns;
         wheel_add(wheel_of(s, job), &job->entry, job->due_ns);
         return;
     }

@@ -20,6 +20,7 @@ struct sampling {
     struct source *source; /* owned */
     struct spool spool;
     uint32_t failures;        /* in a row */
+    bool is_to_prepare;       /* the next step makes the spool, and takes no sample */
     bool has_begun;           /* the first sample was taken: there is a ring */
     bool is_over;             /* ended: nothing is mapped, and nothing will be sampled */
     bool was_postponed;       /* whoever samples it could not when it was due */
@@ -35,6 +36,9 @@ struct sampling {
 /* Takes the source. */
 void sampling_init(struct sampling *s, struct source *source, uint64_t spool_most_bytes,
                    struct allowance *memory);
+/* The first step makes the spool, which takes its time if that is large; the next one takes the first
+ * sample, of a source that cannot wait for a spool then. */
+void sampling_prepare_first(struct sampling *s);
 /* It is over, or never was sampled. What others have open of the spool stays readable. */
 void sampling_done(struct sampling *s);
 
