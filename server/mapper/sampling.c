@@ -53,6 +53,7 @@ static void finish(struct sampling *s, struct source_tools *t, struct source_sam
     s->is_over = true;
     s->end = end->reason;
     s->end_detail = end->detail;
+    s->failure = end->failure; /* not of a sample before, which was made good */
     const struct feed_end shape = { .wall_ns = now->wall_ns,
                                     .monotonic_ns = now->monotonic_ns,
                                     .reason = end->reason,

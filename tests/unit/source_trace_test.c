@@ -454,6 +454,22 @@ static void what_cannot_be_disabled_is_tried_again_and_then_told(void **state)
     close_host();
 }
 
+/* What ends well says nothing of a sample that failed before. */
+static void a_failure_that_passed_is_no_reason_of_the_end(void **state)
+{
+    (void)state;
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_position\" call = 5 count = 2 errno = "
+                          "\"EAGAIN\" }\n");
+    begin();
+    run_ms(200);
+    assert_int_equal(sampling.failed, 2);
+    finish();
+    assert_int_equal(end.reason, FEED_END_STOPPED_BY_CALLER);
+    assert_int_equal(sampling.failure.code, 0);
+    close_host();
+}
+
 static void what_cannot_be_read_at_the_end_is_declared(void **state)
 {
     (void)state;
@@ -489,6 +505,7 @@ int main(void)
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
         cmocka_unit_test(one_that_comes_early_in_a_large_ring_is_seen_too),
         cmocka_unit_test(what_cannot_be_disabled_is_tried_again_and_then_told),
+        cmocka_unit_test(a_failure_that_passed_is_no_reason_of_the_end),
         cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
     };
 
