@@ -326,11 +326,10 @@ static int prove_sample(struct lap *l, struct proof *p, struct failure *f)
 
 /* What a new image has told of the one before. */
 struct renewal {
-    uint64_t
-        unwritten; /* so far behind the position somebody has not written; 0: everywhere somebody has */
-    bool
-        is_whole; /* … up to the very byte before the position, which nobody gets to who has not passed
-                         * all others */
+    /* So far behind the position somebody has not written; 0: everywhere somebody has. */
+    uint64_t unwritten;
+    /* … up to the very byte before the position, which nobody gets to who has not passed all others. */
+    bool is_whole;
 };
 
 /* Takes an image of what is there now, and counts what was written since the one before. What is new by the

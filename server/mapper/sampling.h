@@ -26,9 +26,8 @@ struct sampling {
     bool was_postponed;       /* whoever samples it could not when it was due */
     enum feed_end_reason end; /* is over: why, with what struct feed_end has of it */
     uint32_t end_detail;
-    struct failure
-        failure; /* of the last sample that failed; is over: why, code 0: as was to be expected */
-    uint64_t failed; /* samples that could not be taken */
+    struct failure failure; /* of the last sample that failed; is over: why (code 0: none) */
+    uint64_t failed;        /* samples that could not be taken */
     uint64_t taken;
     uint64_t held_back;     /* by a budget or a ceiling on pauses */
     uint64_t next_after_ns; /* the next sample is wanted so long after the last; 0: as usual */

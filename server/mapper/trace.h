@@ -6,10 +6,10 @@
  * What the peer asks of them is in trace_request.
  *
  * There is one trace of a domain at once, and TRACE_MAX of all. It goes through its stages in one
- * direction: it begins, vCPU by vCPU in turns of the loop, until each one's first sample was taken; it runs; it ends, once one of its vCPUs
- * has, or its lease, or somebody said so; and it is over, when nothing of it is enabled any more. Then it
- * is held for TRACE_HELD_S, with its feeds, so that the rest can be read, or until the next trace of the
- * domain begins. One that could not begin is kept only until that was answered.
+ * direction: it begins, a few vCPUs in each turn of the loop, until each one's first sample was taken; it
+ * runs; it ends, once one of its vCPUs has, or its lease, or somebody said so; and it is over, when nothing
+ * of it is enabled any more. Then it is held for TRACE_HELD_S, with its feeds, so that the rest can be read,
+ * or until the next trace of the domain begins. One that could not begin is kept only until that was answered.
  *
  * Owns its traces; their feeds are in the feed table, which outlives it. The loop's thread.
  */
@@ -20,9 +20,8 @@
 #include "server/mapper/journal.h"
 
 enum {
-    TRACE_MAX = 64, /* that are not over, of --traces-max; as many that are */
-    TRACE_VCPUS_A_TURN =
-        8, /* begun in one turn of the loop, of all traces: a ms at the very most */
+    TRACE_MAX = 64,         /* that are not over, of --traces-max; as many that are */
+    TRACE_VCPUS_A_TURN = 8, /* begun in one turn of the loop, of all traces */
     TRACE_HELD_S = 60,
     TRACE_LEASE_MS = 60 * 1000, /* where none is asked for */
     TRACE_LEASE_MIN_MS = 5 * 1000,

@@ -475,7 +475,7 @@ static void a_lap_onto_the_same_position_says_how_much_differs(void **state)
 
     (void)state;
     writer.steps = 0;
-    for (uint64_t before = 1; before <= SIZE - END; before++) { /* what is behind is left for later */
+    for (uint64_t before = 1; before <= SIZE - END; before++) { /* more is left for later */
         for (uint64_t more = SIZE; more <= 3 * SIZE; more++) {
             begin();
             advance(before);
