@@ -233,6 +233,28 @@ going_on_needs_the_same_trace() {
     exits 16 "$xenres" trace record slow --output "$work/killed"
 }
 
+# Killed while it recorded; then the domain dies. What the trace has yet is found by the name of then.
+what_is_left_outlives_its_domain() {
+    local dir=$work/mortal recorder mapper
+    "$xenres" trace start mortal >/dev/null
+    "$xenres" trace record mortal --output "$dir" >"$work/out" 2>"$work/err" &
+    recorder=$!
+    wait_until 20 has_bytes "$dir"
+    kill -KILL "$recorder"
+    wait "$recorder" || true
+    mapper=$(pgrep -P "${pid[demo]}" -f xenresd-mapper-sim)
+    kill -USR1 "$mapper"
+    wait_until 20 has_no_domain mortal
+    exits 0 "$xenres" trace status mortal
+    contains "$(cat "$work/out")" incarnation_ended
+    exits 0 "$xenres" trace status "${uuid}07"
+    exits 15 "$xenres" trace start mortal
+    exits 0 "$xenres" trace record mortal --resume --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+    same "$(manifest "$dir" '.vcpus[0].end.reason')" incarnation_ended
+}
+has_no_domain() { ! "$xenres" domains --names | grep -qx "$1"; } # NAME
+
 # --- losses --------------------------------------------------------------------------------------
 
 # The ring goes round faster than anybody may look.
@@ -304,6 +326,8 @@ domain "slow" { domid = 4 uuid = "${uuid}04" type = "hvm" vcpus = 1
 domain "plain" { domid = 5 uuid = "${uuid}05" type = "hvm" vcpus = 1 }
 domain "fast" { domid = 6 uuid = "${uuid}06" type = "hvm" vcpus = 1
     vmtrace { size = 4096 source = "trace.pt" loop = true rate = 4194304 } }
+domain "mortal" { domid = 7 uuid = "${uuid}07" type = "hvm" vcpus = 1 vmtrace { size = 1048576 rate = 524288 } }
+event { step = 1 do = "destroy" domain = "mortal" }
 END
 [ "$(id -u)" -ne 0 ] || chmod 755 "$dir"
 start_demo --scenario "$dir/host"
@@ -318,6 +342,7 @@ check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_mom
 check "a save that fails is told" a_save_that_fails_is_told
 check "what is cut off is told" what_is_cut_off_is_told
 check "without threads it fails" without_threads_it_fails
+check "what is left outlives its domain" what_is_left_outlives_its_domain
 check "going on needs the same trace" going_on_needs_the_same_trace
 check "what is lapped is never complete" what_is_lapped_is_never_complete
 check "what is done to the files is found" what_is_done_to_the_files_is_found
