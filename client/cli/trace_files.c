@@ -349,17 +349,6 @@ int trace_writer_data(struct trace_writer *w, const xenres_trace_data *data)
     return result;
 }
 
-/* Where it goes on in the segment of the last bytes, the distance is exact: who went on by a position alone
- * could not know that. */
-static bool is_within_segment(const struct manifest_vcpu *v, const xenres_trace_gap *g)
-{
-    const struct manifest_file *last = v->file_count > 0 ? &v->files[v->file_count - 1] : NULL;
-
-    return g->reason == XENRES_TRACE_GAP_INTERRUPTED && last != NULL &&
-           last->position + last->bytes == g->position && last->segment == g->segment &&
-           last->offset + last->bytes + g->length == g->offset;
-}
-
 /* An open loss without a byte that came last, and comes again after a cut. */
 static bool is_told(const struct manifest_vcpu *v, const xenres_trace_gap *g)
 {
@@ -378,7 +367,7 @@ int trace_writer_gap(struct trace_writer *w, const xenres_trace_gap *g)
         .reason = g->reason,
         .position = g->position,
         .length = g->length,
-        .at_least = g->at_least && !is_within_segment(&w->vcpu, g),
+        .at_least = g->at_least,
         .segment = g->segment,
         .epoch = g->epoch,
         .offset = g->offset,

@@ -212,7 +212,7 @@ static int make_lane(struct recording_of_trace *r, struct trace_lane *lane,
     lane->domain = r->manifest.uuid;
     lane->incarnation = r->manifest.incarnation;
     lane->trace_id = r->manifest.trace_id;
-    lane->position = vcpu->position;
+    lane->place = manifest_next(vcpu);
     (void)snprintf(lane->feed, sizeof(lane->feed), "%s", vcpu->feed);
     (void)snprintf(lane->cursor, sizeof(lane->cursor), "%s", vcpu->cursor);
     if (!is_final(vcpu)) {

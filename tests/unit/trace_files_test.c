@@ -195,19 +195,6 @@ static void less_than_the_manifest_says_is_data_loss(void **state)
     assert_int_equal(trace_files_trim(rig.dir_fd, &rig.m, &rig.f), -ERROR_DATA_LOSS);
 }
 
-/* Who goes on by a position alone is told that it may be more: within a segment it is not. */
-static void a_gap_within_a_segment_is_exact(void **state)
-{
-    (void)state;
-    begun();
-    data(0, 1, 0, 10);
-    gap(XENRES_TRACE_GAP_INTERRUPTED, 10, 5, true, 1, 15);
-    gap(XENRES_TRACE_GAP_INTERRUPTED, 15, 5, true, 1, 20);
-    save();
-    assert_false(rig.m.vcpus[0].gaps[0].at_least);
-    assert_true(rig.m.vcpus[0].gaps[1].at_least); /* of what came between nobody knows */
-}
-
 static void an_open_loss_that_comes_again_is_told_once(void **state)
 {
     (void)state;
@@ -336,7 +323,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_recording_is_not_written_over, begin, end),
         cmocka_unit_test_setup_teardown(what_is_behind_the_manifest_is_cut_off, begin, end),
         cmocka_unit_test_setup_teardown(less_than_the_manifest_says_is_data_loss, begin, end),
-        cmocka_unit_test_setup_teardown(a_gap_within_a_segment_is_exact, begin, end),
         cmocka_unit_test_setup_teardown(an_open_loss_that_comes_again_is_told_once, begin, end),
         cmocka_unit_test_setup_teardown(a_reset_while_nobody_recorded_is_a_loss, begin, end),
         cmocka_unit_test_setup_teardown(what_is_there_is_not_written_over, begin, end),
