@@ -47,8 +47,8 @@ void journal_close(struct journal *j);
 
 /* Written when this returns; once more is fine. -ERROR_RESOURCE_EXHAUSTED: there is no place left. */
 int journal_add(struct journal *j, const struct journal_entry *entry, struct failure *f);
-/* Where it is not in there nothing happens. That a place could not be written is logged; it is written again by
- * journal_settle(), or the next mapper that reads it disables once more what is disabled. */
+/* Where it is not in there nothing happens. That a place could not be written is logged; it is written
+ * again by journal_settle(), or the next mapper that reads it disables once more what is disabled. */
 void journal_remove(struct journal *j, const struct journal_entry *entry);
 /* Writes again what could not be crossed out in the file. */
 void journal_settle(struct journal *j);

@@ -9,7 +9,8 @@
  * direction: it begins, a few vCPUs in each turn of the loop, until each one's first sample was taken; it
  * runs; it ends, once one of its vCPUs has, or its lease, or somebody said so; and it is over, when nothing
  * of it is enabled any more. Then it is held for TRACE_HELD_S, with its feeds, so that the rest can be read,
- * or until the next trace of the domain begins. One that could not begin is kept only until that was answered.
+ * or until the next trace of the domain begins. One that could not begin is kept only until that was
+ * answered.
  *
  * Owns its traces; their feeds are in the feed table, which outlives it. The loop's thread.
  */
