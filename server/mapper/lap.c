@@ -396,8 +396,8 @@ static uint64_t to_be_saved(const struct lap *l)
 }
 
 /* Lost, at least: what was written and is not saved. Where the position did not move it may be stuck, and
- * what comes to be seen later be told then: so many are lost only if all of the ring was written, which is a lap
- * wherever the writer is, and is no more than one. */
+ * what comes to be seen later be told then: so many are lost only if all of the ring was written, which is a
+ * lap wherever the writer is, and is no more than one. */
 static uint64_t least_lost(const struct lap *l, uint64_t saved, bool is_whole)
 {
     uint64_t lost = l->owed > saved ? l->owed - saved : 0;
