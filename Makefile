@@ -32,8 +32,8 @@ MAPPER := main options privilege notify loop peer patience request counters inve
           feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
           source_trace source_trace_control source_trace_tell lap psb spool diff allowance
-MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
-              vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
+MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_scribbler guest_ioreqs \
+              guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
