@@ -493,8 +493,8 @@ int quota_start_begin(struct quota *q, const struct identity *who, uint32_t paus
     return result;
 }
 
-int quota_start_judge(struct quota *q, const struct identity *who, uint64_t running,
-                      uint64_t *round, struct failure *f)
+int quota_start_judge(struct quota *q, const struct identity *who, uint32_t pauses,
+                      uint64_t running, uint64_t *round, struct failure *f)
 {
     (void)pthread_mutex_lock(&q->lock);
     const struct holder *h = get_holder(q, who);
@@ -504,7 +504,7 @@ int quota_start_judge(struct quota *q, const struct identity *who, uint64_t runn
         *round = h->starts_ended;
         result = -ERROR_ABORTED;
     } else {
-        result = check_pauses(q, h, running + h->start_pauses, 0, f);
+        result = check_pauses(q, h, running + h->start_pauses - pauses, pauses, f);
     }
     (void)pthread_mutex_unlock(&q->lock);
     return result;

@@ -103,8 +103,8 @@ int quota_start_begin(struct quota *q, const struct identity *who, uint32_t paus
 /* `running`: of the traces of `who` in a list that was asked for after begin, without that which this start
  * may join or take over. -ERROR_ABORTED: another start of `who` has ended since `*round`, which is set anew:
  * the list may lack it, and has to be made again. */
-int quota_start_judge(struct quota *q, const struct identity *who, uint64_t running,
-                      uint64_t *round, struct failure *f);
+int quota_start_judge(struct quota *q, const struct identity *who, uint32_t pauses,
+                      uint64_t running, uint64_t *round, struct failure *f);
 /* When the mapper has answered, in the order of its answers. */
 void quota_start_end(struct quota *q, const struct identity *who, uint32_t pauses);
 

@@ -52,10 +52,12 @@ struct feeds {
 };
 
 struct feed *feeds_table_find(struct feeds *s, const struct feed_source *source); /* NULL */
-/* One that is held for nobody makes room for another: the one for which nobody came longest. False: there is
- * none, or the mapper cannot be told. */
-bool feeds_table_make_room(struct feeds *s);
-void feeds_table_list(struct feeds *s, struct feed *y);
+/* One that is held for nobody makes room for another: the one for which nobody came longest, of those that
+ * `payer` pays for; NULL: of all. False: there is none, or the mapper cannot be told. */
+bool feeds_table_make_room(struct feeds *s, const struct holder *payer);
+void feeds_table_list(struct feeds *s, struct feed *y, struct holder *payer);
+/* Another pays from now on. Where it is in the table. */
+void feeds_table_hand_over(struct feeds *s, struct feed *y, struct holder *payer);
 /* Takes the table's reference away: the caller has one, or does not look at the feed any more. */
 void feeds_table_unlist(struct feeds *s, struct feed *y);
 
