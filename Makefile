@@ -46,7 +46,7 @@ RPC := exchange request dispatch renewal reply reply_head stream streams call ca
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
-HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
+HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config limits material sandbox exposition metrics service check command supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)

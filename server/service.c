@@ -341,6 +341,9 @@ static int start_listeners(struct service *s, struct failure *f)
             .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
             .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
             .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
+            .handshakes_per_s_per_address = (uint32_t)c->limits_handshakes_per_s_per_address,
+            .handshakes_per_s = (uint32_t)c->limits_handshakes_per_s,
+            .handshake_exempt = c->limits_handshake_exempt,
         },
     };
     const struct health_options health = {

@@ -518,7 +518,7 @@ static void the_policy_makes_limits_smaller_and_never_larger(void **state)
     struct quota *q = quota_with(
         &(struct quota_share){ .requests_per_second = 5, .snapshots = 2, .streams = 9 }, NULL);
     struct policy *policy =
-        policy_of("rule \"none\" { effect = deny identities = { \"*\" } domains = { \"all\" }"
+        policy_of("rule \"none\" { effect = deny identities = { \"all\" } domains = { \"all\" }"
                   " types = { \"all\" } actions = { \"all\" } }\n"
                   "limits \"few\" { identities = { \"cn:alice\" } requests_per_second = 2"
                   " snapshots = 7 pauses_per_second = 3 }\n");
