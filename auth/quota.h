@@ -61,7 +61,7 @@ struct quota;
 int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f);
 void quota_free(struct quota *q); /* everything must have been given back */
 
-/* Whose limits count from now on, beside the gateway's; a reference is taken. What is held, or used up, stays. */
+/* Whose limits count from now on, beside the gateway's; a reference is taken. What is held stays. */
 void quota_set_policy(struct quota *q, struct policy *policy);
 /* Another limit of each from now on, as when the arena turns out to be larger or smaller; so, too. */
 void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity);
