@@ -86,28 +86,18 @@ static int too_many(struct failure *f, const char *what, uint32_t max)
     return failure_next(f, result, "try again when others have ended, or raise the limit");
 }
 
-/* How large the new one is, only the mapper will tell. */
-static int make_room_to_pay(struct feeds *s, struct holder *payer, struct failure *f)
-{
-    while (holders_check(payer, 0, NULL) != 0) {
-        if (!feeds_table_make_room(s, payer)) {
-            feeds_add(&s->sums.refused_spools, 1);
-            return holders_check(payer, 0, f);
-        }
-    }
-    return 0;
-}
-
 static int find_or_make(struct feeds *s, const struct feed_source *source, struct holder *payer,
                         struct feed **out, struct failure *f)
 {
     struct feed *y = feeds_table_find(s, source);
 
     if (y != NULL) {
-        *out = feed_ref(y);
-        return 0;
+        int result = feeds_table_take_over(s, y, payer, f);
+
+        *out = result == 0 ? feed_ref(y) : NULL;
+        return result;
     }
-    int result = make_room_to_pay(s, payer, f);
+    int result = feeds_table_check_payer(s, payer, 0, f); /* its size only the mapper will tell */
 
     if (result == 0 && s->feed_count >= s->options.feeds_max && !feeds_table_make_room(s, NULL)) {
         feeds_add(&s->sums.refused_feeds, 1);

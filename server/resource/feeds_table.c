@@ -137,6 +137,32 @@ bool feeds_table_make_room(struct feeds *s, const struct holder *payer)
     return least != NULL && feeds_table_let_go(s, least);
 }
 
+int feeds_table_check_payer(struct feeds *s, const struct holder *payer, uint64_t spool_bytes,
+                            struct failure *f)
+{
+    while (holders_check(payer, spool_bytes, NULL) != 0) {
+        if (!feeds_table_make_room(s, payer)) {
+            feeds_add(&s->sums.refused_spools, 1);
+            return holders_check(payer, spool_bytes, f);
+        }
+    }
+    return 0;
+}
+
+int feeds_table_take_over(struct feeds *s, struct feed *y, struct holder *payer, struct failure *f)
+{
+    if (y->drop_ns == UINT64_MAX || y->payer == payer) {
+        return 0;
+    }
+    uint64_t bytes = y->live_index >= 0 ? ring_view_capacity(y->view) : 0;
+    int result = feeds_table_check_payer(s, payer, bytes, f);
+
+    if (result == 0) {
+        feeds_table_hand_over(s, y, payer);
+    }
+    return result;
+}
+
 static void watch_done(void *arg, const struct mapper_result *result);
 
 static void fill_watch(const struct feed *y, union message *m)
@@ -337,20 +363,13 @@ static void refused(struct feeds *s, struct feed *y, const struct mapper_result 
     feeds_table_unlist(s, y);
 }
 
-/* Now that its size is known: is it more than who pays for it may have? What he has for nobody goes first. */
-static int check_payer(struct feeds *s, const struct feed *y, uint64_t spool_bytes,
+/* Now that the size of its spool is known: is it more than who pays for it may have? */
+static int check_spool(struct feeds *s, const struct feed *y, uint64_t spool_bytes,
                        struct failure *f)
 {
-    if (y->phase != FEED_STARTING || !y->is_listed || y->live_index >= 0) {
-        return 0;
-    }
-    while (holders_check(y->payer, spool_bytes, NULL) != 0) {
-        if (!feeds_table_make_room(s, y->payer)) {
-            feeds_add(&s->sums.refused_spools, 1);
-            return holders_check(y->payer, spool_bytes, f);
-        }
-    }
-    return 0;
+    return y->phase == FEED_STARTING && y->is_listed && y->live_index < 0
+               ? feeds_table_check_payer(s, y->payer, spool_bytes, f)
+               : 0;
 }
 
 /* On the mapper client's thread, without its locks. */
@@ -366,7 +385,7 @@ static void watch_done(void *arg, const struct mapper_result *result)
     feeds_table_take_doorbell(s);
     y->is_asking = false;
     if (opened == 0) {
-        opened = check_payer(s, y, result->answer->watch_answer.spool_bytes, &f);
+        opened = check_spool(s, y, result->answer->watch_answer.spool_bytes, &f);
     }
     if (opened == 0) {
         install(s, y, &result->answer->watch_answer, &view);

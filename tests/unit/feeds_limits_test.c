@@ -95,6 +95,150 @@ static void all_have_so_many_and_no_more(void **state)
     tear_down(&l);
 }
 
+/* --- who pays for a spool ----------------------------------------------------------------------------- */
+
+enum { SPOOL_BYTES = 1 << 16 }; /* of each play */
+
+static void start_as(struct limits *l, struct watcher *w, uint32_t id, const char *who,
+                     uint64_t spool_max_bytes)
+{
+    struct identity identity = { 0 };
+    struct subscription_item item;
+
+    *w = (struct watcher)WATCHER_INIT;
+    struct subscription_request request = rig_request(w, id, SUBSCRIPTION_DELTA);
+
+    snprintf(identity.text, sizeof(identity.text), "%s", who);
+    request.who = &identity;
+    request.spool_max_bytes = spool_max_bytes;
+    watcher_begin(&l->r, w, &request);
+    watcher_next(&l->r, w, SUBSCRIPTION_BEGUN, &item);
+}
+
+static void expect_no_more(struct limits *l, uint32_t id, const char *who, uint64_t spool_max_bytes)
+{
+    struct identity identity = { 0 };
+    struct watcher w = WATCHER_INIT;
+    struct subscription_request request = rig_request(&w, id, SUBSCRIPTION_DELTA);
+    struct failure f = { 0 };
+
+    snprintf(identity.text, sizeof(identity.text), "%s", who);
+    request.who = &identity;
+    request.spool_max_bytes = spool_max_bytes;
+    assert_int_equal(subscription_begin(l->r.feeds, &request, &w.u, &f), -ERROR_RESOURCE_EXHAUSTED);
+    assert_true(f.retry_after_ms > 0);
+    assert_non_null(strstr(f.cause, "spool_bytes"));
+}
+
+static void who_asked_first_pays_for_the_spool(void **state)
+{
+    struct limits l;
+    struct watcher a, b, c;
+    struct feeds_counters counters;
+
+    (void)state;
+    set_up_with(&l, &few);
+    start_as(&l, &a, 0, "cn:a", 2 * SPOOL_BYTES);
+    start_as(&l, &b, 1, "cn:a", 2 * SPOOL_BYTES);
+    expect_no_more(&l, 2, "cn:a", 2 * SPOOL_BYTES);
+    feeds_count(l.r.feeds, &counters);
+    assert_int_equal(counters.refused_spools, 1);
+    watcher_end(&b);
+    start_as(&l, &b, 0, "cn:b", SPOOL_BYTES); /* which is there: it costs him nothing */
+    start_as(&l, &c, 2, "cn:b", SPOOL_BYTES);
+    expect_no_more(&l, 1, "cn:b", SPOOL_BYTES);
+    watcher_end(&a);
+    watcher_end(&b);
+    watcher_end(&c);
+    tear_down(&l);
+}
+
+static void when_he_has_gone_another_pays_who_is_there(void **state)
+{
+    struct limits l;
+    struct watcher a, b;
+
+    (void)state;
+    set_up_with(&l, &few);
+    start_as(&l, &a, 0, "cn:a", SPOOL_BYTES);
+    start_as(&l, &b, 0, "cn:b", SPOOL_BYTES);
+    expect_no_more(&l, 1, "cn:a", SPOOL_BYTES);
+    watcher_end(&a);
+    expect_no_more(&l, 1, "cn:b", SPOOL_BYTES);
+    start_as(&l, &a, 1, "cn:a", SPOOL_BYTES);
+    watcher_end(&a);
+    watcher_end(&b);
+    tear_down(&l);
+}
+
+static void what_lingers_is_let_go_before_its_payer_is_refused(void **state)
+{
+    struct limits l;
+    struct watcher a, b, c;
+
+    (void)state;
+    set_up_with(&l, &few);
+    start_as(&l, &c, 2, "cn:c", 0);
+    watcher_end(&c); /* that of another stays */
+    start_as(&l, &a, 0, "cn:a", SPOOL_BYTES);
+    watcher_end(&a);
+    start_as(&l, &b, 1, "cn:a", SPOOL_BYTES);
+    assert_int_equal(l.r.unwatches, 1);
+    start_as(&l, &c, 2, "cn:c", 0);
+    assert_int_equal(l.r.unwatches, 1);
+    watcher_end(&b);
+    watcher_end(&c);
+    tear_down(&l);
+}
+
+static void a_spool_that_is_too_large_is_given_back_at_once(void **state)
+{
+    struct limits l;
+    struct watcher w = WATCHER_INIT;
+    struct subscription_request request = rig_request(&w, 0, SUBSCRIPTION_DELTA);
+    struct subscription_item item;
+    struct failure f = { 0 };
+    struct feeds_counters counters;
+
+    (void)state;
+    set_up_with(&l, &few);
+    request.spool_max_bytes = SPOOL_BYTES - 1;
+    watcher_begin(&l.r, &w, &request);
+    assert_int_equal(watcher_try(&l.r, &w, &item, &f), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(f.retry_after_ms, 0); /* it will never do */
+    watcher_end(&w);
+    rig_wait_unwatched(&l.r, 1);
+    feeds_count(l.r.feeds, &counters);
+    assert_int_equal(counters.spool_bytes, 0);
+    request.spool_max_bytes = SPOOL_BYTES;
+    w = (struct watcher)WATCHER_INIT;
+    watcher_begin(&l.r, &w, &request);
+    watcher_next(&l.r, &w, SUBSCRIPTION_BEGUN, &item);
+    watcher_end(&w);
+    tear_down(&l);
+}
+
+static void some_have_fewer_streams(void **state)
+{
+    struct limits l;
+    struct watcher w[2] = { WATCHER_INIT, WATCHER_INIT };
+    struct feeds_counters counters;
+
+    (void)state;
+    set_up_with(&l, &few);
+    for (unsigned i = 0; i < 2; i++) {
+        struct subscription_request request = rig_request(&w[i], 0, SUBSCRIPTION_DELTA);
+
+        request.streams_max = 1;
+        assert_int_equal(subscription_begin(l.r.feeds, &request, &w[i].u, NULL),
+                         i == 0 ? 0 : -ERROR_RESOURCE_EXHAUSTED);
+    }
+    feeds_count(l.r.feeds, &counters);
+    assert_int_equal(counters.refused_streams, 1);
+    watcher_end(&w[0]);
+    tear_down(&l);
+}
+
 static void so_many_feeds_and_no_more_but_for_those_that_linger(void **state)
 {
     struct limits l;
@@ -462,6 +606,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_identity_has_so_many_and_no_more),
         cmocka_unit_test(all_have_so_many_and_no_more),
+        cmocka_unit_test(who_asked_first_pays_for_the_spool),
+        cmocka_unit_test(when_he_has_gone_another_pays_who_is_there),
+        cmocka_unit_test(what_lingers_is_let_go_before_its_payer_is_refused),
+        cmocka_unit_test(a_spool_that_is_too_large_is_given_back_at_once),
+        cmocka_unit_test(some_have_fewer_streams),
         cmocka_unit_test(so_many_feeds_and_no_more_but_for_those_that_linger),
         cmocka_unit_test(feeds_that_linger_give_their_memory_to_another),
         cmocka_unit_test(feeds_that_linger_stay_where_their_end_would_not_help),
