@@ -36,7 +36,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := guarded_file name certificate identity policy policy_list policy_limits policy_file seal bucket quota_refusal quota pki
+AUTH := guarded_file name certificate identity policy policy_list policy_limits policy_file seal bucket quota_refusal quota_table quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append

@@ -89,10 +89,10 @@ struct listener_options {
  * choice. Close-on-exec. */
 /* listener_check_address(): would it, without doing it. */
 int listener_check_address(const char *address, struct failure *f);
-/* Is it a list of addresses, as listener_limits has one? */
-int listener_check_exempt(const char *addresses, struct failure *f);
 int listener_bind(const char *address, int *listen_fd, struct failure *f);
 uint16_t listener_bound_port(int listen_fd);
+/* Is it a list of addresses, as listener_limits has one? */
+int listener_check_exempt(const char *addresses, struct failure *f);
 
 /* Would listener_start() take them? Its failure if not. */
 int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);
