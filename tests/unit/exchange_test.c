@@ -366,31 +366,6 @@ static void a_new_policy_holds_for_the_next_call(void **state)
     rpc_rig_done(&r);
 }
 
-static void more_requests_than_may_be_are_told_when_to_come_again(void **state)
-{
-    struct rpc_rig r;
-    struct flight f = { .exchange = NULL };
-    struct policy *policy = rpc_rig_parse_policy(
-        "rule \"r\" { effect = allow identities = { \"cn:bob\" } domains = { \"all\" }"
-        " types = { \"all\" } actions = { \"list\" } }\n"
-        "limits \"l\" { identities = { \"cn:alice\" } requests_per_second = 1 }\n");
-
-    (void)state;
-    rpc_rig_init(&r, true);
-    rpc_set_policy(r.rpc, policy);
-    policy_unref(policy);
-    get(&r, &f, &r.alice, "/nowhere"); /* counts: it costs something, too */
-    flight_error(&f, 404, "not_found", NULL);
-    get(&r, &f, &r.alice, FRAMES_OF("web-1"));
-    assert_int_equal(flight_reply(&f)->status, 429);
-    assert_non_null(memmem(f.reply->body, f.reply->body_len_bytes, "google.rpc.RetryInfo", 20));
-    assert_non_null(memmem(f.reply->body, f.reply->body_len_bytes, "requests_per_second", 19));
-    flight_error(&f, 429, "resource_exhausted", NULL);
-    get(&r, &f, &r.viewer, "/nowhere"); /* others are none the worse for it */
-    flight_error(&f, 404, "not_found", NULL);
-    rpc_rig_done(&r);
-}
-
 static void an_aborted_copy_is_tried_once_more_with_the_domain_as_it_is_now(void **state)
 {
     struct rpc_rig r;
@@ -629,7 +604,6 @@ int main(void)
         cmocka_unit_test(a_hidden_domain_and_none_are_answered_alike),
         cmocka_unit_test(a_visible_domain_without_the_action_is_permission_denied),
         cmocka_unit_test(a_new_policy_holds_for_the_next_call),
-        cmocka_unit_test(more_requests_than_may_be_are_told_when_to_come_again),
         cmocka_unit_test(an_aborted_copy_is_tried_once_more_with_the_domain_as_it_is_now),
         cmocka_unit_test(a_second_abort_is_the_answer),
         cmocka_unit_test(
