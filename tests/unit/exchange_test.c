@@ -13,7 +13,7 @@
 #include "xenres/v1/resource.pb-c.h"
 
 #define FRAMES_OF(domain) "/v1/domains/" domain "/resources/grant_table/0/frames"
-#define GET_HOST          "/xenres.v1.HostService/GetHost"
+#define GET_HOST "/xenres.v1.HostService/GetHost"
 
 static void get(struct rpc_rig *r, struct flight *f, const struct identity *who, const char *target)
 {
@@ -23,7 +23,7 @@ static void get(struct rpc_rig *r, struct flight *f, const struct identity *who,
 static void nobody_is_unauthenticated(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
 
     (void)state;
     rpc_rig_init(&r, false);
@@ -36,21 +36,16 @@ static void nobody_is_unauthenticated(void **state)
 static void what_has_no_row_is_not_found(void **state)
 {
     static const char *const paths[] = {
-        "/",
-        "/xenres.v1.HostService/gethost",
-        "/xenres.v1.HostService/GetHost/",
-        "/xenres.v1.HostService",
-        "/v1/domains/1/resources/grant_table/0",
-        "/v1/domains/1/resources/grant_table/0/frames/",
-        "/v1/domains//resources/grant_table/0/frames",
-        "/v1/domains/a/b/resources/grant_table/0/frames",
+        "/", "/xenres.v1.HostService/gethost", "/xenres.v1.HostService/GetHost/", "/xenres.v1.HostService",
+        "/v1/domains/1/resources/grant_table/0", "/v1/domains/1/resources/grant_table/0/frames/",
+        "/v1/domains//resources/grant_table/0/frames", "/v1/domains/a/b/resources/grant_table/0/frames",
     };
     struct rpc_rig r;
 
     (void)state;
     rpc_rig_init(&r, false);
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
 
         get(&r, &f, &r.alice, paths[i]);
         flight_error(&f, 404, "not_found", "");
@@ -61,7 +56,7 @@ static void what_has_no_row_is_not_found(void **state)
 static void another_http_method_is_told_which_are_allowed(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
 
     (void)state;
     rpc_rig_init(&r, false);
@@ -70,7 +65,8 @@ static void another_http_method_is_told_which_are_allowed(void **state)
                         "GET, HEAD, POST, OPTIONS");
     flight_error(&f, 405, "unknown", NULL);
     flight_send(&r, &f, &r.alice, "POST", FRAMES_OF("1"), NULL, 0);
-    assert_string_equal((flight_reply(&f), flight_reply_header(&f, "Allow")), "GET, HEAD, OPTIONS");
+    assert_string_equal((flight_reply(&f), flight_reply_header(&f, "Allow")),
+                        "GET, HEAD, OPTIONS");
     flight_error(&f, 405, "unknown", NULL);
     rpc_rig_done(&r);
 }
@@ -90,20 +86,15 @@ static void post_with(struct rpc_rig *r, struct flight *f, const char *type, con
 static void other_codecs_are_refused_with_what_is_taken(void **state)
 {
     static const char *const types[] = {
-        NULL,
-        "application/connect+json",
-        "application/connect+proto",
-        "application/grpc",
-        "application/prot",
-        "application/proton",
-        "",
+        NULL, "application/connect+json", "application/connect+proto", "application/grpc", "application/prot",
+        "application/proton", "",
     };
     struct rpc_rig r;
 
     (void)state;
     rpc_rig_init(&r, false);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
 
         post_with(&r, &f, types[i], NULL, NULL, NULL, 0);
         assert_string_equal((flight_reply(&f), flight_reply_header(&f, "Accept-Post")),
@@ -115,26 +106,22 @@ static void other_codecs_are_refused_with_what_is_taken(void **state)
 
 static void headers_that_connect_does_not_allow_are_refused(void **state)
 {
-    static const struct {
-        const char *name, *value;
-        int status;
-        const char *code;
-    } wrong[] = {
-        { "Connect-Protocol-Version", "2", 400, "invalid_argument" },
-        { "Connect-Timeout-Ms", "0", 400, "invalid_argument" },
-        { "Connect-Timeout-Ms", "-1", 400, "invalid_argument" },
-        { "Connect-Timeout-Ms", "", 400, "invalid_argument" },
-        { "Connect-Timeout-Ms", "1 ", 400, "invalid_argument" },
-        { "Connect-Timeout-Ms", "12345678901", 400, "invalid_argument" },
-        { "Content-Encoding", "br", 501, "unimplemented" },
-        { "Content-Type", "application/proto", 400, "invalid_argument" }, /* twice */
+    static const struct { const char *name, *value; int status; const char *code; } wrong[] = {
+        {"Connect-Protocol-Version", "2", 400, "invalid_argument"},
+        {"Connect-Timeout-Ms", "0", 400, "invalid_argument"},
+        {"Connect-Timeout-Ms", "-1", 400, "invalid_argument"},
+        {"Connect-Timeout-Ms", "", 400, "invalid_argument"},
+        {"Connect-Timeout-Ms", "1 ", 400, "invalid_argument"},
+        {"Connect-Timeout-Ms", "12345678901", 400, "invalid_argument"},
+        {"Content-Encoding", "br", 501, "unimplemented"},
+        {"Content-Type", "application/proto", 400, "invalid_argument"},     /* twice */
     };
     struct rpc_rig r;
 
     (void)state;
     rpc_rig_init(&r, false);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
 
         post_with(&r, &f, "application/proto", wrong[i].name, wrong[i].value, NULL, 0);
         flight_error(&f, wrong[i].status, wrong[i].code, NULL);
@@ -144,20 +131,18 @@ static void headers_that_connect_does_not_allow_are_refused(void **state)
 
 static void headers_that_connect_allows_pass(void **state)
 {
-    static const struct {
-        const char *type, *name, *value;
-    } right[] = {
-        { "application/proto", "Connect-Protocol-Version", "1" },
-        { "Application/Proto", "Connect-Timeout-Ms", "9999999999" },
-        { "application/proto; charset=utf-8", "Content-Encoding", "identity" },
-        { "application/proto ;x=y", "Accept-Encoding", "br" },
+    static const struct { const char *type, *name, *value; } right[] = {
+        {"application/proto", "Connect-Protocol-Version", "1"},
+        {"Application/Proto", "Connect-Timeout-Ms", "9999999999"},
+        {"application/proto; charset=utf-8", "Content-Encoding", "identity"},
+        {"application/proto ;x=y", "Accept-Encoding", "br"},
     };
     struct rpc_rig r;
 
     (void)state;
     rpc_rig_init(&r, false);
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
 
         post_with(&r, &f, right[i].type, right[i].name, right[i].value, NULL, 0);
         assert_int_equal(flight_reply(&f)->status, 200);
@@ -170,7 +155,7 @@ static void a_body_of_the_limit_passes_and_one_byte_more_does_not(void **state)
 {
     static char body[RPC_RIG_REQUEST_MAX_BYTES + 1];
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
 
     (void)state;
     rpc_rig_init(&r, false);
@@ -190,7 +175,7 @@ static void a_body_of_the_limit_passes_and_one_byte_more_does_not(void **state)
 static void a_body_where_none_belongs_is_refused(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
 
     (void)state;
     rpc_rig_init(&r, false);
@@ -201,23 +186,15 @@ static void a_body_where_none_belongs_is_refused(void **state)
 
 static void malformed_messages_are_refused(void **state)
 {
-    static const struct {
-        const char *bytes;
-        size_t len;
-    } wrong[] = {
-        { "\x0a", 1 },
-        { "\x0a\x05"
-          "ab",
-          4 },
-        { "\xff\xff\xff\xff\xff", 5 },
-        { "\x0b\x0c", 2 },
+    static const struct { const char *bytes; size_t len; } wrong[] = {
+        {"\x0a", 1}, {"\x0a\x05" "ab", 4}, {"\xff\xff\xff\xff\xff", 5}, {"\x0b\x0c", 2},
     };
     struct rpc_rig r;
 
     (void)state;
     rpc_rig_init(&r, false);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
 
         post_with(&r, &f, "application/proto", NULL, NULL, wrong[i].bytes, wrong[i].len);
         flight_error(&f, 400, "invalid_argument", NULL);
@@ -228,15 +205,11 @@ static void malformed_messages_are_refused(void **state)
 static void what_http_refuses_becomes_the_reply(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     struct failure why;
-    const struct exchange_head head = { .method = "POST",
-                                        .target = GET_HOST,
-                                        .header = flight_header,
-                                        .arg = &f,
-                                        .who = NULL,
-                                        .peer_address = "",
-                                        .received_ns = 0 };
+    const struct exchange_head head = {
+        .method = "POST", .target = GET_HOST, .header = flight_header, .arg = &f, .who = NULL,
+        .peer_address = "", .received_ns = 0};
 
     (void)state;
     rpc_rig_init(&r, false);
@@ -245,7 +218,7 @@ static void what_http_refuses_becomes_the_reply(void **state)
     flight_reply(&f);
     flight_done(&f);
     failure_set(&why, ERROR_INVALID_ARGUMENT, "broken framing");
-    f.exchange = exchange_new(r.rpc, &head); /* a reply stands: it is kept */
+    f.exchange = exchange_new(r.rpc, &head);        /* a reply stands: it is kept */
     exchange_refuse(f.exchange, &why);
     f.at_once = exchange_run(f.exchange, flight_on_ready, &f.ready);
     assert_true(f.at_once);
@@ -261,17 +234,17 @@ static void each_method_refuses_who_has_no_rule(void **state)
 
     (void)state;
     rpc_rig_init(&r, true);
-    struct flight warm = { 0 };
+    struct flight warm = {0};
 
-    get(&r, &warm, &r.alice, FRAMES_OF("99")); /* lists the domains */
+    get(&r, &warm, &r.alice, FRAMES_OF("99"));      /* lists the domains */
     rpc_rig_domains(&r);
     flight_error(&warm, 404, "not_found", "ESRCH");
     for (size_t i = 0; i < services_table.count; i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
         bool connect = methods[i].kind != METHOD_RAW;
 
         if (methods[i].open || methods[i].kind == METHOD_STREAM) {
-            continue; /* streams: stream_test.c */
+            continue;                               /* streams: stream_test.c */
         }
         /* Field 1 of the requests that name a domain is its name. */
         bool of_domain = connect && strstr(methods[i].path, "HostService") == NULL &&
@@ -281,13 +254,12 @@ static void each_method_refuses_who_has_no_rule(void **state)
             flight_add(&f, "Content-Type", "application/proto");
         }
         flight_send(&r, &f, &r.nobody, connect ? "POST" : "GET",
-                    connect ? methods[i].path : FRAMES_OF("web-1"), "\x0a\x05web-1",
-                    of_domain ? 7 : 0);
+                    connect ? methods[i].path : FRAMES_OF("web-1"), "\x0a\x05web-1", of_domain ? 7 : 0);
         rpc_rig_list_if_asked(&r, &f);
         if (of_domain && strstr(methods[i].path, "GetSnapshot") != NULL) {
-            flight_error(&f, 400, "invalid_argument", "EINVAL"); /* no type: seen before */
+            flight_error(&f, 400, "invalid_argument", "EINVAL");    /* no type: seen before */
         } else if (of_domain || !connect) {
-            flight_error(&f, 404, "not_found", "ESRCH"); /* not even that it is there */
+            flight_error(&f, 404, "not_found", "ESRCH");    /* not even that it is there */
         } else {
             flight_error(&f, 403, "permission_denied", NULL);
         }
@@ -304,7 +276,7 @@ static void a_hidden_domain_and_none_are_answered_alike(void **state)
     (void)state;
     rpc_rig_init(&r, true);
     for (int i = 0; i < 2; i++) {
-        struct flight f = { 0 };
+        struct flight f = {0};
 
         get(&r, &f, &r.alice, FRAMES_OF("vault"));
         if (i == 0) {
@@ -313,7 +285,7 @@ static void a_hidden_domain_and_none_are_answered_alike(void **state)
             union message request;
             const struct message_domain other = fake_domain(1, "web-1", 0x11, 1);
 
-            fake_mapper_request(&r.mapper, &request); /* the list changed: no vault any more */
+            fake_mapper_request(&r.mapper, &request);   /* the list changed: no vault any more */
             fake_mapper_domains(&r.mapper, request.head.serial, &other, 1, false);
         }
         const struct exchange_reply *reply = flight_reply(&f);
@@ -332,7 +304,7 @@ static void a_hidden_domain_and_none_are_answered_alike(void **state)
 static void a_visible_domain_without_the_action_is_permission_denied(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -345,7 +317,7 @@ static void a_visible_domain_without_the_action_is_permission_denied(void **stat
 static void a_new_policy_holds_for_the_next_call(void **state)
 {
     struct rpc_rig r;
-    struct flight before = { 0 }, after = { 0 };
+    struct flight before = {0}, after = {0};
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -356,7 +328,7 @@ static void a_new_policy_holds_for_the_next_call(void **state)
 
     rpc_set_policy(r.rpc, policy);
     policy_unref(policy);
-    rpc_rig_domains(&r); /* `before` decides with the policy that it began with */
+    rpc_rig_domains(&r);                    /* `before` decides with the policy that it began with */
     rpc_rig_frames(&r, 0, 1);
     assert_int_equal(flight_reply(&before)->status, 200);
     flight_done(&before);
@@ -369,7 +341,7 @@ static void a_new_policy_holds_for_the_next_call(void **state)
 static void an_aborted_copy_is_tried_once_more_with_the_domain_as_it_is_now(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     union message request;
     const struct message_domain reborn = fake_domain(9, "web-1", 0x11, 99);
 
@@ -396,7 +368,7 @@ static void an_aborted_copy_is_tried_once_more_with_the_domain_as_it_is_now(void
 static void a_second_abort_is_the_answer(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     union message request;
 
     (void)state;
@@ -415,7 +387,7 @@ static void a_domain_that_is_gone_is_looked_for_and_asked_again_only_if_another_
     void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     union message request;
     const struct message_domain other = fake_domain(8, "web-1", 0x88, 8);
 
@@ -425,7 +397,7 @@ static void a_domain_that_is_gone_is_looked_for_and_asked_again_only_if_another_
     rpc_rig_domains(&r);
     fake_mapper_request(&r.mapper, &request);
     fake_mapper_failed(&r.mapper, request.head.serial, ERROR_NOT_FOUND, ESRCH);
-    rpc_rig_domains(&r); /* the same: what the mapper said stands */
+    rpc_rig_domains(&r);                    /* the same: what the mapper said stands */
     flight_error(&f, 404, "not_found", "ESRCH");
     get(&r, &f, &r.alice, FRAMES_OF("web-1"));
     fake_mapper_request(&r.mapper, &request);
@@ -438,14 +410,14 @@ static void a_domain_that_is_gone_is_looked_for_and_asked_again_only_if_another_
     get(&r, &f, &r.alice, FRAMES_OF("web-1"));
     fake_mapper_request(&r.mapper, &request);
     fake_mapper_failed(&r.mapper, request.head.serial, ERROR_NOT_FOUND, ENOENT);
-    flight_error(&f, 404, "not_found", "ENOENT"); /* no such resource: nothing to look for */
+    flight_error(&f, 404, "not_found", "ENOENT");       /* no such resource: nothing to look for */
     rpc_rig_done(&r);
 }
 
 static void another_incarnation_is_aborted_and_nothing_is_read(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
 
     (void)state;
     rpc_rig_init(&r, true);
@@ -464,7 +436,7 @@ static void another_incarnation_is_aborted_and_nothing_is_read(void **state)
 static void the_clients_deadline_counts_where_it_is_shorter(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     Xenres__V1__GetSnapshotRequest request;
     char name[] = "web-1";
 
@@ -475,14 +447,14 @@ static void the_clients_deadline_counts_where_it_is_shorter(void **state)
     request.type = XENRES__V1__RESOURCE_TYPE__RESOURCE_TYPE_GRANT_TABLE;
     flight_add(&f, "Connect-Timeout-Ms", "5");
     flight_call(&r, &f, &r.alice, "ResourceService/GetSnapshot", &request.base);
-    flight_error(&f, 504, "deadline_exceeded", NULL); /* the mapper says nothing at all */
+    flight_error(&f, 504, "deadline_exceeded", NULL);   /* the mapper says nothing at all */
     rpc_rig_done(&r);
 }
 
 static void a_mapper_that_dies_in_between_is_unavailable(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     union message request;
 
     (void)state;
@@ -504,7 +476,7 @@ static void a_mapper_that_dies_in_between_is_unavailable(void **state)
 static void one_identity_has_its_share_of_calls(void **state)
 {
     struct rpc_rig r;
-    struct flight held[RPC_RIG_CALLS] = { { 0 } }, f = { 0 };
+    struct flight held[RPC_RIG_CALLS] = {{0}}, f = {0};
     union message request;
 
     (void)state;
@@ -519,7 +491,7 @@ static void one_identity_has_its_share_of_calls(void **state)
     }
     get(&r, &f, &r.alice, FRAMES_OF("web-1"));
     flight_error(&f, 429, "resource_exhausted", NULL);
-    get(&r, &f, &r.viewer, FRAMES_OF("web-1")); /* another's share is another's */
+    get(&r, &f, &r.viewer, FRAMES_OF("web-1"));         /* another's share is another's */
     flight_error(&f, 403, "permission_denied", NULL);
     flight_done(&held[0]);
     get(&r, &f, &r.alice, FRAMES_OF("web-1"));
@@ -536,25 +508,25 @@ static void one_identity_has_its_share_of_calls(void **state)
 static void one_identity_has_its_share_of_the_arena(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 }, held = { 0 };
+    struct flight f = {0}, held = {0};
 
     (void)state;
     rpc_rig_init(&r, true);
-    get(&r, &held, &r.alice, FRAMES_OF("web-1") "?count=16"); /* exactly its share */
+    get(&r, &held, &r.alice, FRAMES_OF("web-1") "?count=16");       /* exactly its share */
     rpc_rig_domains(&r);
     rpc_rig_frames(&r, 0, 16);
     assert_int_equal(flight_reply(&held)->status, 200);
     get(&r, &f, &r.alice, FRAMES_OF("web-1") "?count=1");
     flight_error(&f, 429, "resource_exhausted", NULL);
-    get(&r, &f, &r.alice, FRAMES_OF("web-1")); /* some, however many they are */
+    get(&r, &f, &r.alice, FRAMES_OF("web-1"));                      /* some, however many they are */
     flight_error(&f, 429, "resource_exhausted", NULL);
-    get(&r, &f, &r.alice, "/schema/xenres.v1.binpb"); /* costs nothing of it */
+    get(&r, &f, &r.alice, "/schema/xenres.v1.binpb");               /* costs nothing of it */
     assert_int_equal(flight_reply(&f)->status, 200);
     flight_done(&f);
     flight_done(&held);
-    get(&r, &f, &r.alice, FRAMES_OF("web-1") "?count=17"); /* refused before it is copied */
+    get(&r, &f, &r.alice, FRAMES_OF("web-1") "?count=17");          /* refused before it is copied */
     flight_error(&f, 429, "resource_exhausted", NULL);
-    get(&r, &f, &r.alice, FRAMES_OF("web-1")); /* as many turn out to be in use */
+    get(&r, &f, &r.alice, FRAMES_OF("web-1"));                      /* as many turn out to be in use */
     rpc_rig_frames(&r, 0, 17);
     flight_error(&f, 429, "resource_exhausted", NULL);
     get(&r, &f, &r.alice, FRAMES_OF("web-1"));
@@ -567,7 +539,7 @@ static void one_identity_has_its_share_of_the_arena(void **state)
 static void an_answer_above_the_limit_is_refused_with_what_to_do(void **state)
 {
     struct rpc_rig r;
-    struct flight f = { 0 };
+    struct flight f = {0};
     Xenres__V1__GetSnapshotRequest request;
     char name[] = "web-1";
 
@@ -578,7 +550,7 @@ static void an_answer_above_the_limit_is_refused_with_what_to_do(void **state)
     request.type = XENRES__V1__RESOURCE_TYPE__RESOURCE_TYPE_GRANT_TABLE;
     flight_call(&r, &f, &r.alice, "ResourceService/GetSnapshot", &request.base);
     rpc_rig_domains(&r);
-    rpc_rig_frames(&r, 0, 16); /* 64 KiB, and the rest of the message */
+    rpc_rig_frames(&r, 0, 16);              /* 64 KiB, and the rest of the message */
     flight_error(&f, 429, "resource_exhausted", NULL);
     flight_call(&r, &f, &r.alice, "ResourceService/GetSnapshot", &request.base);
     rpc_rig_frames(&r, 0, 15);
