@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "auth/quota.h"
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
@@ -37,6 +38,7 @@ struct metrics_sources {
     unsigned requests_in_flight;
     struct watch_counters watches;
     struct feeds_counters feeds;
+    uint64_t limit_hits[QUOTA_LIMIT_COUNT];
     struct listener_counters connections;
     uint64_t mapper_restarts;
     const struct message_hello_answer *mapper;      /* that is connected; NULL: none is */

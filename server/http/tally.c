@@ -15,6 +15,7 @@ static const struct {
 } refusals[LISTENER_REFUSAL_COUNT] = {
     [LISTENER_REFUSED_CONNECTIONS] = { "connections", "too many connections in all" },
     [LISTENER_REFUSED_ADDRESS] = { "address", "too many connections from that address" },
+    [LISTENER_REFUSED_HANDSHAKES] = { "handshakes", "too many TLS handshakes, or failing ones" },
     [LISTENER_REFUSED_MEMORY] = { "memory", "out of memory" },
     [LISTENER_REFUSED_TLS_VERSION] = { "tls_version", "does not speak TLS 1.3" },
     [LISTENER_REFUSED_NO_CERTIFICATE] = { "no_certificate", "showed no certificate" },

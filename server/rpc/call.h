@@ -12,6 +12,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "auth/policy.h"
+#include "auth/quota.h"
 #include "auth/seal.h"
 #include "server/resource/mapper_client.h"
 #include "server/rpc/connect_error.h"
@@ -43,6 +44,7 @@ struct call {
     struct policy *policy;       /* in force when the call began; a stream's is kept up to date */
     const struct exchange_head *head;
     const struct identity *who;
+    struct quota_share share; /* of `who`: of methods that watch */
     uint64_t deadline_ns;
     struct pool pool;
     const ProtobufCMessage *request; /* of method->request */

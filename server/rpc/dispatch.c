@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/call_pauses.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
@@ -125,9 +126,14 @@ static bool is_late(struct exchange *x)
     return true;
 }
 
+static enum quota_call quota_kind(const struct exchange *x)
+{
+    return x->call.method->cost == METHOD_COST_COPY ? QUOTA_CALL_SNAPSHOT : QUOTA_CALL_PLAIN;
+}
+
 static int take_quota(struct exchange *x, uint64_t bytes)
 {
-    int result = quota_take(x->rpc->options.quota, x->call.who, bytes, &x->failure);
+    int result = quota_take(x->rpc->options.quota, x->call.who, quota_kind(x), bytes, &x->failure);
 
     x->quota_taken = result == 0;
     x->quota_bytes = bytes;
@@ -137,7 +143,7 @@ static int take_quota(struct exchange *x, uint64_t bytes)
 static void give_quota(struct exchange *x)
 {
     if (x->quota_taken) {
-        quota_give(x->rpc->options.quota, x->call.who, x->quota_bytes);
+        quota_give(x->rpc->options.quota, x->call.who, quota_kind(x), x->quota_bytes);
         x->quota_taken = false;
     }
 }
@@ -202,6 +208,7 @@ void dispatch_done(struct exchange *x)
     drop_slot(x);
     give_quota(x);
     (void)call_hold(&x->call, 0, NULL); /* less never fails */
+    call_pauses_end(&x->call);
 }
 
 /* The handler looks for what is left of a domain that is no more. That costs the mapper something: who may do
@@ -427,6 +434,9 @@ bool dispatch_run(struct exchange *x)
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
+    if (c->method->cost == METHOD_COST_WATCH) {
+        quota_share_of(x->rpc->options.quota, c->who, &c->share);
+    }
     if (request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;

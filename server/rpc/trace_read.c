@@ -132,6 +132,8 @@ static int subscribe(struct call *c, struct trace_read *r, struct failure *f)
                     .id = r->vcpu,
                     .frame_count = MESSAGE_FRAMES_ALL },
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = SUBSCRIPTION_DELTA,
         .cursor = r->has_cursor ? &r->cursor : NULL,
         .deadline_ns = c->deadline_ns,
