@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct failure) ==
                    12 + FAILURE_CALL_MAX + 3 * FAILURE_TEXT_MAX + FAILURE_FIELD_MAX,
                "failure");
 _Static_assert(sizeof(struct message_hello) == 24 + MESSAGE_VERSION_BYTES, "hello");
-_Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 72, "hello");
+_Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 80, "hello");
 _Static_assert(sizeof(struct message_check_row) == 40 + FAILURE_TEXT_MAX, "check row");
 _Static_assert(sizeof(struct message_host_answer) ==
                    24 + 16 + 16 + 40 + MESSAGE_VERSION_BYTES + MESSAGE_ABIS_BYTES + 48 +

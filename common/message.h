@@ -113,10 +113,12 @@ struct message_hello_answer {
     uint8_t mapper_id[16]; /* random, of this start of the mapper */
     uint64_t arena_bytes;  /* of the memfd that comes along */
     uint64_t slot_max_bytes;
-    uint32_t requests_max;    /* in flight at once; more are answered resource_exhausted */
-    uint32_t feeds_max;       /* held at once */
-    uint64_t spool_max_bytes; /* the most that one spool has: its capacity */
-    uint64_t period_min_ns;   /* of a feed */
+    uint32_t requests_max;            /* in flight at once; more are answered resource_exhausted */
+    uint32_t feeds_max;               /* held at once */
+    uint64_t spool_max_bytes;         /* the most that one spool has: its capacity */
+    uint64_t period_min_ns;           /* of a feed */
+    uint32_t trace_pauses_per_second; /* of each vCPU, where a trace asks for nothing else */
+    uint32_t pauses_per_second;       /* of all vCPUs together: the ceiling */
 };
 
 /* HOST, COUNTERS, WATCH_DOMAINS: requests that say nothing but their type. */

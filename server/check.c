@@ -124,6 +124,8 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
     find(&all, result, &fault, "server.listen");
     result = health_check(config->server_health, &fault);
     find(&all, result, &fault, "server.health");
+    result = listener_check_exempt(config->limits_handshake_exempt, &fault);
+    find(&all, result, &fault, "limits.handshake_exempt");
     check_path(&all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
     if (geteuid() == 0) {
         check_user(&all, "server.user", config->server_user, false);

@@ -106,6 +106,28 @@ static void write_requests(struct exposition *e, const struct metrics_sources *s
     write_one(e, METRIC_HTTP_REQUESTS, s->connections.requests);
 }
 
+/* Those of auth/quota.h, and those that who watches has with feeds. */
+static void write_limit_hits(struct exposition *e, const struct metrics_sources *s)
+{
+    const struct {
+        const char *limit;
+        uint64_t hits;
+    } rows[] = { { "streams", s->feeds.refused_streams },
+                 { "streams_in_all", s->feeds.refused_streams_in_all },
+                 { "feeds_in_all", s->feeds.refused_feeds },
+                 { "spool_bytes", s->feeds.refused_spools } };
+
+    exposition_family(e, &families[METRIC_LIMIT_HITS]);
+    for (int limit = 0; limit < QUOTA_LIMIT_COUNT; limit++) {
+        exposition_label(e, "limit", quota_limit_name((enum quota_limit)limit));
+        exposition_count(e, s->limit_hits[limit]);
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        exposition_label(e, "limit", rows[i].limit);
+        exposition_count(e, rows[i].hits);
+    }
+}
+
 /* --- connections -------------------------------------------------------------------------------- */
 
 /* The reasons from `first` to before `end`. */
@@ -297,6 +319,7 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     exposition_begin(&e, out, format);
     write_process(&e, s->own);
     write_requests(&e, s);
+    write_limit_hits(&e, s);
     write_connections(&e, &s->connections);
     write_streams(&e, s);
     write_traces(&e, s);

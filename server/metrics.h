@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "auth/audit.h"
+#include "auth/quota.h"
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
@@ -38,6 +39,7 @@ struct metrics_sources {
     unsigned requests_in_flight;
     struct watch_counters watches;
     struct feeds_counters feeds;
+    uint64_t limit_hits[QUOTA_LIMIT_COUNT];
     struct listener_counters connections;
     struct audit_counters audit;
     uint64_t mapper_restarts;

@@ -24,6 +24,7 @@
 #include "server/audit_service.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/limits.h"
 #include "server/material.h"
 #include "server/metrics.h"
 #include "server/resource/feeds.h"
@@ -227,6 +228,7 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
     audit_count(s->audit, &sources.audit);
     rpc_watches(rpc, &sources.watches);
     feeds_count(atomic_load(&s->feeds), &sources.feeds);
+    quota_count_hits(s->quota, sources.limit_hits);
     listener_counters(s->listener, &sources.connections);
     if (mapper_client_hello(s->mapper, &hello)) {
         sources.mapper = &hello;
@@ -279,13 +281,6 @@ static void read_machine_uuid(uint8_t out[UUID_BYTES])
     }
 }
 
-/* What one identity may hold of an arena, without a product that overflows. */
-static uint64_t share_of(const struct config *c, uint64_t arena_bytes)
-{
-    return arena_bytes / 100 * (uint64_t)c->limits_arena_percent_per_identity +
-           arena_bytes % 100 * (uint64_t)c->limits_arena_percent_per_identity / 100;
-}
-
 static int start_feeds(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
@@ -305,12 +300,10 @@ static int start_feeds(struct service *s, struct failure *f)
 static int start_rpc(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
-    const struct quota_limits limits = {
-        .calls_per_identity = (uint32_t)c->limits_calls_per_identity,
-        /* A guess until the mapper says how large its arena is. */
-        .arena_bytes_per_identity = share_of(c, (uint64_t)c->mapper_arena_mib << 20),
-    };
+    struct quota_limits limits;
     struct rpc *rpc = NULL;
+
+    limits_of_config(c, &limits);
     int result = quota_new(&limits, &s->quota, f);
 
     if (result == 0) {
@@ -358,6 +351,9 @@ static int start_listeners(struct service *s, struct failure *f)
             .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
             .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
             .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
+            .handshakes_per_s_per_address = (uint32_t)c->limits_handshakes_per_s_per_address,
+            .handshakes_per_s = (uint32_t)c->limits_handshakes_per_s,
+            .handshake_exempt = c->limits_handshake_exempt,
         },
     };
     const struct health_options health = {
@@ -403,7 +399,7 @@ static void reload(struct service *s)
     sd_notify(0, "READY=1");
 }
 
-/* The mapper came, went, or let us wait too long: its arena's size counts from now on, and the
+/* The mapper came, went, or let us wait too long: what it has counts from now on, and the
  * first time that something is known, readiness is told. */
 static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
 {
@@ -411,7 +407,7 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     bool there = mapper_client_hello(s->mapper, &hello);
 
     if (there) {
-        quota_set_arena_limit(s->quota, share_of(s->config, hello.arena_bytes));
+        limits_follow_mapper(s->config, &hello, s->quota);
     }
     if (!*told && (there || clock_monotonic_ns() >= ready_by_ns)) {
         *told = true;

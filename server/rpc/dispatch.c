@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/rpc/audited.h"
+#include "server/rpc/call_pauses.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
@@ -108,16 +109,12 @@ static int check_incarnation(struct exchange *x)
     if (c->incarnation[0] == '\0') {
         return 0;
     }
-    if (!text_to_hex(c->incarnation, wanted, sizeof(wanted))) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hex digits");
+    int result = call_read_incarnation(c, wanted, f);
 
-        failure_field(f, result, "incarnation");
-        return failure_next(f, result, "copy it from an answer, or leave it out");
+    if (result != 0 || memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
+        return result;
     }
-    if (memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
-        return 0;
-    }
-    int result =
+    result =
         failure_set(f, ERROR_ABORTED, "domain %s is not in the incarnation asked for", c->domain);
 
     failure_cause(f, result, "it was restarted, or the gateway lost sight of it for a while");
@@ -134,9 +131,14 @@ static bool is_late(struct exchange *x)
     return true;
 }
 
+static enum quota_call quota_kind(const struct exchange *x)
+{
+    return x->call.method->cost == METHOD_COST_COPY ? QUOTA_CALL_SNAPSHOT : QUOTA_CALL_PLAIN;
+}
+
 static int take_quota(struct exchange *x, uint64_t bytes)
 {
-    int result = quota_take(x->rpc->options.quota, x->call.who, bytes, &x->failure);
+    int result = quota_take(x->rpc->options.quota, x->call.who, quota_kind(x), bytes, &x->failure);
 
     x->quota_taken = result == 0;
     x->quota_bytes = bytes;
@@ -146,7 +148,7 @@ static int take_quota(struct exchange *x, uint64_t bytes)
 static void give_quota(struct exchange *x)
 {
     if (x->quota_taken) {
-        quota_give(x->rpc->options.quota, x->call.who, x->quota_bytes);
+        quota_give(x->rpc->options.quota, x->call.who, quota_kind(x), x->quota_bytes);
         x->quota_taken = false;
     }
 }
@@ -212,6 +214,24 @@ void dispatch_done(struct exchange *x)
     drop_slot(x);
     give_quota(x);
     (void)call_hold(&x->call, 0, NULL); /* less never fails */
+    call_pauses_end(&x->call);
+}
+
+/* The handler looks for what is left of a domain that is no more. That costs the mapper something: who may do
+ * it nowhere is told at once what all are told of what is not there; and it is done once. */
+static bool goes_on_without(struct exchange *x)
+{
+    struct call *c = &x->call;
+
+    if (x->resolving.result != -ERROR_NOT_FOUND || !c->method->handler->outlives_domain ||
+        !call_allows(c, NULL, c->type, c->method->action)) {
+        return false;
+    }
+    x->retried = true;
+    x->failure.code = 0;
+    c->is_absent = true;
+    c->identity = (struct domain_identity){ .domid = 0 };
+    return true;
 }
 
 /* The domain is known, or it is not: goes on to the mapper. */
@@ -221,6 +241,9 @@ static bool resolved(struct exchange *x)
     struct resolver_request *q = &x->resolving;
     bool other = x->retried && !domain_identity_equal(&c->identity, &q->domain.identity);
 
+    if (goes_on_without(x)) {
+        return ask(x);
+    }
     if (q->result != 0) {
         x->failure = q->failure;
         if (q->result == -ERROR_NOT_FOUND) {
@@ -420,6 +443,9 @@ bool dispatch_run(struct exchange *x)
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
+    if (c->method->cost == METHOD_COST_WATCH) {
+        quota_share_of(x->rpc->options.quota, c->who, &c->share);
+    }
     if (audited_check(x) != 0 || request_decode(x) != 0 ||
         c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {

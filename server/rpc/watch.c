@@ -62,6 +62,8 @@ static int subscribe(struct call *c, struct watch *w, struct failure *f)
     const struct subscription_request request = {
         .source = w->source,
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = subscription_mode(w),
         .period_ns = w->period_ns,
         .cursor = w->has_cursor ? &w->cursor : NULL,

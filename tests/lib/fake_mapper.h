@@ -64,6 +64,8 @@ static inline void fake_mapper_init(struct fake_mapper *m)
         .requests_max = 2048,
         .arena_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES,
         .slot_max_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES / 2,
+        .trace_pauses_per_second = 400,
+        .pauses_per_second = 5000,
     };
 }
 

@@ -41,6 +41,9 @@ every_fault_is_told_with_its_line() {
     fails 13 "$xenresd" --check --config "$work/bad.conf"
     contains "$(cat "$work/said")" "$work/bad.conf:3: server.listen is given twice, first in line 2"
     contains "$(cat "$work/said")" "$work/bad.conf:6: limits.threads is 99; expected 0 to 16 threads"
+    sed '$a limits {\n  handshake_exempt = "10.0.0.0/8"\n}' "$work/demo/xenresd.conf" >"$work/bad.conf"
+    fails 13 "$xenresd" --check --config "$work/bad.conf"
+    contains "$(cat "$work/said")" 'limits.handshake_exempt: "10.0.0.0/8" is no numeric address'
 }
 
 what_no_single_value_tells_is_a_fault() {

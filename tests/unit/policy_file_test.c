@@ -143,7 +143,7 @@ static void comments_do_not_move_the_lines(void **state)
     assert_fault(
         "# one\n// two\n/* three\n four */\n\nrule \"a\" {\n bogus = 1\n}\n",
         "p.conf:7: no such option 'bogus'; expected one of: effect, identities, domains, types, "
-        "actions");
+        "actions, require_bound");
 }
 
 static void every_fault_of_a_file_that_parses_is_said(void **state)
@@ -161,7 +161,7 @@ static void every_fault_of_a_file_that_parses_is_said(void **state)
                   "    effect = allow\n"
                   "    effect = deny\n"
                   "}\n",
-                  "p.conf:11: effect stands twice in this rule\n");
+                  "p.conf:11: effect stands twice in one section\n");
     assert_faults("rule \"one\" {\n"
                   "    effect = permit\n"
                   "    identities = { \"alice\",\n"
@@ -174,7 +174,7 @@ static void every_fault_of_a_file_that_parses_is_said(void **state)
                   "}\n",
                   "p.conf:2: effect \"permit\": expected allow or deny\n"
                   "p.conf:3: identity \"alice\": expected all, or a pattern that begins with "
-                  "spiffe:, dns: or cn:\n"
+                  "spiffe:, dns:, cn:, jwt:, token: or group:\n"
                   "p.conf:4: identity \"dns:Host\": names of hosts are compared in lower case: "
                   "write them so\n"
                   "p.conf:5: domain \"web-1\": expected all, dom0, name:PATTERN or uuid:UUID\n"
@@ -248,7 +248,7 @@ static void syntax_is_a_fault_with_its_line(void **state)
     (void)state;
     assert_fault("rule \"r\" {\n effect = { \"allow\" }\n}\n", "p.conf:2: unexpected token '{'");
     assert_fault("rule {\n}\n", "p.conf:1: missing title");
-    assert_fault("\nfoo = 1\n", "p.conf:2: no such option 'foo'; expected one of: rule");
+    assert_fault("\nfoo = 1\n", "p.conf:2: no such option 'foo'; expected one of: rule, limits");
     assert_fault("rule \"r\" {\n effect = \"${HOME}\"\n}\n", "p.conf:2: ${ is not allowed");
     assert_fault("rule \"r\" {\n effect = allow\n", "p.conf:3: the file ends within");
     assert_fault("\"rule|effect\" = allow\n",
@@ -295,7 +295,7 @@ static void rules_and_patterns_have_maxima(void **state)
 
     (void)state;
     assert_good(texts[0]);
-    assert_fault(texts[1], "p.conf:7169: more than 1024 rules");
+    assert_fault(texts[1], "p.conf:7169: more than 1024 sections of rule");
     assert_good(texts[2]);
     assert_fault(texts[3], "p.conf:258: more than 256 identities");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -320,12 +320,12 @@ static void long_names_have_maxima(void **state)
             assert_fault(text, "p.conf:4: domain \"name:nnn");
         }
     }
-    for (size_t len = POLICY_RULE_NAME_MAX_BYTES; len <= POLICY_RULE_NAME_MAX_BYTES + 1; len++) {
+    for (size_t len = POLICY_NAME_MAX_BYTES; len <= POLICY_NAME_MAX_BYTES + 1; len++) {
         memset(name, 'n', len);
         name[len] = '\0';
         (void)snprintf(text, sizeof text, RULE("%s", EFFECT, IDENTITIES, DOMAINS, TYPES, ACTIONS),
                        name);
-        if (len == POLICY_RULE_NAME_MAX_BYTES) {
+        if (len == POLICY_NAME_MAX_BYTES) {
             assert_good(text);
         } else {
             assert_fault(text, "p.conf:1: rule \"nnn");

@@ -32,7 +32,7 @@ static void add_domain(struct policy_rule *rule, const struct small_rule *small)
 
     pattern->kind = small->kind;
     pattern->uuid[0] = small->uuid;
-    pattern->name = small->kind == DOMAIN_PATTERN_NAME ? copy_of(small->name) : NULL;
+    pattern->glob = small->kind == DOMAIN_PATTERN_NAME ? copy_of(small->name) : NULL;
 }
 
 static struct policy *policy_of(const struct small_rule *small, size_t count)
@@ -50,13 +50,15 @@ static struct policy *policy_of(const struct small_rule *small, size_t count)
                                          .allow = small[i].allow,
                                          .types = small[i].types,
                                          .actions = small[i].actions };
-        rules[i].identities = calloc(1, sizeof(char *));
+        rules[i].identities.patterns = calloc(1, sizeof *rules[i].identities.patterns);
         rules[i].domains = calloc(1, sizeof *rules[i].domains);
-        assert_true(rules[i].identities != NULL && rules[i].domains != NULL);
-        rules[i].identities[rules[i].identity_count++] = copy_of(small[i].identity);
+        assert_true(rules[i].identities.patterns != NULL && rules[i].domains != NULL);
+        rules[i].identities.patterns[rules[i].identities.count++].glob = copy_of(small[i].identity);
         add_domain(&rules[i], &small[i]);
     }
-    assert_int_equal(policy_new(rules, count, &policy, NULL), 0);
+    assert_int_equal(
+        policy_new(&(struct policy_parts){ .rules = rules, .rule_count = count }, &policy, NULL),
+        0);
     return policy;
 }
 

@@ -54,6 +54,43 @@ static void each_end_has_its_reason(void **state)
     }
 }
 
+/* Slowed, and not ended; its end is not slowed. */
+static void who_was_sent_enough_waits_and_is_told_an_end_at_once(void **state)
+{
+    static uint32_t blocks[4];
+    static uint8_t contents[sizeof(blocks) / sizeof(blocks[0]) * FEED_BLOCK_BYTES];
+    struct policy *policy = rpc_rig_parse_policy(
+        "rule \"all\" { effect = allow identities = { \"cn:alice\" } domains = { \"all\" }"
+        " types = { \"all\" } actions = { \"watch\" } }\n"
+        "limits \"slow\" { identities = { \"cn:alice\" } bytes_per_second = 10 }\n");
+    uint64_t hits[QUOTA_LIMIT_COUNT], began_ns;
+    struct watching w;
+
+    (void)state;
+    rpc_set_policy(rig.rpc, policy);
+    policy_unref(policy);
+    open_begun(&w, "{" GRANTS "}");
+    began_ns = clock_monotonic_ns();
+    put_changes(&w, 6, blocks, 4, contents, false);
+    watch_expect_nothing(&w);
+    (void)watch_await(&w,
+                      "changes"); /* with the time of a heartbeat, for which it has not enough */
+    assert_true(clock_monotonic_ns() - began_ns >
+                RPC_RIG_HEARTBEAT_MS * CLOCK_NS_PER_MS - CLOCK_NS_PER_MS * 20);
+    quota_count_hits(rig.quota, hits);
+    assert_true(hits[QUOTA_STREAM_BYTES] >= 2);
+    put_changes(&w, 7, blocks, 4, contents, false);
+    watch_expect_nothing(&w);
+    rpc_drain(rig.rpc);
+    (void)watch_expect(&w, "end");
+    watch_expect_end(&w, ERROR_UNAVAILABLE);
+    watch_done(&w);
+    /* And what comes new is refused until that is paid for. */
+    open_watch(&w, "{" GRANTS "}");
+    watch_expect_end(&w, ERROR_RESOURCE_EXHAUSTED);
+    watch_done(&w);
+}
+
 static void with_a_deadline_it_says_where_it_was(void **state)
 {
     struct watching w = { .feed = NULL };
@@ -419,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_end_has_its_reason),
+        TEST(who_was_sent_enough_waits_and_is_told_an_end_at_once),
         TEST(with_a_deadline_it_says_where_it_was),
         TEST(when_the_gateway_stops_every_stream_says_where_it_was),
         TEST(another_policy_ends_what_it_does_not_allow_and_nothing_else),

@@ -176,8 +176,7 @@ int guest_ioreq_pages(struct guest *g, uint32_t id, bool *allocated, struct fail
 
 void guest_lose_pages(struct guest *g)
 {
-    pages_lose(&g->grants.shared);
-    pages_lose(&g->grants.status);
+    guest_grants_lose(&g->grants);
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
         pages_lose(&g->ioreq[i].pages);
     }

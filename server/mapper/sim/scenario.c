@@ -135,6 +135,11 @@ static void read_grants(struct scenario_reader *r, cfg_t *section, struct scenar
     d->grant_frames_max = scenario_reader_number(grants, "frames_max");
     d->grant_entries = scenario_reader_number(grants, "entries");
     d->grant_changes_per_second = scenario_reader_number(grants, "changes_per_second");
+    d->grant_scribbles = cfg_getbool(grants, "scribbles");
+    if (d->grant_scribbles &&
+        (d->grant_changes_per_second > 0 || *cfg_getstr(grants, "play") != '\0')) {
+        SCENARIO_FAULT(r, section, "scribbles goes with neither changes_per_second nor play");
+    }
     read_grants_play(r, grants, d);
     uint32_t capacity = d->grant_frames * (d->grant_version == 1 ? 512U : 256U);
     if (d->grant_frames > d->grant_frames_max) {

@@ -77,6 +77,7 @@ struct scenario_domain {
     uint32_t cpu_percent; /* of each vCPU */
     uint32_t grant_version, grant_frames, grant_frames_max, grant_entries;
     uint32_t grant_changes_per_second;
+    bool grant_scribbles;           /* all over its shared frames, as fast as it can */
     const struct play *grants_play; /* NULL: none */
     struct scenario_vmtrace vmtrace;
     struct scenario_ioreq ioreq[SCENARIO_IOREQ_SERVERS_MAX];

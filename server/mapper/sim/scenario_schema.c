@@ -33,6 +33,7 @@ static cfg_opt_t grants_options[] = {
     NUMBER("frames_max", 64),
     NUMBER("entries", 8),
     NUMBER("changes_per_second", 0),
+    CFG_BOOL("scribbles", cfg_false, CFGF_NONE),
     WORD("play", ""),
     CFG_END(),
 };
