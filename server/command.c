@@ -11,11 +11,14 @@
 const struct command commands[] = {
     { "audit",
       "\n"
-      "    xenresd audit verify FILE...       whether an audit's files are as they were written, the "
+      "    xenresd audit verify FILE...       whether an audit's files are as they were written, "
+      "the "
       "oldest first\n"
       "        --key FILE                     with its first key: each record\n"
-      "        --public-key FILE              with the key of its signatures: up to the last checkpoint\n"
-      "        --checkpoints FILE             whether its end is there: checkpoints, from the journal\n"
+      "        --public-key FILE              with the key of its signatures: up to the last "
+      "checkpoint\n"
+      "        --checkpoints FILE             whether its end is there: checkpoints, from the "
+      "journal\n"
       "        --state FILE                   the same: what the service knows\n",
       command_audit },
     { NULL, NULL, NULL },
