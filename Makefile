@@ -27,7 +27,7 @@ THREADS := errand
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
-MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
+MAPPER := main options privilege notify loop peer patience request counters tags inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \

@@ -23,10 +23,12 @@
 #define MESSAGE_MAGIC UINT32_C(0x72736578) /* "xesr" */
 
 /* Both programs must have the same number: there is no other compatibility between them. */
-enum { MESSAGE_VERSION = 3 };
+enum { MESSAGE_VERSION = 4 };
 
 enum {
     MESSAGE_NAME_BYTES = 256,   /* of a domain's name, with its NUL */
+    MESSAGE_TAGS_MAX = 16,      /* of a domain */
+    MESSAGE_TAG_BYTES = 32,     /* of one, with its NUL */
     MESSAGE_VERSION_BYTES = 32, /* of a program's version string */
     MESSAGE_DOMAINS_MAX = 32,   /* domains in one answer */
     MESSAGE_RESOURCES_MAX = 8,  /* resource rows in one answer */
@@ -91,14 +93,19 @@ struct message_head {
     uint64_t serial;    /* chosen by xenresd, not 0; 0 in events */
 };
 
-/* Who is meant, completely. The mapper compares every field before it maps and after it copied. */
+/* Who is meant, completely. The mapper compares every field before it maps and after it copied: what
+ * was decided on, tags too, is what is shown. */
 struct domain_identity {
     uint8_t uuid[UUID_BYTES];
     uint8_t incarnation[16];
     uint16_t domid;
     uint16_t name_cut; /* 1: the toolstack's name did not fit, and `name` is "" */
-    uint32_t reserved; /* 0 */
+    uint16_t
+        tags_unknown;  /* 1: they are malformed, or a guest could have written them; none is here */
+    uint16_t reserved; /* 0 */
     char name[MESSAGE_NAME_BYTES];
+    /* Each of [a-z0-9-], NUL-ended and filled with zeros, ascending, no two alike; empty ones last. */
+    char tags[MESSAGE_TAGS_MAX][MESSAGE_TAG_BYTES];
 };
 
 struct message_hello {
@@ -349,6 +356,7 @@ struct message_counters_answer {
     uint64_t pause_refusals;  /* samples held back by a ceiling on those, or a trace's budget */
     uint32_t traces;          /* running */
     uint32_t traced_vcpus;
+    uint64_t tags_ignored; /* of domains: malformed, or for others than dom0 to write */
 };
 
 /*
@@ -593,5 +601,12 @@ const char *failure_wrong(const struct failure *f);
 
 /* All fields equal, the name up to its NUL. */
 bool domain_identity_equal(const struct domain_identity *a, const struct domain_identity *b);
+bool domain_tags_equal(const struct domain_identity *a, const struct domain_identity *b);
+
+/* [a-z0-9-], 1 to MESSAGE_TAG_BYTES - 1 of them. */
+bool domain_tag_is_valid(const char *tag);
+/* Adds one, in its place; nothing where it is there already. False: it is none, or one too many. */
+bool domain_tag_add(struct domain_identity *d, const char *tag);
+bool domain_has_tag(const struct domain_identity *d, const char *tag);
 
 #endif

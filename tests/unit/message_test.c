@@ -183,7 +183,7 @@ static void another_version_is_named_with_ours(void **state)
     assert_int_equal(message_check(&m, message_size(MESSAGE_HELLO), &f),
                      -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.message, "version 7"));
-    assert_non_null(strstr(f.message, "version 3"));
+    assert_non_null(strstr(f.message, "version 4"));
     assert_true(f.next_step[0] != '\0');
 }
 
