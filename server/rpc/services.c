@@ -5,6 +5,7 @@
 
 #include "proto/frames.h"
 #include "server/rpc/method.h"
+#include "xenres/v1/access.pb-c.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
@@ -57,6 +58,16 @@ static const struct method methods[] = {
     { STREAM("TraceService", "ReadTrace", xenres__v1__read_trace), .no_side_effects = true,
       .action = ACTION_TRACE_READ, .cost = METHOD_COST_WATCH,
       .handler = &trace_service_read_trace },
+    { .path = "/xenres.v1.AccessService/WhoAmI",
+      .request = &xenres__v1__who_am_irequest__descriptor,
+      .response = &xenres__v1__who_am_iresponse__descriptor,
+      .kind = METHOD_UNARY,
+      .no_side_effects = true,
+      .open = true,
+      .cost = METHOD_COST_LIST,
+      .handler = &access_service_who_am_i },
+    { UNARY("AccessService", "ExplainAccess", xenres__v1__explain_access), .no_side_effects = true,
+      .open = true, .cost = METHOD_COST_LIST, .handler = &access_service_explain_access },
     { .path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames",
       .kind = METHOD_RAW,
       .no_side_effects = true,
