@@ -47,7 +47,7 @@ RPC := exchange request dispatch renewal reply reply_head stream streams call wa
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config material sandbox exposition metrics service check command supervisor child demo
+SERVER := main config material sandbox exposition metrics service check command command_policy supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \

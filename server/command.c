@@ -6,7 +6,15 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "server/command_policy.h"
+
 const struct command commands[] = {
+    { "policy",
+      "    xenresd policy explain --as IDENTITY --domain NAME --type TYPE|any --action ACTION\n"
+      "            [--group GROUP]… [--bound] [--uuid UUID] [--domid N] [--tag TAG]…\n"
+      "            [--config FILE | --policy FILE]\n"
+      "                                       whether the policy allows it, and by which rule\n",
+      command_policy },
     { NULL, NULL, NULL },
 };
 

@@ -120,7 +120,7 @@ struct scenario_event {
     uint32_t value;
     int32_t vcpu; /* of a trace's; -1: all */
     int64_t clock_step_ms;
-    char text[MESSAGE_NAME_BYTES];
+    char text[MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES]; /* a name, or tags */
 };
 
 /* The operations of backend.h, but for those that ask no hypervisor. */

@@ -157,7 +157,7 @@ void world_unmapped(struct world *w, struct guest *g)
 
 void world_rename(struct world *w, struct guest *g, const char *name)
 {
-    memcpy(g->name, name, strlen(name) + 1); /* both arrays have the same size */
+    memcpy(g->name, name, strlen(name) + 1); /* the scenario has seen that it fits */
     world_name_event(w, g->domid);
 }
 
@@ -165,7 +165,7 @@ void world_retag(struct world *w, struct guest *g, const char *tags, bool is_ope
 {
     g->tags = (struct backend_tags){ .is_untrusted = is_open };
     if (!is_open) {
-        memcpy(g->tags.value, tags, strlen(tags)); /* an event's text is shorter */
+        memcpy(g->tags.value, tags, strlen(tags)); /* an event's text has its size */
     }
     tags_event(w, g->domid);
 }
