@@ -17,6 +17,10 @@
 #define UNARY(service, name, prefix)  MESSAGES(service, name, prefix), .kind = METHOD_UNARY
 #define STREAM(service, name, prefix) MESSAGES(service, name, prefix), .kind = METHOD_STREAM
 
+/* protobuf-c takes "IRequest" for one word. */
+#define xenres__v1__who_am_i_request__descriptor  xenres__v1__who_am_irequest__descriptor
+#define xenres__v1__who_am_i_response__descriptor xenres__v1__who_am_iresponse__descriptor
+
 static const struct method methods[] = {
     { UNARY("HostService", "GetHost", xenres__v1__get_host), .no_side_effects = true,
       .action = ACTION_LIST, .cost = METHOD_COST_LIST, .handler = &host_service_get_host },
@@ -58,14 +62,8 @@ static const struct method methods[] = {
     { STREAM("TraceService", "ReadTrace", xenres__v1__read_trace), .no_side_effects = true,
       .action = ACTION_TRACE_READ, .cost = METHOD_COST_WATCH,
       .handler = &trace_service_read_trace },
-    { .path = "/xenres.v1.AccessService/WhoAmI",
-      .request = &xenres__v1__who_am_irequest__descriptor,
-      .response = &xenres__v1__who_am_iresponse__descriptor,
-      .kind = METHOD_UNARY,
-      .no_side_effects = true,
-      .open = true,
-      .cost = METHOD_COST_LIST,
-      .handler = &access_service_who_am_i },
+    { UNARY("AccessService", "WhoAmI", xenres__v1__who_am_i), .no_side_effects = true, .open = true,
+      .cost = METHOD_COST_LIST, .handler = &access_service_who_am_i },
     { UNARY("AccessService", "ExplainAccess", xenres__v1__explain_access), .no_side_effects = true,
       .open = true, .cost = METHOD_COST_LIST, .handler = &access_service_explain_access },
     { .path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames",

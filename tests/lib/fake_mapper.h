@@ -280,6 +280,7 @@ static inline struct message_domain fake_domain(uint16_t domid, const char *name
     };
 
     strncpy(d.identity.name, name, sizeof(d.identity.name) - 1);
+    (void)domain_tag_add(&d.identity, "fake");
     return d;
 }
 
