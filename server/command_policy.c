@@ -55,7 +55,7 @@ struct question {
     bool has_domain;
     size_t groups_len;
     int type, action; /* -1: any type; no action */
-    bool has_type;
+    bool has_type, is_certificate;
     const char *config, *policy;
 };
 
@@ -75,7 +75,7 @@ static bool take_identity(struct question *q, const char *text)
         return false;
     }
     memcpy(q->who.text, text, strlen(text) + 1);
-    q->who.is_bound |= is_certificate; /* a certificate is shown with its key */
+    q->is_certificate = is_certificate;
     return true;
 }
 
@@ -240,5 +240,6 @@ int command_policy(int argc, char **argv)
     }
     const char *wrong = optind < argc ? "there is an argument too many" : missing(&q);
 
+    q.who.is_bound |= q.is_certificate; /* which is shown with its key */
     return wrong != NULL ? usage(wrong) : explain(&q);
 }

@@ -95,7 +95,7 @@ static const struct {
 #define END(name) XENRES__V1__WATCH_END_REASON__WATCH_END_REASON_##name
     [WATCH_END_INCARNATION] = { END(INCARNATION_ENDED),
                                 "the domain is no more, or another life of it began" },
-    [WATCH_END_RENAMED] = { END(RENAMED), "the domain has another name" },
+    [WATCH_END_RENAMED] = { END(RENAMED), "the domain has another name, or other tags" },
     [WATCH_END_RESOURCE_GONE] = { END(RESOURCE_GONE), "the resource is no longer there" },
     [WATCH_END_SAMPLING_FAILED] = { END(SAMPLING_FAILED), "it could not be sampled any more" },
     [WATCH_END_MAPPER_GONE] = { END(MAPPER_GONE), "the mapper is gone" },
