@@ -20,7 +20,7 @@ endif
 
 # --- what each program is made of: a list to review, not a wildcard ---------------------------
 
-COMMON := error buffer clock log text base64 channel message message_trace layout
+COMMON := error buffer clock log text base64 channel message message_tags message_trace layout
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
 THREADS := errand

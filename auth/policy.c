@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "auth/policy_rule.h"
+#include "common/message_tags.h"
 
 struct policy {
     atomic_uint references;

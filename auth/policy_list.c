@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/policy_file.h"
+#include "common/message_tags.h"
 #include "common/settings.h"
 
 enum { FAULT_TEXT_BYTES = 768 };

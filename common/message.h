@@ -93,8 +93,7 @@ struct message_head {
     uint64_t serial;    /* chosen by xenresd, not 0; 0 in events */
 };
 
-/* Who is meant, completely. The mapper compares every field before it maps and after it copied: what
- * was decided on, tags too, is what is shown. */
+/* Who is meant, completely. The mapper compares every field before it maps and after it copied. */
 struct domain_identity {
     uint8_t uuid[UUID_BYTES];
     uint8_t incarnation[16];
@@ -104,8 +103,7 @@ struct domain_identity {
         tags_unknown;  /* 1: they are malformed, or a guest could have written them; none is here */
     uint16_t reserved; /* 0 */
     char name[MESSAGE_NAME_BYTES];
-    /* Each of [a-z0-9-], NUL-ended and filled with zeros, ascending, no two alike; empty ones last. */
-    char tags[MESSAGE_TAGS_MAX][MESSAGE_TAG_BYTES];
+    char tags[MESSAGE_TAGS_MAX][MESSAGE_TAG_BYTES]; /* ascending, the empty ones last */
 };
 
 struct message_hello {
@@ -342,21 +340,18 @@ struct message_counters_answer {
     uint32_t domains;        /* of which the export list allows anything to be listed */
     uint32_t feeds;          /* live */
     uint64_t spool_bytes;    /* of all spools and images of feeds */
-    uint64_t samples;        /* taken */
-    uint64_t sample_failures;
-    uint64_t samples_late;  /* by a period or more: skipped, or held back by a ceiling */
-    uint64_t sampled_bytes; /* copied and compared */
-    uint64_t produced_batches;
-    uint64_t produced_blocks;
+    uint64_t samples, sample_failures; /* taken */
+    uint64_t samples_late;             /* by a period or more: skipped, or held back by a ceiling */
+    uint64_t sampled_bytes;            /* copied and compared */
+    uint64_t produced_batches, produced_blocks;
     uint64_t produced_events; /* of domains */
     uint64_t produced_bytes;  /* of traces, those known to be lost included */
     uint64_t lost_bytes;      /* in the mapper: of open losses the least that it can be */
     uint64_t open_losses;     /* that may be larger than they say */
     uint64_t vcpu_pauses;     /* calls that paused a vCPU for their time */
     uint64_t pause_refusals;  /* samples held back by a ceiling on those, or a trace's budget */
-    uint32_t traces;          /* running */
-    uint32_t traced_vcpus;
-    uint64_t tags_ignored; /* of domains: malformed, or for others than dom0 to write */
+    uint32_t traces, traced_vcpus; /* running */
+    uint64_t tags_ignored;         /* of domains: malformed, or for others than dom0 to write */
 };
 
 /*
@@ -601,12 +596,5 @@ const char *failure_wrong(const struct failure *f);
 
 /* All fields equal, the name up to its NUL. */
 bool domain_identity_equal(const struct domain_identity *a, const struct domain_identity *b);
-bool domain_tags_equal(const struct domain_identity *a, const struct domain_identity *b);
-
-/* [a-z0-9-], 1 to MESSAGE_TAG_BYTES - 1 of them. */
-bool domain_tag_is_valid(const char *tag);
-/* Adds one, in its place; nothing where it is there already. False: it is none, or one too many. */
-bool domain_tag_add(struct domain_identity *d, const char *tag);
-bool domain_has_tag(const struct domain_identity *d, const char *tag);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "auth/policy_file.h"
 #include "common/log.h"
+#include "common/message_tags.h"
 #include "common/text.h"
 #include "server/command.h"
 #include "server/command_policy.h"

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/message_tags.h"
 #include "server/mapper/explain.h"
 
 int claim_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,

@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/message_tags.h"
 #include "server/mapper/explain.h"
 #include "server/mapper/tags.h"
 

@@ -49,8 +49,8 @@ struct directory_entry {
 typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
 
 /* What happened: the entry as it is now (GONE: as it was last), once the generation is what it is after
- * it; `before`: of RENAMED and RETAGGED, else NULL. A new incarnation is one GONE and one CREATED, the latter later
- * where it is untold. */
+ * it; `before`: of RENAMED and RETAGGED, else NULL. A new incarnation is one GONE and one CREATED, the latter
+ * later where it is untold. */
 typedef void directory_told(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
                             const struct domain_identity *before);
 

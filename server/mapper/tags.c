@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "common/message_tags.h"
+
 static const char *add_all(const char *value, struct domain_identity *out)
 {
     for (const char *at = value + strspn(value, " "); *at; at += strspn(at, " ")) {

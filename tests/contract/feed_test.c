@@ -6,6 +6,7 @@
  * simulated host moves by itself and, at steps, as a scenario says.
  */
 #include "common/layout.h"
+#include "common/message_tags.h"
 #include "tests/lib/feed_rig.h"
 
 static const char scenario[] =
@@ -563,8 +564,6 @@ static void other_tags_end_a_feed_and_are_told(void **state)
     } while (e->kind != FEED_DOMAIN_RETAGGED);
     assert_true(domain_has_tag(&e->now.identity, "prod") && domain_has_tag(&e->now.identity, "db"));
     assert_string_equal(e->before.name, "still");
-    assert_int_equal(e->before.tags[0][0], '\0');
-    assert_memory_equal(e->before.incarnation, e->now.identity.incarnation, 16);
     watch(&r, "still", RESOURCE_GRANT_TABLE, 0, 0);
     rig_step(&rig);
     assert_int_equal(feed_rig_next_of(&r, FEED_RECORD_END)->end->reason, FEED_END_RENAMED);
@@ -572,7 +571,6 @@ static void other_tags_end_a_feed_and_are_told(void **state)
     e = feed_rig_next(&domains)->domain;
     assert_int_equal(e->kind, FEED_DOMAIN_RETAGGED);
     assert_int_equal(e->now.identity.tags_unknown, 1);
-    assert_int_equal(e->now.identity.tags[0][0], '\0');
     assert_true(counters().tags_ignored > ignored);
     feed_rig_done(&domains);
 }

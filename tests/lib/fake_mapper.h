@@ -9,6 +9,7 @@
 #ifndef XENRES_TESTS_FAKE_MAPPER_H
 #define XENRES_TESTS_FAKE_MAPPER_H
 
+#include "common/message_tags.h"
 #include "tests/lib/unit.h"
 
 #include <fcntl.h>

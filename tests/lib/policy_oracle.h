@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "auth/policy.h"
+#include "common/message_tags.h"
 #include "tests/lib/unit.h"
 
 enum { ORACLE_MEMBERS_MAX = 24, ORACLE_RULES_MAX = 16, ORACLE_WORD_BYTES = 300 };

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /* The tags in the directory: a part of the identity, read with the name. */
+#include "common/message_tags.h"
 #include "tests/lib/directory_rig.h"
 
 static void tag(const char *value)

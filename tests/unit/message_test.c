@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "common/message_tags.h"
 #include "tests/lib/trace_messages.h"
 
 static const uint16_t types[] = {

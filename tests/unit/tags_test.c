@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "common/message_tags.h"
 #include "tests/lib/unit.h"
 
 static struct domain_identity read_all;

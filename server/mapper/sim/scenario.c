@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/message_tags.h"
 #include "common/scope.h"
 #include "common/text.h"
 #include "server/mapper/sim/scenario_reader.h"

@@ -42,8 +42,8 @@ int store_tags(struct store *s, uint16_t domid, struct backend_tags *out, struct
 /* The same descriptor as long as the store is open. */
 int store_event_fd(const struct store *s);
 bool store_next_event(struct store *s, unsigned *events, uint16_t *domid);
-/* Of name and tags. Watch first, then read them: a change in between is reported. Numbers that no domain can have
- * are ignored, as are watching twice and unwatching what is not watched. */
+/* Of name and tags. Watch first, then read them: a change in between is reported. Numbers that no
+ * domain can have are ignored, as are watching twice and unwatching what is not watched. */
 void store_watch_name(struct store *s, uint16_t domid);
 void store_unwatch_name(struct store *s, uint16_t domid);
 
