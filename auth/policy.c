@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "auth/policy_rule.h"
+#include "common/message_tags.h"
 
 struct policy {
     atomic_uint references;
@@ -162,7 +163,7 @@ static bool name_is_unknown(const struct domain_identity *domain)
     return domain->name_cut != 0 || domain->name[0] == '\0';
 }
 
-/* In doubt, an allow rule does not match, and a deny rule does: a domain with a name that cannot be
+/* In doubt, an allow rule does not match, and a deny rule does: a domain whose name or tags cannot be
  * compared must not slip through a deny rule that was written for it. */
 static bool pattern_matches(const struct domain_pattern *pattern, bool allow,
                             const struct domain_identity *domain)
@@ -176,6 +177,8 @@ static bool pattern_matches(const struct domain_pattern *pattern, bool allow,
     case DOMAIN_PATTERN_NAME:
         return name_is_unknown(domain) ? !allow : text_glob(pattern->glob, domain->name);
     case DOMAIN_PATTERN_UUID: return memcmp(pattern->uuid, domain->uuid, UUID_BYTES) == 0;
+    case DOMAIN_PATTERN_TAG:
+        return domain->tags_unknown != 0 ? !allow : domain_has_tag(domain, pattern->glob);
     }
     return !allow;
 }

@@ -49,8 +49,8 @@ uint64_t policy_digest(const struct policy *p);
  * leave none: it decides whether to go on and ask for each domain, and nothing else.
  *
  * A domain whose name is not known (name_cut, or none given yet) is matched by no name pattern of
- * an allow rule and by every name pattern of a deny rule. dom0 is matched in an allow rule by
- * "dom0" alone.
+ * an allow rule and by every name pattern of a deny rule; one whose tags are not (tags_unknown), by
+ * tags likewise. dom0 is matched in an allow rule by "dom0" alone.
  */
 struct policy_question {
     const struct identity *who;           /* NULL is denied */

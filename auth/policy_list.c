@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/policy_file.h"
+#include "common/message_tags.h"
 #include "common/settings.h"
 
 enum { FAULT_TEXT_BYTES = 768 };
@@ -207,6 +208,17 @@ static const char *parse_uuid(const char *text, bool allow, struct domain_patter
                                                             : NULL;
 }
 
+static const char *parse_tag(const char *tag, struct domain_pattern *out, bool *out_of_memory)
+{
+    if (!domain_tag_is_valid(tag)) {
+        return "expected tag: and 1 to 31 of a-z, 0-9 and -";
+    }
+    out->kind = DOMAIN_PATTERN_TAG;
+    out->glob = strdup(tag);
+    *out_of_memory |= out->glob == NULL;
+    return NULL;
+}
+
 void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule)
 {
     const struct policy_place place = place_of(rule);
@@ -223,8 +235,10 @@ void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct
             fault = parse_name(value->text + strlen("name:"), &pattern, &r->out_of_memory);
         } else if (has_prefix(value->text, "uuid:")) {
             fault = parse_uuid(value->text + strlen("uuid:"), rule->allow, &pattern);
+        } else if (has_prefix(value->text, "tag:")) {
+            fault = parse_tag(value->text + strlen("tag:"), &pattern, &r->out_of_memory);
         } else if (strcmp(value->text, "all") != 0) {
-            fault = "expected all, dom0, name:PATTERN or uuid:UUID";
+            fault = "expected all, dom0, name:PATTERN, uuid:UUID or tag:TAG";
         }
         if (fault != NULL) {
             policy_fault(r, value->line, "domain \"%s\": %s", value->text, fault);

@@ -19,12 +19,13 @@ enum domain_pattern_kind {
     DOMAIN_PATTERN_DOM0,
     DOMAIN_PATTERN_NAME,
     DOMAIN_PATTERN_UUID,
+    DOMAIN_PATTERN_TAG,
 };
 
 struct domain_pattern {
     enum domain_pattern_kind kind;
     uint8_t uuid[UUID_BYTES];
-    char *glob;
+    char *glob; /* of a name; the tag itself */
 };
 
 enum identity_pattern_kind {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/command_audit.h"
+#include "server/command_policy.h"
 
 const struct command commands[] = {
     { "audit",
@@ -21,6 +22,12 @@ const struct command commands[] = {
       "journal\n"
       "        --state FILE                   the same: what the service knows\n",
       command_audit },
+    { "policy",
+      "    xenresd policy explain --as IDENTITY --domain NAME --type TYPE|any --action ACTION\n"
+      "            [--group GROUP]… [--bound] [--uuid UUID] [--domid N] [--tag TAG]…\n"
+      "            [--config FILE | --policy FILE]\n"
+      "                                       whether the policy allows it, and by which rule\n",
+      command_policy },
     { NULL, NULL, NULL },
 };
 

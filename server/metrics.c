@@ -285,6 +285,7 @@ static void write_mapper_counters(struct exposition *e, const struct message_cou
         { METRIC_OPEN_LOSSES, c->open_losses },
         { METRIC_PAUSES, c->vcpu_pauses },
         { METRIC_PAUSE_REFUSALS, c->pause_refusals },
+        { METRIC_TAGS_IGNORED, c->tags_ignored },
     };
 
     exposition_family(e, &families[METRIC_MAPPER_AGE]);

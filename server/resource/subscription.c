@@ -355,7 +355,7 @@ static int fail_by_end(const struct subscription *u, const struct feed_end *end,
         result = failure_set(f, ERROR_ABORTED, "domain %u changed before the stream began", domid);
         failure_cause(f, result, "%s",
                       end->reason == FEED_END_RENAMED
-                          ? "it has another name"
+                          ? "it has another name, or other tags"
                           : "it is no more, or another life of it began");
         return failure_next(f, result, "see the list of domains, and watch the one meant");
     case FEED_END_RESOURCE:

@@ -394,7 +394,7 @@ static bool ask(struct exchange *x)
     if (c->method->handler->ask == NULL || c->answer != NULL) {
         return start(x);
     }
-    union message m __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
+    union message m __attribute__((uninitialized)); /* 27 KiB, of which requests are a few */
 
     if (c->answer_within_ms > 0) {
         uint64_t within_ns = clock_monotonic_ns() + c->answer_within_ms * CLOCK_NS_PER_MS;

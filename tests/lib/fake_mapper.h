@@ -9,6 +9,7 @@
 #ifndef XENRES_TESTS_FAKE_MAPPER_H
 #define XENRES_TESTS_FAKE_MAPPER_H
 
+#include "common/message_tags.h"
 #include "tests/lib/unit.h"
 
 #include <fcntl.h>
@@ -282,6 +283,7 @@ static inline struct message_domain fake_domain(uint16_t domid, const char *name
     };
 
     strncpy(d.identity.name, name, sizeof(d.identity.name) - 1);
+    (void)domain_tag_add(&d.identity, "fake");
     return d;
 }
 

@@ -154,6 +154,7 @@ static void what_is_lost_of_traces_is_told_by_its_reason(void **state)
                                                 .open_losses = 3,
                                                 .vcpu_pauses = 4,
                                                 .pause_refusals = 5,
+                                                .tags_ignored = 6,
                                                 .traces = 6,
                                                 .traced_vcpus = 7 };
 
@@ -173,6 +174,7 @@ static void what_is_lost_of_traces_is_told_by_its_reason(void **state)
     has(text, "\nxenresd_mapper_open_losses_total 3\n");
     has(text, "\nxenresd_mapper_vcpu_pauses_total 4\n");
     has(text, "\nxenresd_mapper_pause_refusals_total 5\n");
+    has(text, "\nxenresd_mapper_tags_ignored_total 6\n");
     has(text, "\nxenresd_mapper_traces 6\n");
     has(text, "\nxenresd_mapper_traced_vcpus 7\n");
     has(text, "\nxenresd_delivered_bytes_total 8\n");

@@ -283,6 +283,7 @@ static void every_operation_can_fail_with_any_errno(void **state)
         { "list", SCENARIO_OP_LIST },
         { "find", SCENARIO_OP_FIND },
         { "name", SCENARIO_OP_NAME },
+        { "tags", SCENARIO_OP_TAGS },
         { "size", SCENARIO_OP_SIZE },
         { "grant_version", SCENARIO_OP_GRANT_VERSION },
         { "map", SCENARIO_OP_MAP },

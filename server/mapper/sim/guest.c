@@ -102,6 +102,7 @@ static void init(struct guest *g, const struct scenario *s, const struct guest_b
     g->stats = PAGES_NONE;
     memcpy(g->uuid, birth->uuid ? birth->uuid : g->spec->uuid, sizeof(g->uuid));
     memcpy(g->name, g->spec->name, sizeof(g->name));
+    memcpy(g->tags.value, g->spec->tags, sizeof(g->tags.value));
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
         guest_ioreqs_init(&g->ioreq[i], &g->spec->ioreq[i], i, g->spec->vcpus, draw_next(seed));
     }

@@ -8,10 +8,12 @@
  */
 #include "server/mapper/sim/scenario.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "common/message_tags.h"
 #include "common/scope.h"
 #include "common/text.h"
 #include "server/mapper/sim/scenario_reader.h"
@@ -151,12 +153,33 @@ static void read_grants(struct scenario_reader *r, cfg_t *section, struct scenar
     }
 }
 
+static void read_tags(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
+{
+    struct domain_identity seen = { 0 };
+    size_t used = 0;
+    for (unsigned i = 0; i < cfg_size(section, "tags"); i++) {
+        const char *tag = cfg_getnstr(section, "tags", i);
+        if (!domain_tag_is_valid(tag)) {
+            SCENARIO_FAULT(r, section, "tag \"%s\": expected 1 to %d of a-z, 0-9 and -", tag,
+                           MESSAGE_TAG_BYTES - 1);
+        } else if (domain_has_tag(&seen, tag)) {
+            SCENARIO_FAULT(r, section, "tag \"%s\" stands there twice", tag);
+        } else if (!domain_tag_add(&seen, tag)) {
+            SCENARIO_FAULT(r, section, "tag \"%s\": more than %d", tag, MESSAGE_TAGS_MAX);
+        } else {
+            used += (size_t)snprintf(d->tags + used, sizeof(d->tags) - used, "%s%s",
+                                     used > 0 ? " " : "", tag);
+        }
+    }
+}
+
 static void read_domain(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
 {
     const char *title = cfg_title(section);
     const char *name = cfg_getstr(section, "name");
     scenario_reader_text(r, section, "the title", title, d->title, sizeof(d->title));
     scenario_reader_text(r, section, "name", name[0] ? name : title, d->name, sizeof(d->name));
+    read_tags(r, section, d);
     if (cfg_getint(section, "domid") < 0) {
         SCENARIO_FAULT(r, section, "domain \"%s\" has no domid", title);
     }
