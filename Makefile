@@ -24,6 +24,7 @@ COMMON := error buffer clock log text base64 channel message message_trace layou
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
 THREADS := errand
+CONFINE := syscall_filter syscall_list
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
@@ -47,7 +48,8 @@ RPC := exchange request dispatch renewal reply reply_head stream streams call wa
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config material sandbox exposition metrics service check command supervisor child demo
+SERVER := main config material sandbox sandbox_capabilities sandbox_files sandbox_seccomp confinement \
+          reload_files keeper exposition metrics service check command supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
@@ -70,6 +72,7 @@ common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
 spool_objs := $(SPOOL:%=$(BUILD)/common/%.o)
 threads_objs := $(THREADS:%=$(BUILD)/common/%.o)
+confine_objs := $(CONFINE:%=$(BUILD)/common/%.o)
 proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o) \
               $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)
 mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
@@ -82,10 +85,10 @@ client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
 cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 
 # Each program names the libraries that it may be linked with; tests/arch holds them to it.
-mapper_libs := -lxxhash
+mapper_libs := -lxxhash -lseccomp
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lseccomp -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
 cli_libs := -lprotobuf-c -lz -ljansson $(if $(have_ipt),-lipt)
 
@@ -170,11 +173,11 @@ $(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(genera
 link = $(call quiet,LINK)$(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 mapper_spool_objs := $(addprefix $(BUILD)/common/,ring.o doorbell.o)
-$(BUILD)/xenresd-mapper: $(common_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
+$(BUILD)/xenresd-mapper: $(common_objs) $(confine_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
 	$(link) $(mapper_libs) $(xen_libs)
-$(BUILD)/xenresd-mapper-sim: $(common_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
+$(BUILD)/xenresd-mapper-sim: $(common_objs) $(confine_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
-$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
+$(BUILD)/xenresd: $(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
@@ -206,7 +209,7 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # --- tests -----------------------------------------------------------------------------------
 
 # Unit tests may use everything but the mains.
-testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
+testable_objs := $(filter-out %/main.o,$(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
 # Those that take long come first: several run at a time, and the last ones should be short.
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
@@ -343,7 +346,7 @@ $(BUILD)/tests/bench/stream_bare: $(BUILD)/tests/bench/stream_bare.o
 	$(link) -lssl -lcrypto -lpthread
 $(BUILD)/tests/bench/compare: $(BUILD)/tests/bench/compare.o
 	$(link)
-$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(mapper_spool_objs) \
+$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(confine_objs) $(mapper_spool_objs) \
     $(settings_objs) $(filter-out %/main.o,$(mapper_objs)) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
 

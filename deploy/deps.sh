@@ -11,7 +11,7 @@ packages=(
     gcc libc6-dev make pkg-config
     libmicrohttpd-dev libgnutls28-dev libssl-dev libcurl4-openssl-dev
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev protobuf-compiler
-    libconfuse-dev libjansson-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
+    libconfuse-dev libjansson-dev libseccomp-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
     # to demonstrate and to test
     libcmocka-dev libipt-dev curl jq bsdextrautils
     openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh

@@ -21,6 +21,7 @@ struct child_sockets {
     int mapper_fd;           /* listening, for the mapper */
     int public_fd;           /* listening, for the worker */
     int health_fd;           /* likewise; -1: none */
+    int keeper_fd;           /* where the worker asks for files (keeper.h) */
     const char *mapper_path; /* of mapper_fd: where the worker connects */
     const char *notify_path; /* where the worker says that it is ready */
 };

@@ -24,6 +24,7 @@
 #include "server/child.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/keeper.h"
 #include "server/sandbox.h"
 
 enum {
@@ -51,6 +52,7 @@ struct supervisor {
     char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
         notify_socket[RUNTIME_BYTES + 16];
     int mapper_fd, public_fd, health_fd, signal_fd, notify_fd;
+    int keeper_fd; /* of the worker that runs; -1: none */
     uint16_t port;
     uid_t worker_uid;
     gid_t worker_gid;
@@ -153,6 +155,16 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
 {
     struct child *c = &s->children[kind];
     pid_t parent = getpid();
+    SCOPE_FD int worker_keeper_fd = -1;
+
+    if (kind == CHILD_WORKER) {
+        scope_close_fd(&s->keeper_fd); /* of the one before */
+        int result = keeper_pair(&s->keeper_fd, &worker_keeper_fd, f);
+
+        if (result < 0) {
+            return result;
+        }
+    }
     pid_t pid = fork();
 
     if (pid < 0) {
@@ -165,6 +177,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
             .mapper_fd = s->mapper_fd,
             .public_fd = s->public_fd,
             .health_fd = s->health_fd,
+            .keeper_fd = worker_keeper_fd,
             .mapper_path = s->mapper_socket,
             .notify_path = s->notify_socket,
         };
@@ -310,6 +323,13 @@ static int on_notify(struct supervisor *s, struct failure *f)
     return s->options->on_ready(s->options->arg, s->options->config->server_listen, s->port, f);
 }
 
+static void on_keeper(struct supervisor *s)
+{
+    if (s->keeper_fd >= 0 && !keeper_serve(s->keeper_fd, s->options->config)) {
+        scope_close_fd(&s->keeper_fd);
+    }
+}
+
 static uint64_t next_start_ns(const struct supervisor *s)
 {
     uint64_t next = UINT64_MAX;
@@ -325,14 +345,17 @@ static uint64_t next_start_ns(const struct supervisor *s)
 static int supervise(struct supervisor *s, struct failure *f)
 {
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
-                            { .fd = s->notify_fd, .events = POLLIN } };
+                            { .fd = s->notify_fd, .events = POLLIN },
+                            { .events = POLLIN } };
     int result = start_due(s, f);
 
     while (result == 0 && !s->stopping) {
         uint64_t next_ns = next_start_ns(s);
         int timeout_ms = next_ns == UINT64_MAX ? -1 : clock_poll_timeout_ms(next_ns, 60000);
 
-        (void)poll(fds, 2, timeout_ms);
+        fds[2].fd = s->keeper_fd; /* another one for each worker */
+        (void)poll(fds, 3, timeout_ms);
+        on_keeper(s);
         if (fds[1].revents != 0) {
             result = on_notify(s, f);
         }
@@ -376,6 +399,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
                             .health_fd = -1,
                             .signal_fd = -1,
                             .notify_fd = -1,
+                            .keeper_fd = -1,
                             .worker_uid = geteuid(),
                             .worker_gid = getegid() };
     int result = 0;
@@ -393,6 +417,9 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
         result = bind_sockets(&s, f);
     }
     if (result == 0) {
+        result = sandbox_enter_supervisor(f);
+    }
+    if (result == 0) {
         result = supervise(&s, f);
         sd_notify(0, "STOPPING=1");
         s.stopping = true;
@@ -404,6 +431,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
     scope_close_fd(&s.public_fd);
     scope_close_fd(&s.health_fd);
     scope_close_fd(&s.notify_fd);
+    scope_close_fd(&s.keeper_fd);
     scope_close_fd(&s.signal_fd);
     return result;
 }
