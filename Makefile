@@ -28,7 +28,7 @@ CONFINE := syscall_filter syscall_list
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
-MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
+MAPPER := main options privilege confine notify loop peer patience request counters inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
@@ -246,7 +246,14 @@ $(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD
 # The contract that the simulator keeps as well.
 $(BUILD)/tests/contract/backend_xen_test: $(BUILD)/tests/contract/backend_test.o $(xen_objs) $(BUILD)/libtestable.a
 	$(link) -lcmocka $(mapper_libs) $(xen_libs)
-tests: all $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
+
+# xenresd with somebody in it who means harm: the same objects, and one handler of the test's own.
+exploit_programs := $(BUILD)/tests/exploit/xenresd
+$(BUILD)/tests/exploit/xenresd: $(BUILD)/tests/exploit/stand_in.o $(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) \
+    $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs) | $(BUILD)/xenresd-mapper-sim
+	$(link) -Wl,--wrap=schema_handler $(xenresd_libs)
+	@ln -sf ../../xenresd-mapper-sim $(@D)/
+tests: all $(exploit_programs) $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
 
 ensure-deps:
 	@deploy/deps.sh

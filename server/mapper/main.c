@@ -19,6 +19,7 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/mapper/confine.h"
 #include "server/mapper/copy.h"
 #include "server/mapper/doctor.h"
 #include "server/mapper/feed_image.h"
@@ -232,6 +233,9 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
     }
     if (result == 0) {
         result = privilege_drop(has_user ? &user : NULL, o->exit_with_peer, f);
+    }
+    if (result == 0) {
+        result = confine_calls(f);
     }
     if (result == 0) {
         result = make_parts(o, m, f);
