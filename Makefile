@@ -49,7 +49,7 @@ RPC := exchange request dispatch renewal reply reply_head stream streams call wa
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config material sandbox sandbox_capabilities sandbox_files sandbox_seccomp confinement \
-          reload_files keeper exposition metrics service check command supervisor child demo
+          reload_files keeper alive exposition metrics service check command supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
@@ -215,8 +215,8 @@ testable_objs := $(filter-out %/main.o,$(common_objs) $(confine_objs) $(settings
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
                  tests/fault/*_test.c tests/contract/*_test.c tests/unit/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
-# What is installed is the plain build; and what looks at the sources only, sees the same in any build.
-plain_scripts := tests/system/install.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
+# What is installed is the plain build, whose sandbox is whole; and what looks at the sources only, sees the same in any build.
+plain_scripts := tests/system/install.sh tests/system/exploit.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
 test_scripts := $(filter-out $(if $(SANITIZE),$(plain_scripts)),$(wildcard tests/system/*.sh tests/arch/*.sh))
 
 test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)

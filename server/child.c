@@ -109,7 +109,7 @@ _Noreturn void child_become_worker(const struct config *c, const struct child_so
     follow(sockets->parent);
     const int fds[PASSED_MAX] = { sockets->public_fd, sockets->keeper_fd, sockets->health_fd };
     const int count = sockets->health_fd >= 0 ? 3 : 2;
-    char pid[24], fd_count[24];
+    char pid[24], fd_count[24], silence[24];
     const char *arguments[] = {
         "xenresd",  "--config",           c->path,
         "--worker", sockets->mapper_path, sockets->verbose ? "--verbose" : NULL,
@@ -120,7 +120,9 @@ _Noreturn void child_become_worker(const struct config *c, const struct child_so
     if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
         setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
         setenv("LISTEN_FDNAMES", count == 3 ? "public:keeper:health" : "public:keeper", 1) != 0 ||
-        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 || !place_descriptors(fds, count)) {
+        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 ||
+        unsetenv("WATCHDOG_PID") != 0 ||
+        setenv("WATCHDOG_USEC", number(silence, (int64_t)sockets->watchdog_us), 1) != 0 || !place_descriptors(fds, count)) {
         _exit(126);
     }
     become("/proc/self/exe", (char **)(uintptr_t)arguments);

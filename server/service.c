@@ -21,6 +21,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/alive.h"
 #include "server/confinement.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
@@ -62,6 +63,7 @@ struct service {
     _Atomic(struct rpc *) rpc;
     struct listener *listener;
     struct health *health;
+    struct alive alive;
 
     pthread_mutex_t look_lock;
     bool stopping; /* under it: health answers to the end, but looks at the others no more */
@@ -433,7 +435,8 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
                      : s->health != NULL ? COUNTERS_MS
                                          : -1;
 
-    (void)poll(fds, 2, timeout_ms);
+    (void)poll(fds, 2, alive_timeout_ms(&s->alive, timeout_ms));
+    alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
     if (s->health != NULL) {
@@ -536,6 +539,7 @@ int service_run(const struct service_options *options, struct failure *f)
         uint64_t ready_by_ns = clock_monotonic_ns() + MAPPER_WAIT_MS * CLOCK_NS_PER_MS;
         bool told = false;
 
+        alive_init(&s.alive);
         while (serve_once(&s, ready_by_ns, &told)) {
         }
         sd_notify(0, "STOPPING=1");

@@ -287,6 +287,7 @@ static int run(const struct options *o)
     struct failure f;
     struct loop_options loop = { .signal_fd = -1,
                                  .exit_with_peer = o->exit_with_peer,
+                                 .silence_ns = notify_silence_ns(),
                                  .grace_ns = (uint64_t)o->grace_s * CLOCK_NS_PER_S };
     int result = open_signals(&loop.signal_fd, &f);
     if (result == 0) {
