@@ -386,7 +386,7 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 install: all ## install under DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include/xenres lib/pkgconfig share/man/man1 \
 	    share/man/man3 share/man/man5 share/man/man7 share/man/man8 share/xenresd/examples \
-	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
+	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc lib/systemd/system lib/sysusers.d \
 	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
@@ -399,8 +399,10 @@ install: all ## install under DESTDIR/PREFIX
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/xenres.pc
 	install -m 644 proto/xenres/v1/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/xenres/v1/
 	install -m 644 proto/google/rpc/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/google/rpc/
-	install -m 644 deploy/*.example deploy/*.service deploy/*.sysusers \
-	    $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	install -m 644 deploy/*.example deploy/xenresd-root-key.conf $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	for unit in deploy/*.service deploy/*.socket; do \
+	    sed 's|/usr/local/|$(PREFIX)/|' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	install -m 644 deploy/xenresd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/xenresd.conf
 	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenres
 	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xenres
 	for page in docs/man/*.[1-8]; do \

@@ -14,7 +14,7 @@ packages=(
     libconfuse-dev libjansson-dev libseccomp-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
     # to demonstrate and to test
     libcmocka-dev libipt-dev curl jq bsdextrautils
-    openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh
+    openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh systemd
     # make check-xen: its emulated host comes from packages that are fetched, not installed
     cpio kmod xz-utils zstd
     # make check-xen-vmtrace: its hypervisor is built from Debian's source package

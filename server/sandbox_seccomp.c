@@ -4,6 +4,7 @@
 #include "server/sandbox_seccomp.h"
 
 #include <asm/ioctls.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/socket.h>
@@ -33,6 +34,8 @@ static const struct syscall_rule worker[] = {
     SYSCALL(recvmsg),
     SYSCALL(sendto),
     SYSCALL(sendmsg),
+    /* sd_journal_send(): what does not fit into the journal's socket it would send as a file */
+    SYSCALL_REFUSE(memfd_create, EPERM),
     SYSCALL(shutdown),
     SYSCALL(getsockname),
     SYSCALL(getpeername),
