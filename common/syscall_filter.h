@@ -36,11 +36,22 @@ struct syscall_rule {
 };
 
 /* Rows, for tables that read as lists. */
-#define SYSCALL(call) { .name = #call }
+#define SYSCALL(call)                                                                              \
+    {                                                                                              \
+        .name = #call                                                                              \
+    }
 #define SYSCALL_IF(call, index, bits, is)                                                          \
-    { .name = #call, .term_count = 1, .terms = { { (index), (bits), (uint64_t)(is) } } }
-#define SYSCALL_REFUSE(call, errnum) { .name = #call, .refuse_errno = (errnum) }
-#define SYSCALL_END { .name = NULL }
+    {                                                                                              \
+        .name = #call, .term_count = 1, .terms = { { (index), (bits), (uint64_t)(is) } }           \
+    }
+#define SYSCALL_REFUSE(call, errnum)                                                               \
+    {                                                                                              \
+        .name = #call, .refuse_errno = (errnum)                                                    \
+    }
+#define SYSCALL_END                                                                                \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 
 /* Only what is in one of the lists. -ERROR_FAILED_PRECONDITION: the kernel takes no filter. */
 int syscall_filter_allow(const struct syscall_rule *const *lists, size_t list_count,

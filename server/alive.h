@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Tells who watches this process, by sd_watchdog_enabled(3), that it lives: from the loop of its main thread, so
- * that a loop that hangs says nothing, and only while the listener's threads go on, too. Nobody watches: it
- * does nothing. One thread.
+ * Tells who watches this process, by sd_watchdog_enabled(3), that it lives: from the loop of its main
+ * thread, so that a loop that hangs says nothing, and only while the listener's threads go on, too. Where
+ * nobody watches it does nothing. One thread.
  */
 #ifndef XENRES_SERVER_ALIVE_H
 #define XENRES_SERVER_ALIVE_H

@@ -120,9 +120,9 @@ _Noreturn void child_become_worker(const struct config *c, const struct child_so
     if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
         setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
         setenv("LISTEN_FDNAMES", count == 3 ? "public:keeper:health" : "public:keeper", 1) != 0 ||
-        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 ||
-        unsetenv("WATCHDOG_PID") != 0 ||
-        setenv("WATCHDOG_USEC", number(silence, (int64_t)sockets->watchdog_us), 1) != 0 || !place_descriptors(fds, count)) {
+        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 || unsetenv("WATCHDOG_PID") != 0 ||
+        setenv("WATCHDOG_USEC", number(silence, (int64_t)sockets->watchdog_us), 1) != 0 ||
+        !place_descriptors(fds, count)) {
         _exit(126);
     }
     become("/proc/self/exe", (char **)(uintptr_t)arguments);

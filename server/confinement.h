@@ -16,7 +16,8 @@
 struct confinement {
     const struct config *config;
     bool supervised; /* ends with its parent */
-    bool has_keeper; /* files that are read again come from the keeper: none is left open for them */
+    bool
+        has_keeper; /* files that are read again come from the keeper: none is left open for them */
 };
 
 int confinement_enter(const struct confinement *options, struct failure *f);

@@ -40,7 +40,7 @@ union descriptor_control {
     char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-/* FNV-1a: finds other configurations, not enemies; a path that is not the supervisor's own is never opened. */
+/* FNV-1a: finds other configurations, not enemies; only the supervisor's own paths are ever opened. */
 static uint64_t digest(const char *path)
 {
     uint64_t value = UINT64_C(0xcbf29ce484222325);

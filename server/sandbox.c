@@ -138,7 +138,8 @@ static int give_up_files(const struct sandbox_files *files, struct failure *f)
     int result = sandbox_files_restrict(files, &abi, f);
 
     if (result == 0 && abi == 0) {
-        log_warning("this kernel has no Landlock: files are kept from xenresd by their modes alone");
+        log_warning(
+            "this kernel has no Landlock: files are kept from xenresd by their modes alone");
     }
     return result;
 }

@@ -20,9 +20,9 @@
 #include "server/sandbox_files.h"
 
 struct sandbox_options {
-    const char *user;     /* to become when root; not looked at otherwise */
-    uint64_t open_files;  /* RLIMIT_NOFILE */
-    bool end_with_parent; /* SIGTERM when the parent dies */
+    const char *user;                  /* to become when root; not looked at otherwise */
+    uint64_t open_files;               /* RLIMIT_NOFILE */
+    bool end_with_parent;              /* SIGTERM when the parent dies */
     const struct sandbox_files *files; /* what it still reaches */
 };
 

@@ -99,9 +99,9 @@ int sandbox_files_restrict(const struct sandbox_files *files, int *abi, struct f
     const struct ruleset all = all_of(version, files->abstract_sockets);
     size_t len_bytes = version >= ABI_SCOPE ? sizeof(all) : version >= ABI_NET ? 16 : 8;
     const uint64_t read_access = (ACCESS_READ_FILE | ACCESS_READ_DIR) & all.fs;
-    const uint64_t write_access = (read_access | ACCESS_WRITE_FILE | ACCESS_MAKE_REG |
-                                   ACCESS_REMOVE_FILE | ACCESS_TRUNCATE) &
-                                  all.fs;
+    const uint64_t write_access =
+        (read_access | ACCESS_WRITE_FILE | ACCESS_MAKE_REG | ACCESS_REMOVE_FILE | ACCESS_TRUNCATE) &
+        all.fs;
     int result = 0;
 
     if (version == 0) {

@@ -22,7 +22,8 @@ enum { SANDBOX_FILES_MAX = 64 };
 struct sandbox_files {
     const char *readable[SANDBOX_FILES_MAX]; /* files, and all beneath folders */
     unsigned readable_count;
-    const char *writable[SANDBOX_FILES_MAX]; /* folders: read, write, make, rename and remove beneath */
+    const char
+        *writable[SANDBOX_FILES_MAX]; /* folders: read, write, make, rename and remove beneath */
     unsigned writable_count;
     bool abstract_sockets; /* those of other processes are still reached: NOTIFY_SOCKET is one */
 };

@@ -59,7 +59,8 @@ struct supervisor {
     uid_t worker_uid;
     gid_t worker_gid;
     struct alive alive;
-    uint64_t silence_ns; /* a worker that is silent for so long is killed; UINT64_MAX: it need not speak */
+    uint64_t
+        silence_ns; /* a worker that is silent for so long is killed; UINT64_MAX: it need not speak */
     bool ready, stopping;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* See confine.h. Found by reading what Xen's libraries of 4.17 call, and by tracing tests/system and tests/contract. */
+/* See confine.h. Found by reading what Xen's libraries of 4.17 call, and by tracing tests/system. */
 #include "server/mapper/confine.h"
 
 #include <execinfo.h>
@@ -14,7 +14,7 @@
 #include "common/syscall_list.h"
 
 /* The calls of a device have its letter in their number. */
-#define DEVICE_BITS   UINT64_C(0xff00)
+#define DEVICE_BITS    UINT64_C(0xff00)
 #define DEVICE(letter) ((uint64_t)(letter) << 8)
 
 static const struct syscall_rule mapper[] = {

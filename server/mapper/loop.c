@@ -29,7 +29,7 @@ enum {
     REQUESTS_A_TURN = 16, /* taken before copies and events get their turn again */
     CHECK_MS = 500,       /* how often domains with live mappings and feeds are looked at */
     WAIT_MAX_MS = 60000,
-    ALIVE_TIMES = 4, /* it is said so often in the time that the manager waits */
+    ALIVE_TIMES = 4,      /* it is said so often in the time that the manager waits */
     LOOKED_AT_MAX = 4096, /* --mappings-max and --feeds-max are no more */
 };
 /* Where events do not come, somebody who follows the domains learns of them so late. */
@@ -43,7 +43,7 @@ struct loop {
     uint64_t grace_end_ns; /* when the mappings of a peer that is gone go; UINT64_MAX: never */
     uint64_t left_ns;      /* when traces that could not be disabled are tried again */
     uint64_t announce_ns;
-    uint64_t alive_ns;     /* when the service manager is told that the loop goes on */
+    uint64_t alive_ns;  /* when the service manager is told that the loop goes on */
     uint64_t settle_ns; /* when a domain may be told of that was not so far */
     bool was_served;
     bool backend_has_events; /* or it cannot say */

@@ -160,8 +160,8 @@ static void many_are_answered_one_by_one(void **state)
 static void whoever_speaks_otherwise_is_heard_no_more(void **state)
 {
     static const uint32_t wrong[][6] = { { 0 },
-                                         { 0x6b657031, 1, 0, 1 },                /* reserved */
-                                         { 0x6b657030, 1, 0, 0 } };              /* another magic */
+                                         { 0x6b657031, 1, 0, 1 },   /* reserved */
+                                         { 0x6b657030, 1, 0, 0 } }; /* another magic */
     struct failure f;
 
     (void)state;
