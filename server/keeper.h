@@ -4,9 +4,9 @@
 /*
  * How a worker reads files again that are not its own: a key that only root may read, above all. Its
  * supervisor keeps the right to, and hands it a descriptor, open for reading, of a file that the
- * configuration names (reload_files.h): by number, so that no path of the worker's is ever opened. Requests and answers are fixed
- * messages on a socketpair; a digest of the path goes with the number, so that a worker that has read another
- * configuration than its supervisor is refused, and not given another file.
+ * configuration names (reload_files.h): by number, so that no path of the worker's is ever opened. Requests
+ * and answers are fixed messages on a socketpair; a digest of the path goes with the number, so that a worker
+ * that has read another configuration than its supervisor is refused, and not given another file.
  *
  * The supervisor's half is its one thread's, and never waits for the worker; the worker's is any thread's,
  * and waits for the supervisor a few seconds at most.
