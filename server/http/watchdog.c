@@ -28,7 +28,6 @@ struct watchdog {
     atomic_bool stopping;
     atomic_uint questions, answered; /* watchdog_is_well()'s */
     atomic_bool has_stuck;           /* as of the last look */
-    bool sees_stuck;                 /* as of the one that goes on */
 
     pthread_mutex_t lock; /* of what follows; nothing else is taken with it */
     struct lingering lingering[WATCHDOG_LINGER_MAX];
@@ -83,14 +82,20 @@ static bool is_older(uint64_t since_ns, uint64_t now_ns, uint32_t limit_s)
     return now_ns > since_ns && now_ns - since_ns > limit_s * CLOCK_NS_PER_S;
 }
 
+struct look {
+    struct watchdog *watchdog;
+    bool has_stuck;
+};
+
 static void look_at(struct connection *c, void *arg)
 {
-    struct watchdog *w = arg;
+    struct look *look = arg;
+    struct watchdog *w = look->watchdog;
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t since_ns;
 
     if (c->ended) {
-        w->sees_stuck = w->sees_stuck || is_older(c->ended_ns, now_ns, WATCHDOG_STUCK_S);
+        look->has_stuck = look->has_stuck || is_older(c->ended_ns, now_ns, WATCHDOG_STUCK_S);
         return;
     }
     switch (connection_phase(c, &since_ns)) {
@@ -119,9 +124,10 @@ static void look_at(struct connection *c, void *arg)
 
 void watchdog_look(struct watchdog *w)
 {
-    w->sees_stuck = false;
-    connections_each(w->connections, look_at, w);
-    atomic_store(&w->has_stuck, w->sees_stuck);
+    struct look look = { .watchdog = w };
+
+    connections_each(w->connections, look_at, &look);
+    atomic_store(&w->has_stuck, look.has_stuck);
 }
 
 bool watchdog_is_well(struct watchdog *w)

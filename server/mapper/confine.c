@@ -49,6 +49,9 @@ static const struct syscall_rule mapper[] = {
     SYSCALL(fstat),
     SYSCALL(newfstatat),
     SYSCALL(statx),
+    SYSCALL(access), /* xs_open() looks which way there is */
+    SYSCALL(faccessat),
+    SYSCALL(faccessat2),
     SYSCALL(read),
     SYSCALL(readv),
     SYSCALL(write),
