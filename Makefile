@@ -24,10 +24,11 @@ COMMON := error buffer clock log text base64 channel message message_tags messag
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
 THREADS := errand
+CONFINE := syscall_filter syscall_list
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
-MAPPER := main options privilege notify loop peer patience request counters tags inventory describe snapshot range \
+MAPPER := main options privilege confine notify loop peer patience request counters tags inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
@@ -48,7 +49,9 @@ RPC := exchange request dispatch audited renewal reply reply_head stream streams
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config limits material audit_service command_audit command_policy sandbox exposition metrics service check command supervisor child demo
+SERVER := main config limits material audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
+          confinement reload_files keeper alive exposition metrics service check command command_audit command_policy \
+          supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
@@ -71,6 +74,7 @@ common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
 spool_objs := $(SPOOL:%=$(BUILD)/common/%.o)
 threads_objs := $(THREADS:%=$(BUILD)/common/%.o)
+confine_objs := $(CONFINE:%=$(BUILD)/common/%.o)
 proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o) \
               $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)
 mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
@@ -83,10 +87,10 @@ client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
 cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 
 # Each program names the libraries that it may be linked with; tests/arch holds them to it.
-mapper_libs := -lxxhash
+mapper_libs := -lxxhash -lseccomp
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lseccomp -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
 cli_libs := -lprotobuf-c -lz -ljansson $(if $(have_ipt),-lipt)
 
@@ -171,11 +175,11 @@ $(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(genera
 link = $(call quiet,LINK)$(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 mapper_spool_objs := $(addprefix $(BUILD)/common/,ring.o doorbell.o)
-$(BUILD)/xenresd-mapper: $(common_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
+$(BUILD)/xenresd-mapper: $(common_objs) $(confine_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
 	$(link) $(mapper_libs) $(xen_libs)
-$(BUILD)/xenresd-mapper-sim: $(common_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
+$(BUILD)/xenresd-mapper-sim: $(common_objs) $(confine_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
-$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
+$(BUILD)/xenresd: $(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
@@ -207,14 +211,14 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # --- tests -----------------------------------------------------------------------------------
 
 # Unit tests may use everything but the mains.
-testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
+testable_objs := $(filter-out %/main.o,$(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
 # Those that take long come first: several run at a time, and the last ones should be short.
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
                  tests/fault/*_test.c tests/contract/*_test.c tests/unit/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
-# What is installed is the plain build; and what looks at the sources only, sees the same in any build.
-plain_scripts := tests/system/install.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
+# What is installed is the plain build, whose sandbox is whole; and what looks at the sources only, sees the same in any build.
+plain_scripts := tests/system/install.sh tests/system/exploit.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
 test_scripts := $(filter-out $(if $(SANITIZE),$(plain_scripts)),$(wildcard tests/system/*.sh tests/arch/*.sh))
 
 test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)
@@ -244,7 +248,14 @@ $(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD
 # The contract that the simulator keeps as well.
 $(BUILD)/tests/contract/backend_xen_test: $(BUILD)/tests/contract/backend_test.o $(xen_objs) $(BUILD)/libtestable.a
 	$(link) -lcmocka $(mapper_libs) $(xen_libs)
-tests: all $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
+
+# xenresd with somebody in it who means harm: the same objects, and one handler of the test's own.
+exploit_programs := $(BUILD)/tests/exploit/xenresd
+$(BUILD)/tests/exploit/xenresd: $(BUILD)/tests/exploit/stand_in.o $(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) \
+    $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs) | $(BUILD)/xenresd-mapper-sim
+	$(link) -Wl,--wrap=schema_handler $(xenresd_libs)
+	@ln -sf ../../xenresd-mapper-sim $(@D)/
+tests: all $(exploit_programs) $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
 
 ensure-deps:
 	@deploy/deps.sh
@@ -344,7 +355,7 @@ $(BUILD)/tests/bench/stream_bare: $(BUILD)/tests/bench/stream_bare.o
 	$(link) -lssl -lcrypto -lpthread
 $(BUILD)/tests/bench/compare: $(BUILD)/tests/bench/compare.o
 	$(link)
-$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(mapper_spool_objs) \
+$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(confine_objs) $(mapper_spool_objs) \
     $(settings_objs) $(filter-out %/main.o,$(mapper_objs)) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
 
@@ -377,7 +388,7 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 install: all ## install under DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include/xenres lib/pkgconfig share/man/man1 \
 	    share/man/man3 share/man/man5 share/man/man7 share/man/man8 share/xenresd/examples \
-	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
+	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc lib/systemd/system lib/sysusers.d \
 	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
@@ -390,8 +401,10 @@ install: all ## install under DESTDIR/PREFIX
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/xenres.pc
 	install -m 644 proto/xenres/v1/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/xenres/v1/
 	install -m 644 proto/google/rpc/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/google/rpc/
-	install -m 644 deploy/*.example deploy/*.service deploy/*.sysusers \
-	    $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	install -m 644 deploy/*.example deploy/xenresd-root-key.conf $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	for unit in deploy/*.service deploy/*.socket; do \
+	    sed 's|/usr/local/|$(PREFIX)/|' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	install -m 644 deploy/xenresd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/xenresd.conf
 	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenres
 	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xenres
 	for page in docs/man/*.[1-8]; do \

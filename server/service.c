@@ -21,9 +21,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/alive.h"
 #include "server/audit_service.h"
+#include "server/confinement.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/keeper.h"
 #include "server/limits.h"
 #include "server/material.h"
 #include "server/metrics.h"
@@ -33,7 +36,6 @@
 #include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
-#include "server/sandbox.h"
 
 enum {
     MAPPER_WAIT_MS = 10000, /* for the first hello, before readiness is told without it */
@@ -53,7 +55,8 @@ struct service {
     struct audit *audit;
     int public_fd, health_fd; /* until listener and health take them */
     bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
-    int signal_fd, wake_fd;
+    int signal_fd, wake_fd, keeper_fd;
+    uint8_t machine_uuid[UUID_BYTES]; /* zeros: there is none */
     struct metrics metrics;
     struct mapper_counters counters;
     struct mapper_client *mapper;
@@ -63,6 +66,7 @@ struct service {
     _Atomic(struct rpc *) rpc;
     struct listener *listener;
     struct health *health;
+    struct alive alive;
 
     pthread_mutex_t look_lock;
     bool stopping; /* under it: health answers to the end, but looks at the others no more */
@@ -120,6 +124,8 @@ static void take_inherited(struct service *s)
             s->public_is_shared = true;
         } else if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
             s->health_fd = fd;
+        } else if (strcmp(names[i], "keeper") == 0 && s->keeper_fd < 0) {
+            s->keeper_fd = fd;
         } else {
             log_warning("a socket named %s was handed over, and is not used", names[i]);
             (void)close(fd);
@@ -131,10 +137,29 @@ static void take_inherited(struct service *s)
     free(names);
 }
 
+/* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
+ * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
+static void read_machine_uuid(uint8_t out[UUID_BYTES])
+{
+    static const sd_id128_t application =
+        SD_ID128_MAKE(6d, f2, 3c, 51, 0b, 9e, 4d, 7a, 88, 17, c4, 2e, a5, 60, d9, 3f);
+    sd_id128_t id;
+
+    if (sd_id128_get_machine_app_specific(application, &id) >= 0) {
+        memcpy(out, id.bytes, UUID_BYTES);
+    }
+}
+
 /* What needs rights that the sandbox takes away. */
 static int prepare(struct service *s, struct buffer *faults, struct failure *f)
 {
     char seal_path[CONFIG_TEXT_BYTES + 16];
+
+    take_inherited(s);
+    if (s->keeper_fd >= 0) {
+        keeper_use(s->keeper_fd, s->config);
+    }
+    read_machine_uuid(s->machine_uuid);
     int result = material_load(s->config, &s->material, faults, f);
 
     if (result == 0) {
@@ -144,7 +169,6 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
     if (result == 0) {
         result = audit_service_open(s->config, &s->rpc, &s->audit, f);
     }
-    take_inherited(s);
     if (result == 0 && s->public_fd < 0) {
         result = listener_bind(s->config->server_listen, &s->public_fd, f);
     }
@@ -268,19 +292,6 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
     return mapper_client_new(&options, &s->mapper, f);
 }
 
-/* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
- * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
-static void read_machine_uuid(uint8_t out[UUID_BYTES])
-{
-    static const sd_id128_t application =
-        SD_ID128_MAKE(6d, f2, 3c, 51, 0b, 9e, 4d, 7a, 88, 17, c4, 2e, a5, 60, d9, 3f);
-    sd_id128_t id;
-
-    if (sd_id128_get_machine_app_specific(application, &id) >= 0) {
-        memcpy(out, id.bytes, UUID_BYTES);
-    }
-}
-
 static int start_feeds(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
@@ -325,7 +336,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .zstd_level = (int)c->compression_zstd_level,
     };
 
-    read_machine_uuid(options.machine_uuid);
+    memcpy(options.machine_uuid, s->machine_uuid, sizeof(options.machine_uuid));
     if (result == 0) {
         result = rpc_new(&options, &rpc, f);
     }
@@ -431,7 +442,8 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
                      : s->health != NULL ? COUNTERS_MS
                                          : -1;
 
-    (void)poll(fds, 2, timeout_ms);
+    (void)poll(fds, 2, alive_timeout_ms(&s->alive, timeout_ms));
+    alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
     if (s->health != NULL) {
@@ -448,11 +460,6 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 
 static int start(struct service *s, const struct service_options *options, struct failure *f)
 {
-    const struct sandbox_options sandbox = {
-        .user = options->config->server_user,
-        .open_files = (uint64_t)options->config->limits_open_files,
-        .end_with_parent = options->supervised,
-    };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     int result;
 
@@ -463,7 +470,13 @@ static int start(struct service *s, const struct service_options *options, struc
     }
     log_faults(LOG_LEVEL_ERROR, "cannot start", &faults);
     if (result == 0) {
-        result = sandbox_enter(&sandbox, f);
+        const struct confinement confinement = {
+            .config = options->config,
+            .supervised = options->supervised,
+            .has_keeper = s->keeper_fd >= 0,
+        };
+
+        result = confinement_enter(&confinement, f);
     }
     if (result == 0) {
         result = audit_start(s->audit, f);
@@ -515,6 +528,7 @@ static void stop(struct service *s)
     scope_close_fd(&s->health_fd);
     scope_close_fd(&s->wake_fd);
     scope_close_fd(&s->signal_fd);
+    scope_close_fd(&s->keeper_fd);
 }
 
 int service_run(const struct service_options *options, struct failure *f)
@@ -525,6 +539,7 @@ int service_run(const struct service_options *options, struct failure *f)
         .health_fd = -1,
         .signal_fd = -1,
         .wake_fd = -1,
+        .keeper_fd = -1,
         .look_lock = PTHREAD_MUTEX_INITIALIZER,
     };
     metrics_init(&s.metrics);
@@ -535,6 +550,7 @@ int service_run(const struct service_options *options, struct failure *f)
         uint64_t ready_by_ns = clock_monotonic_ns() + MAPPER_WAIT_MS * CLOCK_NS_PER_MS;
         bool told = false;
 
+        alive_init(&s.alive);
         while (serve_once(&s, ready_by_ns, &told)) {
         }
         sd_notify(0, "STOPPING=1");

@@ -74,6 +74,7 @@ struct connection {
     uint64_t watched_since_ns;
     uint64_t watched_acked_bytes;
     bool ended; /* the watchdog has shut its socket down */
+    uint64_t ended_ns;
 };
 
 enum { CONNECTIONS_BUCKETS = 1024 };

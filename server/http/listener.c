@@ -337,6 +337,11 @@ int listener_reload(struct listener *l, const struct listener_pem *pem, struct t
     return result;
 }
 
+bool listener_is_well(struct listener *l)
+{
+    return watchdog_is_well(l->watchdog);
+}
+
 void listener_counters(struct listener *l, struct listener_counters *out)
 {
     *out = (struct listener_counters){

@@ -105,6 +105,8 @@ int listener_start(const struct listener_options *options, struct listener **out
 int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
                     struct failure *f);
 void listener_counters(struct listener *l, struct listener_counters *out);
+/* Whether its threads go on, to be asked now and then by one thread: watchdog_is_well(). */
+bool listener_is_well(struct listener *l);
 /* Takes no more connections, lets exchanges that run end (at most `grace_ms`), then closes all. */
 void listener_stop(struct listener *l, uint32_t grace_ms);
 

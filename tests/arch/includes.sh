@@ -46,7 +46,7 @@ protobuf-c/*:      proto server/rpc client client/cli
 jansson.h:         proto auth server/rpc client client/cli
 cjose/*:           auth
 confuse.h:         common auth server server/mapper/sim
-seccomp.h:         server server/mapper
+seccomp.h:         common
 systemd/*:         server server/rpc
 intel-pt.h:        client/cli
 '
