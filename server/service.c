@@ -314,6 +314,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .mapper = s->mapper,
         .feeds = atomic_load(&s->feeds),
         .policy = s->material.policy,
+        .access = s->material.access,
         .quota = s->quota,
         .seal = s->seal,
         .request_timeout_ms = (uint32_t)c->limits_request_timeout_ms,
@@ -338,7 +339,7 @@ static int start_listeners(struct service *s, struct failure *f)
         .listen_fd = s->public_fd,
         .is_shared = s->public_is_shared,
         .pem = material_pem(&s->material),
-        .trust = s->material.trust,
+        .access = s->material.access,
         .rpc = atomic_load(&s->rpc),
         .limits = {
             .threads = (uint32_t)c->limits_threads,
@@ -379,10 +380,10 @@ static void reload(struct service *s)
         log_faults(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
     } else {
         pem = material_pem(&fresh);
-        if (listener_reload(s->listener, &pem, fresh.trust, &f) < 0) {
+        if (listener_reload(s->listener, &pem, fresh.access, &f) < 0) {
             log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
         } else {
-            rpc_set_policy(atomic_load(&s->rpc), fresh.policy);
+            rpc_set_rules(atomic_load(&s->rpc), fresh.policy, fresh.access);
             success = true;
             log_info("reloaded policy, certificate and client authorities");
         }

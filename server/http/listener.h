@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/identity.h"
+#include "auth/access.h"
 #include "common/error.h"
 #include "server/rpc/rpc.h"
 
@@ -42,6 +42,8 @@ enum listener_refusal {
     LISTENER_REFUSED_UNKNOWN_CA,
     LISTENER_REFUSED_EXPIRED,
     LISTENER_REFUSED_REVOKED,
+    LISTENER_REFUSED_UNCHECKED,
+    LISTENER_REFUSED_NOT_SPOKEN_FOR,
     LISTENER_REFUSED_BAD_CERTIFICATE,
     LISTENER_REFUSED_HANDSHAKE, /* garbage, nothing in common, or given up */
     LISTENER_REFUSED_HANDSHAKE_TIMEOUT,
@@ -71,7 +73,7 @@ struct listener_options {
     int listen_fd;  /* bound and listening; the listener closes it */
     bool is_shared; /* others hold it too, and go on with it: it is not shut down at the end */
     struct listener_pem pem;
-    struct trust *trust; /* a reference is taken */
+    struct access *access; /* a reference is taken */
     struct rpc *rpc;
     struct listener_limits limits;
 
@@ -89,13 +91,15 @@ int listener_bind(const char *address, int *listen_fd, struct failure *f);
 uint16_t listener_bound_port(int listen_fd);
 
 /* Would listener_start() take them? Its failure if not. */
-int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);
+int listener_check_pem(const struct listener_pem *pem, struct failure *f);
 
 int listener_start(const struct listener_options *options, struct listener **out,
                    struct failure *f);
 /* All or nothing: on failure the old credentials stay in force. */
-int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
+int listener_reload(struct listener *l, const struct listener_pem *pem, struct access *access,
                     struct failure *f);
+/* The same with the certificate and key in force. */
+int listener_set_access(struct listener *l, struct access *access, struct failure *f);
 void listener_counters(struct listener *l, struct listener_counters *out);
 /* Takes no more connections, lets exchanges that run end (at most `grace_ms`), then closes all. */
 void listener_stop(struct listener *l, uint32_t grace_ms);

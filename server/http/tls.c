@@ -51,11 +51,13 @@ static const struct {
     [IDENTITY_UNKNOWN_CA] = { LISTENER_REFUSED_UNKNOWN_CA, GNUTLS_A_UNKNOWN_CA },
     [IDENTITY_EXPIRED] = { LISTENER_REFUSED_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED },
     [IDENTITY_REVOKED] = { LISTENER_REFUSED_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED },
+    [IDENTITY_UNCHECKED] = { LISTENER_REFUSED_UNCHECKED, GNUTLS_A_BAD_CERTIFICATE },
+    [IDENTITY_NOT_SPOKEN_FOR] = { LISTENER_REFUSED_NOT_SPOKEN_FOR, GNUTLS_A_ACCESS_DENIED },
     [IDENTITY_BAD_CERTIFICATE] = { LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE },
 };
 
-/* Who proved in the handshake to be there, by `trust`. */
-static int identify(gnutls_session_t session, const struct trust *trust, struct identity *who,
+/* Who proved in the handshake to be there, by `access`. */
+static int identify(gnutls_session_t session, const struct access *access, struct identity *who,
                     enum identity_fault *fault, struct failure *f)
 {
     unsigned count = 0;
@@ -73,8 +75,8 @@ static int identify(gnutls_session_t session, const struct trust *trust, struct 
     for (unsigned i = 0; i < count; i++) {
         chain[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
     }
-    return trust_verify(trust, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), who,
-                        fault, f);
+    return access_certificate(access, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S),
+                              who, fault, f);
 }
 
 /*
@@ -90,7 +92,7 @@ static int verify(gnutls_session_t session)
     if (c == NULL) {
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
-    if (identify(session, credentials_trust(c->credentials), &c->who, &fault, &f) != 0) {
+    if (identify(session, credentials_access(c->credentials), &c->who, &fault, &f) != 0) {
         refuse(c, session, faults[fault].why, faults[fault].alert,
                f.message[0] != '\0' ? f.message : NULL);
         return GNUTLS_E_CERTIFICATE_ERROR;
@@ -106,7 +108,7 @@ void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t se
     enum identity_fault fault;
     struct failure f = { 0 };
 
-    c->known = identify(session, credentials_trust(c->judged), &again, &fault, &f) == 0;
+    c->known = identify(session, credentials_access(c->judged), &again, &fault, &f) == 0;
     if (!c->known) {
         tally_refuse(t, faults[fault].why, c->peer, f.message[0] != '\0' ? f.message : NULL);
     }

@@ -19,14 +19,16 @@
 
 static bool ask(struct exchange *x);
 
-static void take_policy(struct exchange *x)
+static void take_rules(struct exchange *x)
 {
     struct rpc *rpc = x->rpc;
 
     policy_unref(x->call.policy);
+    access_unref(x->access);
     pthread_mutex_lock(&rpc->lock);
     x->call.policy = policy_ref(rpc->policy);
-    x->policy_number = atomic_load(&rpc->policy_number);
+    x->access = rpc->access != NULL ? access_ref(rpc->access) : NULL;
+    x->rules_number = atomic_load(&rpc->rules_number);
     pthread_mutex_unlock(&rpc->lock);
 }
 
@@ -90,7 +92,7 @@ static int authorise(struct exchange *x)
 
 int dispatch_judge(struct exchange *x)
 {
-    take_policy(x);
+    take_rules(x);
     return authorise(x);
 }
 
@@ -401,7 +403,7 @@ bool dispatch_run(struct exchange *x)
 {
     struct call *c = &x->call;
 
-    take_policy(x);
+    take_rules(x);
     c->mapper = x->rpc->options.mapper;
     c->feeds = x->rpc->options.feeds;
     c->trace_leases = x->rpc->trace_leases;

@@ -2,13 +2,14 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The services: what they answer with, and their limits. Immutable but for the policy, which
- * rpc_set_policy() exchanges: each call decides with the one in force when it began, and streams that
- * stay open are decided anew. Any thread.
+ * The services: what they answer with, and their limits. Immutable but for the rules, policy
+ * and access, which rpc_set_rules() exchanges: each call decides with those in force when it began, and
+ * streams that stay open are decided anew. Any thread.
  */
 #ifndef XENRES_RPC_RPC_H
 #define XENRES_RPC_RPC_H
 
+#include "auth/access.h"
 #include "auth/policy.h"
 #include "auth/quota.h"
 #include "auth/seal.h"
@@ -26,7 +27,8 @@ struct rpc_options {
     const struct cors *cors;            /* outlives it; NULL: no page of another origin */
     struct mapper_client *mapper;
     struct feeds *feeds;   /* NULL: no method of `methods` watches */
-    struct policy *policy; /* a reference is taken */
+    struct policy *policy; /* a reference is taken, of the next too */
+    struct access *access; /* NULL: whoever is known by his connection is known */
     struct quota *quota;
     const struct seal *seal;
     uint8_t machine_uuid[UUID_BYTES]; /* the host's where its firmware has none; zeros: none */
@@ -38,7 +40,8 @@ struct rpc_options {
 };
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
-void rpc_set_policy(struct rpc *rpc, struct policy *policy);
+/* Takes references. `access` may be NULL. */
+void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access);
 /* Every stream that stays open says where it was, and ends; later ones do so at once. Returns when they
  * have been told to, not when they have. */
 void rpc_drain(struct rpc *rpc);

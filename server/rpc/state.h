@@ -47,9 +47,10 @@ struct rpc {
     struct streams streams;
     atomic_uint exchanges;
     atomic_bool draining;
-    atomic_uint policy_number; /* counts the policies: one that differs is another policy */
-    pthread_mutex_t lock;      /* of `policy`, and to exchange it: held to count, no longer */
+    atomic_uint rules_number; /* counts the rules: one that differs is other rules */
+    pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
     struct policy *policy;
+    struct access *access; /* NULL: none is asked */
 };
 
 struct exchange {
@@ -75,8 +76,9 @@ struct exchange {
     bool retry_if_other;     /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
-    uint64_t held_bytes;    /* call_hold()'s */
-    unsigned policy_number; /* of call.policy */
+    uint64_t held_bytes;   /* call_hold()'s */
+    struct access *access; /* counted; NULL: none is asked */
+    unsigned rules_number; /* of this and call.policy */
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;
@@ -106,7 +108,7 @@ static inline struct exchange *exchange_of(struct call *c)
  * what is in `call`. False: it goes on by itself, and calls on_ready. */
 bool dispatch_run(struct exchange *x);
 
-/* Takes the policy in force, and decides again. 0, or `x->failure`. */
+/* Takes the rules in force, and decides again. 0, or `x->failure`. */
 int dispatch_judge(struct exchange *x);
 
 /* Whether a failure may come of a domain that is another by now: of one that was not resolved anew yet.

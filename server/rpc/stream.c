@@ -166,7 +166,7 @@ static bool is_forbidden(struct exchange *x)
 {
     struct call *c = &x->call;
 
-    if (atomic_load(&x->rpc->policy_number) == x->policy_number) {
+    if (atomic_load(&x->rpc->rules_number) == x->rules_number) {
         return false;
     }
     if (dispatch_judge(x) != 0) {

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/identity.h"
+#include "auth/access.h"
 
 #define CERTIFICATES_NOW_S INT64_C(2000000000) /* 2033 */
 enum { CERTIFICATES_YEAR_S = 365 * 86400 };
@@ -190,8 +190,8 @@ static inline struct identity_der certificates_der(const struct certificate *c)
 }
 
 /* Anchors of these, which may not be authorities' at all: then NULL. */
-static inline struct trust *certificates_trust(const struct certificate *const *anchors,
-                                               size_t count)
+static inline struct trust *certificates_anchors(const struct certificate *const *anchors,
+                                                 size_t count)
 {
     BIO *pem = BIO_new(BIO_s_mem());
     struct trust *trust = NULL;
@@ -207,6 +207,19 @@ static inline struct trust *certificates_trust(const struct certificate *const *
     return trust;
 }
 
+/* The same, by which everybody below them is let in. */
+static inline struct access *certificates_access(const struct certificate *const *anchors,
+                                                 size_t count)
+{
+    struct trust *trust = certificates_anchors(anchors, count);
+    struct access *access = NULL;
+
+    if (trust != NULL) {
+        CERTIFICATES_MUST(access_new(&trust, 1, NULL, &access, NULL) == 0);
+    }
+    return access;
+}
+
 /* What most tests begin with. */
 #define CERTIFICATES_ROOT                                                                          \
     {                                                                                              \
@@ -220,9 +233,9 @@ static inline struct trust *certificates_trust(const struct certificate *const *
     .common_name = "alice", .constraints = "CA:FALSE", .usage = "digitalSignature",                \
     .extended_usage = "clientAuth"
 
-/* Verifies these, the client's first, in this order. What trust_verify() promises whatever it finds
+/* Verifies these, the client's first, in this order. What access_certificate() promises whatever it finds
  * is checked here. `who` may be NULL. */
-static inline enum identity_fault certificates_verify(const struct trust *trust,
+static inline enum identity_fault certificates_verify(const struct access *access,
                                                       const struct certificate *const *chain,
                                                       size_t count, struct identity *who)
 {
@@ -235,7 +248,7 @@ static inline enum identity_fault certificates_verify(const struct trust *trust,
     for (size_t i = 0; i < count; i++) {
         der[i] = certificates_der(chain[i]);
     }
-    result = trust_verify(trust, der, count, CERTIFICATES_NOW_S, &scratch, &fault, &f);
+    result = access_certificate(access, der, count, CERTIFICATES_NOW_S, &scratch, &fault, &f);
     for (size_t i = 0; i < count; i++) {
         OPENSSL_free((void *)(uintptr_t)der[i].bytes);
     }

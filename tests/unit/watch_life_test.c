@@ -129,7 +129,7 @@ static void set_policy(const char *actions)
                    actions);
     struct policy *policy = rpc_rig_parse_policy(text);
 
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
 }
 

@@ -12,28 +12,27 @@
  * which stop no attack. What does stop one, an authority has to say that it is one (basic
  * constraints), OpenSSL checks of all between leaf and anchor anyway, and we of the anchors.
  */
-#include "auth/identity.h"
+#include "auth/trust.h"
 
-#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "auth/certificate.h"
 #include "auth/guarded_file.h"
-#include "auth/name.h"
+#include "auth/identity_pattern.h"
 #include "common/buffer.h"
+#include "common/text.h"
 
 /* 112 bits, NIST SP 800-57's floor: refuses RSA below 2048, curves below 224 bits, and SHA-1. */
 enum { SECURITY_LEVEL = 2 };
 
 struct trust {
-    atomic_uint references;
     X509_STORE *store; /* immutable once loaded; OpenSSL locks its cache itself */
+    char *patterns;    /* each NUL-ended, an empty one last; NULL: everybody */
 };
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -117,7 +116,6 @@ int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trus
                            TRUST_FILE_MAX_BYTES);
     }
     if (t != NULL) {
-        atomic_init(&t->references, 1);
         t->store = X509_STORE_new();
         bio = BIO_new_mem_buf(len_bytes > 0 ? pem : "", (int)len_bytes);
     }
@@ -129,7 +127,7 @@ int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trus
     }
     BIO_free(bio);
     if (result != 0) {
-        trust_unref(t);
+        trust_free(t);
         return result;
     }
     *out = t;
@@ -145,153 +143,110 @@ int trust_load(const char *ca_path, struct trust **out, struct failure *f)
     return result != 0 ? result : trust_parse(ca_path, content.data, content.len_bytes, out, f);
 }
 
-struct trust *trust_ref(struct trust *t)
+void trust_free(struct trust *t)
 {
-    unsigned before = atomic_fetch_add_explicit(&t->references, 1, memory_order_relaxed);
-
-    assert(before > 0 && before < UINT32_MAX);
-    return t;
-}
-
-void trust_unref(struct trust *t)
-{
-    if (t == NULL) {
-        return;
-    }
-    unsigned before = atomic_fetch_sub_explicit(&t->references, 1, memory_order_acq_rel);
-
-    assert(before > 0);
-    if (before == 1) {
+    if (t != NULL) {
         X509_STORE_free(t->store);
+        free(t->patterns);
         free(t);
     }
 }
 
-/* --- verifying -------------------------------------------------------------------------------- */
+/* --- whom they may speak for ------------------------------------------------------------------- */
 
-struct verification {
-    X509 *leaf;
-    STACK_OF(X509) * others; /* what the peer sent behind it: untrusted */
-    X509_STORE_CTX *ctx;
-};
-
-#define VERIFICATION_AUTO __attribute__((cleanup(verification_done))) struct verification
-
-static void verification_done(struct verification *v)
+static const char *next_pattern(const char *pattern)
 {
-    X509_STORE_CTX_free(v->ctx);
-    sk_X509_pop_free(v->others, X509_free);
-    X509_free(v->leaf);
-    ERR_clear_error();
+    return pattern + strlen(pattern) + 1;
 }
 
-static int decode_chain(struct verification *v, const struct identity_der *chain,
-                        size_t chain_count, struct failure *f)
+const char *trust_pattern_fault(const char *pattern)
 {
-    v->leaf = certificate_decode(chain[0].bytes, chain[0].len_bytes, f);
-    if (v->leaf == NULL) {
-        return -ERROR_UNAUTHENTICATED;
-    }
-    for (size_t i = 1; i < chain_count; i++) {
-        X509 *other = certificate_decode(chain[i].bytes, chain[i].len_bytes, f);
+    const char *fault = identity_pattern_fault(pattern);
 
-        if (other == NULL) {
-            return -ERROR_UNAUTHENTICATED;
-        }
-        if (sk_X509_push(v->others, other) <= 0) {
-            X509_free(other);
-            return failure_set(f, ERROR_UNAUTHENTICATED, "out of memory for a peer's certificates");
-        }
+    return fault == NULL && !identity_is_of_certificate(pattern)
+               ? "an authority speaks for spiffe:, dns: and cn: only"
+               : fault;
+}
+
+int trust_bind(struct trust *t, const char *patterns, struct failure *f)
+{
+    const char *end = patterns;
+
+    while (*end != '\0') {
+        end = next_pattern(end);
     }
+    size_t bytes = (size_t)(end - patterns) + 1;
+    char *copy = malloc(bytes);
+
+    if (copy == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for patterns");
+    }
+    memcpy(copy, patterns, bytes);
+    free(t->patterns);
+    t->patterns = copy;
     return 0;
 }
 
-static int set_up(struct verification *v, const struct trust *t, int64_t now_s, struct failure *f)
+bool trust_may_name(const struct trust *t, const char *identity)
 {
-    X509_VERIFY_PARAM *param;
-
-    if (X509_STORE_CTX_init(v->ctx, t->store, v->leaf, v->others) != 1) {
-        return certificate_cause(f,
-                                 failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
+    if (t->patterns == NULL) {
+        return true;
     }
-    param = X509_STORE_CTX_get0_param(v->ctx);
+    for (const char *pattern = t->patterns; *pattern != '\0'; pattern = next_pattern(pattern)) {
+        if (text_glob(pattern, identity)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- verifying -------------------------------------------------------------------------------- */
+
+static void free_context(X509_STORE_CTX **ctx)
+{
+    X509_STORE_CTX_free(*ctx);
+    ERR_clear_error();
+}
+
+#define CONTEXT_AUTO __attribute__((cleanup(free_context))) X509_STORE_CTX
+
+static int set_up(X509_STORE_CTX *ctx, const struct trust *t, const struct chain *chain,
+                  int64_t now_s)
+{
+    if (ctx == NULL || X509_STORE_CTX_init(ctx, t->store, chain->leaf, chain->others) != 1) {
+        return -1;
+    }
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+
     if (X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) != 1 ||
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1) {
-        return certificate_cause(f,
-                                 failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
+        return -1;
     }
     X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
     X509_VERIFY_PARAM_set_time(param, (time_t)now_s);
     return 0;
 }
 
-static int verify(struct verification *v, enum identity_fault *fault, struct failure *f)
+int trust_verify(const struct trust *t, const struct chain *chain, int64_t now_s,
+                 enum identity_fault *fault, struct failure *f)
 {
-    int result;
+    CONTEXT_AUTO *ctx = X509_STORE_CTX_new();
 
-    if (X509_verify_cert(v->ctx) != 1) {
-        int error = X509_STORE_CTX_get_error(v->ctx);
+    *fault = IDENTITY_BAD_CERTIFICATE;
+    if (set_up(ctx, t, chain, now_s) != 0) {
+        return certificate_cause(f,
+                                 failure_set(f, ERROR_UNAUTHENTICATED, "cannot begin to verify"));
+    }
+    if (X509_verify_cert(ctx) != 1) {
+        int error = X509_STORE_CTX_get_error(ctx);
+        int result = failure_set(f, ERROR_UNAUTHENTICATED, "the certificate is not accepted: %s",
+                                 X509_verify_cert_error_string(error));
 
         *fault = certificate_fault(error);
-        result = failure_set(f, ERROR_UNAUTHENTICATED, "the certificate is not accepted: %s",
-                             X509_verify_cert_error_string(error));
         return failure_cause(f, result,
                              "certificate %d of the chain, counted from the client's as 0",
-                             X509_STORE_CTX_get_error_depth(v->ctx));
+                             X509_STORE_CTX_get_error_depth(ctx));
     }
+    *fault = IDENTITY_OK;
     return 0;
-}
-
-static int read_identity(struct verification *v, struct identity *out, struct failure *f)
-{
-    struct identity who = { .is_bound = true }; /* the TLS library has seen that it holds the key */
-    int result = certificate_check_client(v->leaf, f);
-
-    if (result == 0) {
-        result = name_read(v->leaf, who.text, f);
-    }
-    if (result == 0) {
-        result = certificate_facts(v->leaf, &who, f);
-    }
-    if (result == 0) {
-        *out = who;
-    }
-    return result;
-}
-
-int trust_verify(const struct trust *t, const struct identity_der *chain, size_t chain_count,
-                 int64_t now_s, struct identity *out, enum identity_fault *fault, struct failure *f)
-{
-    VERIFICATION_AUTO v = { 0 };
-    int result;
-
-    *fault = IDENTITY_NO_CERTIFICATE;
-    if (chain_count == 0) {
-        return failure_set(f, ERROR_UNAUTHENTICATED, "the peer showed no certificate");
-    }
-    *fault = IDENTITY_BAD_CERTIFICATE;
-    if (chain_count > IDENTITY_CHAIN_MAX) {
-        return failure_set(f, ERROR_UNAUTHENTICATED,
-                           "the peer sent %zu certificates; at most %d are taken", chain_count,
-                           IDENTITY_CHAIN_MAX);
-    }
-    v.others = sk_X509_new_null();
-    v.ctx = X509_STORE_CTX_new();
-    if (v.others == NULL || v.ctx == NULL) {
-        return failure_set(f, ERROR_UNAUTHENTICATED, "out of memory for a peer's certificates");
-    }
-    result = decode_chain(&v, chain, chain_count, f);
-    if (result == 0) {
-        result = set_up(&v, t, now_s, f);
-    }
-    if (result == 0) {
-        result = verify(&v, fault, f);
-    }
-    if (result == 0) {
-        result = read_identity(&v, out, f);
-    }
-    if (result == 0) {
-        *fault = IDENTITY_OK;
-    }
-    return result != 0 ? -ERROR_UNAUTHENTICATED : 0;
 }
