@@ -102,7 +102,8 @@ static bool is_set(const char *path)
 }
 
 /* NULL: its faults are kept. */
-static struct trust *load_trust(struct loading *l, const struct access_trust *options)
+static struct trust *load_trust(struct loading *l, const struct access_trust *options,
+                                bool accept_expired_crl)
 {
     struct failure fault = { 0 };
     struct trust *trust = NULL;
@@ -111,12 +112,37 @@ static struct trust *load_trust(struct loading *l, const struct access_trust *op
     if (result == 0 && options->identities != NULL) {
         result = trust_bind(trust, options->identities, &fault);
     }
+    if (result == 0 && is_set(options->crl)) {
+        result = trust_load_crls(trust, options->crl, &fault);
+    }
+    if (result == 0 && accept_expired_crl) {
+        trust_accept_expired_crls(trust);
+    }
     keep(l, result, &fault, false);
     if (result != 0) {
         trust_free(trust);
         return NULL;
     }
     return trust;
+}
+
+static void add_file(const char *paths[], size_t *count, const char *path)
+{
+    if (is_set(path)) {
+        paths[(*count)++] = path;
+    }
+}
+
+size_t access_files(const struct access_options *options, const char *paths[ACCESS_FILES_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < options->trust_count; i++) {
+        add_file(paths, &count, options->trusts[i].ca);
+        add_file(paths, &count, options->trusts[i].crl);
+    }
+    add_file(paths, &count, options->deny);
+    return count;
 }
 
 int access_load(const struct access_options *options, struct access **out, struct buffer *faults,
@@ -127,7 +153,7 @@ int access_load(const struct access_options *options, struct access **out, struc
     struct deny *deny = NULL;
 
     for (size_t i = 0; i < options->trust_count; i++) {
-        trusts[i] = load_trust(&l, &options->trusts[i]);
+        trusts[i] = load_trust(&l, &options->trusts[i], options->accept_expired_crl);
     }
     if (is_set(options->deny)) {
         struct failure fault = { 0 };

@@ -20,7 +20,10 @@
 #include "auth/trust.h"
 #include "common/buffer.h"
 
-enum { ACCESS_TRUSTS_MAX = 17 }; /* xenresd.conf's sections, and its tls.client_ca */
+enum {
+    ACCESS_TRUSTS_MAX = 17, /* xenresd.conf's sections, and its tls.client_ca */
+    ACCESS_FILES_MAX = 2 * ACCESS_TRUSTS_MAX + 1,
+};
 
 struct access;
 
@@ -39,6 +42,8 @@ struct access_options {
 /* All or nothing. Every fault is a line in `faults`; the result is the first one's, and so is `f`. */
 int access_load(const struct access_options *options, struct access **out, struct buffer *faults,
                 struct failure *f);
+/* The files that access_load() reads; how many. Paths of `options`. */
+size_t access_files(const struct access_options *options, const char *paths[ACCESS_FILES_MAX]);
 /* Of parts, which are its own from then on, in any case. `deny` may be NULL. */
 int access_new(struct trust *const *trusts, size_t trust_count, struct deny *deny,
                struct access **out, struct failure *f);

@@ -22,8 +22,10 @@
 #include <string.h>
 
 #include "auth/certificate.h"
+#include "auth/crl.h"
 #include "auth/guarded_file.h"
 #include "auth/identity_pattern.h"
+#include "auth/pem.h"
 #include "common/buffer.h"
 #include "common/text.h"
 
@@ -33,99 +35,79 @@ enum { SECURITY_LEVEL = 2 };
 struct trust {
     X509_STORE *store; /* immutable once loaded; OpenSSL locks its cache itself */
     char *patterns;    /* each NUL-ended, an empty one last; NULL: everybody */
+    bool has_crls, accepts_expired_crls;
 };
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-static int add_anchor(X509_STORE *store, const uint8_t *der, size_t len_bytes, const char *name,
-                      unsigned number, struct failure *f)
+struct reading {
+    struct trust *trust;
+    const char *name;
+};
+
+/* A signature of its own over itself proves nothing, but that the file is as it was written. */
+static bool is_damaged(X509 *anchor)
 {
+    return X509_NAME_cmp(X509_get_subject_name(anchor), X509_get_issuer_name(anchor)) == 0 &&
+           X509_check_issued(anchor, anchor) == X509_V_OK &&
+           X509_verify(anchor, X509_get0_pubkey(anchor)) != 1;
+}
+
+static int add_anchor(void *arg, const uint8_t *der, size_t len_bytes, unsigned number,
+                      struct failure *f)
+{
+    const struct reading *r = arg;
     struct failure why = { 0 };
     X509_AUTO *anchor = certificate_decode(der, len_bytes, &why);
 
     if (anchor == NULL) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT, "certificate %u in %s cannot be read",
-                                 number, name);
+                                 number, r->name);
         return failure_cause(f, result, "%s", why.message);
     }
     /* 1: its basic constraints say so. Other positive answers are guesses about old ones. */
     if (X509_check_ca(anchor) != 1) {
         int result = failure_set(f, ERROR_INVALID_ARGUMENT,
-                                 "certificate %u in %s is not an authority's", number, name);
+                                 "certificate %u in %s is not an authority's", number, r->name);
         return failure_next(f, result,
                             "put the certificate of the authority that issues clients there");
     }
-    if (X509_STORE_add_cert(store, anchor) != 1) {
-        return certificate_cause(f, failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                                                "cannot keep certificate %u of %s", number, name));
+    if (is_damaged(anchor)) {
+        return certificate_cause(f, failure_set(f, ERROR_INVALID_ARGUMENT,
+                                                "certificate %u in %s is damaged: its signature of "
+                                                "itself is wrong",
+                                                number, r->name));
+    }
+    if (X509_STORE_add_cert(r->trust->store, anchor) != 1) {
+        return certificate_cause(f,
+                                 failure_set(f, ERROR_RESOURCE_EXHAUSTED,
+                                             "cannot keep certificate %u of %s", number, r->name));
     }
     return 0;
-}
-
-/* Every block of the file, and nothing skipped: what is not a certificate was put there by mistake,
- * and what cannot be honoured (a revocation list) must not seem to be. */
-static int add_anchors(X509_STORE *store, BIO *pem, const char *name, struct failure *f)
-{
-    unsigned count = 0;
-
-    for (;;) {
-        char *label = NULL, *header = NULL;
-        unsigned char *der = NULL;
-        long len = 0;
-        int result = 0;
-
-        if (PEM_read_bio(pem, &label, &header, &der, &len) != 1) {
-            break;
-        }
-        count++;
-        if (strcmp(label, PEM_STRING_X509) != 0) {
-            result = failure_set(f, ERROR_INVALID_ARGUMENT,
-                                 "block %u in %s is \"%.40s\"; expected \"%s\"", count, name, label,
-                                 PEM_STRING_X509);
-        } else if (count > TRUST_ANCHORS_MAX) {
-            result = failure_set(f, ERROR_INVALID_ARGUMENT, "more than %d certificates in %s",
-                                 TRUST_ANCHORS_MAX, name);
-        } else {
-            result = add_anchor(store, der, (size_t)len, name, count, f);
-        }
-        OPENSSL_free(label);
-        OPENSSL_free(header);
-        OPENSSL_clear_free(der, (size_t)len); /* a misplaced key, perhaps */
-        if (result != 0) {
-            return result;
-        }
-    }
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
-        return certificate_cause(f, failure_set(f, ERROR_INVALID_ARGUMENT,
-                                                "block %u in %s cannot be read", count + 1, name));
-    }
-    ERR_clear_error();
-    return count > 0 ? 0 : failure_set(f, ERROR_INVALID_ARGUMENT, "no certificate in %s", name);
 }
 
 int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trust **out,
                 struct failure *f)
 {
+    static const struct pem_kind kind = {
+        .label = PEM_STRING_X509,
+        .noun = "certificate",
+        .max = TRUST_ANCHORS_MAX,
+        .max_bytes = TRUST_FILE_MAX_BYTES,
+    };
     struct trust *t = calloc(1, sizeof *t);
-    BIO *bio = NULL;
+    struct reading reading = { .trust = t, .name = name };
     int result;
 
-    if (len_bytes > TRUST_FILE_MAX_BYTES) {
-        free(t);
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s is longer than %d bytes", name,
-                           TRUST_FILE_MAX_BYTES);
-    }
     if (t != NULL) {
         t->store = X509_STORE_new();
-        bio = BIO_new_mem_buf(len_bytes > 0 ? pem : "", (int)len_bytes);
     }
-    if (t == NULL || t->store == NULL || bio == NULL) {
+    if (t == NULL || t->store == NULL) {
         result = certificate_cause(
             f, failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for %s", name));
     } else {
-        result = add_anchors(t->store, bio, name, f);
+        result = pem_read(&kind, name, pem, len_bytes, add_anchor, &reading, f);
     }
-    BIO_free(bio);
     if (result != 0) {
         trust_free(t);
         return result;
@@ -141,6 +123,26 @@ int trust_load(const char *ca_path, struct trust **out, struct failure *f)
 
     result = guarded_file_read(ca_path, GUARDED_PUBLIC, &content, f);
     return result != 0 ? result : trust_parse(ca_path, content.data, content.len_bytes, out, f);
+}
+
+int trust_add_crls(struct trust *t, const char *name, const void *pem, size_t len_bytes,
+                   struct failure *f)
+{
+    t->has_crls = true; /* also where it fails: rather nobody than somebody unchecked */
+    return crl_parse(t->store, name, pem, len_bytes, f);
+}
+
+int trust_load_crls(struct trust *t, const char *path, struct failure *f)
+{
+    BUFFER_AUTO(content, CRL_FILE_MAX_BYTES);
+    int result = guarded_file_read(path, GUARDED_PUBLIC, &content, f);
+
+    return result != 0 ? result : trust_add_crls(t, path, content.data, content.len_bytes, f);
+}
+
+void trust_accept_expired_crls(struct trust *t)
+{
+    t->accepts_expired_crls = true;
 }
 
 void trust_free(struct trust *t)
@@ -208,7 +210,37 @@ static void free_context(X509_STORE_CTX **ctx)
     ERR_clear_error();
 }
 
+/* OpenSSL takes a pointer to what is not const, and only gives it back. */
+static void *app_data(const struct trust *t)
+{
+    union {
+        const struct trust *constant;
+        void *plain;
+    } u = { .constant = t };
+
+    return u.plain;
+}
+
 #define CONTEXT_AUTO __attribute__((cleanup(free_context))) X509_STORE_CTX
+
+/*
+ * OpenSSL asks whether it may go on. Of revocation it may where the anchor itself is checked, whose
+ * issuer we do not know and need not; and where a list's time is over, and that was said to be fine.
+ */
+static int may_go_on(int ok, X509_STORE_CTX *ctx)
+{
+    const struct trust *t = X509_STORE_CTX_get_app_data(ctx);
+    int error = X509_STORE_CTX_get_error(ctx);
+    bool is_anchor =
+        X509_STORE_CTX_get_error_depth(ctx) == sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1;
+
+    if (ok == 1 || !((error == X509_V_ERR_UNABLE_TO_GET_CRL && is_anchor) ||
+                     (error == X509_V_ERR_CRL_HAS_EXPIRED && t->accepts_expired_crls))) {
+        return ok;
+    }
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
+}
 
 static int set_up(X509_STORE_CTX *ctx, const struct trust *t, const struct chain *chain,
                   int64_t now_s)
@@ -217,9 +249,15 @@ static int set_up(X509_STORE_CTX *ctx, const struct trust *t, const struct chain
         return -1;
     }
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
 
+    if (t->has_crls) {
+        flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+        X509_STORE_CTX_set_verify_cb(ctx, may_go_on);
+    }
     if (X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) != 1 ||
-        X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1) {
+        X509_STORE_CTX_set_app_data(ctx, app_data(t)) != 1 ||
+        X509_VERIFY_PARAM_set_flags(param, flags) != 1) {
         return -1;
     }
     X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);

@@ -41,25 +41,31 @@ struct listener_pem material_pem(const struct material *m)
     };
 }
 
-int material_load_access(const struct config *config, struct access **out, struct buffer *faults,
-                         struct failure *f)
+void material_access_options(const struct config *config, struct access_options *out)
 {
-    struct access_options options = {
+    *out = (struct access_options){
         .deny = config->server_deny,
         .accept_expired_crl = strcmp(config->tls_expired_crl, "accept") == 0,
     };
-
     if (config->tls_client_ca[0] != '\0') {
-        options.trusts[options.trust_count++] =
+        out->trusts[out->trust_count++] =
             (struct access_trust){ .ca = config->tls_client_ca, .crl = config->tls_client_crl };
     }
     for (size_t i = 0; i < config->trust_count; i++) {
         const struct config_trust *trust = &config->trust[i];
 
-        options.trusts[options.trust_count++] = (struct access_trust){
-            .ca = trust->ca, .crl = trust->crl, .identities = trust->identities
-        };
+        out->trusts[out->trust_count++] = (struct access_trust){ .ca = trust->ca,
+                                                                 .crl = trust->crl,
+                                                                 .identities = trust->identities };
     }
+}
+
+int material_load_access(const struct config *config, struct access **out, struct buffer *faults,
+                         struct failure *f)
+{
+    struct access_options options;
+
+    material_access_options(config, &options);
     return access_load(&options, out, faults, f);
 }
 

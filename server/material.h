@@ -25,7 +25,9 @@ struct material {
 /* Every fault is a line in `faults`; -ERROR_INVALID_ARGUMENT (or what the first one is) then. */
 int material_load(const struct config *config, struct material *out, struct buffer *faults,
                   struct failure *f);
-/* The part that watched files are in, by itself. */
+/* Where a configuration has what decides who clients are; borrowed from it. */
+void material_access_options(const struct config *config, struct access_options *out);
+/* That part by itself. */
 int material_load_access(const struct config *config, struct access **out, struct buffer *faults,
                          struct failure *f);
 /* As the listener takes them; borrowed from `m`. */

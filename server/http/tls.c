@@ -102,13 +102,13 @@ static int verify(gnutls_session_t session)
 }
 
 /* `c->who` stays as it is, since exchanges that ended may still read it: the certificate is the same. */
-void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t session)
+void tls_verify_again(struct connection *c, struct tally *t)
 {
     struct identity again;
     enum identity_fault fault;
     struct failure f = { 0 };
 
-    c->known = identify(session, credentials_access(c->judged), &again, &fault, &f) == 0;
+    c->known = identify(c->tls, credentials_access(c->judged), &again, &fault, &f) == 0;
     if (!c->known) {
         tally_refuse(t, faults[fault].why, c->peer, f.message[0] != '\0' ? f.message : NULL);
     }

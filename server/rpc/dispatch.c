@@ -13,21 +13,20 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/admission.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
 
 static bool ask(struct exchange *x);
 
-static void take_rules(struct exchange *x)
+static void take_policy(struct exchange *x)
 {
     struct rpc *rpc = x->rpc;
 
     policy_unref(x->call.policy);
-    access_unref(x->access);
     pthread_mutex_lock(&rpc->lock);
     x->call.policy = policy_ref(rpc->policy);
-    x->access = rpc->access != NULL ? access_ref(rpc->access) : NULL;
     x->rules_number = atomic_load(&rpc->rules_number);
     pthread_mutex_unlock(&rpc->lock);
 }
@@ -92,7 +91,7 @@ static int authorise(struct exchange *x)
 
 int dispatch_judge(struct exchange *x)
 {
-    take_rules(x);
+    take_policy(x);
     return authorise(x);
 }
 
@@ -403,7 +402,7 @@ bool dispatch_run(struct exchange *x)
 {
     struct call *c = &x->call;
 
-    take_rules(x);
+    take_policy(x);
     c->mapper = x->rpc->options.mapper;
     c->feeds = x->rpc->options.feeds;
     c->trace_leases = x->rpc->trace_leases;
@@ -413,7 +412,8 @@ bool dispatch_run(struct exchange *x)
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
-    if (request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
+    if (admission_begin(x) != 0 || request_decode(x) != 0 ||
+        c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;
     }

@@ -80,6 +80,23 @@ void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access
     streams_wake(&rpc->streams);
 }
 
+void rpc_set_access(struct rpc *rpc, struct access *access)
+{
+    struct access *old_access = access_ref(access);
+
+    pthread_mutex_lock(&rpc->lock);
+    SWAP(rpc->access, old_access);
+    atomic_fetch_add(&rpc->rules_number, 1);
+    pthread_mutex_unlock(&rpc->lock);
+    access_unref(old_access);
+    streams_wake(&rpc->streams);
+}
+
+void rpc_expire(struct rpc *rpc, int64_t now_s)
+{
+    streams_expire(&rpc->streams, now_s);
+}
+
 void rpc_drain(struct rpc *rpc)
 {
     atomic_store(&rpc->draining, true);

@@ -42,6 +42,10 @@ struct rpc_options {
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
 /* Takes references. `access` may be NULL. */
 void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access);
+/* With the policy in force. */
+void rpc_set_access(struct rpc *rpc, struct access *access);
+/* Streams whose clients' certificates or tokens have expired end. To be called often: once a second. */
+void rpc_expire(struct rpc *rpc, int64_t now_s);
 /* Every stream that stays open says where it was, and ends; later ones do so at once. Returns when they
  * have been told to, not when they have. */
 void rpc_drain(struct rpc *rpc);

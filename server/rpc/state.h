@@ -76,9 +76,10 @@ struct exchange {
     bool retry_if_other;     /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
-    uint64_t held_bytes;   /* call_hold()'s */
-    struct access *access; /* counted; NULL: none is asked */
-    unsigned rules_number; /* of this and call.policy */
+    uint64_t held_bytes;    /* call_hold()'s */
+    unsigned rules_number;  /* of call.policy */
+    struct access *access;  /* counted; NULL: none is asked */
+    unsigned access_number; /* as rules_number: of this */
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;
@@ -108,7 +109,7 @@ static inline struct exchange *exchange_of(struct call *c)
  * what is in `call`. False: it goes on by itself, and calls on_ready. */
 bool dispatch_run(struct exchange *x);
 
-/* Takes the rules in force, and decides again. 0, or `x->failure`. */
+/* Takes the policy in force, and decides again. 0, or `x->failure`. */
 int dispatch_judge(struct exchange *x);
 
 /* Whether a failure may come of a domain that is another by now: of one that was not resolved anew yet.

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/rpc/admission.h"
 #include "server/rpc/envelope.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
@@ -70,7 +71,7 @@ void stream_begin(struct exchange *x)
     x->reply.streamed = true;
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
     if (x->call.method->handler->leave != NULL) {
-        streams_add(&x->rpc->streams, &x->entry, &x->call);
+        streams_add(&x->rpc->streams, &x->entry, &x->call, x->call.who->not_after_s);
     }
 }
 
@@ -184,7 +185,7 @@ static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||
            (x->call.method->handler->leave != NULL &&
-            (is_stopping(x) || (x->renewal == NULL && is_forbidden(x))));
+            (is_stopping(x) || admission_is_over(x) || (x->renewal == NULL && is_forbidden(x))));
 }
 
 /* --- one after the other ------------------------------------------------------------------------ */

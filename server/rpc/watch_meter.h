@@ -29,6 +29,7 @@ enum watch_end {
     WATCH_END_MAPPER_GONE,
     WATCH_END_SHUTTING_DOWN,
     WATCH_END_PERMISSION_WITHDRAWN,
+    WATCH_END_CREDENTIALS_EXPIRED,
     WATCH_END_DEADLINE,
     WATCH_END_FAILED, /* by any other failure, which it was told */
     WATCH_END_CLIENT, /* its client went */
@@ -43,6 +44,8 @@ enum watch_end {
     WATCH_END_COUNT
 };
 const char *watch_end_name(enum watch_end end); /* "incarnation_ended" */
+/* Of a stream that has to leave, by the code of the failure that it leaves with. */
+enum watch_end watch_end_of_leaving(int code);
 
 /* Why bytes of traces were declared lost to who reads them. The names (metrics) never change. */
 enum watch_loss {
