@@ -14,6 +14,7 @@
 enum {
     FINGERPRINT_BYTES = 32,
     FAULTS_MAX = 100, /* that are told of one file */
+    SHOWN_BYTES = 64, /* of what is wrong */
     /* The longest entry that could match anybody. */
     ENTRY_MAX_BYTES = sizeof("identity:") + IDENTITY_TEXT_BYTES,
 };
@@ -42,13 +43,16 @@ struct reading {
 
 static void fault(struct reading *r, const char *what, const char *text)
 {
-    char shown[4 * 64 + 1];
+    char shown[TEXT_ESCAPED_MAX * SHOWN_BYTES + 1] = "";
 
-    if (++r->fault_count <= FAULTS_MAX) {
-        buffer_printf(r->faults, "%s:%u: %s%s%s%s\n", r->name, r->line, what,
-                      text != NULL ? ": \"" : "",
-                      text != NULL ? text_escape(shown, sizeof shown, text, TEXT_ASCII) : "",
-                      text != NULL ? "\"" : "");
+    if (++r->fault_count > FAULTS_MAX) {
+        return;
+    }
+    if (text == NULL) {
+        buffer_printf(r->faults, "%s:%u: %s\n", r->name, r->line, what);
+    } else {
+        buffer_printf(r->faults, "%s:%u: %s: \"%s\"\n", r->name, r->line, what,
+                      text_escape(shown, sizeof shown, text, TEXT_ASCII));
     }
 }
 
@@ -154,6 +158,7 @@ static void read_lines(struct reading *r, size_t len_bytes)
     char *at = r->deny->text, *end = at + len_bytes;
 
     if (at == end) {
+        r->line = 1;
         fault(r, "the file is empty; expected a line at least, and be it a comment", NULL);
     }
     while (at < end && !r->out_of_memory) {
