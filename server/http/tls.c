@@ -14,6 +14,10 @@ enum {
     HANDSHAKE_MAX_BYTES = IDENTITY_CHAIN_MAX * (IDENTITY_CERTIFICATE_MAX_BYTES + 16) + 64,
     EXTENSION_SUPPORTED_VERSIONS = 43, /* RFC 8446, 4.2.1 */
     TLS_1_3 = 0x0304,
+    /* TLS_PRIORITIES' suites: RFC 8446, appendix B.4. */
+    TLS_AES_128_GCM_SHA256 = 0x1301,
+    TLS_AES_256_GCM_SHA384 = 0x1302,
+    HELLO_SESSION_ID_AT = 2 + 32, /* behind version and random: RFC 8446, 4.1.2 */
 };
 
 /* What the hooks find again through the session. */
@@ -129,7 +133,37 @@ static int find_tls_1_3(void *arg, unsigned extension, const unsigned char *data
     return 0;
 }
 
-/* GnuTLS refuses an older client by itself, but without the alert that tells it why. */
+static unsigned two_bytes(const uint8_t *at)
+{
+    return (unsigned)at[0] << 8 | at[1];
+}
+
+/* Is a suite of ours among those offered? Hostile bytes: what is cut short offers none. */
+static bool offers_suite(const gnutls_datum_t *hello)
+{
+    const uint8_t *at = hello->data;
+    size_t left = hello->size;
+
+    if (left <= HELLO_SESSION_ID_AT ||
+        left < HELLO_SESSION_ID_AT + 1U + at[HELLO_SESSION_ID_AT] + 2) {
+        return false;
+    }
+    size_t skip = HELLO_SESSION_ID_AT + 1U + at[HELLO_SESSION_ID_AT];
+    size_t suites_bytes = two_bytes(at + skip);
+
+    at += skip + 2;
+    left -= skip + 2;
+    for (size_t i = 0; i + 1 < suites_bytes && i + 1 < left; i += 2) {
+        unsigned suite = two_bytes(at + i);
+
+        if (suite == TLS_AES_128_GCM_SHA256 || suite == TLS_AES_256_GCM_SHA384) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* GnuTLS refuses by itself what is older or has no cipher of ours, but without the alert that tells why. */
 static int look_at_hello(gnutls_session_t session, struct connection *c,
                          const gnutls_datum_t *hello)
 {
@@ -138,7 +172,12 @@ static int look_at_hello(gnutls_session_t session, struct connection *c,
     if (gnutls_ext_raw_parse(&found, find_tls_1_3, hello, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) ==
             0 &&
         found) {
-        return 0;
+        if (offers_suite(hello)) {
+            return 0;
+        }
+        refuse(c, session, LISTENER_REFUSED_HANDSHAKE, GNUTLS_A_HANDSHAKE_FAILURE,
+               "offers none of our ciphers");
+        return GNUTLS_E_NO_CIPHER_SUITES;
     }
     refuse(c, session, LISTENER_REFUSED_TLS_VERSION, GNUTLS_A_PROTOCOL_VERSION, NULL);
     return GNUTLS_E_UNSUPPORTED_VERSION_PACKET;
