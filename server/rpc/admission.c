@@ -38,22 +38,25 @@ static int revoked(struct failure *f, enum error_code code)
 }
 
 /* 0, or why not: what the operator reads stays here. */
-static int look(const struct exchange *x, enum error_code when_revoked, struct failure *f)
+static int look(const struct exchange *x, enum error_code when_revoked, enum log_level level,
+                struct failure *f)
 {
     enum identity_fault fault = IDENTITY_OK;
-    struct failure said = { 0 };
+    struct failure said = { 0 }, told = { 0 };
 
     if (x->access == NULL || access_still(x->access, x->call.who, now_s(), &fault, &said) == 0) {
         return 0;
     }
-    log_info("%s: refused %s: %s", x->head.peer_address, x->call.who->text, said.message);
+    (void)failure_set(&told, ERROR_UNAUTHENTICATED, "%.128s is refused: %s", x->call.who->text,
+                      said.message);
+    log_failure(level, x->head.peer_address, &told);
     return fault == IDENTITY_EXPIRED ? expired(f) : revoked(f, when_revoked);
 }
 
 int admission_begin(struct exchange *x)
 {
     take_access(x);
-    int result = look(x, ERROR_UNAUTHENTICATED, &x->failure);
+    int result = look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure);
 
     if (result != 0) {
         x->reply.close = true; /* what its connection showed is worth nothing now */
@@ -77,5 +80,5 @@ bool admission_is_over(struct exchange *x)
         (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
         return true;
     }
-    return look(x, ERROR_PERMISSION_DENIED, &x->failure) != 0;
+    return look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure) != 0;
 }
