@@ -35,8 +35,8 @@ int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trus
                 struct failure *f);
 /* The same of a file. -ERROR_FAILED_PRECONDITION: others could write it. */
 int trust_load(const char *ca_path, struct trust **out, struct failure *f);
-/* Revocation lists for what is below the anchors, once (auth/crl.h). From then on, also where it fails, nobody
- * is let in by these anchors who cannot be checked. */
+/* Revocation lists for what is below the anchors, once (auth/crl.h). From then on, also where it
+ * fails, nobody is let in by these anchors who cannot be checked. */
 int trust_add_crls(struct trust *t, const char *name, const void *pem, size_t len_bytes,
                    struct failure *f);
 int trust_load_crls(struct trust *t, const char *path, struct failure *f);

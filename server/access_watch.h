@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The files that decide who somebody is, looked at while the service runs: one that changed (which file it is,
- * its size, its times) has all of them read again, and then new ones are in force at once, for connections
- * and streams that are open as well, or, where one of them has a fault, the old ones stay and the fault is
- * told. So that who is put on a list is out without anybody's signal.
+ * The files that decide who somebody is, looked at while the service runs: one that changed (which
+ * file it is, its size, its times) has all of them read again, and then the new ones are in force at
+ * once, for connections and streams that are open as well, or, where one of them has a fault, the old
+ * ones stay and the fault is told. So that who is put on a list is out without anybody's signal.
  *
  * The service's thread.
  */

@@ -403,7 +403,8 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     }
 }
 
-/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts, and at files. False: time to stop. */
+/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts, and at files.
+ * False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
