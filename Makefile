@@ -40,7 +40,7 @@ AUTH := guarded_file name certificate identity_pattern chain pem crl trust deny 
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request admission dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_meter method \
+RPC := exchange request admission dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_end watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \

@@ -82,6 +82,21 @@ void byte_numbering_know(struct byte_numbering *n, const char *feed, uint64_t po
     n->had_step = BYTE_STEP_BEFORE;
 }
 
+bool byte_numbering_know_place(struct byte_numbering *n, const char *feed,
+                               const struct byte_place *place, bool is_open)
+{
+    if (!is_place(place)) {
+        return false;
+    }
+    byte_numbering_know(n, feed, place->position);
+    n->has_segment = true;
+    n->had = *place;
+    n->had_step = is_open             ? BYTE_STEP_OPEN
+                  : place->offset > 0 ? BYTE_STEP_WITHIN
+                                      : BYTE_STEP_BEFORE;
+    return true;
+}
+
 /* Has the stream come further? */
 static bool is_news(const struct byte_numbering *n)
 {
@@ -267,6 +282,12 @@ static int take_data(struct byte_numbering *n, const struct byte_item *i, struct
     return check_way(n, fault);
 }
 
+/* A cursor from elsewhere may be just behind an open loss, which is not told again: then one segment is. */
+static bool may_lead_on(const struct byte_numbering *n, const struct byte_place *to)
+{
+    return n->may_be_open && to->segment - n->at.segment - (to->epoch - n->at.epoch) == 1;
+}
+
 static int take_gap(struct byte_numbering *n, const struct byte_item *i, struct byte_verdict *out,
                     struct fault *fault)
 {
@@ -278,7 +299,7 @@ static int take_gap(struct byte_numbering *n, const struct byte_item *i, struct 
     }
     to.position = n->at.position + (i->length <= BYTE_NUMBERING_MAX ? i->length : 0);
     if (i->length > BYTE_NUMBERING_MAX || !is_place(&to) || !is_way(&n->at, n->step, &to, &opens) ||
-        (opens && !i->at_least) ||
+        (opens && !i->at_least && !may_lead_on(n, &to)) ||
         (to.segment == n->at.segment && i->length == 0 && !i->at_least)) {
         return reconnect_lie(fault,
                              "has a gap of %" PRIu64 " bytes at %" PRIu64

@@ -101,6 +101,11 @@ struct byte_numbering {
 /* Before the first stream: what was delivered before `position` of this feed (32 digits) was. Where a later
  * segment begins just there, the loss before it is told, perhaps again. */
 void byte_numbering_know(struct byte_numbering *n, const char *feed, uint64_t position);
+/* The same where all numbers of the next byte are known, and whether a loss that may be larger is just before
+ * it: then what is missing is told as exactly as between two streams. A segment that begins just there is
+ * announced, perhaps again. False: there is no such place. */
+bool byte_numbering_know_place(struct byte_numbering *n, const char *feed,
+                               const struct byte_place *place, bool is_open);
 
 /* A stream begins. `from_kept`: it was asked to go on from the place of byte_numbering_keep(). */
 int byte_numbering_begin(struct byte_numbering *n, const struct byte_begin *begin, bool from_kept,

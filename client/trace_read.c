@@ -337,6 +337,22 @@ static int refuse(struct fault *fault, const char *field, const char *what)
     return failure_field(&fault->failure, result, "%s", field);
 }
 
+static int take_place(struct trace_read *r, const char *feed, struct fault *fault)
+{
+    const xenres_trace_query *q = &r->query;
+    const struct byte_place place = {
+        .position = q->position, .offset = q->offset, .segment = q->segment, .epoch = q->epoch
+    };
+
+    if (!q->has_place) {
+        byte_numbering_know(&r->numbering, feed, q->position);
+        return 0;
+    }
+    return byte_numbering_know_place(&r->numbering, feed, &place, q->is_open)
+               ? 0
+               : refuse(fault, "offset", "no byte has such a place");
+}
+
 static int take_feed(struct trace_read *r, struct fault *fault)
 {
     uint8_t id[BYTE_NUMBERING_FEED_CHARS / 2];
@@ -352,9 +368,8 @@ static int take_feed(struct trace_read *r, struct fault *fault)
         return refuse(fault, "position", "no byte has such a position");
     }
     text_from_hex(id, sizeof(id), feed);
-    byte_numbering_know(&r->numbering, feed, r->query.position);
     r->stream.may_drop_cursor = true;
-    return 0;
+    return take_place(r, feed, fault);
 }
 
 static int take_query(struct trace_read *r, const xenres_trace_query *given, struct fault *fault)

@@ -23,7 +23,7 @@ static int fail(struct failure *f, const char *what, const char *name, int errnu
 
     failure_cause(f, result, "%s: %s", error_errno_name(errnum), strerror(errnum));
     return failure_next(f, result, "%s",
-                        errnum == ENOSPC || errnum == EDQUOT
+                        errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG
                             ? "make room, then go on with record --resume"
                             : "put that right, and ask again");
 }
@@ -137,6 +137,40 @@ static int write_all(int fd, const void *bytes, size_t len_bytes)
     return 0;
 }
 
+static int is_not_ours(const char *name, struct failure *f)
+{
+    int result =
+        failure_set(f, ERROR_UNKNOWN, "cannot write %s: it is no file of this recording", name);
+
+    failure_cause(f, result, "a link, a FIFO or the like of that name is there");
+    return failure_next(f, result, "remove it, then go on with record --resume");
+}
+
+/* What somebody else has put there is neither followed, nor waited at, nor written over. */
+static int open_unfinished(int dir_fd, int *out, struct failure *f)
+{
+    SCOPE_FD int fd = openat(dir_fd, unfinished_name,
+                             O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    struct stat st;
+
+    if (fd < 0) {
+        return errno == ELOOP || errno == ENXIO || errno == EISDIR
+                   ? is_not_ours(unfinished_name, f)
+                   : fail(f, "write", unfinished_name, errno);
+    }
+    if (fstat(fd, &st) != 0) {
+        return fail(f, "write", unfinished_name, errno);
+    }
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
+        return is_not_ours(unfinished_name, f);
+    }
+    if (ftruncate(fd, 0) != 0) {
+        return fail(f, "write", unfinished_name, errno);
+    }
+    *out = scope_take_fd(&fd);
+    return 0;
+}
+
 int trace_files_save(int dir_fd, const struct manifest *m, struct failure *f)
 {
     BUFFER_AUTO(text, MANIFEST_MAX_BYTES);
@@ -144,11 +178,11 @@ int trace_files_save(int dir_fd, const struct manifest *m, struct failure *f)
     if (!manifest_print(m, &text)) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "the manifest is too large, or no memory");
     }
-    SCOPE_FD int fd = openat(dir_fd, unfinished_name,
-                             O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    SCOPE_FD int fd = -1;
+    int result = open_unfinished(dir_fd, &fd, f);
 
-    if (fd < 0) {
-        return fail(f, "write", unfinished_name, errno);
+    if (result != 0) {
+        return result;
     }
     int errnum = write_all(fd, text.data, text.len_bytes);
 
@@ -349,17 +383,6 @@ int trace_writer_data(struct trace_writer *w, const xenres_trace_data *data)
     return result;
 }
 
-/* Where it goes on in the segment of the last bytes, the distance is exact: who went on by a position alone
- * could not know that. */
-static bool is_within_segment(const struct manifest_vcpu *v, const xenres_trace_gap *g)
-{
-    const struct manifest_file *last = v->file_count > 0 ? &v->files[v->file_count - 1] : NULL;
-
-    return g->reason == XENRES_TRACE_GAP_INTERRUPTED && last != NULL &&
-           last->position + last->bytes == g->position && last->segment == g->segment &&
-           last->offset + last->bytes + g->length == g->offset;
-}
-
 /* An open loss without a byte that came last, and comes again after a cut. */
 static bool is_told(const struct manifest_vcpu *v, const xenres_trace_gap *g)
 {
@@ -378,7 +401,7 @@ int trace_writer_gap(struct trace_writer *w, const xenres_trace_gap *g)
         .reason = g->reason,
         .position = g->position,
         .length = g->length,
-        .at_least = g->at_least && !is_within_segment(&w->vcpu, g),
+        .at_least = g->at_least,
         .segment = g->segment,
         .epoch = g->epoch,
         .offset = g->offset,

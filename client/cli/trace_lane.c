@@ -58,8 +58,13 @@ static void *run(void *arg)
     query.trace_id = lane->trace_id;
     if (lane->feed[0] != '\0') {
         query.feed = lane->feed;
-        query.position = lane->position;
         query.cursor = lane->cursor;
+        query.has_place = true;
+        query.position = lane->place.position;
+        query.offset = lane->place.offset;
+        query.segment = lane->place.segment;
+        query.epoch = lane->place.epoch;
+        query.is_open = lane->place.is_open;
     }
     lane->result = xenres_trace_read(lane->handle, &query, &sink, &lane->error);
     atomic_store(&lane->is_over, true);

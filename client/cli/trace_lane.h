@@ -19,7 +19,7 @@ struct trace_lane {
     const char *domain, *incarnation, *trace_id; /* not its own */
     /* Where it goes on, as the manifest said. */
     char feed[33], cursor[MANIFEST_CURSOR_BYTES];
-    uint64_t position;
+    struct manifest_place place;
     pthread_t thread, starter;
     bool is_started, is_quiet;
     atomic_bool is_over;

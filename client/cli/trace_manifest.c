@@ -183,6 +183,38 @@ bool manifest_add_time(struct manifest_vcpu *v, const struct manifest_time *t)
     return has_room;
 }
 
+/* Behind the last file, or the last of so many gaps: whichever is further. */
+static struct manifest_place place_before(const struct manifest_vcpu *v, size_t gap_count)
+{
+    const struct manifest_file *file = v->file_count > 0 ? &v->files[v->file_count - 1] : NULL;
+    const struct manifest_gap *gap = gap_count > 0 ? &v->gaps[gap_count - 1] : NULL;
+
+    if (file != NULL &&
+        (gap == NULL || file->position + file->bytes > gap->position + gap->length)) {
+        return (struct manifest_place){ .position = file->position + file->bytes,
+                                        .offset = file->offset + file->bytes,
+                                        .segment = file->segment,
+                                        .epoch = file->epoch };
+    }
+    return gap == NULL ? (struct manifest_place){ .position = 0 }
+                       : (struct manifest_place){ .position = gap->position + gap->length,
+                                                  .offset = gap->offset,
+                                                  .segment = gap->segment,
+                                                  .epoch = gap->epoch };
+}
+
+struct manifest_place manifest_next(const struct manifest_vcpu *v)
+{
+    struct manifest_place place = place_before(v, v->gap_count);
+    const struct manifest_gap *gap = v->gap_count > 0 ? &v->gaps[v->gap_count - 1] : NULL;
+
+    if (gap != NULL && gap->at_least && gap->position + gap->length == place.position) {
+        /* One that leads into another segment is behind that loss, and the others are before it. */
+        place.is_open = place_before(v, v->gap_count - 1).segment == gap->segment;
+    }
+    return place;
+}
+
 struct manifest_sums manifest_sum(const struct manifest_vcpu *v)
 {
     struct manifest_sums sums = { .produced = v->position };

@@ -110,6 +110,14 @@ bool manifest_add_gap(struct manifest_vcpu *v, const struct manifest_gap *gap);
 /* Thins out what is there where it is full: at most half of the maximum stays, over the whole length. */
 bool manifest_add_time(struct manifest_vcpu *v, const struct manifest_time *t);
 
+/* Where the next byte is, behind all that files and gaps hold. */
+struct manifest_place {
+    uint64_t position, offset;
+    uint32_t segment, epoch;
+    bool is_open; /* behind a loss that may be larger: another segment begins */
+};
+struct manifest_place manifest_next(const struct manifest_vcpu *v);
+
 struct manifest_sums {
     uint64_t produced, delivered, lost;
     uint64_t open_losses; /* which may be larger than they say */

@@ -58,7 +58,8 @@ void trace_meter_update(struct trace_meter *m, const struct manifest *manifest, 
     double seconds = (double)(now_ns - m->last_ns) / 1e9;
     double rate = m->has_last ? (double)(all.delivered - m->last_bytes) / seconds : 0;
 
-    buffer_printf(&line, "\r\x1b[K%zu vCPUs  ", manifest->vcpu_count);
+    buffer_printf(&line, "\r\x1b[K%zu vCPU%s  ", manifest->vcpu_count,
+                  manifest->vcpu_count == 1 ? "" : "s");
     trace_show_bytes(&line, all.delivered);
     buffer_append_string(&line, "  ");
     trace_show_bytes(&line, (uint64_t)rate);

@@ -44,6 +44,7 @@ struct recording_of_trace {
     uint32_t save_ms;        /* until it is saved again */
     uint64_t wished_ns;      /* since when it is to end; 0: it is not */
     uint64_t drain_until_ns; /* 0: it is not drained */
+    bool is_stop_tried;      /* of the trace */
     const char *why;         /* it ends */
     struct failure failure;  /* of this machine */
 };
@@ -120,6 +121,32 @@ static void ask_host(struct recording_of_trace *r)
     }
 }
 
+/* True: nothing more is traced. */
+static bool stop_trace(struct recording_of_trace *r)
+{
+    CLI_REPLY reply = NULL;
+    const xenres_trace *trace;
+    xenres_error error;
+
+    r->is_stop_tried = true;
+    if (xenres_trace_stop(r->control, r->manifest.uuid, r->manifest.trace_id, &trace, &reply,
+                          &error) == 0) {
+        return true;
+    }
+    report_note("the trace could not be stopped, and ends with its lease: %s", error.message);
+    return false;
+}
+
+/* This machine cannot record it: nobody would read what was started for that. */
+static void give_up(struct recording_of_trace *r)
+{
+    if (r->manifest.is_ours && !r->is_stop_tried && stop_trace(r)) {
+        report_note(
+            "the trace that was started for it was stopped; what was not recorded of it is held "
+            "for a minute");
+    }
+}
+
 static int begin_anew(struct recording_of_trace *r)
 {
     CLI_REPLY reply = NULL;
@@ -136,7 +163,11 @@ static int begin_anew(struct recording_of_trace *r)
                                     : manifest_set_vcpus(&r->manifest, r->manifest.traced,
                                                          r->manifest.traced_count);
 
-    return is_set ? 0 : report_no_memory();
+    if (!is_set) {
+        status = report_no_memory();
+        give_up(r);
+    }
+    return status;
 }
 
 /* --- going on --- */
@@ -212,7 +243,7 @@ static int make_lane(struct recording_of_trace *r, struct trace_lane *lane,
     lane->domain = r->manifest.uuid;
     lane->incarnation = r->manifest.incarnation;
     lane->trace_id = r->manifest.trace_id;
-    lane->position = vcpu->position;
+    lane->place = manifest_next(vcpu);
     (void)snprintf(lane->feed, sizeof(lane->feed), "%s", vcpu->feed);
     (void)snprintf(lane->cursor, sizeof(lane->cursor), "%s", vcpu->cursor);
     if (!is_final(vcpu)) {
@@ -374,21 +405,6 @@ static void close_manifest(struct recording_of_trace *r)
 
 /* --- until it ends --- */
 
-static void stop_trace(struct recording_of_trace *r)
-{
-    CLI_REPLY reply = NULL;
-    const xenres_trace *trace;
-    xenres_error error;
-
-    if (xenres_trace_stop(r->control, r->manifest.uuid, r->manifest.trace_id, &trace, &reply,
-                          &error) == 0) {
-        r->drain_until_ns = clock_monotonic_ns() + DRAIN_MS * CLOCK_NS_PER_MS;
-        return;
-    }
-    report_note("the trace could not be stopped, and ends with its lease: %s", error.message);
-    cancel_lanes(r);
-}
-
 /* It is to end now. What is ours is stopped and read to the end; in other traces there is none. */
 static void wish_end(struct recording_of_trace *r, const char *why)
 {
@@ -402,8 +418,8 @@ static void wish_end(struct recording_of_trace *r, const char *why)
     }
     r->wished_ns = now_ns;
     r->why = why;
-    if (r->manifest.is_ours) {
-        stop_trace(r);
+    if (r->manifest.is_ours && stop_trace(r)) {
+        r->drain_until_ns = clock_monotonic_ns() + DRAIN_MS * CLOCK_NS_PER_MS;
     } else {
         cancel_lanes(r);
     }
@@ -445,20 +461,33 @@ static void attend(struct recording_of_trace *r)
     }
 }
 
+/* 0: nothing failed. One of the gateway leaves the trace as it is: it may be back soon. */
+static int report_end(struct recording_of_trace *r, const struct trace_lane *failed)
+{
+    bool is_of_gateway = failed != NULL && failed->writer.f.code == 0;
+    int status = is_of_gateway          ? report_error(&failed->error)
+                 : failed != NULL       ? report_failure(&failed->writer.f)
+                 : r->failure.code != 0 ? report_failure(&r->failure)
+                                        : 0;
+
+    if (status != 0 && (!is_of_gateway || r->failure.code != 0)) {
+        give_up(r);
+    }
+    return status;
+}
+
 static int conclude(struct recording_of_trace *r)
 {
     const struct trace_lane *failed = failed_lane(r);
-    int status = 0;
 
-    if (failed != NULL && r->why == NULL && failed->writer.f.code == 0) {
-        r->why = failed->error.message;
+    if (failed != NULL && r->why == NULL) {
+        r->why = failed->writer.f.code != 0 ? failed->writer.f.message : failed->error.message;
     }
     close_manifest(r);
-    if (failed != NULL) {
-        status = failed->writer.f.code != 0 ? report_failure(&failed->writer.f)
-                                            : report_error(&failed->error);
-    } else if (r->failure.code != 0) {
-        return report_failure(&r->failure);
+    int status = report_end(r, failed);
+
+    if (failed == NULL && status != 0) {
+        return status;
     }
     int shown = trace_show_recording(&r->manifest, r->cli->format == CLI_FORMAT_JSON);
 
@@ -477,6 +506,7 @@ static int record(struct recording_of_trace *r)
         status = report_failure(&r->failure);
     }
     if (status != 0) {
+        give_up(r);
         return status;
     }
     if (r->options->duration_ms > 0) {
@@ -499,7 +529,11 @@ static int record(struct recording_of_trace *r)
         trace_lane_join(&r->lanes[i]);
     }
     trace_meter_end(&r->meter);
-    return status != 0 ? status : conclude(r);
+    if (status != 0) {
+        give_up(r);
+        return status;
+    }
+    return conclude(r);
 }
 
 static int prepare_and_record(struct recording_of_trace *r)

@@ -4,7 +4,8 @@
 /*
  * xenres trace record: begins to trace where nobody does, and writes all vCPUs into a folder until the
  * trace, the time, or a signal ends it. What it has started it stops, and reads to the end, so that no tail
- * is lost; a trace that ran before runs on.
+ * is lost. Where this machine fails (no thread, no room) that is stopped too, but not read: a recording that
+ * goes on soon still gets the rest. A trace that ran before runs on.
  */
 #ifndef XENRES_CLI_TRACE_RECORD_H
 #define XENRES_CLI_TRACE_RECORD_H

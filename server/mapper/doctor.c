@@ -22,6 +22,7 @@ struct look {
     struct journal_entry *ours; /* as the journal has them */
     uint32_t our_count;
     uint32_t with_buffers, without;
+    uint32_t asked, unasked; /* vCPUs, whether they are traced */
     bool has_no;
 };
 
@@ -98,17 +99,23 @@ static bool is_ours(const struct look *l, const struct backend_domain *d, uint32
 
 /* Whose tracing is on, of one domain's vCPUs. */
 struct tracing {
+    uint32_t asked, unasked; /* of those that can be traced */
     uint32_t by_us, by_others;
     uint32_t first_of_others;
 };
 
-static int look_at_vcpus(const struct look *l, const struct backend_domain *d, struct tracing *out,
+static int look_at_vcpus(struct look *l, const struct backend_domain *d, struct tracing *out,
                          struct failure *f)
 {
     uint32_t count =
         d->max_vcpus < MESSAGE_TRACED_VCPUS_MAX ? d->max_vcpus : MESSAGE_TRACED_VCPUS_MAX;
-    for (uint32_t vcpu = 0; vcpu < count; vcpu++) {
+    uint32_t left = DOCTOR_VCPUS_MAX - l->asked;
+    out->asked = count < left ? count : left;
+    out->unasked = count - out->asked;
+    l->unasked += out->unasked;
+    for (uint32_t vcpu = 0; vcpu < out->asked; vcpu++) {
         uint64_t ctl = 0;
+        l->asked++;
         int result =
             l->ops->vmtrace(l->b, d->domid, vcpu, VMTRACE_GET_OPTION, VMTRACE_KEY_CTL, &ctl, f);
         if (result < 0) {
@@ -153,9 +160,24 @@ static void look_at_domain(struct look *l, const struct backend_domain *d)
     } else if (tracing.by_us > 0) {
         row(l, true, name, "has buffers of %llu KiB, and %u of its vCPUs are traced by the mapper",
             kib, tracing.by_us);
+    } else if (tracing.unasked > 0) {
+        row(l, true, name,
+            "has buffers of %llu KiB for each of its %u vCPUs; %u were asked, and nobody traces "
+            "them",
+            kib, d->max_vcpus, tracing.asked);
     } else {
         row(l, true, name, "has buffers of %llu KiB for each of its %u vCPUs, and nobody traces it",
             kib, d->max_vcpus);
+    }
+}
+
+static void tell_unasked(struct look *l)
+{
+    if (l->unasked > 0) {
+        row(l, true, "vCPUs not asked",
+            "%u, whether they are traced: that pauses each for a moment, and no more than %d are"
+            " paused; `xenres trace start` asks those that it is of",
+            l->unasked, DOCTOR_VCPUS_MAX);
     }
 }
 
@@ -201,5 +223,6 @@ bool doctor_look(FILE *to, const struct backend_ops *ops, struct backend *b,
     look_at_host(&l, &host);
     look_at_journal(&l, journal_path, host.boot_id);
     look_at_domains(&l);
+    tell_unasked(&l);
     return !l.has_no;
 }

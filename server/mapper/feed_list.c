@@ -85,8 +85,9 @@ static void begin(struct feed_list *l, struct feed *feed, struct source *source)
                   least_bytes > l->spool_most_bytes ? least_bytes : l->spool_most_bytes,
                   &l->memory);
     if (least_bytes > 0) {
-        /* Once it is traced a ring lasts for milliseconds, and so does making a spool. */
-        spool_prepare(&feed->job.sampling.spool);
+        /* Once it is traced a ring lasts for milliseconds, and so does making a spool; nor has the loop the
+         * time for that. */
+        sampling_prepare_first(&feed->job.sampling);
     }
     sampler_add(feed->sampler, &feed->job);
 }

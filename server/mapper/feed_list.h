@@ -24,7 +24,7 @@ struct feed {
     uint8_t id[FEED_ID_BYTES]; /* random */
     struct message_snapshot wanted;
     struct backend_domain known; /* as it was when it was asked for; of traces: zero */
-    uint64_t spool_least_bytes;  /* of traces, whose spool is there from the start; else 0 */
+    uint64_t spool_least_bytes;  /* of traces, whose spool is made before they begin; else 0 */
     struct sampler *sampler;
     struct sampler_job job;
     uint64_t period_ns;

@@ -26,8 +26,8 @@ static struct feed *find_dispensable(const struct feed_table *t, uint32_t *numbe
 
 enum room { ROOM_MADE, ROOM_SOON, ROOM_NONE };
 
-/* An end comes before anything else that its sampler has to do. */
-static enum room end_one(struct feed_table *t)
+/* Its end comes before anything else that its sampler has to do: it is of no trace. */
+static enum room end_one(struct feed_table *t, uint32_t wait_ms)
 {
     uint32_t number = 0;
     struct feed *feed = find_dispensable(t, &number);
@@ -37,19 +37,19 @@ static enum room end_one(struct feed_table *t)
     if (!feed->is_ending) {
         feed_list_end(feed, FEED_END_RELEASED);
     }
-    if (!feed_list_wait(feed, FEED_LIST_END_WAIT_MS * CLOCK_NS_PER_MS)) {
+    if (!feed_list_wait(feed, wait_ms * CLOCK_NS_PER_MS)) {
         return ROOM_SOON;
     }
     feed_list_remove(feed_table_list(t), number);
     return ROOM_MADE;
 }
 
-int feed_room_make(struct feed_table *t, struct failure *f)
+int feed_room_make(struct feed_table *t, uint32_t wait_ms, struct failure *f)
 {
     if (feed_table_list(t)->count < feed_table_feeds_max(t)) {
         return 0;
     }
-    enum room room = end_one(t);
+    enum room room = end_one(t, wait_ms);
     if (room == ROOM_MADE) {
         return 0;
     }
@@ -63,7 +63,7 @@ int feed_room_make(struct feed_table *t, struct failure *f)
 /* As end_one(), the feed of domains being one as well. */
 static enum room end_any(struct feed_table *t)
 {
-    enum room room = end_one(t);
+    enum room room = end_one(t, FEED_LIST_END_WAIT_MS);
     return room == ROOM_NONE && feed_table_end_idle_domains(t) ? ROOM_MADE : room;
 }
 

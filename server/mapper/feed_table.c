@@ -159,7 +159,7 @@ static int begin_feed(struct feed_table *t, const struct message_snapshot *wante
                       struct failure *f)
 {
     struct source *source = NULL;
-    int result = feed_room_make(t, f);
+    int result = feed_room_make(t, FEED_LIST_END_WAIT_MS, f);
     if (result == 0) {
         result = feed_table_source(wanted, known, &source, f);
     }
@@ -288,6 +288,7 @@ void feed_table_release(struct feed_table *t, uint32_t number, const uint8_t *id
 
 static void sweep(struct feed_table *t, uint64_t now_ns)
 {
+    uint64_t freed_bytes = 0;
     for (uint32_t i = 0; i < FEED_LIST_MAX && t->list.count > 0; i++) {
         struct feed *feed = t->list.feeds[i];
         if (!feed || feed->is_of_trace) {
@@ -296,6 +297,11 @@ static void sweep(struct feed_table *t, uint64_t now_ns)
         bool is_over = sampler_look(feed->sampler, &feed->job).is_over;
         feed->is_ending = feed->is_ending || is_over;
         if (is_over && feed->waiting == 0 && feed->pins == 0) {
+            if (freed_bytes >= FEED_TABLE_FREED_A_TURN) {
+                t->is_to_look = true; /* at the rest, in the next turn */
+                continue;
+            }
+            freed_bytes += feed->job.sampling.spool.capacity_bytes;
             feed_list_remove(&t->list, i);
         } else if (!feed->is_ending && !feed->is_held && feed->waiting == 0 &&
                    now_ns >= feed->let_go_ns) {

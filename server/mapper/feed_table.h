@@ -22,6 +22,7 @@
 
 enum {
     FEED_TABLE_DOMAINS = FEED_LIST_MAX, /* the number of the feed of domains */
+    FEED_TABLE_FREED_A_TURN = 8 << 20,  /* bytes of spools; of the last one more perhaps: some ms */
 };
 
 struct feed_table;
@@ -55,7 +56,7 @@ int feed_table_fd(const struct feed_table *t);
 void feed_table_hear(struct feed_table *t);
 /* From there until the step: one of the feeds may have begun or ended. */
 bool feed_table_has_news(const struct feed_table *t);
-/* Takes away what has ended, and ends what nobody holds. */
+/* Takes away what has ended, in several steps where that is much, and ends what nobody holds. */
 void feed_table_step(struct feed_table *t);
 /* When it has something to do by itself (monotonic); UINT64_MAX: never. */
 uint64_t feed_table_deadline_ns(const struct feed_table *t);

@@ -25,7 +25,7 @@ int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
                                              .id = options->vcpu,
                                              .frame_count = MESSAGE_FRAMES_ALL };
     struct source *source = NULL;
-    int result = feed_room_make(t, f);
+    int result = feed_room_make(t, 0, f);
     if (result == 0) {
         result = source_trace_new(options, &source, f);
     }

@@ -14,7 +14,8 @@
 
 /* Its first sample, which enables the trace, is due at once. `trace`: with its id, and the domain as its
  * identity was checked. `buffer_bytes`: of the vCPU; the spool has half as much at least, because up to 40 %
- * of it are told at once. */
+ * of it are told at once. Waits for nothing: -ERROR_RESOURCE_EXHAUSTED to be tried again soon
+ * (FAILURE_RETRY_SOON_MS): another one is ending to make room for it, and the table has news then. */
 int feed_trace_begin(struct feed_table *t, const struct message_trace *trace,
                      const struct source_trace_options *options, uint64_t buffer_bytes,
                      uint32_t *number, struct failure *f);

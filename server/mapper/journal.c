@@ -39,7 +39,9 @@ struct journal {
     uint8_t boot[UUID_BYTES];
     pthread_mutex_t lock; /* of what follows, and of the file */
     uint32_t place_count; /* places used so far: all behind are free */
+    uint32_t entry_count, stale_count;
     struct record places[JOURNAL_RECORDS_MAX];
+    bool is_stale[JOURNAL_RECORDS_MAX]; /* free, which could not be written */
 };
 
 static const struct record free_place;
@@ -177,7 +179,7 @@ static int drop_other_boots(struct journal *j, const char *path, struct failure 
         }
     }
     memset(&j->places[live], 0, (j->place_count - live) * sizeof(j->places[0]));
-    j->place_count = live;
+    j->place_count = j->entry_count = live;
     /* In this order: whatever is cut short, no record that is valid is missing. */
     size_t len = live * sizeof(j->places[0]);
     if (pwrite(j->fd, j->places, len, 0) != (ssize_t)len) {
@@ -255,6 +257,39 @@ static bool write_place(const struct journal *j, uint32_t place, const struct re
     return n == sizeof(*r);
 }
 
+static void set_stale(struct journal *j, uint32_t place, bool is_stale)
+{
+    j->stale_count += is_stale;
+    j->stale_count -= j->is_stale[place];
+    j->is_stale[place] = is_stale;
+}
+
+/* With the lock. */
+static bool cross_out(struct journal *j, uint32_t place)
+{
+    bool is_written = write_place(j, place, &free_place);
+    j->places[place] = free_place;
+    set_stale(j, place, !is_written);
+    return is_written;
+}
+
+/* With the lock: a place that was free. */
+static bool fill(struct journal *j, uint32_t place, const struct record *r)
+{
+    bool is_written = write_place(j, place, r);
+    int errnum = errno;
+    j->place_count = place == j->place_count ? place + 1 : j->place_count;
+    if (is_written) {
+        j->places[place] = *r;
+        j->entry_count++;
+        set_stale(j, place, false);
+    } else {
+        (void)cross_out(j, place); /* a part of it may be there */
+        errno = errnum;
+    }
+    return is_written;
+}
+
 /* With the lock: where it is, or else the first free place; JOURNAL_RECORDS_MAX: there is none. */
 static uint32_t place_of(const struct journal *j, const struct journal_entry *e, bool *found)
 {
@@ -299,17 +334,9 @@ int journal_add(struct journal *j, const struct journal_entry *entry, struct fai
     pthread_mutex_lock(&j->lock);
     bool found;
     uint32_t place = place_of(j, entry, &found);
-    int errnum = 0;
     bool has_room = place < JOURNAL_RECORDS_MAX;
-    bool is_written = found || (has_room && write_place(j, place, &r));
-    if (is_written && !found) {
-        j->places[place] = r;
-        j->place_count = place == j->place_count ? place + 1 : j->place_count;
-    } else if (!is_written) {
-        errnum = errno;
-        /* A part of it may be there: the place is made free again before others are behind it. */
-        (void)(has_room && write_place(j, place, &free_place));
-    }
+    bool is_written = found || (has_room && fill(j, place, &r));
+    int errnum = errno;
     pthread_mutex_unlock(&j->lock);
     return is_written ? 0 : cannot_add(entry, !has_room, errnum, f);
 }
@@ -319,15 +346,30 @@ void journal_remove(struct journal *j, const struct journal_entry *entry)
     pthread_mutex_lock(&j->lock);
     bool found;
     uint32_t place = place_of(j, entry, &found);
-    bool is_written = !found || write_place(j, place, &free_place);
-    if (found) {
-        j->places[place] = free_place;
-    }
+    bool is_written = !found || cross_out(j, place);
+    j->entry_count -= found;
     pthread_mutex_unlock(&j->lock);
     if (!is_written) {
         log_warning("vCPU %u of domain %u cannot be crossed out in the journal of traces",
                     entry->vcpu, entry->domid);
     }
+}
+
+void journal_settle(struct journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    for (uint32_t i = 0; i < j->place_count && j->stale_count > 0; i++) {
+        (void)(j->is_stale[i] && cross_out(j, i));
+    }
+    pthread_mutex_unlock(&j->lock);
+}
+
+bool journal_is_clear(struct journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    bool is_clear = j->entry_count == 0 && j->stale_count == 0;
+    pthread_mutex_unlock(&j->lock);
+    return is_clear;
 }
 
 bool journal_has(struct journal *j, const struct journal_entry *entry)

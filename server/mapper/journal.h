@@ -47,9 +47,13 @@ void journal_close(struct journal *j);
 
 /* Written when this returns; once more is fine. -ERROR_RESOURCE_EXHAUSTED: there is no place left. */
 int journal_add(struct journal *j, const struct journal_entry *entry, struct failure *f);
-/* Where it is not in there nothing happens. A place that could not be written is logged, and tried again
- * by the next mapper that reads it: what is disabled is then disabled once more. */
+/* Where it is not in there nothing happens. That a place could not be written is logged; it is written
+ * again by journal_settle(), or the next mapper that reads it disables once more what is disabled. */
 void journal_remove(struct journal *j, const struct journal_entry *entry);
+/* Writes again what could not be crossed out in the file. */
+void journal_settle(struct journal *j);
+/* There is no entry, and nothing that is yet to be crossed out. */
+bool journal_is_clear(struct journal *j);
 bool journal_has(struct journal *j, const struct journal_entry *entry);
 /* One entry after the other; false behind the last. `*at` begins as 0. */
 bool journal_next(struct journal *j, uint32_t *at, struct journal_entry *out);

@@ -324,10 +324,17 @@ static int prove_sample(struct lap *l, struct proof *p, struct failure *f)
 
 /* --- after a lap or a reset -------------------------------------------------------------------- */
 
-/* Takes an image of what is there now, and counts what was written since the one before. *unwritten: so far
- * behind the position somebody has not written; 0: everywhere somebody has. What is new by the proof that
- * failed may be in the image already. */
-static int renew_image(struct lap *l, const struct proof *p, uint64_t *unwritten, struct failure *f)
+/* What a new image has told of the one before. */
+struct renewal {
+    /* So far behind the position somebody has not written; 0: everywhere somebody has. */
+    uint64_t unwritten;
+    /* … up to the very byte before the position, which nobody gets to who has not passed all others. */
+    bool is_whole;
+};
+
+/* Takes an image of what is there now, and counts what was written since the one before. What is new by the
+ * proof that failed may be in the image already. */
+static int renew_image(struct lap *l, const struct proof *p, struct renewal *out, struct failure *f)
 {
     struct difference old;
     uint64_t known_bytes = p->is_copied || l->fresh > 0 ? p->new_bytes : 0;
@@ -337,7 +344,8 @@ static int renew_image(struct lap *l, const struct proof *p, uint64_t *unwritten
     }
     if (result == 0) {
         l->owed += old.count;
-        *unwritten = old.barrier;
+        out->unwritten = old.barrier;
+        out->is_whole = old.barrier == 0 && old.end == l->size_bytes;
         /* Where all of it was written, the bytes at the end are as they were by chance. */
         bool is_all_written = old.barrier == 0 && l->size_bytes - known_bytes >= evidence_needed(l);
         l->is_reset = l->is_reset && !is_all_written;
@@ -360,17 +368,17 @@ static uint64_t written_before(struct lap *l, const struct proof *p, uint64_t un
 
 /* A new image, proven as any sample is, with at most so many of the bytes that were written last. */
 static int start_again(struct lap *l, struct proof *p, uint64_t most, bool is_first,
-                       struct failure *f)
+                       struct renewal *renewal, struct failure *f)
 {
-    uint64_t unwritten = 0, now = 0;
-    int result = renew_image(l, p, &unwritten, f);
+    uint64_t now = 0;
+    int result = renew_image(l, p, renewal, f);
     if (result == 0) {
         result = ask(l, &now, f);
     }
     if (result < 0) {
         return result;
     }
-    uint64_t written = is_first ? written_before(l, p, unwritten, now) : l->size_bytes;
+    uint64_t written = is_first ? written_before(l, p, renewal->unwritten, now) : l->size_bytes;
     l->prev = now - least(least(now, most), written);
     *p = begin_proof(l, p->is_last);
     l->fresh = p->new_bytes; /* as of the image that was taken just now */
@@ -387,23 +395,34 @@ static uint64_t to_be_saved(const struct lap *l)
     return l->is_reset ? l->size_bytes / 4 * 3 : l->size_bytes / 2;
 }
 
+/* Lost, at least: what was written and is not saved. Where the position did not move it may be stuck, and
+ * what comes to be seen later be told then: so many are lost only if all of the ring was written, which is a
+ * lap wherever the writer is, and is no more than one. */
+static uint64_t least_lost(const struct lap *l, uint64_t saved, bool is_whole)
+{
+    uint64_t lost = l->owed > saved ? l->owed - saved : 0;
+    return !l->is_vague ? lost : is_whole ? least(lost, l->size_bytes) : 0;
+}
+
 static int look_after_loss(struct lap *l, struct proof *p, struct lap_found *out, struct failure *f)
 {
     uint64_t most = to_be_saved(l);
+    bool is_whole = false;
     *out = (struct lap_found){ .kind = LAP_UNKNOWN };
     for (int i = 0; i < LAP_TRIES && !p->holds; i++) {
         bool is_first = !l->is_unknown;
         l->is_unknown = true; /* until it is proven, also where a read fails */
-        int result = start_again(l, p, i == 0 ? most : 0, is_first, f);
+        struct renewal renewal = { 0 };
+        int result = start_again(l, p, i == 0 ? most : 0, is_first, &renewal, f);
         if (result < 0) {
             return result;
         }
+        is_whole = is_first ? renewal.is_whole : is_whole;
     }
     if (p->holds) {
         uint64_t saved = p->new_bytes; /* what is held back of it will be found later */
-        bool is_counted = l->owed > saved && !l->is_vague;
         *out = (struct lap_found){ .kind = l->is_reset ? LAP_RESET : LAP_LAPPED,
-                                   .lost_bytes = is_counted ? l->owed - saved : 0 };
+                                   .lost_bytes = least_lost(l, saved, is_whole) };
         l->owed = 0;
         l->is_odd = l->is_unknown = l->is_reset = l->is_vague = false;
     }

@@ -22,7 +22,8 @@
  * After a lap or a reset a new image is taken, and proven in the same way. What is then found to be newest
  * in the ring is served, only as far as it was seen to be written since, and never across the ring's end. A
  * byte that differs from the image was written: so many were, at least, and that is the one bound that
- * holds whatever happened.
+ * holds whatever happened. Of a position that did not move it is one of what is lost only if the very byte
+ * before it differs: else it may be stuck, short of a lap, and what was written yet be told.
  *
  * What no reader can see: a lap that writes the very bytes that were there before; and a reset by somebody
  * else that comes within one sample right at the ring's end, or once the writer has gone around that, or

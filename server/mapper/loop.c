@@ -39,7 +39,7 @@ struct loop {
     struct inventory_announced announced;
     uint64_t check_ns;     /* when mapped domains are looked at again */
     uint64_t grace_end_ns; /* when the mappings of a peer that is gone go; UINT64_MAX: never */
-    uint64_t left_ns;      /* when traces that could not be disabled are tried again */
+    uint64_t left_ns;      /* when what could not be disabled, or crossed out, is tried again */
     uint64_t announce_ns;
     uint64_t settle_ns; /* when a domain may be told of that was not so far */
     bool was_served;
@@ -170,6 +170,9 @@ static bool wait_for_work(struct loop *l, bool busy)
     if (has_to_look(l)) {
         deadline_ns = earliest(deadline_ns, l->check_ns);
     }
+    if (!journal_is_clear(m->journal)) {
+        deadline_ns = earliest(deadline_ns, l->left_ns);
+    }
     int timeout_ms = busy ? 0 : clock_poll_timeout_ms(deadline_ns, WAIT_MAX_MS);
     int ready = poll(rows, count, timeout_ms);
     l->backend_has_events = rows[ROW_BACKEND].fd < 0 || rows[ROW_BACKEND].revents != 0;
@@ -206,6 +209,7 @@ static void keep_time(struct loop *l)
     if (now_ns >= l->left_ns) {
         l->left_ns = now_ns + TRACE_LEFT_AGAIN_S * CLOCK_NS_PER_S;
         (void)trace_left_stop(m->ops, m->backend, m->journal, m->traces);
+        journal_settle(m->journal);
     }
     if (now_ns >= l->grace_end_ns) {
         mapping_drop_all(m->mappings);

@@ -52,6 +52,7 @@ static int open_signals(int *out, struct failure *f)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* whoever limits files: writes say so, and nothing stays enabled */
     if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) {
         *out = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     }

@@ -27,10 +27,13 @@ struct sampler {
     pthread_t thread;
     bool has_thread;
 
-    pthread_mutex_t lock;   /* of what follows, and of jobs */
-    pthread_cond_t changed; /* there is something to do, or something was done */
-    struct wheel wheel;
-    struct sampler_job *ends; /* to be ended, the newest first */
+    pthread_mutex_t lock;       /* of what follows, and of jobs */
+    pthread_cond_t changed;     /* there is something to do, or something was done */
+    struct wheel wheel;         /* of all that are sampled, but for … */
+    struct wheel begins;        /* … those whose first sample is long, until it was taken */
+    struct sampler_job *ends;   /* to be ended, the newest first … */
+    struct sampler_job *drains; /* … and those whose last sample is long */
+    uint64_t owed_ns; /* what was due by then comes before the next that is long; 0: nothing is */
     struct sampler_counts counts;
     int bell_fd;
     bool is_stopping;
@@ -74,9 +77,25 @@ static uint64_t records(const struct sampling *s)
     return s->spool.ring ? ring_next(s->spool.ring).sequence : 0;
 }
 
+/* What it begins and ends with takes as long as all of what it is of is copied and compared. */
+static bool is_long(const struct sampler_job *job)
+{
+    return job->sampling.source->ops->finish != NULL;
+}
+
+static struct wheel *wheel_of(struct sampler *s, const struct sampler_job *job)
+{
+    return is_long(job) && !job->is_told ? &s->begins : &s->wheel;
+}
+
+static struct sampler_job **ends_of(struct sampler *s, const struct sampler_job *job)
+{
+    return is_long(job) ? &s->drains : &s->ends;
+}
+
 static void unlink_end(struct sampler *s, const struct sampler_job *job)
 {
-    struct sampler_job **link = &s->ends;
+    struct sampler_job **link = ends_of(s, job);
     while (*link && *link != job) {
         link = &(*link)->next_end;
     }
@@ -89,6 +108,7 @@ static void unlink_end(struct sampler *s, const struct sampler_job *job)
 static void work(struct sampler *s, struct sampler_job *job, uint64_t now_ns)
 {
     enum feed_end_reason end = job->end;
+    bool was_long = is_long(job) && (end != 0 || !job->is_told);
     job->is_sampled = true;
     pthread_mutex_unlock(&s->lock);
     struct sampling before = job->sampling;
@@ -114,6 +134,7 @@ static void work(struct sampler *s, struct sampler_job *job, uint64_t now_ns)
     publish_counts(s, &before, &job->sampling);
     bool has_begun = job->sampling.has_begun && !job->is_told;
     job->is_told = job->is_told || has_begun;
+    s->owed_ns = was_long ? clock_monotonic_ns() : s->owed_ns;
     if (has_begun || job->sampling.is_over || job->pins > 0) {
         tell(s);
         pthread_cond_broadcast(&s->changed);
@@ -130,8 +151,8 @@ static void schedule(struct sampler *s, struct sampler_job *job, uint64_t begun_
     uint64_t now_ns = clock_monotonic_ns(), wanted_ns = job->sampling.next_after_ns;
     if (wanted_ns > 0) {
         job->due_ns = begun_ns + wanted_ns;
-        s->counts.late += now_ns >= job->due_ns + wanted_ns;
-        wheel_add(&s->wheel, &job->entry, job->due_ns);
+        s->counts.late += job->is_told && now_ns >= job->due_ns + wanted_ns;
+        wheel_add(wheel_of(s, job), &job->entry, job->due_ns);
         return;
     }
     job->due_ns += job->period_ns;
@@ -140,7 +161,7 @@ static void schedule(struct sampler *s, struct sampler_job *job, uint64_t begun_
         job->due_ns += missed * job->period_ns;
         s->counts.late += missed;
     }
-    wheel_add(&s->wheel, &job->entry, job->due_ns);
+    wheel_add(wheel_of(s, job), &job->entry, job->due_ns);
 }
 
 /* It may not be sampled now, and still is to be. */
@@ -149,7 +170,7 @@ static void postpone(struct sampler *s, struct sampler_job *job, uint64_t now_ns
     uint64_t most_ns = POSTPONED_MS * CLOCK_NS_PER_MS;
     s->counts.late++;
     job->sampling.was_postponed = true;
-    wheel_add(&s->wheel, &job->entry,
+    wheel_add(wheel_of(s, job), &job->entry,
               now_ns + (job->period_ns < most_ns ? job->period_ns : most_ns));
 }
 
@@ -161,7 +182,8 @@ static bool ceiling_lets(struct sampler *s, uint64_t now_ns)
 
 static void wait_for_work(struct sampler *s)
 {
-    uint64_t next_ns = wheel_next_ns(&s->wheel);
+    uint64_t next_ns = wheel_next_ns(&s->wheel), begins_ns = wheel_next_ns(&s->begins);
+    next_ns = begins_ns < next_ns ? begins_ns : next_ns;
     if (next_ns == UINT64_MAX) {
         pthread_cond_wait(&s->changed, &s->lock);
         return;
@@ -171,24 +193,47 @@ static void wait_for_work(struct sampler *s)
     pthread_cond_timedwait(&s->changed, &s->lock, &until);
 }
 
+static struct sampler_job *take_end(struct sampler_job **ends)
+{
+    struct sampler_job *job = *ends;
+    *ends = job ? job->next_end : NULL;
+    return job;
+}
+
+static struct sampler_job *take_due(struct wheel *w, uint64_t now_ns)
+{
+    return (struct sampler_job *)wheel_take(w, now_ns);
+}
+
+/*
+ * What is to be done now; NULL: nothing yet. Of what is long there is one at a time between those that are
+ * due: each of these is in the wheel once, and is due again only after it was sampled, so that what is long
+ * waits for one round of them at most.
+ */
+static struct sampler_job *take_job(struct sampler *s, uint64_t now_ns)
+{
+    struct sampler_job *job = take_end(&s->ends);
+    if (!job && s->owed_ns > 0) {
+        job = take_due(&s->wheel, s->owed_ns);
+        s->owed_ns = job ? s->owed_ns : 0;
+    }
+    job = job ? job : take_end(&s->drains);
+    job = job ? job : take_due(&s->begins, now_ns);
+    return job ? job : take_due(&s->wheel, now_ns);
+}
+
 static void *run(void *arg)
 {
     struct sampler *s = arg;
     pthread_mutex_lock(&s->lock);
     while (!s->is_stopping) {
         uint64_t now_ns = clock_monotonic_ns();
-        if (s->ends) {
-            struct sampler_job *job = s->ends;
-            s->ends = job->next_end;
-            work(s, job, now_ns);
-            continue;
-        }
-        struct sampler_job *job = (struct sampler_job *)wheel_take(&s->wheel, now_ns);
+        struct sampler_job *job = take_job(s, now_ns);
         if (!job) {
             wait_for_work(s);
-            continue;
-        }
-        if (job->pins == 0 && ceiling_lets(s, now_ns)) {
+        } else if (job->end != 0) {
+            work(s, job, now_ns);
+        } else if (job->pins == 0 && ceiling_lets(s, now_ns)) {
             work(s, job, now_ns);
             schedule(s, job, now_ns);
         } else {
@@ -247,6 +292,7 @@ int sampler_new(const struct sampler_options *options, struct sampler **out, str
     pthread_cond_init(&s->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     wheel_init(&s->wheel, clock_monotonic_ns());
+    wheel_init(&s->begins, clock_monotonic_ns());
     int result = open_tools(s, options, f);
     if (result == 0) {
         result = start_thread(s, f);
@@ -310,7 +356,7 @@ void sampler_add(struct sampler *s, struct sampler_job *job)
     pthread_mutex_lock(&s->lock);
     s->counts.jobs++;
     job->due_ns = clock_monotonic_ns();
-    wheel_add(&s->wheel, &job->entry, job->due_ns);
+    wheel_add(wheel_of(s, job), &job->entry, job->due_ns);
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
 }
@@ -391,9 +437,10 @@ void sampler_end(struct sampler *s, struct sampler_job *job, enum feed_end_reaso
     if (job->end == 0 && !is_over) {
         job->end = reason;
         atomic_store_explicit(&job->stop, true, memory_order_relaxed);
-        wheel_remove(&s->wheel, &job->entry);
-        job->next_end = s->ends;
-        s->ends = job;
+        wheel_remove(wheel_of(s, job), &job->entry);
+        struct sampler_job **ends = ends_of(s, job);
+        job->next_end = *ends;
+        *ends = job;
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);

@@ -6,6 +6,10 @@
  * wheel. A job that is late is sampled once, not as often as it was missed; a ceiling that refuses makes it
  * late, too, until there is room, as does who pins it. After each record the peer's doorbell is rung.
  *
+ * What a source that has something to finish begins and ends with is long: all of a trace's ring is copied.
+ * After one of these all others that are due have their turn before the next, however many wait, so that many
+ * traces that begin or end at once hold up nobody for longer than one of them does.
+ *
  * The thread that made it, the mapper's loop, calls everything here; nothing waits but sampler_wait(), and
  * sampler_free() for a sample that is being taken. What it has to tell it tells by an eventfd; the loop
  * then looks at its jobs with sampler_look().
@@ -71,7 +75,8 @@ struct sampler_state sampler_look(struct sampler *s, const struct sampler_job *j
  * has begun. */
 void sampler_pin(struct sampler *s, struct sampler_job *job);
 void sampler_unpin(struct sampler *s, struct sampler_job *job);
-/* Ends it, before anything else that is due; a sample that is being taken is given up. */
+/* Ends it, before anything else that is due, but for one whose end is long; a sample that is being taken is
+ * given up. */
 void sampler_end(struct sampler *s, struct sampler_job *job, enum feed_end_reason reason);
 /* What there is to be read of it while it is pinned; it may end meanwhile. */
 struct sampler_view {

@@ -18,6 +18,11 @@ void sampling_init(struct sampling *s, struct source *source, uint64_t spool_mos
     spool_init(&s->spool, spool_most_bytes, memory);
 }
 
+void sampling_prepare_first(struct sampling *s)
+{
+    s->is_to_prepare = true;
+}
+
 void sampling_done(struct sampling *s)
 {
     if (s->source) {
@@ -48,6 +53,7 @@ static void finish(struct sampling *s, struct source_tools *t, struct source_sam
     s->is_over = true;
     s->end = end->reason;
     s->end_detail = end->detail;
+    s->failure = end->failure; /* not of a sample before, which was made good */
     const struct feed_end shape = { .wall_ns = now->wall_ns,
                                     .monotonic_ns = now->monotonic_ns,
                                     .reason = end->reason,
@@ -99,6 +105,12 @@ void sampling_step(struct sampling *s, struct source_tools *t, uint64_t wall_ns,
                    uint64_t monotonic_ns, const atomic_bool *stop)
 {
     if (s->is_over) {
+        return;
+    }
+    if (s->is_to_prepare) {
+        s->is_to_prepare = false;
+        s->next_after_ns = CLOCK_NS_PER_MS;
+        spool_prepare(&s->spool);
         return;
     }
     struct source_sample sample = begin_sample(s, wall_ns, monotonic_ns, stop);

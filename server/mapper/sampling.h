@@ -20,12 +20,13 @@ struct sampling {
     struct source *source; /* owned */
     struct spool spool;
     uint32_t failures;        /* in a row */
+    bool is_to_prepare;       /* the next step makes the spool, and takes no sample */
     bool has_begun;           /* the first sample was taken: there is a ring */
     bool is_over;             /* ended: nothing is mapped, and nothing will be sampled */
     bool was_postponed;       /* whoever samples it could not when it was due */
     enum feed_end_reason end; /* is over: why, with what struct feed_end has of it */
     uint32_t end_detail;
-    struct failure failure; /* why, where it did not begin, or failed */
+    struct failure failure; /* of the last sample that failed; is over: why (code 0: none) */
     uint64_t failed;        /* samples that could not be taken */
     uint64_t taken;
     uint64_t held_back;     /* by a budget or a ceiling on pauses */
@@ -35,6 +36,9 @@ struct sampling {
 /* Takes the source. */
 void sampling_init(struct sampling *s, struct source *source, uint64_t spool_most_bytes,
                    struct allowance *memory);
+/* The first step makes the spool, which takes its time if that is large; the next one takes the first
+ * sample, of a source that cannot wait for a spool then. */
+void sampling_prepare_first(struct sampling *s);
 /* It is over, or never was sampled. What others have open of the spool stays readable. */
 void sampling_done(struct sampling *s);
 

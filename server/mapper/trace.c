@@ -170,31 +170,53 @@ static void end_feeds(struct trace *trace, struct feed_table *feeds, enum feed_e
     }
 }
 
-static void begin_feeds(const struct trace_table *t, struct feed_table *feeds,
-                        const struct trace_wanted *w, struct trace *trace)
+static int begin_feed(const struct trace_table *t, struct feed_table *feeds, struct trace *trace,
+                      uint32_t vcpu, struct failure *f)
 {
-    struct source_trace_options options = { .known = *w->domain,
-                                            .flags =
-                                                trace->about.flags | (w->flags & TRACE_TAKEOVER),
-                                            .pauses_per_second = trace->about.pauses_per_second,
-                                            .period_min_ns = t->options.period_min_ns,
-                                            .period_max_ns = t->options.period_max_ns,
-                                            .journal_add = add_to_journal,
-                                            .journal_remove = remove_from_journal,
-                                            .journal = t->options.journal };
-    for (uint32_t vcpu = 0; vcpu < MESSAGE_TRACED_VCPUS_MAX; vcpu++) {
-        if (!has_vcpu(w->vcpus, vcpu)) {
-            continue;
+    const struct trace_rest *rest = &trace->rest;
+    const struct journal_entry entry = entry_of(&rest->domain, vcpu);
+    const struct source_trace_options options = {
+        .known = rest->domain,
+        .vcpu = vcpu,
+        .flags = rest->flags,
+        .pauses_per_second = trace->about.pauses_per_second,
+        .period_min_ns = t->options.period_min_ns,
+        .period_max_ns = t->options.period_max_ns,
+        .is_ours = journal_has(t->options.journal, &entry),
+        .journal_add = add_to_journal,
+        .journal_remove = remove_from_journal,
+        .journal = t->options.journal,
+    };
+    int result = feed_trace_begin(feeds, &trace->about, &options, rest->buffer_bytes,
+                                  &trace->feeds[trace->feed_count], f);
+    trace->feed_count += result == 0;
+    return result;
+}
+
+static bool is_to_begin_more(const struct trace *trace)
+{
+    return trace->stage == TRACE_BEGINS && trace->feed_count < trace->about.vcpu_count;
+}
+
+/* Some of those that have not begun, at most `*left`. */
+static void begin_feeds(const struct trace_table *t, struct feed_table *feeds, struct trace *trace,
+                        uint32_t *left)
+{
+    struct trace_rest *rest = &trace->rest;
+    rest->has_to_wait = false;
+    while (is_to_begin_more(trace) && *left > 0 && !rest->has_to_wait) {
+        struct failure f = { 0 };
+        int result = 0;
+        if (has_vcpu(trace->about.vcpus, rest->next_vcpu)) {
+            --*left;
+            result = begin_feed(t, feeds, trace, rest->next_vcpu, &f);
         }
-        const struct journal_entry entry = entry_of(w->domain, vcpu);
-        options.vcpu = vcpu;
-        options.is_ours = journal_has(t->options.journal, &entry);
-        if (feed_trace_begin(feeds, &trace->about, &options, w->buffer_bytes,
-                             &trace->feeds[trace->feed_count], &trace->about.failure) < 0) {
+        rest->next_vcpu += result == 0;
+        rest->has_to_wait = result < 0 && f.retry_after_ms == FAILURE_RETRY_SOON_MS;
+        if (result < 0 && !rest->has_to_wait) {
+            trace->about.failure = f;
             end_feeds(trace, feeds, FEED_END_FAILED);
-            return;
         }
-        trace->feed_count++;
     }
 }
 
@@ -213,7 +235,10 @@ int trace_begin(struct trace_table *t, struct feed_table *feeds, const struct tr
     describe(t, wanted, &trace->about);
     trace->stage = TRACE_BEGINS;
     trace_renew(trace, 0, clock_monotonic_ns());
-    begin_feeds(t, feeds, wanted, trace);
+    trace->rest =
+        (struct trace_rest){ .domain = *wanted->domain,
+                             .buffer_bytes = wanted->buffer_bytes,
+                             .flags = trace->about.flags | (wanted->flags & TRACE_TAKEOVER) };
     t->traces[place] = trace;
     *out = trace;
     return 0;
@@ -415,11 +440,13 @@ static void finish(struct trace *trace, const struct progress *p, uint64_t now_n
     }
 }
 
-static void step(struct trace *trace, struct feed_table *feeds, uint64_t now_ns)
+static void step(const struct trace_table *t, struct trace *trace, struct feed_table *feeds,
+                 uint64_t now_ns, uint32_t *left)
 {
     struct progress p = look(trace, feeds);
     if (trace->stage == TRACE_BEGINS) {
         begin_or_fail(trace, feeds, now_ns, &p);
+        begin_feeds(t, feeds, trace, left);
     }
     if (trace->stage == TRACE_RUNS && p.has_ended) {
         trace->has_ended = true;
@@ -438,6 +465,7 @@ static uint64_t deadline_ns(const struct trace *trace)
 {
     switch (trace->stage) {
     case TRACE_BEGINS:
+        return is_to_begin_more(trace) && !trace->rest.has_to_wait ? 0 : trace->lease_end_ns;
     case TRACE_RUNS: return trace->lease_end_ns;
     case TRACE_ENDS: return trace->feed_count == 0 ? 0 : UINT64_MAX; /* of none nothing is told */
     case TRACE_IS_OVER: return trace->waiting == 0 ? trace->drop_ns : UINT64_MAX;
@@ -448,13 +476,14 @@ static uint64_t deadline_ns(const struct trace *trace)
 void trace_table_step(struct trace_table *t, struct feed_table *feeds)
 {
     uint64_t now_ns = clock_monotonic_ns();
+    uint32_t left = TRACE_VCPUS_A_TURN;
     for (uint32_t i = 0; i < 2 * TRACE_MAX; i++) {
         struct trace *trace = t->traces[i];
         if (!trace || (!feed_table_has_news(feeds) && now_ns < deadline_ns(trace))) {
             continue;
         }
         if (trace->stage != TRACE_IS_OVER) {
-            step(trace, feeds, now_ns);
+            step(t, trace, feeds, now_ns, &left);
         } else if (is_droppable(trace) && now_ns >= trace->drop_ns) {
             drop(t, feeds, i);
         }

@@ -6,10 +6,11 @@
  * What the peer asks of them is in trace_request.
  *
  * There is one trace of a domain at once, and TRACE_MAX of all. It goes through its stages in one
- * direction: it begins, until each vCPU's first sample was taken; it runs; it ends, once one of its vCPUs
- * has, or its lease, or somebody said so; and it is over, when nothing of it is enabled any more. Then it
- * is held for TRACE_HELD_S, with its feeds, so that the rest can be read, or until the next trace of the
- * domain begins. One that could not begin is kept only until that was answered.
+ * direction: it begins, a few vCPUs in each turn of the loop, until each one's first sample was taken; it
+ * runs; it ends, once one of its vCPUs has, or its lease, or somebody said so; and it is over, when nothing
+ * of it is enabled any more. Then it is held for TRACE_HELD_S, with its feeds, so that the rest can be read,
+ * or until the next trace of the domain begins. One that could not begin is kept only until that was
+ * answered.
  *
  * Owns its traces; their feeds are in the feed table, which outlives it. The loop's thread.
  */
@@ -20,7 +21,8 @@
 #include "server/mapper/journal.h"
 
 enum {
-    TRACE_MAX = 64, /* that are not over, of --traces-max; as many that are */
+    TRACE_MAX = 64,         /* that are not over, of --traces-max; as many that are */
+    TRACE_VCPUS_A_TURN = 8, /* begun in one turn of the loop, of all traces */
     TRACE_HELD_S = 60,
     TRACE_LEASE_MS = 60 * 1000, /* where none is asked for */
     TRACE_LEASE_MIN_MS = 5 * 1000,
@@ -39,8 +41,14 @@ struct trace {
     uint64_t drop_ns;      /* it is over: when it goes */
     bool has_ended;        /* one of its vCPUs by itself, and so all: `end` is how */
     struct feed_trace_state end;
-    uint32_t waiting;    /* answers that wait for its next stage: it does not go before */
-    uint32_t feed_count; /* begun so far: about.vcpu_count, or it failed */
+    uint32_t waiting;   /* answers that wait for its next stage: it does not go before */
+    struct trace_rest { /* for those that are yet to begin */
+        struct backend_domain domain;
+        uint64_t buffer_bytes;
+        uint32_t flags, next_vcpu;
+        bool has_to_wait; /* for room: another feed is ending */
+    } rest;
+    uint32_t feed_count;                      /* begun so far; about.vcpu_count, once it runs */
     uint32_t feeds[MESSAGE_TRACED_VCPUS_MAX]; /* numbers, ascending by vCPU */
 };
 
@@ -71,8 +79,8 @@ struct trace_wanted {
     struct message_trace_facts facts;
 };
 
-/* Begins one; there is none of that domain that is not over, and the last one that is goes. On failure
- * nothing was begun. -ERROR_RESOURCE_EXHAUSTED: there may be no more. */
+/* Begins one, its vCPUs from the next step on; there is none of that domain that is not over, and the last
+ * one that is goes. On failure nothing was begun. -ERROR_RESOURCE_EXHAUSTED: there may be no more. */
 int trace_begin(struct trace_table *t, struct feed_table *feeds, const struct trace_wanted *wanted,
                 struct trace **out, struct failure *f);
 /* Is it what is wanted, owner included? */

@@ -12,7 +12,7 @@
 #include "server/mapper/backend.h"
 #include "server/mapper/trace.h"
 
-enum { TRACE_LEFT_AGAIN_S = 10 }; /* so often the loop tries, where it wakes up that often */
+enum { TRACE_LEFT_AGAIN_S = 5 }; /* so often the loop tries */
 
 /* Of domains that are the same by number and UUID, but for those of traces that are not over (NULL: there
  * are none yet). What could not be stopped is logged, and stays in the journal: the next call tries again, or

@@ -111,6 +111,24 @@ int domain_spelling_parse(const char *text, struct domain_spelling *out, struct 
     return result;
 }
 
+/* As the API shows a name: such a form differs from the name itself where it has a backslash. */
+static bool is_shown_as(const char *name, const char *shown)
+{
+    char escaped[TEXT_ESCAPED_MAX * MESSAGE_NAME_BYTES];
+
+    return strcmp(text_escape(escaped, sizeof(escaped), name, TEXT_UTF8), shown) == 0;
+}
+
+bool domain_spelling_means(const struct domain_spelling *spelling, const struct domain_identity *d)
+{
+    switch (spelling->kind) {
+    case DOMAIN_BY_DOMID: return d->domid == spelling->domid;
+    case DOMAIN_BY_UUID: return memcmp(d->uuid, spelling->uuid, UUID_BYTES) == 0;
+    case DOMAIN_BY_NAME: break;
+    }
+    return strcmp(d->name, spelling->name) == 0 || is_shown_as(d->name, spelling->name);
+}
+
 static int no_memory(struct failure *f)
 {
     return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the list of domains");
@@ -272,19 +290,16 @@ static void find_equal(const struct domain_entry *const *index, size_t count,
     }
 }
 
-/* Names whose shown form differs from themselves have a backslash in that form. */
+/* Those that are shown so without being called so. */
 static void find_shown(const struct domain_list *l, const char *shown, struct found *found)
 {
-    char escaped[TEXT_ESCAPED_MAX * MESSAGE_NAME_BYTES];
-
     if (strchr(shown, '\\') == NULL) {
         return;
     }
     for (size_t i = 0; i < l->named_count; i++) {
         const char *name = l->by_name[i]->identity.name;
 
-        if (strcmp(name, shown) != 0 &&
-            strcmp(text_escape(escaped, sizeof(escaped), name, TEXT_UTF8), shown) == 0) {
+        if (strcmp(name, shown) != 0 && is_shown_as(name, shown)) {
             consider(found, l->by_name[i]);
         }
     }

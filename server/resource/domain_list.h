@@ -36,6 +36,10 @@ struct domain_spelling {
 /* -ERROR_INVALID_ARGUMENT; -ERROR_NOT_FOUND for a number that no domain can have. */
 int domain_spelling_parse(const char *text, struct domain_spelling *out, struct failure *f);
 
+/* Whether it means this domain, which need not be there any more. */
+bool domain_spelling_means(const struct domain_spelling *spelling,
+                           const struct domain_identity *domain);
+
 /* What a list keeps of a domain. */
 struct domain_entry {
     struct domain_identity identity;

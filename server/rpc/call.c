@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "common/text.h"
 #include "server/rpc/wait.h"
 
 int call_no_memory(struct failure *f)
@@ -27,6 +28,17 @@ int call_keep(struct call *c, const union message *answer, struct mapper_slot *s
     c->answer = memcpy(copy, answer, len_bytes);
     c->slot = slot != NULL ? mapper_slot_ref(slot) : NULL;
     return HANDLER_DONE;
+}
+
+int call_read_incarnation(const struct call *c, uint8_t out[16], struct failure *f)
+{
+    if (text_to_hex(c->incarnation, out, sizeof(c->identity.incarnation))) {
+        return 0;
+    }
+    int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hex digits");
+
+    failure_field(f, result, "incarnation");
+    return failure_next(f, result, "copy it from an answer, or leave it out");
 }
 
 bool call_allows(const struct call *c, const struct domain_identity *domain, int type,

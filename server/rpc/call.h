@@ -61,6 +61,7 @@ struct call {
     /* What came. */
     struct domain_identity identity; /* of the domain, resolved and decided on */
     uint32_t max_vcpus;
+    bool is_absent; /* no domain answers to `domain`: of a handler that has outlives_domain */
     const union message *answer; /* NULL: none, `answer_failure` says why */
     struct failure answer_failure;
     struct mapper_slot *slot; /* counted */
@@ -93,6 +94,10 @@ struct handler {
     /* Fills a zeroed message, type included, for the domain in c->identity. NULL: nothing is asked
      * of the mapper. */
     void (*ask)(struct call *c, union message *m);
+    /* What it is about may outlive its domain. Where none that the caller may see answers to c->domain, it is
+     * asked with c->is_absent, if he may do this anywhere at all: then take() looks for the domain that is
+     * meant, decides whether he may do it there, which nobody else has, and sets c->identity. */
+    bool outlives_domain;
     /* Takes from an answer what it needs, on the mapper's thread: quick. An enum handler_next or a
      * failure. NULL: call_keep(). */
     int (*take)(struct call *c, const union message *answer, struct mapper_slot *slot,
@@ -123,6 +128,8 @@ struct handler {
 /* Keeps an answer and its slot for respond(). */
 int call_keep(struct call *c, const union message *answer, struct mapper_slot *slot,
               struct failure *f);
+/* The incarnation that is asked for, which is not "". -ERROR_INVALID_ARGUMENT: it is none. */
+int call_read_incarnation(const struct call *c, uint8_t out[16], struct failure *f);
 /* True where the policy lets the caller do it; `domain` and `type` as in struct policy_question. */
 bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
                  enum action action);

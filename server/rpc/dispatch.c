@@ -104,16 +104,12 @@ static int check_incarnation(struct exchange *x)
     if (c->incarnation[0] == '\0') {
         return 0;
     }
-    if (!text_to_hex(c->incarnation, wanted, sizeof(wanted))) {
-        int result = failure_set(f, ERROR_INVALID_ARGUMENT, "incarnation is not 32 hex digits");
+    int result = call_read_incarnation(c, wanted, f);
 
-        failure_field(f, result, "incarnation");
-        return failure_next(f, result, "copy it from an answer, or leave it out");
+    if (result != 0 || memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
+        return result;
     }
-    if (memcmp(wanted, c->identity.incarnation, sizeof(wanted)) == 0) {
-        return 0;
-    }
-    int result =
+    result =
         failure_set(f, ERROR_ABORTED, "domain %s is not in the incarnation asked for", c->domain);
 
     failure_cause(f, result, "it was restarted, or the gateway lost sight of it for a while");
@@ -209,6 +205,23 @@ void dispatch_done(struct exchange *x)
     (void)call_hold(&x->call, 0, NULL); /* less never fails */
 }
 
+/* The handler looks for what is left of a domain that is no more. That costs the mapper something: who may do
+ * it nowhere is told at once what all are told of what is not there; and it is done once. */
+static bool goes_on_without(struct exchange *x)
+{
+    struct call *c = &x->call;
+
+    if (x->resolving.result != -ERROR_NOT_FOUND || !c->method->handler->outlives_domain ||
+        !call_allows(c, NULL, c->type, c->method->action)) {
+        return false;
+    }
+    x->retried = true;
+    x->failure.code = 0;
+    c->is_absent = true;
+    c->identity = (struct domain_identity){ .domid = 0 };
+    return true;
+}
+
 /* The domain is known, or it is not: goes on to the mapper. */
 static bool resolved(struct exchange *x)
 {
@@ -216,6 +229,9 @@ static bool resolved(struct exchange *x)
     struct resolver_request *q = &x->resolving;
     bool other = x->retried && !domain_identity_equal(&c->identity, &q->domain.identity);
 
+    if (goes_on_without(x)) {
+        return ask(x);
+    }
     if (q->result != 0) {
         x->failure = q->failure;
         return true;

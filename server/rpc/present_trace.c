@@ -41,32 +41,25 @@ static enum watch_end why_over(uint32_t feed_end)
     return WATCH_END_MAPPER_GONE;
 }
 
-static const struct {
-    Xenres__V1__TraceEndReason reason;
-    const char *message;
-} ends[WATCH_END_COUNT] = {
+static const Xenres__V1__TraceEndReason reasons[WATCH_END_COUNT] = {
 #define END(name) XENRES__V1__TRACE_END_REASON__TRACE_END_REASON_##name
-    [WATCH_END_INCARNATION] = { END(INCARNATION_ENDED),
-                                "the domain is no more, or another life of it began" },
-    [WATCH_END_RENAMED] = { END(RENAMED), "the domain has another name" },
-    [WATCH_END_RESOURCE_GONE] = { END(SAMPLING_FAILED), "it could not be sampled any more" },
-    [WATCH_END_SAMPLING_FAILED] = { END(SAMPLING_FAILED), "it could not be sampled any more" },
-    [WATCH_END_MAPPER_GONE] = { END(MAPPER_GONE), "the mapper is gone" },
-    [WATCH_END_SHUTTING_DOWN] = { END(SHUTTING_DOWN), "the gateway stops" },
-    [WATCH_END_PERMISSION_WITHDRAWN] = { END(PERMISSION_WITHDRAWN),
-                                         "the gateway no longer allows it" },
-    [WATCH_END_CREDENTIALS_EXPIRED] = { END(CREDENTIALS_EXPIRED),
-                                        "what was shown to the gateway has expired" },
-    [WATCH_END_DEADLINE] = { END(DEADLINE), "the stream's time is over" },
-    [WATCH_END_FAILED] = { END(FAILED), "the gateway could not go on" },
-    [WATCH_END_CLIENT] = { END(UNSPECIFIED), "" },
-    [WATCH_END_STOPPED] = { END(STOPPED), "the trace was stopped" },
-    [WATCH_END_LEASE] = { END(LEASE_ENDED), "nobody read the trace or renewed its lease in time" },
-    [WATCH_END_SHUTDOWN] = { END(SHUTDOWN), "the domain shut down" },
-    [WATCH_END_TAKEN_OVER] = { END(TAKEN_OVER), "another caller took the trace over" },
-    [WATCH_END_INTERFERED] = { END(INTERFERED), "somebody else ended or changed the trace" },
-    [WATCH_END_HARDWARE_ERROR] = { END(HARDWARE_ERROR), "the processor reports an error" },
-    [WATCH_END_HARDWARE_STOPPED] = { END(HARDWARE_STOPPED), "the processor stopped the trace" },
+    [WATCH_END_INCARNATION] = END(INCARNATION_ENDED),
+    [WATCH_END_RENAMED] = END(RENAMED),
+    [WATCH_END_SAMPLING_FAILED] = END(SAMPLING_FAILED),
+    [WATCH_END_MAPPER_GONE] = END(MAPPER_GONE),
+    [WATCH_END_SHUTTING_DOWN] = END(SHUTTING_DOWN),
+    [WATCH_END_PERMISSION_WITHDRAWN] = END(PERMISSION_WITHDRAWN),
+    [WATCH_END_CREDENTIALS_EXPIRED] = END(CREDENTIALS_EXPIRED),
+    [WATCH_END_DEADLINE] = END(DEADLINE),
+    [WATCH_END_FAILED] = END(FAILED),
+    [WATCH_END_CLIENT] = END(UNSPECIFIED),
+    [WATCH_END_STOPPED] = END(STOPPED),
+    [WATCH_END_LEASE] = END(LEASE_ENDED),
+    [WATCH_END_SHUTDOWN] = END(SHUTDOWN),
+    [WATCH_END_TAKEN_OVER] = END(TAKEN_OVER),
+    [WATCH_END_INTERFERED] = END(INTERFERED),
+    [WATCH_END_HARDWARE_ERROR] = END(HARDWARE_ERROR),
+    [WATCH_END_HARDWARE_STOPPED] = END(HARDWARE_STOPPED),
 #undef END
 };
 
@@ -83,7 +76,7 @@ enum watch_end present_trace_over(const struct subscription_item *item, struct f
     f->code = 0;
     if (why == WATCH_END_SAMPLING_FAILED) {
         if (told->code == 0) {
-            failure_set(told, ERROR_UNKNOWN, "it could not be sampled any more");
+            failure_set(told, ERROR_UNKNOWN, "%s", watch_end_message(why));
         }
         *f = *told;
     } else if (why == WATCH_END_MAPPER_GONE) {
@@ -103,8 +96,8 @@ Xenres__V1__TraceEnd *present_trace_end(struct pool *p, enum watch_end why,
     Xenres__V1__TraceEnd *m = PRESENT_NEW(p, Xenres__V1__TraceEnd, xenres__v1__trace_end);
 
     if (m != NULL) {
-        m->reason = ends[why].reason;
-        m->message = pool_string(p, ends[why].message);
+        m->reason = reasons[why];
+        m->message = pool_string(p, watch_end_message(why));
         m->failure = told->code != 0 ? present_failure(p, told) : NULL;
         m->cursor = cursor;
         m->position = position;
@@ -156,7 +149,7 @@ static void tell_end(struct pool *p, const struct message_trace *t, Xenres__V1__
         return;
     }
     m->end_time = present_time(p, t->ended_wall_ns);
-    m->end_reason = ends[why_over(t->end_reason)].reason;
+    m->end_reason = reasons[why_over(t->end_reason)];
     m->shutdown_code = t->end_reason == FEED_END_SHUTDOWN ? t->shutdown_code : 0;
     if (t->failure.code != 0) {
         struct failure f = t->failure;

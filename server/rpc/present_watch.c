@@ -78,7 +78,7 @@ enum watch_end present_end_reason(const struct subscription_item *item, struct f
     case FEED_END_FAILED:
         *f = end->failure;
         if (f->code == 0) {
-            failure_set(f, ERROR_UNKNOWN, "it could not be sampled any more");
+            failure_set(f, ERROR_UNKNOWN, "%s", watch_end_message(WATCH_END_SAMPLING_FAILED));
         }
         failure_sanitize(f);
         return WATCH_END_SAMPLING_FAILED;
@@ -88,25 +88,19 @@ enum watch_end present_end_reason(const struct subscription_item *item, struct f
     }
 }
 
-static const struct {
-    Xenres__V1__WatchEndReason reason;
-    const char *message;
-} ends[WATCH_END_COUNT] = {
+static const Xenres__V1__WatchEndReason reasons[WATCH_END_COUNT] = {
 #define END(name) XENRES__V1__WATCH_END_REASON__WATCH_END_REASON_##name
-    [WATCH_END_INCARNATION] = { END(INCARNATION_ENDED),
-                                "the domain is no more, or another life of it began" },
-    [WATCH_END_RENAMED] = { END(RENAMED), "the domain has another name" },
-    [WATCH_END_RESOURCE_GONE] = { END(RESOURCE_GONE), "the resource is no longer there" },
-    [WATCH_END_SAMPLING_FAILED] = { END(SAMPLING_FAILED), "it could not be sampled any more" },
-    [WATCH_END_MAPPER_GONE] = { END(MAPPER_GONE), "the mapper is gone" },
-    [WATCH_END_SHUTTING_DOWN] = { END(SHUTTING_DOWN), "the gateway stops" },
-    [WATCH_END_PERMISSION_WITHDRAWN] = { END(PERMISSION_WITHDRAWN),
-                                         "the gateway no longer allows it" },
-    [WATCH_END_CREDENTIALS_EXPIRED] = { END(CREDENTIALS_EXPIRED),
-                                        "what was shown to the gateway has expired" },
-    [WATCH_END_DEADLINE] = { END(DEADLINE), "the stream's time is over" },
-    [WATCH_END_FAILED] = { END(FAILED), "the gateway could not go on" },
-    [WATCH_END_CLIENT] = { END(UNSPECIFIED), "" },
+    [WATCH_END_INCARNATION] = END(INCARNATION_ENDED),
+    [WATCH_END_RENAMED] = END(RENAMED),
+    [WATCH_END_RESOURCE_GONE] = END(RESOURCE_GONE),
+    [WATCH_END_SAMPLING_FAILED] = END(SAMPLING_FAILED),
+    [WATCH_END_MAPPER_GONE] = END(MAPPER_GONE),
+    [WATCH_END_SHUTTING_DOWN] = END(SHUTTING_DOWN),
+    [WATCH_END_PERMISSION_WITHDRAWN] = END(PERMISSION_WITHDRAWN),
+    [WATCH_END_CREDENTIALS_EXPIRED] = END(CREDENTIALS_EXPIRED),
+    [WATCH_END_DEADLINE] = END(DEADLINE),
+    [WATCH_END_FAILED] = END(FAILED),
+    [WATCH_END_CLIENT] = END(UNSPECIFIED),
 #undef END
 };
 
@@ -116,8 +110,8 @@ Xenres__V1__WatchEnd *present_end(struct pool *p, enum watch_end why, const stru
     Xenres__V1__WatchEnd *m = PRESENT_NEW(p, Xenres__V1__WatchEnd, xenres__v1__watch_end);
 
     if (m != NULL) {
-        m->reason = ends[why].reason;
-        m->message = pool_string(p, ends[why].message);
+        m->reason = reasons[why];
+        m->message = pool_string(p, watch_end_message(why));
         if (why == WATCH_END_SAMPLING_FAILED || why == WATCH_END_FAILED) {
             m->failure = present_failure(p, f);
         }

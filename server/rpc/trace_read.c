@@ -68,7 +68,9 @@ static int read_prepare(struct call *c, struct failure *f)
 
 static void read_ask(struct call *c, union message *m)
 {
-    trace_choice_ask(c, m);
+    struct trace_read *r = c->state;
+
+    trace_choice_ask(c, &r->choice, m);
 }
 
 static int check_incarnation(const struct call *c, const struct trace_read *r, struct failure *f)
@@ -102,11 +104,12 @@ static int read_take(struct call *c, const union message *answer, struct mapper_
 {
     struct trace_read *r = c->state;
     const struct message_trace *t = NULL;
-    int result = check_incarnation(c, r, f);
+    /* Of a domain that is no more the cursor's trace alone is looked for. */
+    int result = c->is_absent ? 0 : check_incarnation(c, r, f);
 
     (void)slot;
     if (result == 0) {
-        result = trace_choice_find(c, &r->choice, &answer->traces_answer, ERROR_FAILED_PRECONDITION,
+        result = trace_choice_take(c, &r->choice, &answer->traces_answer, ERROR_FAILED_PRECONDITION,
                                    &t, f);
     }
     if (result != 0) {
@@ -303,6 +306,7 @@ static int read_leave(struct call *c, struct pool *p, const struct failure *why)
 
 const struct handler trace_service_read_trace = { .prepare = read_prepare,
                                                   .ask = read_ask,
+                                                  .outlives_domain = true,
                                                   .take = read_take,
                                                   .start = read_start,
                                                   .next = read_next,

@@ -182,7 +182,7 @@ static void control_ask(struct call *c, union message *m)
     const struct control *k = c->state;
 
     if (!k->is_found) {
-        trace_choice_ask(c, m);
+        trace_choice_ask(c, &k->choice, m);
     } else if (k->is_renewal) {
         m->head.type = MESSAGE_TRACE_RENEW;
         memcpy(m->trace_renew.trace_id, k->trace.trace_id, sizeof(k->trace.trace_id));
@@ -228,7 +228,7 @@ static int control_take(struct call *c, const union message *answer, struct mapp
         k->trace = answer->trace_answer.trace;
         return HANDLER_DONE;
     }
-    int result = trace_choice_find(c, &k->choice, &answer->traces_answer, ERROR_NOT_FOUND, &t, f);
+    int result = trace_choice_take(c, &k->choice, &answer->traces_answer, ERROR_NOT_FOUND, &t, f);
 
     if (result == 0) {
         result = check_owner(c, t, f);
@@ -282,6 +282,7 @@ const struct handler trace_service_renew_trace = {
 /* --- looked at ---------------------------------------------------------------------------------- */
 
 struct look {
+    struct trace_choice choice;
     bool is_found;
     struct message_trace trace;
     struct message_trace_vcpu vcpus[MESSAGE_TRACED_VCPUS_MAX];
@@ -303,7 +304,7 @@ static void get_ask(struct call *c, union message *m)
     const struct look *l = c->state;
 
     if (!l->is_found) {
-        trace_choice_ask(c, m);
+        trace_choice_ask(c, &l->choice, m);
         return;
     }
     m->head.type = MESSAGE_TRACE_VCPUS;
@@ -314,13 +315,13 @@ static void get_ask(struct call *c, union message *m)
 static int get_take(struct call *c, const union message *answer, struct mapper_slot *slot,
                     struct failure *f)
 {
-    static const struct trace_choice any;
     struct look *l = c->state;
     const struct message_trace *t = NULL;
 
     (void)slot;
     if (!l->is_found) {
-        int result = trace_choice_find(c, &any, &answer->traces_answer, ERROR_NOT_FOUND, &t, f);
+        int result =
+            trace_choice_take(c, &l->choice, &answer->traces_answer, ERROR_NOT_FOUND, &t, f);
 
         if (result != 0) {
             return result;
@@ -359,6 +360,8 @@ static int get_respond(struct call *c, struct failure *f)
     return single(c, &m->base, f);
 }
 
-const struct handler trace_service_get_trace = {
-    .prepare = get_prepare, .ask = get_ask, .take = get_take, .respond = get_respond
-};
+const struct handler trace_service_get_trace = { .prepare = get_prepare,
+                                                 .ask = get_ask,
+                                                 .outlives_domain = true,
+                                                 .take = get_take,
+                                                 .respond = get_respond };

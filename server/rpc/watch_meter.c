@@ -3,31 +3,8 @@
 
 #include "server/rpc/watch_meter.h"
 
-#include "common/error.h"
-
 static const uint64_t bounds_ns[] = WATCH_LAG_BOUNDS_NS;
 _Static_assert(sizeof(bounds_ns) / sizeof(bounds_ns[0]) + 1 == WATCH_LAG_BUCKETS, "buckets");
-
-static const char *const names[] = {
-    [WATCH_END_INCARNATION] = "incarnation_ended",
-    [WATCH_END_RENAMED] = "renamed",
-    [WATCH_END_RESOURCE_GONE] = "resource_gone",
-    [WATCH_END_SAMPLING_FAILED] = "sampling_failed",
-    [WATCH_END_MAPPER_GONE] = "mapper_gone",
-    [WATCH_END_SHUTTING_DOWN] = "shutting_down",
-    [WATCH_END_PERMISSION_WITHDRAWN] = "permission_withdrawn",
-    [WATCH_END_CREDENTIALS_EXPIRED] = "credentials_expired",
-    [WATCH_END_DEADLINE] = "deadline",
-    [WATCH_END_FAILED] = "failed",
-    [WATCH_END_CLIENT] = "client_gone",
-    [WATCH_END_STOPPED] = "stopped",
-    [WATCH_END_LEASE] = "lease_ended",
-    [WATCH_END_SHUTDOWN] = "shutdown",
-    [WATCH_END_TAKEN_OVER] = "taken_over",
-    [WATCH_END_INTERFERED] = "interfered",
-    [WATCH_END_HARDWARE_ERROR] = "hardware_error",
-    [WATCH_END_HARDWARE_STOPPED] = "hardware_stopped",
-};
 
 static const char *const loss_names[] = {
     [WATCH_LOSS_LAPPED] = "lapped",     [WATCH_LOSS_FAILED] = "failed",
@@ -38,21 +15,6 @@ static const char *const loss_names[] = {
 const char *watch_loss_name(enum watch_loss loss)
 {
     return loss_names[loss];
-}
-
-const char *watch_end_name(enum watch_end end)
-{
-    return names[end];
-}
-
-enum watch_end watch_end_of_leaving(int code)
-{
-    switch (code) {
-    case ERROR_DEADLINE_EXCEEDED: return WATCH_END_DEADLINE;
-    case ERROR_PERMISSION_DENIED: return WATCH_END_PERMISSION_WITHDRAWN;
-    case ERROR_UNAUTHENTICATED: return WATCH_END_CREDENTIALS_EXPIRED;
-    default: return WATCH_END_SHUTTING_DOWN;
-    }
 }
 
 static void add(_Atomic uint64_t *counter, uint64_t value)

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/rpc/watch_end.h"
+
 /* Upper bounds of the lags that are counted apart; what is longer is in the last one. */
 #define WATCH_LAG_BOUNDS_NS                                                                        \
     {                                                                                              \
@@ -19,33 +21,6 @@
             5000000000                                                                             \
     }
 enum { WATCH_LAG_BUCKETS = 11 }; /* one more than bounds */
-
-/* Why a stream ended. The names (metrics) never change. */
-enum watch_end {
-    WATCH_END_INCARNATION,
-    WATCH_END_RENAMED,
-    WATCH_END_RESOURCE_GONE,
-    WATCH_END_SAMPLING_FAILED,
-    WATCH_END_MAPPER_GONE,
-    WATCH_END_SHUTTING_DOWN,
-    WATCH_END_PERMISSION_WITHDRAWN,
-    WATCH_END_CREDENTIALS_EXPIRED,
-    WATCH_END_DEADLINE,
-    WATCH_END_FAILED, /* by any other failure, which it was told */
-    WATCH_END_CLIENT, /* its client went */
-    /* Of traces: */
-    WATCH_END_STOPPED,
-    WATCH_END_LEASE,
-    WATCH_END_SHUTDOWN,
-    WATCH_END_TAKEN_OVER,
-    WATCH_END_INTERFERED,
-    WATCH_END_HARDWARE_ERROR,
-    WATCH_END_HARDWARE_STOPPED,
-    WATCH_END_COUNT
-};
-const char *watch_end_name(enum watch_end end); /* "incarnation_ended" */
-/* Of a stream that has to leave, by the code of the failure that it leaves with. */
-enum watch_end watch_end_of_leaving(int code);
 
 /* Why bytes of traces were declared lost to who reads them. The names (metrics) never change. */
 enum watch_loss {

@@ -28,7 +28,7 @@ FLOWS = {1: 48 * MIB, 16: 6 * MIB}      # clients, and the rate of what each of 
 POLL_MS = 100
 PROMISED_MS = 50
 PROBE_S = 1.5
-RATE_MAX = 160 * MIB                    # what one core plays, and another one sends
+RATE_MAX = 640 * MIB                    # more than one core plays and another one sends
 RINGS = (64 << 10, MIB, 8 * MIB, 64 * MIB)
 TARGETS = {"append": 1.35, "lossless": 10}
 ALONE_S = 3
@@ -38,7 +38,7 @@ MAPPER_OPTIONS = ("--spool-kib-max", "65536", "--spools-mib", "4096", "--trace-b
 
 
 def rates(ring):
-    """From what a look each 160 ms would do for, up to what this machine can."""
+    """From what a look each 160 ms would do for, up to more than a machine of two cores can."""
     rate, found = ring * 6.25, []
     while rate < RATE_MAX:
         found.append(int(rate))

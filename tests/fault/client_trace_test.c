@@ -195,11 +195,38 @@ static void a_feed_and_a_position_say_what_was_had(void **state)
     expect_trace_of(&s, &query, 0, "gap at_end 4+0? to 0:4\nend not_found 4\n");
 }
 
+/* A recorder that was killed goes on with a cursor that is too old, in a segment that it knows. */
+static void a_place_makes_what_is_lost_exact(void **state)
+{
+    const struct trace_begin held = { .position = 20, .offset = 15, .segment = 1 };
+    xenres_trace_query query = XENRES_TRACE_QUERY_INIT("1", 0);
+    struct script s = { .count = 0 };
+
+    (void)state;
+    query.feed = FEED_A;
+    query.position = 10;
+    query.cursor = "old";
+    for (int has_place = 0; has_place < 2; has_place++) {
+        query.has_place = has_place;
+        query.segment = 1;
+        query.offset = 5;
+        script_error(&s, "{\"error\":{\"code\":\"out_of_range\",\"message\":\"missed\"}}");
+        struct buffer *b = script_stream(&s);
+
+        trace_say_begin(b, held);
+        ended(&s, b, 20);
+        expect_trace_of(&s, &query, 0,
+                        has_place
+                            ? "begin a 1:15=20\ngap interrupted 10+10 to 1:15\nend stopped 20\n"
+                            : "begin a 1:15=20\ngap interrupted 10+10? to 1:15\nend stopped 20\n");
+    }
+}
+
 static void calls_that_make_no_sense_are_refused(void **state)
 {
     static struct tracing w;
     const struct script none = { .count = 0 };
-    xenres_trace_query q[7];
+    xenres_trace_query q[8];
 
     (void)state;
     tracing_start(&w, &none);
@@ -214,6 +241,9 @@ static void calls_that_make_no_sense_are_refused(void **state)
     q[4].position = UINT64_MAX;
     q[5].size = 1;
     q[6].outage_max_ms = UINT32_MAX - 1;
+    q[7].feed = FEED_A;
+    q[7].has_place = true;
+    q[7].offset = 1; /* of the first byte */
     for (size_t i = 0; i < sizeof(q) / sizeof(q[0]); i++) {
         w.query = q[i];
         tracing_run(&w);
@@ -364,6 +394,7 @@ int main(void)
         cmocka_unit_test(what_was_not_sent_before_the_end_is_told_as_lost),
         cmocka_unit_test(a_trace_that_is_over_is_over),
         cmocka_unit_test(a_feed_and_a_position_say_what_was_had),
+        cmocka_unit_test(a_place_makes_what_is_lost_exact),
         cmocka_unit_test(calls_that_make_no_sense_are_refused),
         cmocka_unit_test(starts_and_says_whether_it_ran),
         cmocka_unit_test(answers_of_others_are_refused),

@@ -6,6 +6,9 @@
  * that its mapper takes along when it is killed the next one is given a scenario in which the tracing is on.
  */
 #include "server/mapper/journal.h"
+
+#include <sys/resource.h>
+
 #include "tests/lib/trace_rig.h"
 
 #define GUEST(more)                                                                                \
@@ -166,6 +169,114 @@ static void a_mapper_that_is_stopped_ends_its_traces_first(void **state)
     rig_leave(&peer);
 }
 
+/* Until the journal has so many; nobody says a word to the mapper meanwhile. */
+static void wait_for_journal(uint32_t count)
+{
+    uint64_t end_ns = clock_monotonic_ns() + RIG_LIMIT_MS * CLOCK_NS_PER_MS;
+
+    while (journal_count() != count) {
+        assert_true(clock_monotonic_ns() < end_ns);
+        poll(NULL, 0, 20);
+    }
+}
+
+/* By itself: no feed of it is there, nor anything else that would wake the loop. (The first call that fails is
+ * the one that undoes what showed that nobody else traces.) */
+static void what_a_start_could_not_disable_the_loop_does(void **state)
+{
+    (void)state;
+    start_mapper(GUEST("") "fault { operation = \"vmtrace_disable\" call = 1 count = 4 errno ="
+                           " \"EPERM\" }\n",
+                 TRACE_RIG_EXPORT);
+    rig_join(&rig, &peer);
+    struct domain_identity d = rig_domain(&peer, "g");
+    union message m = trace_rig_start_message(&d, "alice", 0);
+
+    m.trace_start.vcpus[0] = 1;
+    assert_false(rig_call(&peer, &m, &answered));
+    assert_string_equal(answered.failed.failure.call, "xc_vmtrace_disable");
+    assert_int_equal(journal_count(), 1);
+    wait_for_journal(0);
+    assert_true(rig_log_says(&rig, "vCPU 0 of domain 7 was still being traced"));
+    begin_trace(); /* without taking anything over */
+    rig_leave(&peer);
+    rig_stop(&rig);
+}
+
+static void what_a_stop_could_not_disable_the_loop_does(void **state)
+{
+    (void)state;
+    /* Two that undo what was tried at the start; then three tries of each vCPU. */
+    start_mapper(GUEST("") "fault { operation = \"vmtrace_disable\" call = 3 count = 6 errno ="
+                           " \"ENOMEM\" }\n",
+                 TRACE_RIG_EXPORT);
+    rig_join(&rig, &peer);
+    begin_trace();
+    struct message_trace trace = answered.trace_answer.trace;
+
+    assert_true(trace_rig_stop(&peer, trace.trace_id, &answered));
+    assert_int_equal(answered.trace_answer.trace.end_reason, FEED_END_FAILED);
+    assert_non_null(strstr(answered.trace_answer.trace.failure.next_step, "goes on trying"));
+    assert_int_equal(journal_count(), 2);
+    wait_for_journal(0);
+    assert_true(rig_log_says(&rig, "vCPU 1 of domain 7 was still being traced"));
+    begin_trace();
+    rig_leave(&peer);
+    rig_stop(&rig);
+}
+
+/* No byte of any file can be written from now on, or again. */
+static void limit_files(bool is_limited)
+{
+    struct rlimit limit;
+
+    assert_int_equal(prlimit(rig.pid, RLIMIT_FSIZE, NULL, &limit), 0);
+    limit.rlim_cur = is_limited ? 0 : limit.rlim_max;
+    assert_int_equal(prlimit(rig.pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+static void where_the_journal_cannot_be_written_nothing_is_traced(void **state)
+{
+    (void)state;
+    start_mapper(GUEST(""), TRACE_RIG_EXPORT);
+    rig_join(&rig, &peer);
+    struct domain_identity d = rig_domain(&peer, "g");
+
+    limit_files(true);
+    assert_false(trace_rig_start(&peer, &d, "alice", 0, &answered));
+    assert_int_equal(answered.failed.failure.code, ERROR_FAILED_PRECONDITION);
+    assert_non_null(strstr(answered.failed.failure.message, "into the journal of traces"));
+    assert_string_equal(answered.failed.failure.call, "pwrite");
+    assert_non_null(strstr(answered.failed.failure.next_step, "--journal"));
+    assert_int_equal(journal_count(), 0);
+    limit_files(false);
+    begin_trace(); /* nothing was left on */
+    assert_int_equal(journal_count(), 2);
+    rig_leave(&peer);
+    rig_stop(&rig);
+    assert_int_equal(journal_count(), 0);
+}
+
+static void what_a_stop_could_not_cross_out_the_loop_does(void **state)
+{
+    (void)state;
+    start_mapper(GUEST(""), TRACE_RIG_EXPORT);
+    rig_join(&rig, &peer);
+    begin_trace();
+    struct message_trace trace = answered.trace_answer.trace;
+
+    limit_files(true);
+    assert_true(trace_rig_stop(&peer, trace.trace_id, &answered));
+    assert_int_equal(answered.trace_answer.trace.end_reason, FEED_END_STOPPED_BY_CALLER);
+    assert_int_equal(journal_count(), 2); /* it is disabled, and only the file does not know */
+    limit_files(false);
+    wait_for_journal(0);
+    assert_false(rig_log_says(&rig, "still being traced"));
+    begin_trace();
+    rig_leave(&peer);
+    rig_stop(&rig);
+}
+
 static void another_user_can_write_the_journal_of_the_first(void **state)
 {
     const char *const more[] = { "--journal", journal, "--user", "nobody", NULL };
@@ -206,6 +317,10 @@ static void with_a_journal_that_is_none_or_anothers_it_does_not_start(void **sta
     assert_does_not_start("is no journal of traces");
     assert_does_not_start("--doctor"); /* what to do */
     assert_int_equal(unlink(journal), 0);
+
+    snprintf(journal, sizeof(journal), "%s/none/traces", dir);
+    assert_does_not_start("see that its folder is there");
+    snprintf(journal, sizeof(journal), "%s/traces", dir);
 
     start_mapper(GUEST(""), TRACE_RIG_EXPORT);
     rig_join(&rig, &peer);
@@ -319,6 +434,10 @@ int main(void)
         TEST(killed_at_any_moment_it_leaves_a_sound_journal),
         TEST(what_others_left_on_nobody_stops),
         TEST(a_mapper_that_is_stopped_ends_its_traces_first),
+        TEST(what_a_start_could_not_disable_the_loop_does),
+        TEST(what_a_stop_could_not_disable_the_loop_does),
+        TEST(where_the_journal_cannot_be_written_nothing_is_traced),
+        TEST(what_a_stop_could_not_cross_out_the_loop_does),
         TEST(another_user_can_write_the_journal_of_the_first),
         TEST(with_a_journal_that_is_none_or_anothers_it_does_not_start),
         TEST(who_has_no_journal_is_warned_where_traces_are_allowed),

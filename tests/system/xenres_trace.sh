@@ -87,6 +87,42 @@ a_duration_ends_it_with_its_tail() {
     same "$(produced made)" "$(manifest "$work/made" '.vcpus[0].produced')"
 }
 
+# One line, which is written again and again, and is gone in the end: what came, how fast, how full the ring was,
+# what it cost, and what is lost.
+a_terminal_shows_how_it_fares() {
+    local status=0
+    python3 "$top/tests/lib/terminal.py" --until '1 vCPU  ' --until ' KiB/s  ring ' --until ' pauses  lost 0 B' \
+        --until ' pauses  lost 0 B' --type '\x03' -- \
+        "$xenres" trace record made --output "$work/live" >"$work/terminal" || status=$?
+    same "$status" 0 "$(cat "$work/terminal")"
+    live_lines "$work/terminal"
+    exits 0 "$xenres" verify "$work/live"
+    python3 "$top/tests/lib/terminal.py" --until 'lost at least ' --type '\x03' -- \
+        "$xenres" trace record fast --output "$work/lossy" >"$work/terminal" || status=$?
+    same "$status" 25 "$(cat "$work/terminal")"
+    # Where it is none, there is no such line.
+    exits 0 "$xenres" trace record made --duration 500ms --output "$work/dark"
+    same "$(grep -c $'\e' "$work/err" || true)" 0 "lines for a terminal"
+}
+live_lines() { # FILE
+    python3 - "$1" <<'END'
+import re, sys
+shown = open(sys.argv[1], newline="").read()
+*lines, rest = shown.split("\r\x1b[K")
+form = r"1 vCPU  [\d.]+ \S+  [\d.]+ \S+/s  ring (\d+) % \(most (\d+) %\)  (\d+) pauses  lost 0 B(\^C)?"
+before, most = 0, 0
+assert len(lines) > 2, shown
+for line in lines[1:]:
+    match = re.fullmatch(form, line)
+    assert match, line
+    fill, most_fill, pauses = map(int, match.groups()[:3])
+    assert fill <= most_fill <= 100 and most_fill >= most and pauses >= before, line
+    before, most = pauses, most_fill
+assert before > 0, "it cost nothing"
+assert " KiB/s" not in rest and "made" in rest, rest
+END
+}
+
 a_trace_of_somebody_else_runs_on() {
     "$xenres" trace start made >"$work/out"
     exits 0 "$xenres" trace record made --duration 700ms --output "$work/joined"
@@ -159,34 +195,72 @@ has_grown() { # DIR TIMES
     [ "$now" -ge $(($2 * 60000)) ] && [ -s "$1/manifest.json" ]
 }
 
-# A manifest that once cannot be saved: fsync() refuses a FIFO, and the next one is a file again.
-a_save_that_fails_is_told() {
-    local dir=$work/unsaved pid status=0 fifo
-    mkdir "$dir"
-    mkfifo "$work/plug"
-    exec {fifo}<>"$work/plug"
-    head -c 65536 /dev/zero >&"$fifo" # full: who writes waits
+# Somebody puts a FIFO where the manifest is written: nobody waits at it. What was traced for the recording is
+# traced no longer.
+a_save_that_fails_ends_what_was_started() {
+    local dir=$work/unsaved recorder status=0
     "$xenres" trace record made --output "$dir" >"$work/out" 2>"$work/err" &
-    pid=$!
-    wait_until 20 test -s "$dir/manifest.json"
-    wait_until 20 ln "$work/plug" "$dir/manifest.json.new"
-    wait_until 20 has_open "$pid" "$dir/manifest.json.new"
-    rm "$dir/manifest.json.new"
-    cat <&"$fifo" >/dev/null &
-    wait "$pid" || status=$?
-    kill "$!"
+    recorder=$!
+    wait_until 20 has_bytes "$dir"
+    wait_until 20 mkfifo "$dir/manifest.json.new"
+    wait_ended "$recorder" || status=$?
     same "$status" 1 "$(cat "$work/out" "$work/err")"
-    contains "$(cat "$work/err")" "cannot write manifest.json.new"
-    same "$(manifest "$dir" '"\(.closed) \(.closedWhy)"')" "true cannot write manifest.json.new"
-    exits 0 "$xenres" trace record made --resume --duration 300ms --output "$dir"
+    contains "$(cat "$work/err")" "cannot write manifest.json.new: it is no file of this recording"
+    was_stopped made
+    rm "$dir/manifest.json.new"
+    exits 0 "$xenres" trace record made --resume --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+    # Nor is a link followed.
+    mkdir "$work/linked"
+    echo theirs >"$work/theirs"
+    ln -s "$work/theirs" "$work/linked/manifest.json.new"
+    exits 1 "$xenres" trace record made --output "$work/linked"
+    same "$(cat "$work/theirs")" theirs
+    was_stopped made
+}
+# Its folder goes away.
+nor_does_one_without_a_folder_go_on() {
+    local dir=$work/gone recorder status=0
+    "$xenres" trace record made --output "$dir" >"$work/out" 2>"$work/err" &
+    recorder=$!
+    wait_until 20 has_bytes "$dir"
+    mv "$dir" "$work/going" # until the last of its files is removed, another may be made
+    wait_until 20 rm -r "$work/going"
+    wait_ended "$recorder" || status=$?
+    same "$status" 1 "$(cat "$work/out" "$work/err")"
+    contains "$(cat "$work/err")" "cannot "
+    was_stopped made
+}
+a_full_disk_ends_it_and_room_lets_it_go_on() {
+    local dir=$work/full
+    # shellcheck disable=SC2016  # of the other shell
+    exits 1 timeout 60 bash -c 'trap "" XFSZ; ulimit -f 100; exec "$@"' - \
+        "$xenres" trace record made --output "$dir"
+    contains "$(cat "$work/err")" "cannot write the trace"
+    contains "$(cat "$work/err")" "make room, then go on with record --resume"
+    was_stopped made
+    same "$(manifest "$dir" '"\(.closed) \(.closedWhy)"')" "true cannot write the trace"
+    exits 0 "$xenres" trace record made --resume --output "$dir"
     exits 0 "$xenres" verify "$dir"
 }
-has_open() { # PID PATH
-    local link
-    for link in "/proc/$1/fd/"*; do
-        [ "$(readlink "$link")" != "$2" ] || return 0
-    done
-    return 1
+# Not even the manifest has room then.
+so_does_a_disk_without_any_room() {
+    unshare -m true 2>/dev/null || skip "needs root, and mount namespaces"
+    mkdir "$work/small"
+    # shellcheck disable=SC2016  # of the other shell
+    exits 1 timeout 60 unshare -m bash -c 'mount -t tmpfs -o size=128k none "$1" && exec "${@:2}"' - "$work/small" \
+        "$xenres" trace record made --output "$work/small/of"
+    contains "$(cat "$work/err")" ENOSPC
+    contains "$(cat "$work/err")" "make room, then go on with record --resume"
+    was_stopped made
+}
+wait_ended() { # PID: its status
+    gone "$1" 40 || kill -KILL "$1"
+    wait "$1"
+}
+was_stopped() { # DOMAIN
+    contains "$(cat "$work/err")" "the trace that was started for it was stopped"
+    same "$("$xenres" -o json trace status "$1" | jq -r .trace.endReason)" TRACE_END_REASON_STOPPED
 }
 
 # The trace runs on, but the gateway says no more of it.
@@ -222,7 +296,7 @@ without_threads_it_fails() {
     exits 1 timeout -s KILL 30 bash -c 'ulimit -s 274877906944 && exec "$@"' - \
         "$xenres" trace record made --output "$work/threadless"
     contains "$(cat "$work/err")" "no thread can be had"
-    "$xenres" trace stop made >/dev/null
+    was_stopped made
 }
 
 going_on_needs_the_same_trace() {
@@ -232,6 +306,28 @@ going_on_needs_the_same_trace() {
     "$xenres" trace stop slow >/dev/null
     exits 16 "$xenres" trace record slow --output "$work/killed"
 }
+
+# Killed while it recorded; then the domain dies. What the trace has yet is found by the name of then.
+what_is_left_outlives_its_domain() {
+    local dir=$work/mortal recorder mapper
+    "$xenres" trace start mortal >/dev/null
+    "$xenres" trace record mortal --output "$dir" >"$work/out" 2>"$work/err" &
+    recorder=$!
+    wait_until 20 has_bytes "$dir"
+    kill -KILL "$recorder"
+    wait "$recorder" || true
+    mapper=$(pgrep -P "${pid[demo]}" -f xenresd-mapper-sim)
+    kill -USR1 "$mapper"
+    wait_until 20 has_no_domain mortal
+    exits 0 "$xenres" trace status mortal
+    contains "$(cat "$work/out")" incarnation_ended
+    exits 0 "$xenres" trace status "${uuid}07"
+    exits 15 "$xenres" trace start mortal
+    exits 0 "$xenres" trace record mortal --resume --output "$dir"
+    exits 0 "$xenres" verify "$dir"
+    same "$(manifest "$dir" '.vcpus[0].end.reason')" incarnation_ended
+}
+has_no_domain() { ! "$xenres" domains --names | grep -qx "$1"; } # NAME
 
 # --- losses --------------------------------------------------------------------------------------
 
@@ -304,6 +400,8 @@ domain "slow" { domid = 4 uuid = "${uuid}04" type = "hvm" vcpus = 1
 domain "plain" { domid = 5 uuid = "${uuid}05" type = "hvm" vcpus = 1 }
 domain "fast" { domid = 6 uuid = "${uuid}06" type = "hvm" vcpus = 1
     vmtrace { size = 4096 source = "trace.pt" loop = true rate = 4194304 } }
+domain "mortal" { domid = 7 uuid = "${uuid}07" type = "hvm" vcpus = 1 vmtrace { size = 1048576 rate = 524288 } }
+event { step = 1 do = "destroy" domain = "mortal" }
 END
 [ "$(id -u)" -ne 0 ] || chmod 755 "$dir"
 start_demo --scenario "$dir/host"
@@ -311,13 +409,18 @@ check "traces are started, listed and stopped" traces_are_started_listed_and_sto
 check "where it cannot be, the cure is told" where_it_cannot_be_the_cure_is_told
 check "what is recorded is what the guest wrote" what_is_recorded_is_what_the_guest_wrote
 check "a duration ends it, with its tail" a_duration_ends_it_with_its_tail
+check "a terminal shows how it fares" a_terminal_shows_how_it_fares
 check "packets are decoded" packets_are_decoded
 check "the example decodes while it captures" the_example_decodes_while_it_captures
 check "a trace of somebody else runs on" a_trace_of_somebody_else_runs_on
 check "a recorder may be killed at any moment" recorder_may_be_killed_at_any_moment
-check "a save that fails is told" a_save_that_fails_is_told
+check "a save that fails ends what was started" a_save_that_fails_ends_what_was_started
+check "nor does one without a folder go on" nor_does_one_without_a_folder_go_on
+check "a full disk ends it, and room lets it go on" a_full_disk_ends_it_and_room_lets_it_go_on
+check "so does a disk without any room" so_does_a_disk_without_any_room
 check "what is cut off is told" what_is_cut_off_is_told
 check "without threads it fails" without_threads_it_fails
+check "what is left outlives its domain" what_is_left_outlives_its_domain
 check "going on needs the same trace" going_on_needs_the_same_trace
 check "what is lapped is never complete" what_is_lapped_is_never_complete
 check "what is done to the files is found" what_is_done_to_the_files_is_found

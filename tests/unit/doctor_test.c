@@ -21,9 +21,8 @@
 static char *said;
 
 /* What is said of this host; true: there is no `no`. */
-static bool look(const char *scenario, const char *journal_path)
+static bool look_with(struct backend *b, const char *journal_path)
 {
-    SIM_AUTO *b = sim_rig_open(scenario);
     size_t len = 0;
 
     free(said);
@@ -35,6 +34,13 @@ static bool look(const char *scenario, const char *journal_path)
     assert_int_equal(fclose(to), 0);
     assert_int_equal(is_well, strncmp(said, "no ", 3) != 0 && strstr(said, "\nno ") == NULL);
     return is_well;
+}
+
+static bool look(const char *scenario, const char *journal_path)
+{
+    SIM_AUTO *b = sim_rig_open(scenario);
+
+    return look_with(b, journal_path);
 }
 
 static void assert_says(const char *words)
@@ -162,6 +168,42 @@ static void more_domains_than_one_look_takes(void **state)
     assert_says("domain 32000 ");
 }
 
+enum { LARGE = 4, LARGE_VCPUS = DOCTOR_VCPUS_MAX / LARGE };
+
+/* So many domains of as many vCPUs that all of them may be asked, and one of `more` behind them, traced by
+ * somebody else. How many vCPUs were paused is the answer. */
+static uint64_t look_at_many(uint32_t more)
+{
+    static char scenario[(LARGE + 1) * 200];
+    size_t len = 0;
+
+    for (uint32_t i = 1; i <= LARGE + (more > 0); i++) {
+        len += (size_t)snprintf(scenario + len, sizeof(scenario) - len,
+                                "domain \"d%u\" { domid = %u uuid = "
+                                "\"11111111-1111-1111-1111-1111111111%02x\" type = \"hvm\"\n"
+                                "  vcpus = %u vmtrace { size = 4096 %s } }\n",
+                                i, i, i, i <= LARGE ? LARGE_VCPUS : more,
+                                i <= LARGE ? "" : "enabled = true");
+    }
+    SIM_AUTO *b = sim_rig_open(scenario);
+
+    look_with(b, NULL);
+    return backend_ops->pauses(b);
+}
+
+static void as_many_vcpus_are_paused_and_not_one_more(void **state)
+{
+    (void)state;
+    assert_int_equal(look_at_many(0), DOCTOR_VCPUS_MAX);
+    assert_null(strstr(said, "not asked"));
+    assert_int_equal(look_at_many(1), DOCTOR_VCPUS_MAX);
+    assert_says("ok  vCPUs not asked      1, whether they are traced");
+    assert_says("domain 5             has buffers of 4 KiB for each of its 1 vCPUs; 0 were asked,"
+                " and nobody traces them");
+    assert_int_equal(look_at_many(128), DOCTOR_VCPUS_MAX);
+    assert_says("ok  vCPUs not asked      128, ");
+}
+
 /* The program itself, by its exit status. */
 static int run_doctor(const char *scenario)
 {
@@ -205,6 +247,7 @@ int main(void)
         cmocka_unit_test(what_fails_is_a_no_and_the_rest_is_looked_at),
         cmocka_unit_test(nothing_is_enabled_or_mapped_to_find_out),
         cmocka_unit_test(more_domains_than_one_look_takes),
+        cmocka_unit_test(as_many_vcpus_are_paused_and_not_one_more),
         cmocka_unit_test(the_exit_status_says_it_too),
     };
 

@@ -77,6 +77,16 @@ static uint32_t count(struct journal *j)
     return n;
 }
 
+/* As who only looks sees it. */
+static uint32_t count_in_file(void)
+{
+    struct journal_entry found[8];
+    uint32_t n = 0;
+
+    assert_int_equal(journal_read(path, BOOT, found, 8, &n, NULL), 0);
+    return n;
+}
+
 static off_t file_len(void)
 {
     struct stat st;
@@ -325,6 +335,79 @@ static void what_cannot_be_written_is_not_in_it(void **state)
     assert_int_equal(count(j), 2);
 }
 
+static void limit_file(rlim_t bytes)
+{
+    static struct rlimit before;
+    struct rlimit limit;
+
+    signal(SIGXFSZ, SIG_IGN);
+    if (bytes != RLIM_INFINITY) {
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    }
+    limit = before;
+    limit.rlim_cur = bytes != RLIM_INFINITY ? bytes : before.rlim_cur;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Whoever reads it meanwhile would disable what somebody else traces by then. */
+static void what_could_not_be_crossed_out_is_when_it_can(void **state)
+{
+    struct journal_entry e = entry(5, 0);
+
+    (void)state;
+    {
+        JOURNAL_AUTO *j = open_as(BOOT);
+
+        assert_true(journal_is_clear(j));
+        add(j, 5, 0);
+        add(j, 5, 1);
+        limit_file(0);
+        journal_remove(j, &e);
+        assert_false(journal_has(j, &e));
+        journal_settle(j); /* it still cannot */
+        e.vcpu = 1;
+        journal_remove(j, &e);
+        assert_int_equal(count(j), 0);
+        assert_false(journal_is_clear(j));
+        limit_file(RLIM_INFINITY);
+        assert_int_equal(count_in_file(), 2);
+        add(j, 6, 0); /* in the place of the first */
+        assert_int_equal(count_in_file(), 2);
+        journal_settle(j);
+        assert_int_equal(count_in_file(), 1);
+        e = entry(6, 0);
+        journal_remove(j, &e);
+        assert_true(journal_is_clear(j));
+    }
+    JOURNAL_AUTO *j = open_as(BOOT);
+
+    assert_true(journal_is_clear(j));
+}
+
+/* And what was cut short is made whole, or no mapper would start with it. */
+static void what_was_cut_short_is_made_whole(void **state)
+{
+    struct journal_entry e = entry(5, 1);
+
+    (void)state;
+    {
+        JOURNAL_AUTO *j = open_as(BOOT);
+
+        add(j, 5, 0);
+        limit_file(JOURNAL_RECORD_BYTES + 20);
+        assert_int_equal(journal_add(j, &e, NULL), -ERROR_FAILED_PRECONDITION);
+        limit_file(RLIM_INFINITY);
+        assert_int_equal(file_len(), JOURNAL_RECORD_BYTES + 20);
+        journal_settle(j);
+        assert_int_equal(file_len(), 2 * JOURNAL_RECORD_BYTES);
+        assert_int_equal(count(j), 1);
+    }
+    JOURNAL_AUTO *j = open_as(BOOT);
+
+    assert_int_equal(count(j), 1);
+    assert_false(journal_is_clear(j));
+}
+
 static void every_bit_that_is_another_is_noticed(void **state)
 {
     (void)state;
@@ -444,6 +527,8 @@ int main(void)
         TEST(without_a_file_it_ends_with_the_process),
         TEST(as_many_as_may_be_and_not_one_more),
         TEST(what_cannot_be_written_is_not_in_it),
+        TEST(what_could_not_be_crossed_out_is_when_it_can),
+        TEST(what_was_cut_short_is_made_whole),
         TEST(every_bit_that_is_another_is_noticed),
         TEST(a_file_that_others_may_write_or_that_is_none_is_refused),
         TEST(who_only_looks_sees_it_while_it_is_anothers),

@@ -466,6 +466,59 @@ static void a_position_that_stays_is_no_lap_of_a_whole_ring(void **state)
     }
 }
 
+/* Whether it is where it was because it went all the way round, or only seems to be: all of the ring was written,
+ * so that as much of it is lost as is seen to differ, and nothing of that is told later. */
+static void a_lap_onto_the_same_position_says_how_much_differs(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    for (uint64_t before = 1; before <= SIZE - END; before++) { /* more is left for later */
+        for (uint64_t more = SIZE; more <= 3 * SIZE; more++) {
+            begin();
+            advance(before);
+            (void)look(false, 0);
+            writer.is_stuck = more % SIZE != 0;
+            writer.stuck_at = before % SIZE;
+            advance(more);
+            assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+            assert_int_equal(fill, 0);
+            assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+            assert_int_equal(found.kind, LAP_LAPPED);
+            assert_int_equal(found.len_bytes, 0);
+            assert_int_equal(found.lost_bytes, SIZE);
+            take(&found, 0);
+            writer.is_stuck = false;
+            finish();
+        }
+    }
+}
+
+/* The byte before the position is as it was: it may be that nobody came so far, and so nothing is known. */
+static void but_nothing_where_it_may_have_stopped_short_of_it(void **state)
+{
+    struct lap_found found;
+    uint64_t fill;
+
+    (void)state;
+    writer.steps = 0;
+    writer.same_from = 39;
+    writer.same_to = 40;
+    begin();
+    advance(SIZE + 40);
+    (void)look(false, 0);
+    advance(SIZE);
+    assert_int_equal(lap_ask(&lap, &fill, NULL), 0);
+    assert_int_equal(lap_look(&lap, false, &found, NULL), 0);
+    assert_int_equal(found.kind, LAP_LAPPED);
+    assert_int_equal(found.lost_bytes, 0);
+    take(&found, 0);
+    finish();
+    writer.same_from = writer.same_to = 0;
+}
+
 static void a_position_beyond_the_ring_is_refused(void **state)
 {
     struct failure f;
@@ -521,6 +574,8 @@ int main(void)
         cmocka_unit_test(a_reset_is_named_and_what_came_since_is_served),
         cmocka_unit_test(a_lap_is_no_reset_by_a_byte_that_is_the_same_by_chance),
         cmocka_unit_test(a_position_that_stays_is_no_lap_of_a_whole_ring),
+        cmocka_unit_test(a_lap_onto_the_same_position_says_how_much_differs),
+        cmocka_unit_test(but_nothing_where_it_may_have_stopped_short_of_it),
         cmocka_unit_test(a_position_beyond_the_ring_is_refused),
         cmocka_unit_test(a_read_that_fails_is_made_good),
     };

@@ -5,6 +5,8 @@
 #include "server/mapper/sampler.h"
 
 #include <poll.h>
+#include <semaphore.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -257,6 +259,179 @@ static void one_that_was_refused_is_sampled_when_there_is_room(void **state)
     ceiling_done(&ceiling);
 }
 
+/* --- what is long ------------------------------------------------------------------------------- */
+
+/* A source that tells what was done of it, in order: 's' a sample, 'b' one that begins what is long, 'e' the
+ * end of that. What is long takes until the short one is due again; the first of them waits at the gate, so
+ * that all the others are queued behind it. */
+static struct {
+    pthread_mutex_t lock; /* of what was done */
+    char done[4096];
+    uint32_t count;
+    uint64_t short_ns; /* when the short one was sampled last; the sampling thread's */
+    sem_t gate;
+    atomic_bool is_shut;
+} play = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void note(char what)
+{
+    pthread_mutex_lock(&play.lock);
+    play.done[play.count] = what;
+    play.count += play.count < sizeof(play.done) - 1;
+    pthread_mutex_unlock(&play.lock);
+}
+
+static void be_long(char what)
+{
+    if (atomic_exchange(&play.is_shut, false)) {
+        sem_wait(&play.gate);
+    }
+    note(what);
+    while (clock_monotonic_ns() < play.short_ns + CLOCK_NS_PER_MS + 2 * WHEEL_TICK_NS) {
+    }
+}
+
+static int sample_short(struct source *s, struct source_tools *t, struct source_sample *now,
+                        struct failure *f)
+{
+    (void)s, (void)t, (void)f;
+    note('s');
+    play.short_ns = clock_monotonic_ns();
+    now->next_after_ns = CLOCK_NS_PER_MS; /* counted from before: it is due by then for sure */
+    return 0;
+}
+
+static int sample_long(struct source *s, struct source_tools *t, struct source_sample *now,
+                       struct failure *f)
+{
+    (void)s, (void)t, (void)now, (void)f;
+    be_long('b');
+    return 0;
+}
+
+static void finish_long(struct source *s, struct source_tools *t, struct source_sample *now,
+                        struct source_end *end)
+{
+    (void)s, (void)t, (void)now, (void)end;
+    be_long('e');
+}
+
+static void unmap_nothing(struct source *s, struct source_tools *t)
+{
+    (void)s, (void)t;
+}
+
+static void free_source(struct source *s)
+{
+    free(s);
+}
+
+static void add_played(struct sampler_job *job, bool is_long, unsigned period_ms)
+{
+    static const struct source_ops ops_short = { .sample = sample_short,
+                                                 .unmap = unmap_nothing,
+                                                 .free = free_source };
+    static const struct source_ops ops_long = {
+        .sample = sample_long, .finish = finish_long, .unmap = unmap_nothing, .free = free_source
+    };
+    struct source *source = calloc(1, sizeof(*source));
+
+    assert_non_null(source);
+    source->ops = is_long ? &ops_long : &ops_short;
+    memset(job, 0, sizeof(*job));
+    job->period_ns = period_ms * CLOCK_NS_PER_MS;
+    sampling_init(&job->sampling, source, SPOOL_BYTES, &memory);
+    sampler_add(sampler, job);
+}
+
+static void shut_gate(void)
+{
+    pthread_mutex_lock(&play.lock);
+    play.count = 0;
+    pthread_mutex_unlock(&play.lock);
+    atomic_store(&play.is_shut, true);
+}
+
+/* So many were done, and never two of them without a sample of the short one in between. */
+static void assert_alternated(char what, uint32_t count)
+{
+    uint32_t found = 0;
+    bool had_turn = true;
+
+    pthread_mutex_lock(&play.lock);
+    for (uint32_t i = 0; i < play.count; i++) {
+        if (play.done[i] == what && !had_turn) {
+            play.done[play.count] = 0;
+            fail_msg("two in a row at %u of %s", i, play.done);
+        }
+        had_turn = play.done[i] == 's' || (had_turn && play.done[i] != what);
+        found += play.done[i] == what;
+    }
+    pthread_mutex_unlock(&play.lock);
+    assert_int_equal(found, count);
+}
+
+static void many_that_begin_or_end_at_once_hold_up_nobody_for_longer_than_one(void **state)
+{
+    enum { BIG = 16 };
+
+    (void)state;
+    assert_int_equal(sem_init(&play.gate, 0, 0), 0);
+    add_played(&jobs[BIG], false, 1);
+    wait_until_begun(&jobs[BIG]);
+    shut_gate();
+    for (int i = 0; i < BIG; i++) {
+        add_played(&jobs[i], true, 3600000);
+    }
+    sem_post(&play.gate);
+    for (int i = 0; i < BIG; i++) {
+        wait_until_begun(&jobs[i]);
+    }
+    assert_alternated('b', BIG);
+
+    shut_gate();
+    for (int i = 0; i < BIG; i++) {
+        sampler_end(sampler, &jobs[i], FEED_END_RELEASED);
+    }
+    sem_post(&play.gate);
+    for (int i = 0; i < BIG; i++) {
+        end(&jobs[i]);
+    }
+    assert_alternated('e', BIG);
+    end(&jobs[BIG]);
+    sem_destroy(&play.gate);
+}
+
+/* Those that were never begun are not begun any more, and one that begins waits for no more than its turn. */
+static void what_is_long_begins_and_ends_in_any_order(void **state)
+{
+    enum { BIG = 8 };
+
+    (void)state;
+    assert_int_equal(sem_init(&play.gate, 0, 0), 0);
+    add_played(&jobs[BIG], false, 1);
+    wait_until_begun(&jobs[BIG]);
+    shut_gate();
+    for (int i = 0; i < BIG; i++) {
+        add_played(&jobs[i], true, 3600000);
+    }
+    for (int i = 0; i < BIG; i += 2) { /* the first may be at the gate, and all others wait */
+        sampler_end(sampler, &jobs[i], FEED_END_RELEASED);
+    }
+    sem_post(&play.gate);
+    for (int i = 1; i < BIG; i += 2) {
+        wait_until_begun(&jobs[i]);
+    }
+    for (int i = 0; i < BIG; i++) {
+        end(&jobs[i]);
+    }
+    assert_alternated('e', BIG);
+    end(&jobs[BIG]);
+    sem_destroy(&play.gate);
+}
+
+/* --- all at once -------------------------------------------------------------------------------- */
+
 /* Everything at once, from the loop's side, while the thread samples and the guest writes. */
 static void many_jobs_begin_and_end_while_others_are_sampled(void **state)
 {
@@ -312,6 +487,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(at_the_ceiling_samples_are_late_and_not_lost, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_that_was_refused_is_sampled_when_there_is_room, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            many_that_begin_or_end_at_once_hold_up_nobody_for_longer_than_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_long_begins_and_ends_in_any_order, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(many_jobs_begin_and_end_while_others_are_sampled, set_up,
                                         tear_down),

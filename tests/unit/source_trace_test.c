@@ -151,6 +151,28 @@ static void without_memory_for_an_image_nothing_is_enabled(void **state)
     close_host();
 }
 
+static void where_the_spool_is_prepared_first_nothing_is_enabled_before(void **state)
+{
+    (void)state;
+    open_host(VMTRACE_RIG(RING));
+    begin();
+    sampling_prepare_first(&sampling);
+    step();
+    assert_false(sampling.has_begun || sampling.is_over);
+    assert_int_equal(allowance_used(&memory), SPOOL_BYTES);
+    assert_int_equal(backend_ops->pauses(host), 0);
+    assert_int_equal(sampling.next_after_ns, CLOCK_NS_PER_MS);
+    step();
+    assert_true(sampling.has_begun && vmtrace_rig_truth(host, 0).is_enabled);
+    assert_int_equal(allowance_used(&memory), SPOOL_BYTES + 65536);
+    finish();
+    begin();
+    sampling_prepare_first(&sampling);
+    step();
+    finish(); /* before the first sample */
+    close_host();
+}
+
 /* --- how it is paced ----------------------------------------------------------------------------- */
 
 static void a_constant_rate_is_drained_at_a_third(void **state)
@@ -432,6 +454,22 @@ static void what_cannot_be_disabled_is_tried_again_and_then_told(void **state)
     close_host();
 }
 
+/* What ends well says nothing of a sample that failed before. */
+static void a_failure_that_passed_is_no_reason_of_the_end(void **state)
+{
+    (void)state;
+    open_host(
+        VMTRACE_RIG(RING) "fault { operation = \"vmtrace_position\" call = 5 count = 2 errno = "
+                          "\"EAGAIN\" }\n");
+    begin();
+    run_ms(200);
+    assert_int_equal(sampling.failed, 2);
+    finish();
+    assert_int_equal(end.reason, FEED_END_STOPPED_BY_CALLER);
+    assert_int_equal(sampling.failure.code, 0);
+    close_host();
+}
+
 static void what_cannot_be_read_at_the_end_is_declared(void **state)
 {
     (void)state;
@@ -455,6 +493,7 @@ int main(void)
         cmocka_unit_test(ours_that_cannot_be_disabled_stays_in_the_journal),
         cmocka_unit_test(flags_are_options_of_the_processor),
         cmocka_unit_test(without_memory_for_an_image_nothing_is_enabled),
+        cmocka_unit_test(where_the_spool_is_prepared_first_nothing_is_enabled_before),
         cmocka_unit_test(a_constant_rate_is_drained_at_a_third),
         cmocka_unit_test(a_vcpu_that_wakes_up_at_once_loses_nothing),
         cmocka_unit_test(a_large_ring_that_fills_slowly_costs_little),
@@ -466,6 +505,7 @@ int main(void)
         cmocka_unit_test(a_reset_by_somebody_else_is_a_new_epoch),
         cmocka_unit_test(one_that_comes_early_in_a_large_ring_is_seen_too),
         cmocka_unit_test(what_cannot_be_disabled_is_tried_again_and_then_told),
+        cmocka_unit_test(a_failure_that_passed_is_no_reason_of_the_end),
         cmocka_unit_test(what_cannot_be_read_at_the_end_is_declared),
     };
 

@@ -195,19 +195,6 @@ static void less_than_the_manifest_says_is_data_loss(void **state)
     assert_int_equal(trace_files_trim(rig.dir_fd, &rig.m, &rig.f), -ERROR_DATA_LOSS);
 }
 
-/* Who goes on by a position alone is told that it may be more: within a segment it is not. */
-static void a_gap_within_a_segment_is_exact(void **state)
-{
-    (void)state;
-    begun();
-    data(0, 1, 0, 10);
-    gap(XENRES_TRACE_GAP_INTERRUPTED, 10, 5, true, 1, 15);
-    gap(XENRES_TRACE_GAP_INTERRUPTED, 15, 5, true, 1, 20);
-    save();
-    assert_false(rig.m.vcpus[0].gaps[0].at_least);
-    assert_true(rig.m.vcpus[0].gaps[1].at_least); /* of what came between nobody knows */
-}
-
 static void an_open_loss_that_comes_again_is_told_once(void **state)
 {
     (void)state;
@@ -263,6 +250,53 @@ static void what_is_there_is_not_written_over(void **state)
     rig.w.vcpu.file_count = 0;
     save();
     assert_int_equal(rig.m.vcpus[0].position, 0);
+}
+
+static void expect_not_saved(void)
+{
+    rig.f = (struct failure){ .code = 0 };
+    assert_int_not_equal(trace_files_save(rig.dir_fd, &rig.m, &rig.f), 0);
+    assert_non_null(strstr(rig.f.message, "it is no file of this recording"));
+    assert_string_equal(rig.f.next_step, "remove it, then go on with record --resume");
+    assert_int_equal(unlinkat(rig.dir_fd, "manifest.json.new", 0), 0);
+}
+
+/* Nor does the manifest go where somebody else wants it, or wait for him. */
+static void the_manifest_is_written_into_a_file_of_its_own_only(void **state)
+{
+    int theirs = openat(rig.dir_fd, "theirs", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_int_equal(write(theirs, "theirs", 6), 6);
+    (void)close(theirs);
+    assert_int_equal(symlinkat("theirs", rig.dir_fd, "manifest.json.new"), 0);
+    expect_not_saved();
+    assert_int_equal(symlinkat("nowhere", rig.dir_fd, "manifest.json.new"), 0);
+    expect_not_saved();
+    assert_int_equal(linkat(rig.dir_fd, "theirs", rig.dir_fd, "manifest.json.new", 0), 0);
+    expect_not_saved();
+    assert_int_equal(size_of("theirs"), 6);
+    assert_int_equal(size_of("nowhere"), -1);
+    assert_int_equal(mkfifoat(rig.dir_fd, "manifest.json.new", 0600), 0);
+    expect_not_saved();
+    assert_int_equal(mkfifoat(rig.dir_fd, "manifest.json.new", 0600), 0);
+    int reader = openat(rig.dir_fd, "manifest.json.new", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    uint8_t byte;
+
+    expect_not_saved();
+    assert_int_equal(read(reader, &byte, 1), 0); /* nothing came */
+    (void)close(reader);
+    assert_int_equal(mkdirat(rig.dir_fd, "manifest.json.new", 0700), 0);
+    assert_int_not_equal(trace_files_save(rig.dir_fd, &rig.m, &rig.f), 0);
+    assert_int_equal(unlinkat(rig.dir_fd, "manifest.json.new", AT_REMOVEDIR), 0);
+    /* What one that was killed has left is written over. */
+    int left = openat(rig.dir_fd, "manifest.json.new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    assert_int_equal(ftruncate(left, 1 << 20), 0);
+    (void)close(left);
+    save();
+    assert_in_range(size_of("manifest.json"), 1, 1 << 16);
+    assert_int_equal(size_of("manifest.json.new"), -1);
 }
 
 /* What could not be written does not count. */
@@ -336,10 +370,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_recording_is_not_written_over, begin, end),
         cmocka_unit_test_setup_teardown(what_is_behind_the_manifest_is_cut_off, begin, end),
         cmocka_unit_test_setup_teardown(less_than_the_manifest_says_is_data_loss, begin, end),
-        cmocka_unit_test_setup_teardown(a_gap_within_a_segment_is_exact, begin, end),
         cmocka_unit_test_setup_teardown(an_open_loss_that_comes_again_is_told_once, begin, end),
         cmocka_unit_test_setup_teardown(a_reset_while_nobody_recorded_is_a_loss, begin, end),
         cmocka_unit_test_setup_teardown(what_is_there_is_not_written_over, begin, end),
+        cmocka_unit_test_setup_teardown(the_manifest_is_written_into_a_file_of_its_own_only, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(a_full_disk_ends_it, begin, end),
         cmocka_unit_test_setup_teardown(what_the_disk_has_lost_never_counts, begin, end),
         cmocka_unit_test_setup_teardown(nor_does_what_it_has_lost_of_a_file_before, begin, end),

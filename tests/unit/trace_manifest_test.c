@@ -353,6 +353,49 @@ static void an_open_loss_ends_a_segment(void **state)
     expect(&m, -1, 1, TRACE_FINDING_GAP, 10, 5);
 }
 
+static void next_is(const struct manifest_vcpu *v, uint64_t position, uint32_t segment,
+                    uint64_t offset, bool is_open)
+{
+    struct manifest_place place = manifest_next(v);
+
+    assert_int_equal(place.position, position);
+    assert_int_equal(place.segment, segment);
+    assert_int_equal(place.offset, offset);
+    assert_int_equal(place.is_open, is_open);
+}
+
+static void the_next_byte_is_behind_the_last_file_or_gap(void **state)
+{
+    struct manifest_file files[] = { { .position = 0, .bytes = 10 },
+                                     { .position = 15, .offset = 15, .bytes = 5 },
+                                     { .position = 30, .segment = 2, .offset = 4, .bytes = 1 } };
+    struct manifest_gap gaps[] = {
+        { .position = 10, .length = 5, .offset = 15 },
+        { .position = 20, .at_least = true, .offset = 20 },
+        { .position = 20, .length = 10, .segment = 2, .offset = 4, .at_least = true }
+    };
+    struct manifest_vcpu v = { .files = files, .gaps = gaps };
+
+    (void)state;
+    next_is(&v, 0, 0, 0, false);
+    v.file_count = 1;
+    next_is(&v, 10, 0, 10, false);
+    v.gap_count = 1;
+    next_is(&v, 15, 0, 15, false);
+    v.file_count = 2;
+    next_is(&v, 20, 0, 20, false);
+    v.gap_count = 2;
+    next_is(&v, 20, 0, 20, true); /* the segment ends with it */
+    v.gap_count = 3;
+    next_is(&v, 30, 2, 4, false); /* this one leads into another */
+    v.file_count = 3;
+    next_is(&v, 31, 2, 5, false);
+    v = (struct manifest_vcpu){ .gaps = &gaps[1], .gap_count = 1 };
+    gaps[1] =
+        (struct manifest_gap){ .length = 7, .offset = 7, .at_least = true }; /* without a byte */
+    next_is(&v, 7, 0, 7, true);
+}
+
 static void put(int dir_fd, const char *name, size_t len)
 {
     int fd = openat(dir_fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
@@ -442,6 +485,7 @@ int main(void)
         cmocka_unit_test(each_lack_is_found),
         cmocka_unit_test(files_that_follow_without_a_loss_are_one_segment),
         cmocka_unit_test(an_open_loss_ends_a_segment),
+        cmocka_unit_test(the_next_byte_is_behind_the_last_file_or_gap),
         cmocka_unit_test(files_have_what_the_manifest_says),
         cmocka_unit_test(texts_are_cut_between_characters),
         cmocka_unit_test(findings_are_bounded),

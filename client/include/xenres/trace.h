@@ -141,7 +141,8 @@ XENRES_API int xenres_trace_stop(xenres *x, const char *domain, const char *trac
 XENRES_API int xenres_trace_renew(xenres *x, const char *domain, const char *trace_id, uint32_t lease_ms,
                                   const xenres_trace **trace, xenres_reply **reply, xenres_error *error);
 
-/* The running trace of a domain, or the last one while it is held; and its vCPUs. */
+/* The running trace of a domain, or the last one while it is held, also by the name of a domain that is no
+ * more; and its vCPUs. */
 typedef struct xenres_trace_status {
     xenres_trace trace;
     const xenres_trace_vcpu *vcpus;
@@ -170,10 +171,18 @@ typedef struct xenres_trace_query {
     const char *feed;               /* what was delivered before `position` of this feed is not delivered */
     uint64_t position;              /* again, and what is missing from it on is told. NULL: nothing was */
     uint32_t outage_max_ms;         /* as in xenres_watch_query */
+    bool has_place;                 /* with `feed`: the next four are known of `position` too. A loss from it
+                                       on is told as exactly as can be then, and else as `at_least` where
+                                       another may be hidden in it. What is not so is XENRES_INTERNAL */
+    uint64_t offset;                /* as the last data (behind it) or gap said */
+    uint32_t segment;
+    uint32_t epoch;
+    bool is_open;                   /* that was a gap with `at_least`, and its segment that of before: another
+                                       segment begins */
 } xenres_trace_query;
 
 #define XENRES_TRACE_QUERY_INIT(domain_, vcpu_)                                                    \
-    { sizeof(xenres_trace_query), (domain_), NULL, NULL, (vcpu_), NULL, NULL, 0, 0 }
+    { sizeof(xenres_trace_query), (domain_), NULL, NULL, (vcpu_), NULL, NULL, 0, 0, false, 0, 0, 0, false }
 
 enum xenres_trace_segment_reason {
     XENRES_TRACE_SEGMENT_START = 1,
