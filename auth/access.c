@@ -251,13 +251,15 @@ int access_still(const struct access *a, const struct identity *who, int64_t now
         if (fault != NULL) {
             *fault = IDENTITY_REVOKED;
         }
-        return failure_set(f, ERROR_UNAUTHENTICATED, "line %u of the deny list keeps it out", line);
+        return failure_set(f, ERROR_UNAUTHENTICATED, "line %u of the deny list keeps out %s", line,
+                           who->text);
     }
     if (now_s > who->not_after_s) {
         if (fault != NULL) {
             *fault = IDENTITY_EXPIRED;
         }
-        return failure_set(f, ERROR_UNAUTHENTICATED, "what was shown has expired");
+        return failure_set(f, ERROR_UNAUTHENTICATED, "what was shown for %s has expired",
+                           who->text);
     }
     return 0;
 }

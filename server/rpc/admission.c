@@ -42,14 +42,12 @@ static int look(const struct exchange *x, enum error_code when_revoked, enum log
                 struct failure *f)
 {
     enum identity_fault fault = IDENTITY_OK;
-    struct failure said = { 0 }, told = { 0 };
+    struct failure said = { 0 };
 
     if (x->access == NULL || access_still(x->access, x->call.who, now_s(), &fault, &said) == 0) {
         return 0;
     }
-    (void)failure_set(&told, ERROR_UNAUTHENTICATED, "%.128s is refused: %s", x->call.who->text,
-                      said.message);
-    log_failure(level, x->head.peer_address, &told);
+    log_failure(level, x->head.peer_address, &said);
     return fault == IDENTITY_EXPIRED ? expired(f) : revoked(f, when_revoked);
 }
 

@@ -195,7 +195,7 @@ static void an_identity_on_the_deny_list_is_out_within_two_seconds(void **state)
     (void)state;
     replace_text("demo/deny", "identity:spiffe:spiffe://corp/alice  # left\n");
     expect_alice_out(&p);
-    assert_true(log_says("line 1 of the deny list keeps it out"));
+    assert_true(log_says("line 1 of the deny list keeps out spiffe:spiffe://corp/alice"));
     done(&p);
     forget_all();
 }
