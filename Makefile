@@ -38,18 +38,18 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
-        guarded_file name certificate identity policy policy_list policy_limits policy_file seal bucket quota_refusal quota_table quota pki
+        guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file seal bucket quota_refusal quota_table quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request dispatch audited renewal reply reply_head stream streams call call_pauses wait timer rpc meter watch_end watch_meter method \
+RPC := exchange request admission dispatch audited renewal reply reply_head stream streams call call_pauses wait timer rpc meter watch_end watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config limits material audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
+SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
           confinement reload_files keeper alive exposition metrics service check command command_audit command_policy \
           supervisor child demo
 # Packets are decoded by libipt, where it is.

@@ -59,9 +59,7 @@ int confinement_enter(const struct confinement *options, struct failure *f)
         folder_of(c->audit_file, folders.audit);
         files.writable[files.writable_count++] = folders.audit;
     }
-    if (!options->has_keeper) {
-        leave_readable(c, &folders, &files);
-    }
+    leave_readable(c, &folders, &files);
 #ifdef XENRES_SANITIZED /* reports name functions and lines, from the program and its libraries */
     files.readable[files.readable_count++] = "/";
 #endif

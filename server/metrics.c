@@ -32,8 +32,15 @@ void metrics_reloaded(struct metrics *m, bool success)
     atomic_fetch_add(success ? &m->reloads : &m->reload_failures, 1);
     atomic_store(&m->reload_failed, !success);
     if (success) {
+        atomic_store(&m->access_reload_failed, false); /* that was among it */
         atomic_store(&m->reloaded_ns, clock_wall_ns());
     }
+}
+
+void metrics_access_reloaded(struct metrics *m, bool success)
+{
+    atomic_fetch_add(success ? &m->access_reloads : &m->access_reload_failures, 1);
+    atomic_store(&m->access_reload_failed, !success);
 }
 
 /* A family that has one sample, without labels. */
@@ -232,6 +239,12 @@ static void write_reloads(struct exposition *e, const struct metrics *m)
     write_one(e, METRIC_RELOAD_OK, !atomic_load(&m->reload_failed));
     exposition_family(e, &families[METRIC_RELOAD_TIME]);
     exposition_seconds(e, atomic_load(&m->reloaded_ns));
+    exposition_family(e, &families[METRIC_ACCESS_RELOADS]);
+    exposition_label(e, "result", "success");
+    exposition_count(e, atomic_load(&m->access_reloads));
+    exposition_label(e, "result", "failure");
+    exposition_count(e, atomic_load(&m->access_reload_failures));
+    write_one(e, METRIC_ACCESS_RELOAD_OK, !atomic_load(&m->access_reload_failed));
 }
 
 /* --- the audit --------------------------------------------------------------------------------- */

@@ -28,9 +28,14 @@ struct metrics {
     _Atomic uint64_t reloaded_ns;
     _Atomic uint64_t reloads, reload_failures, mapper_connections;
     atomic_bool reload_failed; /* the last one */
+    /* The same of what decides who is let in, by itself. */
+    _Atomic uint64_t access_reloads, access_reload_failures;
+    atomic_bool access_reload_failed;
 };
 void metrics_init(struct metrics *m);
 void metrics_reloaded(struct metrics *m, bool success);
+/* Files that had changed were read again. */
+void metrics_access_reloaded(struct metrics *m, bool success);
 
 /* The counts of the other parts, taken by whoever knows those. */
 struct metrics_sources {

@@ -21,9 +21,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/access_watch.h"
 #include "server/alive.h"
 #include "server/audit_service.h"
 #include "server/confinement.h"
+#include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/keeper.h"
@@ -42,7 +44,6 @@ enum {
     COUNTERS_MS = 5000,     /* how often the mapper is asked what it counts */
     STOP_GRACE_MS = 5000,   /* for exchanges that run when the service is told to stop */
     BACKOFF_MIN_MS = 20,
-    FAULTS_MAX_BYTES = 64 * 1024,
 };
 
 /* Everything that runs, in the order of its start. Owned by service_run()'s thread; the mapper
@@ -51,6 +52,7 @@ enum {
 struct service {
     const struct config *config;
     struct material material;
+    struct access_watch access_watch;
     struct seal *seal;
     struct audit *audit;
     int public_fd, health_fd; /* until listener and health take them */
@@ -59,6 +61,7 @@ struct service {
     uint8_t machine_uuid[UUID_BYTES]; /* zeros: there is none */
     struct metrics metrics;
     struct mapper_counters counters;
+    uint64_t counters_due_ns;
     struct mapper_client *mapper;
     _Atomic(struct feeds *) feeds;
     struct quota *quota;
@@ -71,25 +74,6 @@ struct service {
     pthread_mutex_t look_lock;
     bool stopping; /* under it: health answers to the end, but looks at the others no more */
 };
-
-static void log_faults(enum log_level level, const char *doing, const struct buffer *faults)
-{
-    const char *line = (const char *)faults->data;
-    size_t left = faults->len_bytes;
-
-    while (left > 0) {
-        const char *end = memchr(line, '\n', left);
-        size_t len = end != NULL ? (size_t)(end - line) : left;
-
-        if (level == LOG_LEVEL_ERROR) {
-            log_error("%s: %.*s", doing, (int)len, line);
-        } else {
-            log_warning("%s: %.*s", doing, (int)len, line);
-        }
-        left -= end != NULL ? len + 1 : len;
-        line += len + 1;
-    }
-}
 
 static int open_signals(int *signal_fd, struct failure *f)
 {
@@ -160,6 +144,7 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         keeper_use(s->keeper_fd, s->config);
     }
     read_machine_uuid(s->machine_uuid);
+    access_watch_init(&s->access_watch, s->config);
     int result = material_load(s->config, &s->material, faults, f);
 
     if (result == 0) {
@@ -326,6 +311,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .mapper = s->mapper,
         .feeds = atomic_load(&s->feeds),
         .policy = s->material.policy,
+        .access = s->material.access,
         .quota = s->quota,
         .seal = s->seal,
         .audit = s->audit,
@@ -351,7 +337,7 @@ static int start_listeners(struct service *s, struct failure *f)
         .listen_fd = s->public_fd,
         .is_shared = s->public_is_shared,
         .pem = material_pem(&s->material),
-        .trust = s->material.trust,
+        .access = s->material.access,
         .rpc = atomic_load(&s->rpc),
         .audit = s->audit,
         .limits = {
@@ -392,17 +378,21 @@ static void reload(struct service *s)
     bool success = false;
 
     sd_notify(0, "RELOADING=1");
+    (void)access_watch_note(&s->access_watch);
     if (material_load(s->config, &fresh, &faults, &f) < 0) {
-        log_faults(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
+        faults_log(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
     } else {
         pem = material_pem(&fresh);
-        if (listener_reload(s->listener, &pem, fresh.trust, &f) < 0) {
+        if (listener_reload(s->listener, &pem, fresh.access, &f) < 0) {
             log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
         } else {
-            rpc_set_policy(atomic_load(&s->rpc), fresh.policy);
+            rpc_set_rules(atomic_load(&s->rpc), fresh.policy, fresh.access);
             success = true;
-            log_info("reloaded policy, certificate and client authorities");
+            log_info("reloaded policy, certificate, and what decides who is let in");
         }
+    }
+    if (!success) {
+        access_watch_forget(&s->access_watch);
     }
     material_done(&fresh);
     audit_service_reloaded(s->audit, &faults, &f);
@@ -430,7 +420,8 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     }
 }
 
-/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts. False: time to stop. */
+/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts, and at files.
+ * False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
@@ -438,17 +429,17 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     struct signalfd_siginfo signal;
     uint64_t count;
 
-    int timeout_ms = !*told              ? clock_poll_timeout_ms(ready_by_ns, COUNTERS_MS)
-                     : s->health != NULL ? COUNTERS_MS
-                                         : -1;
+    int timeout_ms = !*told ? clock_poll_timeout_ms(ready_by_ns, ACCESS_WATCH_MS) : ACCESS_WATCH_MS;
 
     (void)poll(fds, 2, alive_timeout_ms(&s->alive, timeout_ms));
     alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    if (s->health != NULL) {
+    if (s->health != NULL && clock_monotonic_ns() >= s->counters_due_ns) {
+        s->counters_due_ns = clock_monotonic_ns() + COUNTERS_MS * CLOCK_NS_PER_MS;
         mapper_counters_ask(&s->counters, s->mapper);
     }
+    access_watch_tick(&s->access_watch, s->listener, atomic_load(&s->rpc), &s->metrics);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
@@ -468,7 +459,7 @@ static int start(struct service *s, const struct service_options *options, struc
         s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         result = prepare(s, &faults, f);
     }
-    log_faults(LOG_LEVEL_ERROR, "cannot start", &faults);
+    faults_log(LOG_LEVEL_ERROR, "cannot start", &faults);
     if (result == 0) {
         const struct confinement confinement = {
             .config = options->config,

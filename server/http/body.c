@@ -179,9 +179,7 @@ static void judge_again(struct request *r)
     if (r->body->everyone == NULL && !credentials_are_current(r->body->credentials, c->judged)) {
         credentials_unref(c->judged);
         c->judged = credentials_current(r->body->credentials);
-        tls_verify_again(
-            c, r->body->tally,
-            MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+        tls_verify_again(c, r->body->tally);
     }
 }
 
@@ -191,6 +189,15 @@ static const struct identity *who(const struct connection *c)
     int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
 
     return c->known && now_s <= c->who.not_after_s ? &c->who : NULL;
+}
+
+/* exchange_head's `still`. */
+static bool still(void *arg)
+{
+    struct request *r = arg;
+
+    judge_again(r);
+    return who(r->connection) != NULL;
 }
 
 static enum MHD_Result send_reply(struct request *r);
@@ -222,6 +229,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .target = r->target,
         .header = header,
         .each_header = each_header,
+        .still = still,
         .arg = r,
         .who = who(r->connection),
         .peer_address = r->connection->peer,

@@ -50,7 +50,7 @@ struct connection {
     /* The connection's own thread, or the pump's, while it is parked. */
     gnutls_session_t tls;       /* the daemon's; NULL: none */
     struct identity who;        /* of the verified certificate */
-    bool known;                 /* `who` is filled in, and trusted by `judged` */
+    bool known;                 /* `who` is filled in, and let in by `judged` */
     struct credentials *judged; /* counted */
     bool refused;               /* the reason is told already */
     struct inflow inflow;

@@ -305,7 +305,7 @@ int listener_start(const struct listener_options *options, struct listener **out
                              .everyone = l->everyone };
     result = socket_prepare(l->listen_fd, f);
     if (result == 0) {
-        result = listener_reload(l, &options->pem, options->trust, f);
+        result = listener_reload(l, &options->pem, options->access, f);
     }
     if (result == 0) {
         result = watchdog_start(&l->connections, &l->tally, &l->limits, &l->watchdog, f);
@@ -325,11 +325,11 @@ int listener_start(const struct listener_options *options, struct listener **out
     return 0;
 }
 
-int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
+int listener_reload(struct listener *l, const struct listener_pem *pem, struct access *access,
                     struct failure *f)
 {
     struct credentials *fresh = NULL;
-    int result = credentials_new(pem, trust, &fresh, f);
+    int result = credentials_new(pem, access, &fresh, f);
 
     if (result == 0) {
         credentials_exchange(&l->credentials, fresh);
@@ -340,6 +340,18 @@ int listener_reload(struct listener *l, const struct listener_pem *pem, struct t
 bool listener_is_well(struct listener *l)
 {
     return watchdog_is_well(l->watchdog);
+}
+
+int listener_set_access(struct listener *l, struct access *access, struct failure *f)
+{
+    struct credentials *old = credentials_current(&l->credentials), *fresh = NULL;
+    int result = credentials_with_access(old, access, &fresh, f);
+
+    credentials_unref(old);
+    if (result == 0) {
+        credentials_exchange(&l->credentials, fresh);
+    }
+    return result;
 }
 
 void listener_counters(struct listener *l, struct listener_counters *out)

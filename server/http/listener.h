@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/identity.h"
+#include "auth/access.h"
 #include "common/error.h"
 #include "server/rpc/rpc.h"
 
@@ -47,6 +47,8 @@ enum listener_refusal {
     LISTENER_REFUSED_UNKNOWN_CA,
     LISTENER_REFUSED_EXPIRED,
     LISTENER_REFUSED_REVOKED,
+    LISTENER_REFUSED_UNCHECKED,
+    LISTENER_REFUSED_NOT_SPOKEN_FOR,
     LISTENER_REFUSED_BAD_CERTIFICATE,
     LISTENER_REFUSED_HANDSHAKE, /* garbage, nothing in common, or given up */
     LISTENER_REFUSED_HANDSHAKE_TIMEOUT,
@@ -76,7 +78,7 @@ struct listener_options {
     int listen_fd;  /* bound and listening; the listener closes it */
     bool is_shared; /* others hold it too, and go on with it: it is not shut down at the end */
     struct listener_pem pem;
-    struct trust *trust; /* a reference is taken */
+    struct access *access; /* a reference is taken */
     struct rpc *rpc;
     struct audit *audit; /* outlives it; NULL: it is off */
     struct listener_limits limits;
@@ -97,13 +99,15 @@ uint16_t listener_bound_port(int listen_fd);
 int listener_check_exempt(const char *addresses, struct failure *f);
 
 /* Would listener_start() take them? Its failure if not. */
-int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);
+int listener_check_pem(const struct listener_pem *pem, struct failure *f);
 
 int listener_start(const struct listener_options *options, struct listener **out,
                    struct failure *f);
 /* All or nothing: on failure the old credentials stay in force. */
-int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
+int listener_reload(struct listener *l, const struct listener_pem *pem, struct access *access,
                     struct failure *f);
+/* The same with the certificate and key in force. */
+int listener_set_access(struct listener *l, struct access *access, struct failure *f);
 void listener_counters(struct listener *l, struct listener_counters *out);
 /* Whether its threads go on, to be asked now and then by one thread: watchdog_is_well(). */
 bool listener_is_well(struct listener *l);

@@ -28,8 +28,8 @@
 bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
                gnutls_session_t session);
 
-/* Verifies the certificate of the handshake anew, by the trust of `c->judged`: sets `c->known`. */
-void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t session);
+/* Verifies the certificate of the handshake anew, by the access of `c->judged`: sets `c->known`. */
+void tls_verify_again(struct connection *c, struct tally *t);
 
 /* For the daemon's own default credentials, which no session uses. */
 int tls_no_certificate(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "server/rpc/audited.h"
 #include "server/rpc/call_pauses.h"
+#include "server/rpc/admission.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
@@ -28,7 +29,7 @@ static void take_policy(struct exchange *x)
     policy_unref(x->call.policy);
     pthread_mutex_lock(&rpc->lock);
     x->call.policy = policy_ref(rpc->policy);
-    x->policy_number = atomic_load(&rpc->policy_number);
+    x->rules_number = atomic_load(&rpc->rules_number);
     pthread_mutex_unlock(&rpc->lock);
 }
 
@@ -446,7 +447,7 @@ bool dispatch_run(struct exchange *x)
     if (c->method->cost == METHOD_COST_WATCH) {
         quota_share_of(x->rpc->options.quota, c->who, &c->share);
     }
-    if (audited_check(x) != 0 || request_decode(x) != 0 ||
+    if (admission_begin(x) != 0 || audited_check(x) != 0 || request_decode(x) != 0 ||
         c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;

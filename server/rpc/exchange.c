@@ -301,6 +301,7 @@ void exchange_free(struct exchange *x)
     buffer_done(&x->body);
     buffer_done(&x->reply_body);
     policy_unref(x->call.policy);
+    access_unref(x->access);
     free(x);
     atomic_fetch_sub(&rpc->exchanges, 1);
 }

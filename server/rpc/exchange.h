@@ -43,6 +43,9 @@ struct exchange_head {
     void (*each_header)(void *arg,
                         void (*each)(void *each_arg, const char *name, const char *value),
                         void *each_arg);
+    /* Is `who` still known by his connection, now that what decides it is another? On the thread that
+     * has the exchange. NULL: always. */
+    bool (*still)(void *arg);
     void *arg;
     const struct identity *who; /* of the connection; NULL: nobody, which is refused */
     const char *peer_address;   /* for the log */

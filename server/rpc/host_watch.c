@@ -372,9 +372,7 @@ _Static_assert(HANDLER_DONE == 0, "nothing to say is not the end");
 static int domains_leave(struct call *c, struct pool *p, const struct failure *why)
 {
     struct host_watch *w = c->state;
-    enum watch_end end = why->code == ERROR_DEADLINE_EXCEEDED   ? WATCH_END_DEADLINE
-                         : why->code == ERROR_PERMISSION_DENIED ? WATCH_END_PERMISSION_WITHDRAWN
-                                                                : WATCH_END_SHUTTING_DOWN;
+    enum watch_end end = watch_end_of_leaving(why->code);
     struct failure f = { 0 };
 
     if (w->over || !w->begun) {

@@ -47,9 +47,10 @@ struct rpc {
     struct streams streams;
     atomic_uint exchanges;
     atomic_bool draining;
-    atomic_uint policy_number; /* counts the policies: one that differs is another policy */
-    pthread_mutex_t lock;      /* of `policy`, and to exchange it: held to count, no longer */
+    atomic_uint rules_number; /* counts the rules: one that differs is other rules */
+    pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
     struct policy *policy;
+    struct access *access; /* NULL: none is asked */
 };
 
 struct exchange {
@@ -79,7 +80,9 @@ struct exchange {
     bool pauses_taken;   /* call_pauses.h's, and so the next two */
     uint32_t pauses;
     uint64_t pauses_round;
-    unsigned policy_number; /* of call.policy */
+    unsigned rules_number;  /* of call.policy */
+    struct access *access;  /* counted; NULL: none is asked */
+    unsigned access_number; /* as rules_number: of this */
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;

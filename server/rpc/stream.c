@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/rpc/admission.h"
 #include "server/rpc/audited.h"
 #include "common/clock.h"
 #include "server/rpc/envelope.h"
@@ -72,7 +73,7 @@ void stream_begin(struct exchange *x)
     x->reply.streamed = true;
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
     if (x->call.method->handler->leave != NULL) {
-        streams_add(&x->rpc->streams, &x->entry, &x->call);
+        streams_add(&x->rpc->streams, &x->entry, &x->call, x->call.who->not_after_s);
     }
 }
 
@@ -174,7 +175,7 @@ static bool is_forbidden(struct exchange *x)
 {
     struct call *c = &x->call;
 
-    if (atomic_load(&x->rpc->policy_number) == x->policy_number) {
+    if (atomic_load(&x->rpc->rules_number) == x->rules_number) {
         return false;
     }
     if (dispatch_judge(x) != 0) {
@@ -192,7 +193,7 @@ static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||
            (x->call.method->handler->leave != NULL &&
-            (is_stopping(x) || is_unaudited(x) || (x->renewal == NULL && is_forbidden(x))));
+            (is_stopping(x) || is_unaudited(x) || admission_is_over(x) || (x->renewal == NULL && is_forbidden(x))));
 }
 
 /* --- how fast it may be ------------------------------------------------------------------------- */

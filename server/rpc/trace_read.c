@@ -295,25 +295,19 @@ static int read_next(struct call *c, struct pool *p, struct failure *f)
 
 /* --- when it is ended --------------------------------------------------------------------------- */
 
-static enum watch_end end_of(const struct failure *why)
-{
-    return why->code == ERROR_DEADLINE_EXCEEDED   ? WATCH_END_DEADLINE
-           : why->code == ERROR_PERMISSION_DENIED ? WATCH_END_PERMISSION_WITHDRAWN
-                                                  : WATCH_END_SHUTTING_DOWN;
-}
-
 static int read_leave(struct call *c, struct pool *p, const struct failure *why)
 {
     static const struct failure nothing;
     struct trace_read *r = c->state;
+    enum watch_end end = watch_end_of_leaving(why->code);
     struct failure f = { 0 };
 
     drop_shared(r);
     if (r->over || !r->begun) {
-        r->end = r->over ? r->end : end_of(why);
+        r->end = r->over ? r->end : end;
         return HANDLER_DONE;
     }
-    return trace_say_end(c, p, end_of(why), &nothing, why, &f);
+    return trace_say_end(c, p, end, &nothing, why, &f);
 }
 
 const struct handler trace_service_read_trace = { .prepare = read_prepare,

@@ -71,7 +71,7 @@ static void limits_are_the_policys_of_the_caller(void **state)
 
     (void)state;
     rpc_rig_init(&r, false);
-    rpc_set_policy(r.rpc, policy);
+    rpc_set_rules(r.rpc, policy, NULL);
     policy_unref(policy);
     who_response *m = ask_who(&r, &r.alice);
 

@@ -104,7 +104,7 @@ static void more_requests_than_may_be_are_told_when_to_come_again(void **state)
 
     (void)state;
     rpc_rig_init(&r, true);
-    rpc_set_policy(r.rpc, policy);
+    rpc_set_rules(r.rpc, policy, NULL);
     policy_unref(policy);
     flight_send(&r, &f, &r.alice, "GET", "/nowhere", NULL, 0); /* counts: it costs something, too */
     flight_error(&f, 404, "not_found", NULL);

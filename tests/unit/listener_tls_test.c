@@ -370,7 +370,7 @@ static void a_reload_counts_for_open_connections_too(void **state)
 {
     struct rig_pem room;
     struct listener_pem fresh, mismatch;
-    struct trust *other = NULL;
+    struct access *other;
     struct tls_peer before, after;
     const struct tls_peer_options stranger = { .dir = rig.dir, .name = "stranger" };
     char path[128];
@@ -378,7 +378,7 @@ static void a_reload_counts_for_open_connections_too(void **state)
 
     (void)state;
     (void)snprintf(path, sizeof(path), "%s/other.crt", rig.dir);
-    assert_int_equal(trust_load(path, &other, &f), 0);
+    other = anchors_in(path);
     rig_start(&rig_limits);
     rig_open(&before);
     rig_get(&before, "/now/1", 1);
@@ -394,13 +394,13 @@ static void a_reload_counts_for_open_connections_too(void **state)
     tls_peer_close(&after);
 
     /* The same authority: the connection goes on, with the certificate that it began with. */
-    assert_int_equal(listener_reload(rig.listener, &fresh, rig.trust, &f), 0);
+    assert_int_equal(listener_reload(rig.listener, &fresh, rig.access, &f), 0);
     rig_get(&before, "/now/1", 1);
     rig_get(&before, "/now/1", 1);
 
     /* Whose authority was taken away is nobody, also on a connection that is open. */
     assert_int_equal(listener_reload(rig.listener, &fresh, other, &f), 0);
-    trust_unref(other);
+    access_unref(other);
     assert_true(tls_peer_say(&before, "GET /now/1 HTTP/1.1\r\nHost: h\r\n\r\n"));
     assert_int_equal(tls_peer_response(&before, NULL), 401);
     assert_non_null(tls_peer_header(&before, "Connection"));

@@ -67,7 +67,7 @@ static void who_was_sent_enough_waits_and_is_told_an_end_at_once(void **state)
     struct watching w;
 
     (void)state;
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
     open_begun(&w, "{" GRANTS "}");
     began_ns = clock_monotonic_ns();
@@ -160,7 +160,7 @@ static void set_policy_text(const char *text)
 {
     struct policy *policy = rpc_rig_parse_policy(text);
 
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
 }
 
@@ -271,6 +271,66 @@ static void nothing_more_is_sent_of_what_is_not_allowed_any_more(void **state)
     assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_PERMISSION_WITHDRAWN");
     assert_string_equal(watch_text(end, "cursor"), "");
     watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+    watch_done(&w);
+}
+
+/* With so much of the deny list, "" for none of it. */
+static void set_access(const char *deny_text)
+{
+    struct deny *deny = NULL;
+    struct access *access = NULL;
+    BUFFER_AUTO(faults, 4096);
+
+    assert_int_equal(deny_parse("deny", deny_text, strlen(deny_text), &deny, &faults, NULL), 0);
+    assert_int_equal(access_new(NULL, 0, deny, &access, NULL), 0);
+    rpc_set_access(rig.rpc, access);
+    access_unref(access);
+}
+
+static void who_is_revoked_has_his_streams_ended(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    rig.alice.not_after_s = INT64_MAX;
+    open_begun(&w, "{" GRANTS "}");
+    set_access("identity:cn:bob\n");
+    watch_expect_nothing(&w);
+    set_access("identity:cn:alice\n");
+    const json_t *end = watch_expect(&w, "end");
+
+    assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+    assert_string_equal(watch_text(end, "message"), "the gateway no longer allows it");
+    watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+    watch_done(&w);
+    /* Nor does he begin another. */
+    struct watching again;
+
+    open_watch(&again, "{" GRANTS "}");
+    watch_expect_end(&again, ERROR_UNAUTHENTICATED);
+    watch_done(&again);
+}
+
+/* Whether or not there is anything to say. */
+static void when_what_was_shown_expires_the_stream_says_so(void **state)
+{
+    static const int64_t end_s = 4000000000;
+    struct watching w;
+
+    (void)state;
+    set_access("# nobody\n");
+    rig.alice.not_after_s = end_s;
+    open_begun(&w, "{" GRANTS "}");
+    rpc_expire(rig.rpc, end_s);
+    watch_expect_nothing(&w);
+    rpc_expire(rig.rpc, end_s + 1); /* looks, and finds that the clock is not as far */
+    watch_expect_nothing(&w);
+    rig.alice.not_after_s = 1;
+    rpc_expire(rig.rpc, end_s + 1);
+    const json_t *end = watch_expect(&w, "end");
+
+    assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_CREDENTIALS_EXPIRED");
+    watch_expect_end(&w, ERROR_UNAUTHENTICATED);
     watch_done(&w);
 }
 
@@ -523,6 +583,8 @@ int main(void)
         TEST(another_policy_judges_streams_by_tags_groups_and_keys_too),
         TEST(who_has_proved_a_key_keeps_what_asks_for_it),
         TEST(nothing_more_is_sent_of_what_is_not_allowed_any_more),
+        TEST(who_is_revoked_has_his_streams_ended),
+        TEST(when_what_was_shown_expires_the_stream_says_so),
         TEST(what_fails_before_it_has_begun_is_an_error_like_any_other),
         TEST(what_fails_later_has_an_end_too),
         TEST(a_stream_goes_on_from_its_cursor),

@@ -66,6 +66,7 @@ enum xenres_end_reason {
     XENRES_END_PERMISSION_WITHDRAWN = 7,
     XENRES_END_DEADLINE = 8,
     XENRES_END_FAILED = 9,          /* the gateway could not go on: `failure`. What may pass is a cut */
+    XENRES_END_CREDENTIALS_EXPIRED = 10, /* what was shown has: go on from `cursor` with another */
     /* Found by the library: */
     XENRES_END_NOT_FOUND = 101      /* after a cut, domain or resource are not there, or are hidden */
 };
