@@ -273,6 +273,35 @@ static void what_is_wrong_is_said_with_its_line(void **state)
             "is one of the churn's");
 }
 
+static void tags_are_read_as_the_node_would_have_them(void **state)
+{
+    struct scenario *s = parsed(DOMAIN(
+        "tags = { \"prod\", \"a-1\" }\n") "event { step = 1 do = \"retag\" domain = \"a\" text = "
+                                          "\"x y\" }\n"
+                                          "event { step = 1 do = \"open_tags\" domain = \"a\" }\n");
+    char most[1024] = "tags = { ", more[1024];
+    size_t used = strlen(most);
+
+    (void)state;
+    assert_string_equal(s->domains[0].tags, "prod a-1");
+    assert_int_equal(s->events[0].action, SCENARIO_RETAG);
+    assert_string_equal(s->events[0].text, "x y");
+    scenario_free(s);
+    refused(DOMAIN("tags = { \"Prod\" }\n"), "tag \"Prod\": expected 1 to 31 of");
+    refused(DOMAIN("tags = { \"a\", \"b\", \"a\" }\n"), "tag \"a\" stands there twice");
+    for (int i = 0; i < MESSAGE_TAGS_MAX; i++) {
+        used +=
+            (size_t)snprintf(most + used, sizeof(most) - used,
+                             "%s\"aaaaaaaaaabbbbbbbbbbcccccccccc%c\"", i > 0 ? ", " : "", 'a' + i);
+    }
+    (void)snprintf(more, sizeof(more), DOMAIN("%s, \"z\" }\n"), most);
+    refused(more, "tag \"z\": more than 16");
+    (void)snprintf(more, sizeof(more), DOMAIN("%s }\n"), most);
+    s = parsed(more);
+    assert_int_equal(strlen(s->domains[0].tags), MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES - 1);
+    scenario_free(s);
+}
+
 static void every_operation_can_fail_with_any_errno(void **state)
 {
     static const struct {
@@ -428,6 +457,7 @@ int main(void)
         cmocka_unit_test(traces_have_their_maxima),
         cmocka_unit_test(time_and_churn_are_read),
         cmocka_unit_test(what_is_wrong_is_said_with_its_line),
+        cmocka_unit_test(tags_are_read_as_the_node_would_have_them),
         cmocka_unit_test(every_operation_can_fail_with_any_errno),
         cmocka_unit_test(so_many_sections_and_not_one_more),
         cmocka_unit_test(so_many_frames_and_ioreq_servers_and_not_one_more),
