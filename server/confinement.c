@@ -59,7 +59,9 @@ int confinement_enter(const struct confinement *options, struct failure *f)
         folder_of(c->audit_file, folders.audit);
         files.writable[files.writable_count++] = folders.audit;
     }
-    leave_readable(c, &folders, &files);
+    if (!options->has_keeper) { /* which reads them, then; whether they changed, anybody may look */
+        leave_readable(c, &folders, &files);
+    }
 #ifdef XENRES_SANITIZED /* reports name functions and lines, from the program and its libraries */
     files.readable[files.readable_count++] = "/";
 #endif
