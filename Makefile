@@ -36,18 +36,19 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_file seal quota pki
+AUTH := guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_file seal quota pki \
+        jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request admission dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_end watch_meter method \
+RPC := exchange bearer request admission dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_end watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config config_titled faults material access_watch sandbox exposition metrics service check command supervisor child demo
+SERVER := main config config_titled faults material access_watch sandbox exposition metrics service check command command_token supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
@@ -85,7 +86,7 @@ cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 mapper_libs := -lxxhash
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -ljansson -lconfuse -lxxhash -lsystemd -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
 cli_libs := -lprotobuf-c -lz -ljansson $(if $(have_ipt),-lipt)
 

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "server/command_token.h"
+
 const struct command commands[] = {
+    { "token", COMMAND_TOKEN_HELP, command_token },
     { NULL, NULL, NULL },
 };
 
