@@ -51,7 +51,7 @@ HTTP := socket tally credentials connection inflow outflow tls heading pump stre
 SERVER := main config config_titled faults material access_watch sandbox exposition metrics service check command command_token supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
-CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
+CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
           watch_read watch watch_domains image trace_view trace trace_message trace_read
