@@ -38,11 +38,13 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
-        guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file seal bucket quota_refusal quota_table quota pki
+        guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
+        seal bucket quota_refusal quota_table quota pki \
+        jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request admission dispatch audited renewal reply reply_head stream streams call call_pauses wait timer rpc meter watch_end watch_meter method \
+RPC := exchange bearer request admission dispatch audited renewal reply reply_head stream streams call call_pauses wait timer rpc meter watch_end watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
@@ -51,10 +53,10 @@ RPC := exchange request admission dispatch audited renewal reply reply_head stre
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
           confinement reload_files keeper alive exposition metrics service check command command_audit command_policy \
-          supervisor child demo
+          command_token supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
-CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
+CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
           watch_read watch watch_domains image trace_view trace trace_message trace_read access
@@ -90,7 +92,7 @@ cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 mapper_libs := -lxxhash -lseccomp
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lseccomp -lz -lzstd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -ljansson -lconfuse -lxxhash -lsystemd -lseccomp -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
 cli_libs := -lprotobuf-c -lz -ljansson $(if $(have_ipt),-lipt)
 

@@ -14,7 +14,8 @@ struct access {
     atomic_uint references;
     struct trust *trusts[ACCESS_TRUSTS_MAX];
     size_t trust_count;
-    struct deny *deny; /* NULL: nobody is on it */
+    struct tokens *tokens; /* NULL: none is accepted */
+    struct deny *deny;     /* NULL: nobody is on it */
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -64,6 +65,7 @@ void access_unref(struct access *a)
     for (size_t i = 0; i < a->trust_count; i++) {
         trust_free(a->trusts[i]);
     }
+    tokens_free(a->tokens);
     deny_free(a->deny);
     free(a);
 }
@@ -141,6 +143,10 @@ size_t access_files(const struct access_options *options, const char *paths[ACCE
         add_file(paths, &count, options->trusts[i].ca);
         add_file(paths, &count, options->trusts[i].crl);
     }
+    for (size_t i = 0; i < options->tokens.issuer_count; i++) {
+        add_file(paths, &count, options->tokens.issuers[i].jwks);
+    }
+    add_file(paths, &count, options->tokens.file);
     add_file(paths, &count, options->deny);
     return count;
 }
@@ -150,11 +156,15 @@ int access_load(const struct access_options *options, struct access **out, struc
 {
     struct loading l = { .faults = faults, .first = f };
     struct trust *trusts[ACCESS_TRUSTS_MAX] = { NULL };
+    struct tokens *tokens = NULL;
     struct deny *deny = NULL;
 
     for (size_t i = 0; i < options->trust_count; i++) {
         trusts[i] = load_trust(&l, &options->trusts[i], options->accept_expired_crl);
     }
+    struct failure wrong = { 0 };
+
+    keep(&l, tokens_load(&options->tokens, &tokens, &wrong), &wrong, false);
     if (is_set(options->deny)) {
         struct failure fault = { 0 };
         size_t before = faults->len_bytes;
@@ -163,8 +173,15 @@ int access_load(const struct access_options *options, struct access **out, struc
         keep(&l, result, &fault, faults->len_bytes > before);
     }
     if (l.result == 0) {
-        return access_new(trusts, options->trust_count, deny, out, f);
+        l.result = access_new(trusts, options->trust_count, deny, out, f);
+        if (l.result == 0) {
+            (*out)->tokens = tokens;
+        } else {
+            tokens_free(tokens);
+        }
+        return l.result;
     }
+    tokens_free(tokens);
     for (size_t i = 0; i < options->trust_count; i++) {
         trust_free(trusts[i]);
     }
@@ -262,6 +279,25 @@ int access_still(const struct access *a, const struct identity *who, int64_t now
                            who->text);
     }
     return 0;
+}
+
+bool access_takes_tokens(const struct access *a)
+{
+    return a->tokens != NULL && tokens_are_accepted(a->tokens);
+}
+
+int access_token(struct access *a, const char *token, size_t len,
+                 const struct identity *certificate, int64_t now_s, struct token *out,
+                 struct failure *f)
+{
+    return a->tokens != NULL ? tokens_verify(a->tokens, token, len, certificate, now_s, out, f)
+                             : token_refuse(f, TOKEN_UNKNOWN, "no tokens are accepted here");
+}
+
+int access_token_still(const struct access *a, const struct token *token, struct failure *f)
+{
+    return a->tokens != NULL ? tokens_still(a->tokens, token, f)
+                             : token_refuse(f, TOKEN_UNKNOWN, "no tokens are accepted here");
 }
 
 int access_certificate(const struct access *a, const struct identity_der *certificates,

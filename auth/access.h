@@ -4,7 +4,7 @@
 /*
  * Who somebody is, and whether he still is: all that decides it, as it was read from its files at one
  * moment. The anchors of clients' certificates with what each may speak for and their revocation
- * lists, and the deny list.
+ * lists, issuers and files of bearer tokens, and the deny list.
  *
  * The TLS library proves that the peer holds the key of the first certificate; everything else is
  * decided here, by OpenSSL.
@@ -17,12 +17,13 @@
 
 #include "auth/deny.h"
 #include "auth/identity.h"
+#include "auth/tokens.h"
 #include "auth/trust.h"
 #include "common/buffer.h"
 
 enum {
     ACCESS_TRUSTS_MAX = 17, /* xenresd.conf's sections, and its tls.client_ca */
-    ACCESS_FILES_MAX = 2 * ACCESS_TRUSTS_MAX + 1,
+    ACCESS_FILES_MAX = 2 * ACCESS_TRUSTS_MAX + TOKENS_ISSUERS_MAX + 2,
 };
 
 struct access;
@@ -35,6 +36,7 @@ struct access_trust {
 struct access_options {
     struct access_trust trusts[ACCESS_TRUSTS_MAX];
     size_t trust_count;
+    struct tokens_source tokens;
     const char *deny;
     bool accept_expired_crl; /* a list that is older than it says it may be counts all the same */
 };
@@ -60,6 +62,15 @@ void access_unref(struct access *a); /* NULL is fine */
 int access_certificate(const struct access *a, const struct identity_der *certificates,
                        size_t count, int64_t now_s, struct identity *out,
                        enum identity_fault *fault, struct failure *f);
+
+/* Is any bearer token accepted? */
+bool access_takes_tokens(const struct access *a);
+/* Who bears `token`: as tokens_verify() and tokens_still(), which see. The deny list is not looked at:
+ * access_still() is asked at each request anyway. */
+int access_token(struct access *a, const char *token, size_t len,
+                 const struct identity *certificate, int64_t now_s, struct token *out,
+                 struct failure *f);
+int access_token_still(const struct access *a, const struct token *token, struct failure *f);
 
 /* Is that, which was found before, to be let go on? -ERROR_UNAUTHENTICATED: what was shown has
  * ended, or the deny list keeps it out; *fault, where not NULL: IDENTITY_EXPIRED or IDENTITY_REVOKED.

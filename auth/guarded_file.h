@@ -36,4 +36,9 @@ void guarded_file_set_opener(int (*opener)(const char *path));
 int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
                         size_t len_bytes, struct failure *f);
 
+/* Puts a new one in its place, of the same owner, group and mode: whoever reads meanwhile has the old
+ * or the new one. Refuses what guarded_file_read() refuses of a public one. The caller sees to it that
+ * nobody else does the same at the same time. */
+int guarded_file_replace(const char *path, const void *bytes, size_t len_bytes, struct failure *f);
+
 #endif

@@ -44,7 +44,7 @@ static void check_cors(struct findings *all, const struct config *c)
     int result = cors_parse(c->server_cors_origins, &cors, &fault);
 
     find(all, result, &fault, "server.cors_origins");
-    if (result == 0 && cors != NULL) {
+    if (result == 0 && cors != NULL && strcmp(c->tls_client_certificate, "required") == 0) {
         buffer_append_string(
             all->faults, "server.cors_origins: note: browsers ask beforehand without a client "
                          "certificate, which this listener requires: pages reach it only through "

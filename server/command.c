@@ -8,6 +8,7 @@
 
 #include "server/command_audit.h"
 #include "server/command_policy.h"
+#include "server/command_token.h"
 
 const struct command commands[] = {
     { "audit",
@@ -28,6 +29,7 @@ const struct command commands[] = {
       "            [--config FILE | --policy FILE]\n"
       "                                       whether the policy allows it, and by which rule\n",
       command_policy },
+    { "token", COMMAND_TOKEN_HELP, command_token },
     { NULL, NULL, NULL },
 };
 

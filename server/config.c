@@ -258,6 +258,17 @@ static void check_together(const struct config *c, struct buffer *faults)
     }
 }
 
+/* Where nobody has to show a certificate, something else has to say who he is. */
+static void check_tokens(const struct config *c, struct buffer *faults)
+{
+    if (strcmp(c->tls_client_certificate, "optional") == 0 && c->issuer_count == 0 &&
+        c->tokens_file[0] == '\0') {
+        settings_fault_at(faults, c->path, line_of("tls", "client_certificate"),
+                          "tls.client_certificate is optional, and no bearer token is accepted; "
+                          "expected a section issuer, or tokens.file");
+    }
+}
+
 /* Whoever names authorities with bounds does not want those of a default that has none. */
 static void check_authorities(struct config *c, struct buffer *faults)
 {
@@ -266,7 +277,8 @@ static void check_authorities(struct config *c, struct buffer *faults)
     if (c->trust_count > 0 && given == 0) {
         c->tls_client_ca[0] = '\0';
     }
-    if (c->tls_client_ca[0] == '\0' && c->trust_count == 0) {
+    if (c->tls_client_ca[0] == '\0' && c->trust_count == 0 &&
+        strcmp(c->tls_client_certificate, "required") == 0) {
         settings_fault_at(faults, c->path, given,
                           "tls.client_ca is empty; expected a file, or a section trust");
     }
@@ -319,6 +331,7 @@ int config_load(const char *path, struct config *out, struct buffer *faults, str
         check_together(&loaded, faults);
         check_audit(&loaded, faults);
         check_authorities(&loaded, faults);
+        check_tokens(&loaded, faults);
         if (faults->len_bytes > 0) {
             result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
         }

@@ -58,6 +58,18 @@ void material_access_options(const struct config *config, struct access_options 
                                                                  .crl = trust->crl,
                                                                  .identities = trust->identities };
     }
+    out->tokens.file = config->tokens_file;
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        const struct config_issuer *issuer = &config->issuer[i];
+
+        out->tokens.issuers[out->tokens.issuer_count++] = (struct tokens_issuer){
+            .name = issuer->title,
+            .issuer = issuer->issuer,
+            .audience = issuer->audience,
+            .groups_claim = issuer->groups_claim[0] != '\0' ? issuer->groups_claim : "groups",
+            .jwks = issuer->jwks,
+        };
+    }
 }
 
 int material_load_access(const struct config *config, struct access **out, struct buffer *faults,
@@ -68,6 +80,10 @@ int material_load_access(const struct config *config, struct access **out, struc
     material_access_options(config, &options);
     return access_load(&options, out, faults, f);
 }
+
+_Static_assert(sizeof((struct config){ 0 }.issuer) / sizeof(struct config_issuer) ==
+                   TOKENS_ISSUERS_MAX,
+               "all of a configuration's issuers have room");
 
 _Static_assert(sizeof((struct config){ 0 }.trust) / sizeof(struct config_trust) + 1 ==
                    ACCESS_TRUSTS_MAX,

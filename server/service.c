@@ -338,6 +338,7 @@ static int start_listeners(struct service *s, struct failure *f)
         .is_shared = s->public_is_shared,
         .pem = material_pem(&s->material),
         .access = s->material.access,
+        .certificate_optional = strcmp(c->tls_client_certificate, "optional") == 0,
         .rpc = atomic_load(&s->rpc),
         .audit = s->audit,
         .limits = {

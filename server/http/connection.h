@@ -52,6 +52,8 @@ struct connection {
     struct identity who;        /* of the verified certificate */
     bool known;                 /* `who` is filled in, and let in by `judged` */
     struct credentials *judged; /* counted */
+    bool may_be_anonymous;      /* set before the handshake: without a certificate he is let in */
+    bool anonymous;             /* he was: nobody is known, but it may be somebody with a token */
     bool refused;               /* the reason is told already */
     struct inflow inflow;
     struct outflow outflow;

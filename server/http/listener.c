@@ -41,6 +41,7 @@ struct listener {
     bool is_shared;
     const struct identity *everyone;
     bool plaintext;
+    bool certificate_optional;
 
     struct credentials_place credentials;
 };
@@ -111,6 +112,7 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
 
 static bool begin_connection(struct listener *l, struct connection *c)
 {
+    c->may_be_anonymous = l->certificate_optional;
     if (l->everyone != NULL) {
         c->who = *l->everyone;
         c->known = true;
@@ -296,6 +298,7 @@ int listener_start(const struct listener_options *options, struct listener **out
     l->limits = options->limits;
     l->everyone = options->everyone;
     l->plaintext = options->plaintext;
+    l->certificate_optional = options->certificate_optional;
     l->listen_fd = options->listen_fd;
     l->is_shared = options->is_shared;
     l->body = (struct body){ .rpc = options->rpc,

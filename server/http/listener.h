@@ -78,7 +78,8 @@ struct listener_options {
     int listen_fd;  /* bound and listening; the listener closes it */
     bool is_shared; /* others hold it too, and go on with it: it is not shut down at the end */
     struct listener_pem pem;
-    struct access *access; /* a reference is taken */
+    struct access *access;     /* a reference is taken */
+    bool certificate_optional; /* who shows none may bear a token; else he is refused */
     struct rpc *rpc;
     struct audit *audit; /* outlives it; NULL: it is off */
     struct listener_limits limits;

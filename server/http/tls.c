@@ -83,9 +83,17 @@ static int identify(gnutls_session_t session, const struct access *access, struc
                               who, fault, f);
 }
 
+static bool showed_none(gnutls_session_t session)
+{
+    unsigned count = 0;
+
+    return gnutls_certificate_get_peers(session, &count) == NULL || count == 0;
+}
+
 /*
  * Runs when the client has proved that it holds the key of the certificate that it sent, and also
- * when it sent none. Fails closed: only a verified identity returns 0.
+ * when it sent none. Fails closed: only a verified identity returns 0, or none where none is required,
+ * which makes nobody known.
  */
 static int verify(gnutls_session_t session)
 {
@@ -95,6 +103,10 @@ static int verify(gnutls_session_t session)
 
     if (c == NULL) {
         return GNUTLS_E_CERTIFICATE_ERROR;
+    }
+    if (c->may_be_anonymous && showed_none(session)) {
+        c->anonymous = true;
+        return 0;
     }
     if (identify(session, credentials_access(c->credentials), &c->who, &fault, &f) != 0) {
         refuse(c, session, faults[fault].why, faults[fault].alert,

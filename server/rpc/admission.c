@@ -11,7 +11,7 @@ static int64_t now_s(void)
     return (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
 }
 
-static void take_access(struct exchange *x)
+void admission_take(struct exchange *x)
 {
     struct rpc *rpc = x->rpc;
 
@@ -43,8 +43,15 @@ static int look(const struct exchange *x, enum error_code when_revoked, enum log
 {
     enum identity_fault fault = IDENTITY_OK;
     struct failure said = { 0 };
+    int result = 0;
 
-    if (x->access == NULL || access_still(x->access, x->call.who, now_s(), &fault, &said) == 0) {
+    if (x->access != NULL) {
+        result = access_still(x->access, x->call.who, now_s(), &fault, &said);
+    }
+    if (result == 0 && x->access != NULL && x->bearer != NULL) {
+        result = access_token_still(x->access, x->bearer, &said);
+    }
+    if (result == 0) {
         return 0;
     }
     log_failure(level, x->head.peer_address, &said);
@@ -53,7 +60,7 @@ static int look(const struct exchange *x, enum error_code when_revoked, enum log
 
 int admission_begin(struct exchange *x)
 {
-    take_access(x);
+    admission_take(x);
     int result = look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure);
 
     if (result != 0) {
@@ -73,7 +80,7 @@ bool admission_is_over(struct exchange *x)
     if (!changed) {
         return false;
     }
-    take_access(x);
+    admission_take(x);
     if (x->head.still != NULL && !x->head.still(x->head.arg)) {
         (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
         return true;

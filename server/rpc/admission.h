@@ -13,6 +13,8 @@
 
 #include "server/rpc/state.h"
 
+/* Takes the access in force. */
+void admission_take(struct exchange *x);
 /* When a call begins: 0, or -ERROR_UNAUTHENTICATED in `x->failure`. Takes the access in force. */
 int admission_begin(struct exchange *x);
 

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "proto/wire/wire.h"
 #include "server/rpc/audited.h"
+#include "server/rpc/bearer.h"
 #include "server/rpc/connect.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/envelope.h"
@@ -44,16 +45,6 @@ static int refuse_http_method(struct exchange *x)
     return failure_next(f, result, "use one of: %s", method_allow(x->call.method));
 }
 
-static int refuse_nobody(struct failure *f)
-{
-    int result = failure_set(f, ERROR_UNAUTHENTICATED, "nobody is known on this connection");
-
-    failure_cause(f, result,
-                  "no client certificate was shown, or it has expired, or its authority is not "
-                  "trusted any more");
-    return failure_next(f, result, "connect with a client certificate of this gateway's authority");
-}
-
 /* Pages of other origins, as the browser names them. */
 static void note_origin(struct exchange *x)
 {
@@ -75,8 +66,8 @@ static int check_head(struct exchange *x, int *http_status)
         note_origin(x);
     }
     /* A preflight is sent before anybody shows who he is. It learns which paths there are. */
-    if (x->head.who == NULL && !(is_options && x->origin != NULL)) {
-        return refuse_nobody(&x->failure);
+    if (!(is_options && x->origin != NULL) && bearer_take(x) != 0) {
+        return -x->failure.code;
     }
     c->method = method_find(x->rpc->options.methods, x->head.target, &x->uri, &x->failure);
     if (c->method == NULL) {
@@ -302,6 +293,7 @@ void exchange_free(struct exchange *x)
     buffer_done(&x->reply_body);
     policy_unref(x->call.policy);
     access_unref(x->access);
+    free(x->bearer);
     free(x);
     atomic_fetch_sub(&rpc->exchanges, 1);
 }

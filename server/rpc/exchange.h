@@ -47,7 +47,8 @@ struct exchange_head {
      * has the exchange. NULL: always. */
     bool (*still)(void *arg);
     void *arg;
-    const struct identity *who; /* of the connection; NULL: nobody, which is refused */
+    const struct identity *who; /* of the connection; NULL: nobody, which is refused … */
+    bool is_anonymous;          /* … but where a bearer token says who it is */
     const char *peer_address;   /* for the log */
     uint64_t received_ns;       /* monotonic: deadlines count from here */
 };

@@ -37,6 +37,7 @@ static void build_error(struct exchange *x)
     reply_add_header(x, "Content-Type", CONNECT_ERROR_CONTENT_TYPE);
     reply_add_header(x, "Cache-Control", "no-store");
     reply_add_cors(x);
+    reply_add_challenge(x);
     reply_add_metadata(x);
     if (x->http_status == STATUS_METHOD_NOT_ALLOWED) {
         reply_add_header(x, "Allow", method_allow(x->call.method));

@@ -46,6 +46,7 @@ struct rpc {
     struct watch_meter watch_meter;
     struct streams streams;
     atomic_uint exchanges;
+    _Atomic uint64_t refusals_logged; /* of tokens: bearer.c */
     atomic_bool draining;
     atomic_uint rules_number; /* counts the rules: one that differs is other rules */
     pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
@@ -60,6 +61,8 @@ struct exchange {
     struct uri uri;
     struct connect_request connect; /* of UNARY and STREAM */
     const char *origin;             /* of another site's page that may read the reply; or NULL */
+    struct token *bearer;           /* who asks, where he showed a token; owned */
+    const char *challenge; /* WWW-Authenticate of an answer that nobody is known; or NULL */
     struct buffer body;
     size_t body_max_bytes;     /* 0: the reply stands */
     bool is_options;           /* only asks what may be asked */
@@ -140,7 +143,8 @@ void reply_build(struct exchange *x);
 
 /* What all replies have: reply_head.c. */
 void reply_add_header(struct exchange *x, const char *name, const char *value);
-void reply_add_cors(struct exchange *x); /* which page may read it, and what of it */
+void reply_add_cors(struct exchange *x);      /* which page may read it, and what of it */
+void reply_add_challenge(struct exchange *x); /* how to be known, where nobody is */
 void reply_add_metadata(struct exchange *x);
 const struct connect_details *reply_details(const struct exchange *x); /* of its failure */
 /* An error, where even an error does not fit, or its memory cannot be had. */

@@ -64,6 +64,7 @@ static void add_headers(struct exchange *x)
         reply_add_header(x, "Connect-Content-Encoding", compress_name(x->connect.answer_encoding));
     }
     reply_add_cors(x);
+    reply_add_challenge(x);
     reply_add_metadata(x);
 }
 

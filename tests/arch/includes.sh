@@ -44,7 +44,6 @@ openssl/*:         auth client
 zlib.h:            server/rpc client client/cli
 protobuf-c/*:      proto server/rpc client client/cli
 jansson.h:         proto auth server/rpc client client/cli
-cjose/*:           auth
 confuse.h:         common auth server server/mapper/sim
 seccomp.h:         common
 systemd/*:         server server/rpc

@@ -299,6 +299,30 @@ static void authorities_without_bounds_are_named(void **state)
     expect_fault("tls { expired_crl = \"\" }\n", "expected one of: refuse accept");
 }
 
+static void issuers_and_what_needs_them(void **state)
+{
+    struct attempt a;
+
+    (void)state;
+    load(&a, "issuer \"corp\" {\n issuer = \"https://i\"\n audience = \"x\"\n jwks = \"/k\"\n}\n"
+             "tls { client_certificate = \"optional\" client_ca = \"\" }\n");
+    assert_int_equal(a.result, 0); /* nobody has to show a certificate: no authority is needed */
+    assert_int_equal(a.config.issuer_count, 1);
+    assert_string_equal(a.config.issuer[0].title, "corp");
+    assert_string_equal(a.config.issuer[0].groups_claim, "");
+    assert_string_equal(a.config.tls_client_certificate, "optional");
+    buffer_done(&a.faults);
+    load(&a, "tokens { file = \"/t\" }\ntls { client_certificate = \"optional\" }\n");
+    assert_int_equal(a.result, 0);
+    buffer_done(&a.faults);
+    expect_fault("tls {\n client_certificate = \"optional\"\n}\n",
+                 ":2: tls.client_certificate is optional, and no bearer token is accepted");
+    expect_fault("tls {\n client_certificate = \"perhaps\"\n}\n",
+                 "expected one of: required optional");
+    expect_fault("issuer \"a\" {\n issuer = \"https://i\"\n jwks = \"/k\"\n}\n",
+                 ":4: issuer \"a\": audience is missing");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +340,7 @@ int main(void)
         cmocka_unit_test(sections_with_titles_have_a_maximum),
         cmocka_unit_test(a_list_has_a_maximum),
         cmocka_unit_test(authorities_without_bounds_are_named),
+        cmocka_unit_test(issuers_and_what_needs_them),
     };
 
     return UNIT_RUN(tests);
