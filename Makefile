@@ -20,7 +20,7 @@ endif
 
 # --- what each program is made of: a list to review, not a wildcard ---------------------------
 
-COMMON := error buffer clock log text base64 channel message message_trace layout
+COMMON := error buffer clock log text base64 channel message message_tags message_trace layout
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
 THREADS := errand
@@ -28,43 +28,45 @@ CONFINE := syscall_filter syscall_list
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
-MAPPER := main options privilege confine notify loop peer patience request counters inventory describe snapshot range \
+MAPPER := main options privilege confine notify loop peer patience request counters tags inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
           source_trace source_trace_control source_trace_tell lap psb spool diff allowance
-MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
-              vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
+MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_scribbler guest_ioreqs \
+              guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
+AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
+        guarded_file name certificate identity policy policy_list policy_limits policy_file seal bucket quota_refusal quota_table quota pki
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_end watch_meter method \
+RPC := exchange request dispatch audited renewal reply reply_head stream streams call call_pauses wait timer rpc meter watch_end watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
-       watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
-HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config material sandbox sandbox_capabilities sandbox_files sandbox_seccomp confinement \
-          reload_files keeper alive exposition metrics service check command supervisor child demo
+       watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
+HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
+SERVER := main config limits material audit_service command_audit command_policy sandbox sandbox_capabilities \
+          sandbox_files sandbox_seccomp confinement reload_files keeper alive exposition metrics service check command \
+          supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
-          watch_read watch watch_domains image trace_view trace trace_message trace_read
+          watch_read watch watch_domains image trace_view trace trace_message trace_read access
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
        board attendant watching watch trace_manifest trace_manifest_print trace_manifest_parse trace_check \
        trace_files trace_lane trace_meter trace_show trace_show_files trace_record trace \
-       $(if $(have_ipt),trace_packets trace_packet_text,trace_packets_none) scenario_text scenario_files scenario_domains replay verification verify \
+       $(if $(have_ipt),trace_packets trace_packet_text,trace_packets_none) scenario_text scenario_files scenario_domains replay verification verify whoami explain \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
-          xenres/v1/watch xenres/v1/trace google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
+          xenres/v1/watch xenres/v1/trace xenres/v1/access google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
                google/protobuf/struct google/protobuf/wrappers
 
@@ -308,7 +310,7 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
-thread_tests := $(patsubst %,tests/unit/%_test,errand ring_stress doorbell sampler sim_sampler \
+thread_tests := $(patsubst %,tests/unit/%_test,audit errand ring_stress doorbell sampler sim_sampler \
                 feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
                 feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
                 watch watch_life watch_renewal watch_domains) tests/contract/feed_test
@@ -363,7 +365,7 @@ bench-stream: ensure-deps ## measure live streams beside a bare TLS loop
 
 # The same messages by protobuf's own C++.
 cxx_gen := $(BUILD)/gen/cxx
-cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource trace watch)
+cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,access domain failure host inspect resource trace watch)
 $(cxx_gen)/%.pb.cc $(cxx_gen)/%.pb.h &: proto/%.proto
 	@mkdir -p $(cxx_gen)
 	$(call quiet,PROTO)protoc -I proto -I /usr/include --cpp_out=$(cxx_gen) $<
@@ -391,7 +393,7 @@ install: all ## install under DESTDIR/PREFIX
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 client/include/xenres/watch.h client/include/xenres/trace.h $(DESTDIR)$(PREFIX)/include/xenres/
+	install -m 644 client/include/xenres/watch.h client/include/xenres/trace.h client/include/xenres/access.h $(DESTDIR)$(PREFIX)/include/xenres/
 	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
 	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/

@@ -4,6 +4,7 @@
 #include "server/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -100,6 +101,19 @@ static void check_mapper(struct findings *all, const struct config *c)
     }
 }
 
+/* Where the audit's file is, or will be. */
+static void check_audit(struct findings *all, const struct config *c)
+{
+    char directory[CONFIG_TEXT_BYTES];
+    const char *slash = strrchr(c->audit_file, '/');
+
+    if (c->audit_file[0] == '/') {
+        (void)snprintf(directory, sizeof(directory), "%.*s",
+                       slash == c->audit_file ? 1 : (int)(slash - c->audit_file), c->audit_file);
+        check_path(all, "audit.file", directory, S_IFDIR, W_OK | X_OK);
+    }
+}
+
 int check_config(const struct config *config, struct buffer *faults, struct failure *f)
 {
     struct findings all = { .faults = faults, .first = f };
@@ -110,11 +124,14 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
     find(&all, result, &fault, "server.listen");
     result = health_check(config->server_health, &fault);
     find(&all, result, &fault, "server.health");
+    result = listener_check_exempt(config->limits_handshake_exempt, &fault);
+    find(&all, result, &fault, "limits.handshake_exempt");
     check_path(&all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
     if (geteuid() == 0) {
         check_user(&all, "server.user", config->server_user, false);
     }
     check_mapper(&all, config);
+    check_audit(&all, config);
     check_cors(&all, config);
     result = material_load(config, &m, faults, all.result == 0 ? f : NULL);
     material_done(&m);

@@ -161,6 +161,33 @@ static unsigned line_of(const char *section, const char *name)
     return find_option(section, name, &index) != NULL ? given_at_line[index] : 0;
 }
 
+static void check_word(const char *path, const char *section, const char *name, const char *value,
+                       const char *const *words, struct buffer *faults)
+{
+    char expected[64] = "";
+
+    for (size_t i = 0; words[i] != NULL; i++) {
+        size_t used = strlen(expected);
+
+        if (strcmp(value, words[i]) == 0) {
+            return;
+        }
+        (void)snprintf(expected + used, sizeof(expected) - used, "%s%s", used > 0 ? ", " : "",
+                       words[i]);
+    }
+    settings_fault_at(faults, path, line_of(section, name), "%s.%s is \"%s\"; expected one of: %s",
+                      section, name, value, expected);
+}
+
+static void check_audit(const struct config *c, struct buffer *faults)
+{
+    static const char *const failures[] = { "refuse", "continue", NULL };
+    static const char *const syncs[] = { "none", "interval", "each", NULL };
+
+    check_word(c->path, "audit", "on_failure", c->audit_on_failure, failures, faults);
+    check_word(c->path, "audit", "sync", c->audit_sync, syncs, faults);
+}
+
 /* What no single option can know. */
 static void check_together(const struct config *c, struct buffer *faults)
 {
@@ -231,6 +258,7 @@ int config_load(const char *path, struct config *out, struct buffer *faults, str
         take_values(cfg, &loaded);
         snprintf(loaded.path, sizeof(loaded.path), "%s", path);
         check_together(&loaded, faults);
+        check_audit(&loaded, faults);
         if (faults->len_bytes > 0) {
             result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
         }

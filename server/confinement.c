@@ -4,6 +4,7 @@
 #include "server/confinement.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ int confinement_enter(const struct confinement *options, struct failure *f)
 {
     const struct config *c = options->config;
     const char *notify = getenv("NOTIFY_SOCKET");
+    char audit_folder[CONFIG_TEXT_BYTES];
     struct folders folders;
     struct sandbox_files files = {
         .writable = { c->server_state_dir },
@@ -49,6 +51,13 @@ int confinement_enter(const struct confinement *options, struct failure *f)
         .files = &files,
     };
 
+    if (c->audit_file[0] ==
+        '/') { /* it is put aside, and begun anew, where it is; else: in state_dir */
+        size_t len = (size_t)(strrchr(c->audit_file, '/') - c->audit_file);
+
+        snprintf(audit_folder, sizeof(audit_folder), "%.*s", len > 0 ? (int)len : 1, c->audit_file);
+        files.writable[files.writable_count++] = audit_folder;
+    }
     if (!options->has_keeper) {
         leave_readable(c, &folders, &files);
     }

@@ -106,6 +106,28 @@ static void write_requests(struct exposition *e, const struct metrics_sources *s
     write_one(e, METRIC_HTTP_REQUESTS, s->connections.requests);
 }
 
+/* Those of auth/quota.h, and those that who watches has with feeds. */
+static void write_limit_hits(struct exposition *e, const struct metrics_sources *s)
+{
+    const struct {
+        const char *limit;
+        uint64_t hits;
+    } rows[] = { { "streams", s->feeds.refused_streams },
+                 { "streams_in_all", s->feeds.refused_streams_in_all },
+                 { "feeds_in_all", s->feeds.refused_feeds },
+                 { "spool_bytes", s->feeds.refused_spools } };
+
+    exposition_family(e, &families[METRIC_LIMIT_HITS]);
+    for (int limit = 0; limit < QUOTA_LIMIT_COUNT; limit++) {
+        exposition_label(e, "limit", quota_limit_name((enum quota_limit)limit));
+        exposition_count(e, s->limit_hits[limit]);
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        exposition_label(e, "limit", rows[i].limit);
+        exposition_count(e, rows[i].hits);
+    }
+}
+
 /* --- connections -------------------------------------------------------------------------------- */
 
 /* The reasons from `first` to before `end`. */
@@ -212,6 +234,19 @@ static void write_reloads(struct exposition *e, const struct metrics *m)
     exposition_seconds(e, atomic_load(&m->reloaded_ns));
 }
 
+/* --- the audit --------------------------------------------------------------------------------- */
+
+static void write_audit(struct exposition *e, const struct audit_counters *a)
+{
+    write_one(e, METRIC_AUDIT_RECORDS, a->records);
+    write_one(e, METRIC_AUDIT_LOST, a->lost);
+    write_one(e, METRIC_AUDIT_SUPPRESSED, a->suppressed);
+    write_one(e, METRIC_AUDIT_FAILING, a->is_failing);
+    write_one(e, METRIC_AUDIT_UNSIGNED, a->unsigned_records);
+    exposition_family(e, &families[METRIC_AUDIT_CHECKPOINT]);
+    exposition_seconds(e, a->checkpoint_wall_ns);
+}
+
 /* --- the mapper --------------------------------------------------------------------------------- */
 
 static void write_mapper_counters(struct exposition *e, const struct message_counters_answer *c,
@@ -250,6 +285,7 @@ static void write_mapper_counters(struct exposition *e, const struct message_cou
         { METRIC_OPEN_LOSSES, c->open_losses },
         { METRIC_PAUSES, c->vcpu_pauses },
         { METRIC_PAUSE_REFUSALS, c->pause_refusals },
+        { METRIC_TAGS_IGNORED, c->tags_ignored },
     };
 
     exposition_family(e, &families[METRIC_MAPPER_AGE]);
@@ -284,10 +320,12 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     exposition_begin(&e, out, format);
     write_process(&e, s->own);
     write_requests(&e, s);
+    write_limit_hits(&e, s);
     write_connections(&e, &s->connections);
     write_streams(&e, s);
     write_traces(&e, s);
     write_reloads(&e, s->own);
+    write_audit(&e, &s->audit);
     write_mapper(&e, s);
     exposition_end(&e);
 }

@@ -13,6 +13,8 @@
 
 #include <stdatomic.h>
 
+#include "auth/audit.h"
+#include "auth/quota.h"
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
@@ -37,7 +39,9 @@ struct metrics_sources {
     unsigned requests_in_flight;
     struct watch_counters watches;
     struct feeds_counters feeds;
+    uint64_t limit_hits[QUOTA_LIMIT_COUNT];
     struct listener_counters connections;
+    struct audit_counters audit;
     uint64_t mapper_restarts;
     const struct message_hello_answer *mapper;      /* that is connected; NULL: none is */
     const struct message_counters_answer *counters; /* of that; NULL: nothing is known */

@@ -22,10 +22,12 @@
 #include "common/log.h"
 #include "common/scope.h"
 #include "server/alive.h"
+#include "server/audit_service.h"
 #include "server/confinement.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/keeper.h"
+#include "server/limits.h"
 #include "server/material.h"
 #include "server/metrics.h"
 #include "server/resource/feeds.h"
@@ -50,6 +52,7 @@ struct service {
     const struct config *config;
     struct material material;
     struct seal *seal;
+    struct audit *audit;
     int public_fd, health_fd; /* until listener and health take them */
     bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
     int signal_fd, wake_fd, keeper_fd;
@@ -163,6 +166,9 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         snprintf(seal_path, sizeof(seal_path), "%s/seal.key", s->config->server_state_dir);
         result = seal_load(seal_path, &s->seal, f);
     }
+    if (result == 0) {
+        result = audit_service_open(s->config, &s->rpc, &s->audit, f);
+    }
     if (result == 0 && s->public_fd < 0) {
         result = listener_bind(s->config->server_listen, &s->public_fd, f);
     }
@@ -221,11 +227,13 @@ static bool ready(void *arg, struct buffer *reasons)
                              ? "the mapper is not connected: see its log\n"
                              : NULL;
 
-    (void)pthread_mutex_unlock(&s->look_lock);
     if (reason != NULL) {
         buffer_append_string(reasons, reason);
     }
-    return reason == NULL;
+    bool is_closed = !s->stopping && audit_service_is_closed(s->audit, reasons);
+
+    (void)pthread_mutex_unlock(&s->look_lock);
+    return reason == NULL && !is_closed;
 }
 
 /* Of all parts, which are there. */
@@ -241,8 +249,10 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
         .mapper_restarts = mapper_client_restarts(s->mapper),
     };
 
+    audit_count(s->audit, &sources.audit);
     rpc_watches(rpc, &sources.watches);
     feeds_count(atomic_load(&s->feeds), &sources.feeds);
+    quota_count_hits(s->quota, sources.limit_hits);
     listener_counters(s->listener, &sources.connections);
     if (mapper_client_hello(s->mapper, &hello)) {
         sources.mapper = &hello;
@@ -282,13 +292,6 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
     return mapper_client_new(&options, &s->mapper, f);
 }
 
-/* What one identity may hold of an arena, without a product that overflows. */
-static uint64_t share_of(const struct config *c, uint64_t arena_bytes)
-{
-    return arena_bytes / 100 * (uint64_t)c->limits_arena_percent_per_identity +
-           arena_bytes % 100 * (uint64_t)c->limits_arena_percent_per_identity / 100;
-}
-
 static int start_feeds(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
@@ -308,12 +311,10 @@ static int start_feeds(struct service *s, struct failure *f)
 static int start_rpc(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
-    const struct quota_limits limits = {
-        .calls_per_identity = (uint32_t)c->limits_calls_per_identity,
-        /* A guess until the mapper says how large its arena is. */
-        .arena_bytes_per_identity = share_of(c, (uint64_t)c->mapper_arena_mib << 20),
-    };
+    struct quota_limits limits;
     struct rpc *rpc = NULL;
+
+    limits_of_config(c, &limits);
     int result = quota_new(&limits, &s->quota, f);
 
     if (result == 0) {
@@ -327,6 +328,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .policy = s->material.policy,
         .quota = s->quota,
         .seal = s->seal,
+        .audit = s->audit,
         .request_timeout_ms = (uint32_t)c->limits_request_timeout_ms,
         .request_max_bytes = (uint32_t)c->limits_request_max_kib * 1024,
         .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
@@ -351,6 +353,7 @@ static int start_listeners(struct service *s, struct failure *f)
         .pem = material_pem(&s->material),
         .trust = s->material.trust,
         .rpc = atomic_load(&s->rpc),
+        .audit = s->audit,
         .limits = {
             .threads = (uint32_t)c->limits_threads,
             .connections = (uint32_t)c->limits_connections,
@@ -359,6 +362,9 @@ static int start_listeners(struct service *s, struct failure *f)
             .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
             .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
             .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
+            .handshakes_per_s_per_address = (uint32_t)c->limits_handshakes_per_s_per_address,
+            .handshakes_per_s = (uint32_t)c->limits_handshakes_per_s,
+            .handshake_exempt = c->limits_handshake_exempt,
         },
     };
     const struct health_options health = {
@@ -399,11 +405,12 @@ static void reload(struct service *s)
         }
     }
     material_done(&fresh);
+    audit_service_reloaded(s->audit, &faults, &f);
     metrics_reloaded(&s->metrics, success);
     sd_notify(0, "READY=1");
 }
 
-/* The mapper came, went, or let us wait too long: its arena's size counts from now on, and the
+/* The mapper came, went, or let us wait too long: what it has counts from now on, and the
  * first time that something is known, readiness is told. */
 static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
 {
@@ -411,7 +418,7 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     bool there = mapper_client_hello(s->mapper, &hello);
 
     if (there) {
-        quota_set_arena_limit(s->quota, share_of(s->config, hello.arena_bytes));
+        limits_follow_mapper(s->config, &hello, s->quota);
     }
     if (!*told && (there || clock_monotonic_ns() >= ready_by_ns)) {
         *told = true;
@@ -472,6 +479,9 @@ static int start(struct service *s, const struct service_options *options, struc
         result = confinement_enter(&confinement, f);
     }
     if (result == 0) {
+        result = audit_start(s->audit, f);
+    }
+    if (result == 0) {
         result = start_mapper_client(s, options->mapper_socket, f);
     }
     if (result == 0) {
@@ -500,6 +510,7 @@ static void stop(struct service *s)
     if (s->mapper != NULL) {
         mapper_client_free(s->mapper); /* its thread calls rpc: before rpc goes */
     }
+    audit_stop(s->audit); /* its thread calls rpc, too; nobody has a record left */
     if (rpc != NULL) {
         rpc_free(rpc);
     }

@@ -62,6 +62,23 @@ static const char *type_name(uint32_t type)
     return type == XENRES_DOMAIN_HVM ? "hvm" : type == XENRES_DOMAIN_PVH ? "pvh" : "pv";
 }
 
+/* As the node has them. */
+static void join_tags(struct buffer *out, const xenres_domain *d)
+{
+    for (size_t i = 0; i < d->tag_count; i++) {
+        buffer_printf(out, "%s%s", i > 0 ? " " : "", d->tags[i]);
+    }
+}
+
+static void append_tags(struct buffer *out, const xenres_domain *d)
+{
+    for (size_t i = 0; i < d->tag_count; i++) {
+        buffer_append_string(out, i > 0 ? ", " : "    tags = { ");
+        scenario_text_string(out, d->tags[i]);
+    }
+    buffer_append_string(out, d->tag_count > 0 ? " }\n" : "");
+}
+
 static void append_life(struct maker *m, const xenres_domain *d, bool is_present)
 {
     struct buffer *out = &m->domains;
@@ -74,6 +91,7 @@ static void append_life(struct maker *m, const xenres_domain *d, bool is_present
         scenario_text_string(out, d->identity.name);
         buffer_append_byte(out, '\n');
     }
+    append_tags(out, d);
     buffer_printf(out,
                   "    type = \"%s\"\n    state = \"%s\"\n    present = %s\n    vcpus = %" PRIu32
                   "\n    max_vcpus = %" PRIu32 "\n    memory_mib = %" PRIu32 "\n}\n",
@@ -110,7 +128,7 @@ static struct life *life_of(struct maker *m, const xenres_domain *d, bool is_pre
 
 /* --- events --- */
 
-/* `text`: of a new name; NULL: none. */
+/* `text`: of a new name or tags; NULL: none. */
 static void append_event(struct maker *m, const struct life *life, const char *what,
                          const char *text)
 {
@@ -196,6 +214,17 @@ static int on_list(void *arg, const xenres_domains_piece *piece)
     return 0;
 }
 
+/* Tags that nobody knew are none there. */
+static void retag(struct maker *m, const struct life *life, const xenres_domain *d)
+{
+    BUFFER_AUTO(tags, 4096);
+
+    join_tags(&tags, d);
+    const char *text = buffer_string(&tags);
+
+    append_event(m, life, "retag", text != NULL ? text : "");
+}
+
 static int on_change(void *arg, const xenres_domain_change *c)
 {
     struct maker *m = arg;
@@ -216,6 +245,7 @@ static int on_change(void *arg, const xenres_domain_change *c)
     case XENRES_DOMAIN_CHANGE_RENAMED:
         append_event(m, life, "rename", c->domain.identity.name);
         break;
+    case XENRES_DOMAIN_CHANGE_RETAGGED: retag(m, life, &c->domain); break;
     case XENRES_DOMAIN_CHANGE_STATE: change_state(m, life, c->domain.state); break;
     case XENRES_DOMAIN_CHANGE_DYING:
     case XENRES_DOMAIN_CHANGE_GONE: leave(m, life); break;

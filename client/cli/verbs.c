@@ -9,9 +9,9 @@
 #include "client/cli/suggestion.h"
 
 const struct verb *const verbs[] = {
-    &verb_host,   &verb_domains, &verb_resources, &verb_describe,   &verb_snapshot,
-    &verb_grants, &verb_ioreqs,  &verb_stats,     &verb_watch,      &verb_trace,
-    &verb_replay, &verb_verify,  &verb_call,      &verb_completion,
+    &verb_host,   &verb_domains, &verb_resources, &verb_describe,   &verb_snapshot, &verb_grants,
+    &verb_ioreqs, &verb_stats,   &verb_watch,     &verb_trace,      &verb_replay,   &verb_verify,
+    &verb_whoami, &verb_explain, &verb_call,      &verb_completion,
 };
 const size_t verbs_count = sizeof(verbs) / sizeof(verbs[0]);
 

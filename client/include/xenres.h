@@ -333,6 +333,9 @@ typedef struct xenres_domain {
     uint32_t max_vcpus;
     uint64_t memory_kib;
     uint64_t cpu_time_ns;
+    const char *const *tags;        /* that dom0 gave it, ascending; policies may decide by them */
+    size_t tag_count;
+    bool tags_unknown;              /* what is there is no tags, or nobody's to believe */
 } xenres_domain;
 
 typedef struct xenres_domain_list {
@@ -732,6 +735,11 @@ XENRES_API void xenres_stream_close(xenres_stream *stream);
 #ifdef __cplusplus
 }
 #endif
+
+/* --- who may ---------------------------------------------------------------------------------- */
+
+/* xenres_who_am_i(), xenres_explain(). */
+#include <xenres/access.h>
 
 /* --- what changes ---------------------------------------------------------------------------- */
 

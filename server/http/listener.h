@@ -20,6 +20,7 @@
 #include "common/error.h"
 #include "server/rpc/rpc.h"
 
+struct audit;
 struct listener;
 
 struct listener_limits {
@@ -30,12 +31,16 @@ struct listener_limits {
     uint32_t idle_timeout_s;        /* keep-alive */
     uint32_t request_timeout_s;     /* from its first byte to its last */
     uint32_t drain_min_bytes_per_s; /* a reader slower than this is ended */
+    uint32_t handshakes_per_s_per_address, handshakes_per_s; /* 0: no limit */
+    const char
+        *handshake_exempt; /* addresses with no such limit, with spaces between; NULL: none */
 };
 
 /* Why a connection was not let in, or ended. The names (metrics, log) never change. */
 enum listener_refusal {
     LISTENER_REFUSED_CONNECTIONS, /* limit in all */
     LISTENER_REFUSED_ADDRESS,     /* limit per address */
+    LISTENER_REFUSED_HANDSHAKES, /* too many of them began, or failed: limit per address, or in all */
     LISTENER_REFUSED_MEMORY,
     LISTENER_REFUSED_TLS_VERSION, /* no TLS 1.3 */
     LISTENER_REFUSED_NO_CERTIFICATE,
@@ -73,6 +78,7 @@ struct listener_options {
     struct listener_pem pem;
     struct trust *trust; /* a reference is taken */
     struct rpc *rpc;
+    struct audit *audit; /* outlives it; NULL: it is off */
     struct listener_limits limits;
 
     /* For servers that test a protocol, and nothing else: whoever connects is this one, and no
@@ -87,6 +93,8 @@ struct listener_options {
 int listener_check_address(const char *address, struct failure *f);
 int listener_bind(const char *address, int *listen_fd, struct failure *f);
 uint16_t listener_bound_port(int listen_fd);
+/* Is it a list of addresses, as listener_limits has one? */
+int listener_check_exempt(const char *addresses, struct failure *f);
 
 /* Would listener_start() take them? Its failure if not. */
 int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);

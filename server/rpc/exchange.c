@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "proto/wire/wire.h"
+#include "server/rpc/audited.h"
 #include "server/rpc/connect.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/envelope.h"
@@ -218,23 +219,27 @@ bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes)
     return true;
 }
 
+/* Also one that is refused already has cost something. */
+static bool is_within_rate(struct exchange *x)
+{
+    struct failure f = { 0 };
+
+    if (x->head.who == NULL || x->is_options ||
+        quota_request(x->rpc->options.quota, x->head.who, &f) == 0) {
+        return true;
+    }
+    x->failure = x->failure.code == 0 ? f : x->failure;
+    return false;
+}
+
 bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg)
 {
-    if (x->failure.code != 0 || x->is_options) {
+    if (!is_within_rate(x) || x->failure.code != 0 || x->is_options) {
         return true;
     }
     x->on_ready = on_ready;
     x->on_ready_arg = arg;
     return dispatch_run(x);
-}
-
-const struct exchange_reply *exchange_reply(struct exchange *x)
-{
-    if (!x->built) {
-        reply_build(x);
-        x->built = true;
-    }
-    return &x->reply;
 }
 
 /* As much of the answer's body as was, or is being, sent. */
@@ -249,6 +254,18 @@ static uint64_t body_bytes(const struct exchange *x)
                    reply->status == STATUS_NO_CONTENT
                ? 0
                : reply->body_len_bytes;
+}
+
+const struct exchange_reply *exchange_reply(struct exchange *x)
+{
+    if (!x->built) {
+        reply_build(x);
+        x->built = true;
+        if (!x->reply.streamed && x->head.who != NULL) {
+            (void)quota_sent(x->rpc->options.quota, x->head.who, body_bytes(x));
+        }
+    }
+    return &x->reply;
 }
 
 /* One whose answer nobody took, or not to its end, was cancelled. */
@@ -272,8 +289,10 @@ void exchange_free(struct exchange *x)
     struct rpc *rpc = x->rpc;
 
     count(x);
+    audited_failure(x);
     dispatch_done(x);
     timer_cancel(rpc->timers, &x->timer);
+    timer_cancel(rpc->timers, &x->slow_timer);
     wire_free(x->message);
     pool_done(&x->message_pool);
     pool_done(&x->call.pool);

@@ -51,6 +51,8 @@ static int domains_start(struct call *c, struct failure *f)
     const struct subscription_request request = {
         .source = { .is_domains = true },
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = SUBSCRIPTION_DELTA,
         .cursor = w->has_cursor ? &w->cursor : NULL,
         .deadline_ns = c->deadline_ns,
@@ -76,6 +78,7 @@ static void domains_stop(struct call *c)
     watch_pulse_stop(&w->pulse);
     domain_rows_free(w->rows);
     subscription_end(w->subscription);
+    c->end = watch_end_name(w->end);
     watch_meter_ended(c->watch_meter, w->end);
 }
 

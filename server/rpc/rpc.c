@@ -53,6 +53,7 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     streams_init(&rpc->streams);
     pthread_mutex_init(&rpc->lock, NULL);
     rpc->policy = policy_ref(options->policy);
+    quota_set_policy(options->quota, options->policy);
     *out = rpc;
     return 0;
 }
@@ -68,6 +69,12 @@ void rpc_set_policy(struct rpc *rpc, struct policy *policy)
     atomic_fetch_add(&rpc->policy_number, 1);
     pthread_mutex_unlock(&rpc->lock);
     policy_unref(old);
+    quota_set_policy(rpc->options.quota, policy);
+    streams_wake(&rpc->streams);
+}
+
+void rpc_look_again(struct rpc *rpc)
+{
     streams_wake(&rpc->streams);
 }
 

@@ -9,6 +9,7 @@
 #ifndef XENRES_RPC_RPC_H
 #define XENRES_RPC_RPC_H
 
+#include "auth/audit.h"
 #include "auth/policy.h"
 #include "auth/quota.h"
 #include "auth/seal.h"
@@ -29,6 +30,7 @@ struct rpc_options {
     struct policy *policy; /* a reference is taken */
     struct quota *quota;
     const struct seal *seal;
+    struct audit *audit; /* outlives it; NULL: it is off */
     uint8_t machine_uuid[UUID_BYTES]; /* the host's where its firmware has none; zeros: none */
     uint32_t request_timeout_ms;      /* the longest; a client may ask for less */
     uint32_t request_max_bytes;       /* of a message received */
@@ -39,6 +41,8 @@ struct rpc_options {
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
 void rpc_set_policy(struct rpc *rpc, struct policy *policy);
+/* Something is another by now that decides whether streams may go on: each looks. */
+void rpc_look_again(struct rpc *rpc);
 /* Every stream that stays open says where it was, and ends; later ones do so at once. Returns when they
  * have been told to, not when they have. */
 void rpc_drain(struct rpc *rpc);

@@ -75,7 +75,10 @@ struct exchange {
     bool retry_if_other;     /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
-    uint64_t held_bytes;    /* call_hold()'s */
+    uint64_t held_bytes; /* call_hold()'s */
+    bool pauses_taken;   /* call_pauses.h's, and so the next two */
+    uint32_t pauses;
+    uint64_t pauses_round;
     unsigned policy_number; /* of call.policy */
 
     void (*on_ready)(void *arg);
@@ -91,8 +94,13 @@ struct exchange {
     struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
+    struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
+    bool is_audited;           /* of a stream: the audit was told that it began, not that it ended */
+    uint64_t messages;         /* … that were made */
     struct stream_entry entry; /* of one that has to be told to leave */
     uint64_t streamed_bytes;   /* read of a stream so far */
+    uint64_t slowed_until_ns;  /* of a stream: what its caller may be sent a second is used up; 0 */
+    struct timer slow_timer;   /* at that time */
     struct pool message_pool;  /* of a stream: of the one message */
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
 };

@@ -62,6 +62,8 @@ static int subscribe(struct call *c, struct watch *w, struct failure *f)
     const struct subscription_request request = {
         .source = w->source,
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = subscription_mode(w),
         .period_ns = w->period_ns,
         .cursor = w->has_cursor ? &w->cursor : NULL,
@@ -135,6 +137,7 @@ static void watch_stop(struct call *c)
     watch_pulse_stop(&w->pulse);
     shared_bytes_unref(w->shared);
     end(w);
+    c->end = watch_end_name(w->end);
     watch_meter_ended(c->watch_meter, w->end);
 }
 

@@ -8,7 +8,7 @@ static const struct {
 } ends[] = {
     [WATCH_END_INCARNATION] = { "incarnation_ended",
                                 "the domain is no more, or another life of it began" },
-    [WATCH_END_RENAMED] = { "renamed", "the domain has another name" },
+    [WATCH_END_RENAMED] = { "renamed", "the domain has another name, or other tags" },
     [WATCH_END_RESOURCE_GONE] = { "resource_gone", "the resource is no longer there" },
     [WATCH_END_SAMPLING_FAILED] = { "sampling_failed", "it could not be sampled any more" },
     [WATCH_END_MAPPER_GONE] = { "mapper_gone", "the mapper is gone" },

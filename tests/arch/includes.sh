@@ -18,7 +18,7 @@ server/mapper/xen: common server/mapper
 server/mapper/sim: common server/mapper
 server/resource:   common auth/identity.h
 server/rpc:        common proto generated auth server/resource
-server/http:       common auth/identity.h server/rpc
+server/http:       common auth/identity.h auth/bucket.h auth/audit.h server/rpc
 server:            common proto generated auth server/resource server/rpc server/http
 client:            common proto generated client/include
 client/include:    build-time

@@ -20,10 +20,10 @@ methods_in_proto() {
         awk '$1 == "service" { service = $2; next } { print service "|" $1 "|" ($2 ? $2 : "unary") }'
 }
 
-# From rows like UNARY("HostService", "GetHost", …), … .action = ACTION_LIST, …
+# From rows like UNARY("HostService", "GetHost", …), … .action = ACTION_LIST, … or .open = true.
 methods_in_server() {
-    tr -d '\n' <"$top/server/rpc/services.c" | grep -oE '(UNARY|STREAM)\("[^}]*\.action = ACTION_\w+' |
-        sed -E 's/^(\w+)\("(\w+)", "(\w+)".*ACTION_(\w+)$/\2|\3|\1|\4/' | tr '[:upper:]' '[:lower:]' | sed 's/|trace_/|trace./'
+    tr -d '\n' <"$top/server/rpc/services.c" | grep -oE '(UNARY|STREAM)\("[^}]*(\.action = ACTION_\w+|\.open = true)' |
+        sed -E 's/\.open = true$/ACTION_none/; s/^(\w+)\("(\w+)", "(\w+)".*ACTION_(\w+)$/\2|\3|\1|\4/' | tr '[:upper:]' '[:lower:]' | sed 's/|trace_/|trace./'
 }
 
 every_method_is_told() {

@@ -103,7 +103,7 @@ static struct policy *nobody_may_do_anything(void)
 static struct rpc *start_rpc(const wanted_message *wanted, const char *dir)
 {
     char seal_path[128], socket_path[128];
-    const struct quota_limits quota_limits = { .calls_per_identity = CALLS };
+    const struct quota_limits quota_limits = { .each = { .calls = CALLS } };
     struct quota *quota;
     struct seal *seal;
     struct mapper_client *mapper;

@@ -16,7 +16,7 @@ install_all() {
     env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -C "$top" --no-print-directory install DESTDIR="$root" PREFIX=/usr
     local file
     for file in bin/xenres sbin/xenresd sbin/xenresd-mapper-sim include/xenres.h include/xenres/watch.h \
-        include/xenres/trace.h lib/libxenres.so.1 lib/libxenres.so lib/libxenres.a lib/pkgconfig/xenres.pc share/man/man1/xenres.1 \
+        include/xenres/trace.h include/xenres/access.h lib/libxenres.so.1 lib/libxenres.so lib/libxenres.a lib/pkgconfig/xenres.pc share/man/man1/xenres.1 \
         share/man/man3/libxenres.3 share/man/man5/xenresd.conf.5 share/man/man7/xenresd-metrics.7 \
         share/man/man8/xenresd.8 \
         share/xenresd/proto/xenres/v1/host.proto share/xenresd/proto/google/rpc/error_details.proto \

@@ -236,6 +236,8 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused(DOMAIN("grants { frames = 16385 frames_max = 16384 }"), "from 1 to 16384");
     refused(DOMAIN("grants { frames = 8 frames_max = 4 }"), "above frames_max");
     refused(DOMAIN("grants { frames = 1 entries = 513 }"), "1 frames have 512");
+    refused(DOMAIN("grants { scribbles = true changes_per_second = 1 }"),
+            "neither changes_per_second");
     refused(DOMAIN("type = \"hvm\" ioreq \"8\" { }"), "an id from 0 to 7");
     refused(DOMAIN("ioreq \"0\" { }"), "a pv domain has no ioreq servers");
     refused("domain \"a\" { uuid = \"" UUID "\" }", "no domid");
@@ -281,6 +283,7 @@ static void every_operation_can_fail_with_any_errno(void **state)
         { "list", SCENARIO_OP_LIST },
         { "find", SCENARIO_OP_FIND },
         { "name", SCENARIO_OP_NAME },
+        { "tags", SCENARIO_OP_TAGS },
         { "size", SCENARIO_OP_SIZE },
         { "grant_version", SCENARIO_OP_GRANT_VERSION },
         { "map", SCENARIO_OP_MAP },
