@@ -90,6 +90,7 @@ const struct syscall_rule syscall_list_sanitizer[] = {
     SYSCALL(openat),
     SYSCALL(open),
     SYSCALL(getdents64),
+    SYSCALL(getdents),
     SYSCALL(pipe),
     SYSCALL(pipe2),
     SYSCALL(mincore),

@@ -168,12 +168,13 @@ int sandbox_enter(const struct sandbox_options *options, struct failure *f)
 }
 
 /* What root needs to start the two again: to become their users and to take from them what they must not
- * have, to end them, to raise their limits, and to read what belongs to them, their journal included. */
+ * have, to end them, to raise their limits, to read what belongs to them, their journal included, and to give
+ * the worker its audit (which it makes while it is still root). */
 #define SUPERVISOR_CAPABILITIES                                                                    \
-    (SANDBOX_CAPABILITY(CAP_SETUID) | SANDBOX_CAPABILITY(CAP_SETGID) |                             \
-     SANDBOX_CAPABILITY(CAP_SETPCAP) | SANDBOX_CAPABILITY(CAP_KILL) |                              \
-     SANDBOX_CAPABILITY(CAP_SYS_RESOURCE) | SANDBOX_CAPABILITY(CAP_DAC_OVERRIDE) |                 \
-     SANDBOX_CAPABILITY(CAP_DAC_READ_SEARCH) | SANDBOX_CAPABILITY(CAP_CHOWN))
+    (SANDBOX_CAPABILITY(CAP_CHOWN) | SANDBOX_CAPABILITY(CAP_SETUID) |                              \
+     SANDBOX_CAPABILITY(CAP_SETGID) | SANDBOX_CAPABILITY(CAP_SETPCAP) |                            \
+     SANDBOX_CAPABILITY(CAP_KILL) | SANDBOX_CAPABILITY(CAP_SYS_RESOURCE) |                         \
+     SANDBOX_CAPABILITY(CAP_DAC_OVERRIDE) | SANDBOX_CAPABILITY(CAP_DAC_READ_SEARCH))
 
 int sandbox_enter_supervisor(struct failure *f)
 {

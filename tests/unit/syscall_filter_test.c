@@ -120,30 +120,6 @@ static int call_what_is_missing_here(void)
     return 0;
 }
 
-static int fork_a_process(void)
-{
-    return fork() >= 0 ? 0 : 1;
-}
-
-static int map_to_execute(void)
-{
-    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED
-               ? 0
-               : 1;
-}
-
-static int make_executable(void)
-{
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    return mprotect(page, 4096, PROT_READ | PROT_EXEC);
-}
-
-static int signal_somebody(void)
-{
-    return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
-}
-
 static int abort_itself(void)
 {
     abort();
@@ -183,6 +159,30 @@ static void what_is_refused_does_no_harm(void **state)
 }
 
 #ifndef XENRES_SANITIZED /* whose runtime needs all of these */
+static int fork_a_process(void)
+{
+    return fork() >= 0 ? 0 : 1;
+}
+
+static int map_to_execute(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED
+               ? 0
+               : 1;
+}
+
+static int make_executable(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return mprotect(page, 4096, PROT_READ | PROT_EXEC);
+}
+
+static int signal_somebody(void)
+{
+    return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
 static void threads_are_no_processes_and_memory_is_no_code(void **state)
 {
     (void)state;
