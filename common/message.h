@@ -45,26 +45,25 @@ enum {
 };
 
 enum message_type {
-    MESSAGE_HELLO = 1,      /* first, both ways; the answer carries two descriptors: the arena's,
-                                      and the end of the doorbell that xenresd waits at */
-    MESSAGE_HOST,           /* what Xen and the host say of themselves */
-    MESSAGE_DOMAINS,        /* a page of the domain list */
-    MESSAGE_DESCRIBE,       /* the resources of one domain, nothing mapped */
-    MESSAGE_SNAPSHOT,       /* frames, copied once into a slot of the arena */
-    MESSAGE_VCPU_STATS,     /* run times, written into a slot as struct message_vcpu */
-    MESSAGE_RELEASE,        /* slots that xenresd has done with */
-    MESSAGE_COUNTERS,       /* what the mapper counts; makes no hypercall */
-    MESSAGE_WATCH,          /* holds a feed; the answer carries its spool's descriptor */
-    MESSAGE_WATCH_DOMAINS,  /* the feed of the host's domains; answered as WATCH */
-    MESSAGE_UNWATCH,        /* holds it no longer; not answered */
-    MESSAGE_IMAGE,          /* the image of a frames feed, copied into a slot */
-    MESSAGE_TRACE_START,    /* begins to trace a domain's vCPUs; answered when all of them are */
-    MESSAGE_TRACE_STOP,     /* ends that; answered when the last bytes are in the spools */
-    MESSAGE_TRACE_RENEW,    /* its lease begins anew */
-    MESSAGE_TRACES,         /* a page of the traces there are, or one of them */
-    MESSAGE_TRACE_VCPUS,    /* a page of what is known of a trace's vCPUs */
-    MESSAGE_ANSWER = 0x80,  /* added to the request's type */
-    MESSAGE_FAILED = 0x100, /* the answer to any request that failed */
+    MESSAGE_HELLO = 1,     /* first, both ways; the answer carries the arena and a doorbell's end */
+    MESSAGE_HOST,          /* what Xen and the host say of themselves */
+    MESSAGE_DOMAINS,       /* a page of the domain list */
+    MESSAGE_DESCRIBE,      /* the resources of one domain, nothing mapped */
+    MESSAGE_SNAPSHOT,      /* frames, copied once into a slot of the arena */
+    MESSAGE_VCPU_STATS,    /* run times, written into a slot as struct message_vcpu */
+    MESSAGE_RELEASE,       /* slots that xenresd has done with */
+    MESSAGE_COUNTERS,      /* what the mapper counts; makes no hypercall */
+    MESSAGE_WATCH,         /* holds a feed; the answer carries its spool's descriptor */
+    MESSAGE_WATCH_DOMAINS, /* the feed of the host's domains; answered as WATCH */
+    MESSAGE_UNWATCH,       /* holds it no longer; not answered */
+    MESSAGE_IMAGE,         /* the image of a frames feed, copied into a slot */
+    MESSAGE_TRACE_START,   /* begins to trace a domain's vCPUs; answered when all of them are */
+    MESSAGE_TRACE_STOP,    /* ends that; answered when the last bytes are in the spools */
+    MESSAGE_TRACE_RENEW,   /* its lease begins anew */
+    MESSAGE_TRACES,        /* a page of the traces there are, or one of them */
+    MESSAGE_TRACE_VCPUS,   /* a page of what is known of a trace's vCPUs */
+    MESSAGE_ANSWER = 0x80, /* added to the request's type */
+    MESSAGE_FAILED = 0x100,        /* the answer to any request that failed */
     MESSAGE_EVENT_DOMAINS = 0x200, /* the domain list is no longer what it was */
 };
 
@@ -587,8 +586,7 @@ void message_init(union message *m, uint16_t type, uint64_t serial);
  * ended, counts within their maxima, enums and flags known, slots large enough for what they are
  * said to hold. Not what a client may ask for wrongly (type, id and frames of a SNAPSHOT): that is
  * answered, by the request table. Whether a slot is within the arena, the arena's owner checks.
- * -ERROR_INVALID_ARGUMENT with what is wrong. A head whose version
- * differs is -ERROR_FAILED_PRECONDITION, and names both versions.
+ * -ERROR_INVALID_ARGUMENT with what is wrong; -ERROR_FAILED_PRECONDITION: another version, both named.
  */
 int message_check(const union message *m, size_t len_bytes, struct failure *f);
 

@@ -45,7 +45,7 @@ every_header_is_told() {
 options_have_their_defaults() {
     local name number found=0 pattern='^`(limits\.[a-z_]+)`, ([0-9]+)'
     while IFS= read -r name; do
-        "$BUILD/xenresd" --options | grep -q "^$name " || { echo "xenresd has no option $name"; return 1; }
+        "$BUILD/xenresd" --options | grep "^$name " >/dev/null || { echo "xenresd has no option $name"; return 1; }
     done < <(grep -oE '`(limits|server|tls|mapper)\.\w+`' "$document" | tr -d '`' | sort -u)
     while IFS='|' read -r _ what _; do
         [[ $what =~ $pattern ]] || continue
