@@ -36,7 +36,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki
+AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki examine
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
@@ -47,7 +47,8 @@ RPC := exchange request dispatch renewal reply reply_head stream streams call wa
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
 HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config material sandbox exposition metrics service check command supervisor child demo
+SERVER := main config material sandbox exposition metrics service check check_certificates command \
+          init init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \

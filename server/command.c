@@ -6,7 +6,12 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "server/command_doctor.h"
+#include "server/command_init.h"
+
 const struct command commands[] = {
+    { "init", COMMAND_INIT_HELP, command_init },
+    { "doctor", COMMAND_DOCTOR_HELP, command_doctor },
     { NULL, NULL, NULL },
 };
 
