@@ -39,7 +39,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
         guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
-        seal bucket quota_refusal quota_table quota pki \
+        seal bucket quota_refusal quota_table quota pki examine \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
@@ -52,8 +52,9 @@ RPC := exchange bearer request admission dispatch audited renewal reply reply_he
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
-          confinement reload_files keeper alive exposition metrics service check command command_audit command_policy \
-          command_token supervisor child demo
+          confinement reload_files keeper alive exposition metrics service check check_certificates command command_audit command_policy \
+          command_token init init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor \
+          supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
 CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \

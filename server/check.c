@@ -4,11 +4,14 @@
 #include "server/check.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "server/check_certificates.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/material.h"
@@ -17,18 +20,31 @@
 
 /* The faults so far; the first decides the result. */
 struct findings {
+    const char *path; /* of the configuration */
     struct buffer *faults;
     struct failure *first;
     int result;
 };
+
+/* Where the configuration gives the option, if it does. */
+static void begin_line(struct findings *all, const char *option)
+{
+    unsigned line = config_line(option);
+
+    if (line > 0) {
+        buffer_printf(all->faults, "%s:%u: ", all->path, line);
+    }
+    buffer_printf(all->faults, "%s: ", option);
+}
 
 static void find(struct findings *all, int result, const struct failure *fault, const char *option)
 {
     if (result == 0) {
         return;
     }
-    buffer_printf(all->faults, "%s: %s%s%s\n", option, fault->message,
-                  fault->next_step[0] != '\0' ? "; " : "", fault->next_step);
+    begin_line(all, option);
+    buffer_printf(all->faults, "%s%s%s\n", fault->message, fault->next_step[0] != '\0' ? "; " : "",
+                  fault->next_step);
     if (all->result == 0) {
         all->result = result;
         if (all->first != NULL) {
@@ -45,8 +61,9 @@ static void check_cors(struct findings *all, const struct config *c)
 
     find(all, result, &fault, "server.cors_origins");
     if (result == 0 && cors != NULL && strcmp(c->tls_client_certificate, "required") == 0) {
+        begin_line(all, "server.cors_origins");
         buffer_append_string(
-            all->faults, "server.cors_origins: note: browsers ask beforehand without a client "
+            all->faults, "note: browsers ask beforehand without a client "
                          "certificate, which this listener requires: pages reach it only through "
                          "what terminates TLS for them\n");
     }
@@ -114,11 +131,72 @@ static void check_audit(struct findings *all, const struct config *c)
     }
 }
 
+static void find_certificate(void *arg, const char *option, const char *path,
+                             const struct examine_finding *finding)
+{
+    struct findings *all = arg;
+    int result;
+
+    if (finding->level == EXAMINE_NOTE) {
+        return;
+    }
+    buffer_printf(all->faults, "%s:", path);
+    if (finding->line > 0) {
+        buffer_printf(all->faults, "%u:", finding->line);
+    }
+    buffer_printf(all->faults, " %s%s (%s)\n", finding->level == EXAMINE_WARNING ? "warning: " : "",
+                  finding->text, option);
+    if (finding->level == EXAMINE_FAULT && all->result == 0) {
+        result = failure_set(all->first, ERROR_FAILED_PRECONDITION, "%s will not do", path);
+        all->result = failure_cause(all->first, result, "%s", finding->text);
+    }
+}
+
+/*
+ * Root, of whom the key is not, does not read it: the service is started as the key's owner then, as
+ * its unit has it. So is the rest looked at with that user's eyes.
+ */
+static int become_server(struct findings *all, const struct config *c, struct failure *f)
+{
+    struct stat key;
+    uid_t uid = 0;
+    gid_t gid = 0;
+
+    if (geteuid() != 0 || stat(c->tls_key, &key) != 0 || key.st_uid == 0 ||
+        sandbox_find_user(c->server_user, &uid, &gid, NULL) != 0 || uid != key.st_uid) {
+        return 0;
+    }
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
+        return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot look as %s", c->server_user),
+                            "setresuid", errno);
+    }
+    begin_line(all, "server.user");
+    buffer_printf(all->faults,
+                  "note: the key belongs to %s, who has to start the service, as its unit does: "
+                  "looked at as that user\n",
+                  c->server_user);
+    return 0;
+}
+
+/* All but the users, which root alone can look at. */
+static int check_as_server(struct findings *all, const struct config *config, struct failure *f)
+{
+    struct material m = { 0 };
+    int result;
+
+    check_path(all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
+    check_cors(all, config);
+    result = material_load(config, &m, all->faults, all->result == 0 ? f : NULL);
+    material_done(&m);
+    all->result = all->result != 0 ? all->result : result;
+    check_certificates(config, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), find_certificate, all);
+    return all->result;
+}
+
 int check_config(const struct config *config, struct buffer *faults, struct failure *f)
 {
-    struct findings all = { .faults = faults, .first = f };
+    struct findings all = { .path = config->path, .faults = faults, .first = f };
     struct failure fault = { 0 };
-    struct material m = { 0 };
     int result = listener_check_address(config->server_listen, &fault);
 
     find(&all, result, &fault, "server.listen");
@@ -126,14 +204,11 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
     find(&all, result, &fault, "server.health");
     result = listener_check_exempt(config->limits_handshake_exempt, &fault);
     find(&all, result, &fault, "limits.handshake_exempt");
-    check_path(&all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
     if (geteuid() == 0) {
         check_user(&all, "server.user", config->server_user, false);
     }
     check_mapper(&all, config);
     check_audit(&all, config);
-    check_cors(&all, config);
-    result = material_load(config, &m, faults, all.result == 0 ? f : NULL);
-    material_done(&m);
-    return all.result != 0 ? all.result : result;
+    result = become_server(&all, config, f);
+    return result != 0 ? result : check_as_server(&all, config, f);
 }

@@ -12,8 +12,11 @@
 #include "common/error.h"
 #include "server/config.h"
 
-/* Every fault is a line in `faults`; the first one's code is the result. So is what is no fault, but
- * will surprise: then the result may be 0. */
+/* Every fault is a line in `faults`, with file and line where there is one; the first one's code is the
+ * result. So is what is no fault, but will surprise or become one soon ("warning:", "note:"): then the
+ * result may be 0. `config`: as this thread has loaded it last.
+ *
+ * Where root runs it and the key belongs to server.user, the process has become that user when it returns. */
 int check_config(const struct config *config, struct buffer *faults, struct failure *f);
 
 #endif

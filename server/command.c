@@ -7,10 +7,14 @@
 #include <string.h>
 
 #include "server/command_audit.h"
+#include "server/command_doctor.h"
+#include "server/command_init.h"
 #include "server/command_policy.h"
 #include "server/command_token.h"
 
 const struct command commands[] = {
+    { "init", COMMAND_INIT_HELP, command_init },
+    { "doctor", COMMAND_DOCTOR_HELP, command_doctor },
     { "audit",
       "\n"
       "    xenresd audit verify FILE...       whether an audit's files are as they were written, "

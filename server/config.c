@@ -360,3 +360,62 @@ void config_print_options(FILE *out)
     }
     config_titled_print(out);
 }
+
+unsigned config_line(const char *option)
+{
+    char section[CONFIG_TEXT_BYTES];
+    const char *dot = strchr(option, '.');
+
+    if (dot == NULL || (size_t)(dot - option) >= sizeof(section)) {
+        return 0;
+    }
+    memcpy(section, option, (size_t)(dot - option));
+    section[dot - option] = '\0';
+    return line_of(section, dot + 1);
+}
+
+static const char *value_given(const struct option *o, const struct config_given *given)
+{
+    char name[CONFIG_TEXT_BYTES];
+
+    snprintf(name, sizeof(name), "%s.%s", o->section, o->name);
+    for (; given->option != NULL; given++) {
+        if (strcmp(given->option, name) == 0) {
+            return given->value;
+        }
+    }
+    return NULL;
+}
+
+static void print_option(struct buffer *out, const struct option *o, const char *given)
+{
+    const char *sign = given != NULL ? "" : "# ";
+
+    buffer_printf(out, "    # %s", o->text);
+    if (o->is_number) {
+        buffer_printf(out, " (%lld to %lld %s)", (long long)o->low, (long long)o->high, o->unit);
+    }
+    buffer_printf(out, "\n    %s%s = ", sign, o->name);
+    if (o->is_number && given == NULL) {
+        buffer_printf(out, "%lld\n", (long long)o->default_number);
+    } else {
+        const char *quote = o->is_number ? "" : "\"";
+
+        buffer_printf(out, "%s%s%s\n", quote, given != NULL ? given : o->default_text, quote);
+    }
+}
+
+void config_print_file(struct buffer *out, const struct config_given *given)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+
+        if (i == 0 || strcmp(o->section, options[i - 1].section) != 0) {
+            buffer_printf(out, "%s%s {\n", i > 0 ? "\n" : "", o->section);
+        }
+        print_option(out, o, value_given(o, given));
+        if (i + 1 == OPTION_COUNT || strcmp(o->section, options[i + 1].section) != 0) {
+            buffer_append_string(out, "}\n");
+        }
+    }
+}

@@ -76,7 +76,18 @@ void config_defaults(struct config *out);
  */
 int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f);
 
+/* The line in which the file that this thread has loaded last gives the option "section.name"; 0: it does
+ * not, or there is no such option. */
+unsigned config_line(const char *option);
+
 /* One line an option, for people and for the test of the manual page. */
 void config_print_options(FILE *out);
+
+/* A file to begin with: every option with its meaning, bounds and default behind a comment sign; those of
+ * `given`, ended by one without an option, with these values. */
+struct config_given {
+    const char *option, *value; /* "section.name"; a text without quotes and backslashes */
+};
+void config_print_file(struct buffer *out, const struct config_given *given);
 
 #endif

@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/scope.h"
 #include "server/mapper/journal.h"
 #include "server/mapper/trace_can.h"
 
 enum { DOMAINS_A_LOOK = 32 };
+
+/* No host has been right with a clock before this program was written: 2026-01-01. */
+#define OLDEST_NOW_NS (UINT64_C(1767225600) * CLOCK_NS_PER_S)
 
 struct look {
     FILE *to;
@@ -65,6 +69,18 @@ static void look_at_host(struct look *l, const struct message_host_answer *host)
         row_failed(l, "vmtrace", &f);
     } else {
         row(l, true, "vmtrace", "the hypervisor offers to trace vCPUs");
+    }
+}
+
+/* By which it dates what it tells. */
+static void look_at_clock(struct look *l, const struct message_host_answer *host)
+{
+    if (host->wall_ns < OLDEST_NOW_NS) {
+        row(l, false, "clock",
+            "it is %llu s after 1970: set dom0's clock (chronyd, timedatectl set-ntp true)",
+            (unsigned long long)(host->wall_ns / CLOCK_NS_PER_S));
+    } else {
+        row(l, true, "clock", "the wall clock is set");
     }
 }
 
@@ -221,6 +237,7 @@ bool doctor_look(FILE *to, const struct backend_ops *ops, struct backend *b,
     memset(&host, 0, sizeof(host));
     ops->host(b, &host);
     look_at_host(&l, &host);
+    look_at_clock(&l, &host);
     look_at_journal(&l, journal_path, host.boot_id);
     look_at_domains(&l);
     tell_unasked(&l);
