@@ -47,7 +47,7 @@ sockets_have_the_names_that_xenresd_knows() {
 
 # As systemd starts it: both sockets handed over, a socket for notifications, and a watchdog of two seconds.
 as_systemd_does() { # PROGRAM...
-    python3 - "$work/manager.sock" "$work/told" "$@" <<'END'
+    exec python3 - "$work/manager.sock" "$work/told" "$@" <<'END'
 import os, signal, socket, sys
 
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
