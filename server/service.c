@@ -436,16 +436,17 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    if (s->health != NULL && clock_monotonic_ns() >= s->counters_due_ns) {
-        s->counters_due_ns = clock_monotonic_ns() + COUNTERS_MS * CLOCK_NS_PER_MS;
-        mapper_counters_ask(&s->counters, s->mapper);
-    }
     access_watch_tick(&s->access_watch, s->listener, atomic_load(&s->rpc), &s->metrics);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
         }
         reload(s);
+        s->counters_due_ns = 0; /* who looks what came of it wants to see what is */
+    }
+    if (s->health != NULL && clock_monotonic_ns() >= s->counters_due_ns) {
+        s->counters_due_ns = clock_monotonic_ns() + COUNTERS_MS * CLOCK_NS_PER_MS;
+        mapper_counters_ask(&s->counters, s->mapper);
     }
     return true;
 }
