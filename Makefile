@@ -20,50 +20,56 @@ endif
 
 # --- what each program is made of: a list to review, not a wildcard ---------------------------
 
-COMMON := error buffer clock log text base64 channel message message_trace layout
+COMMON := error buffer clock log text base64 channel message message_tags message_trace layout
 SETTINGS := settings settings_text
 SPOOL := ring ring_view doorbell feed_record
 THREADS := errand
+CONFINE := syscall_filter syscall_list
 PROTO_JSON := lexer number parse parse_any parse_list parse_message parse_value parse_wellknown print \
               print_wellknown scalar time_text wellknown
 PROTO_WIRE := budget wire
-MAPPER := main options privilege notify loop peer patience request counters inventory describe snapshot range \
+MAPPER := main options privilege confine notify loop peer patience request counters tags inventory describe snapshot range \
           stats run_times claim export directory mapping arena copy ceiling explain backend \
           feed_list feed_table feed_room feed_trace feed_watch feed_image domain_feed trace trace_can trace_left \
           trace_request journal doctor sampler wheel sampling source source_frames source_stats \
           source_trace source_trace_control source_trace_tell lap psb spool diff allowance
-MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_ioreqs guest_vmtrace \
-              vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
+MAPPER_SIM := backend host call event resource timeline world guest guest_grants guest_scribbler guest_ioreqs \
+              guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := guarded_file name certificate identity policy policy_list policy_file seal quota pki examine
+AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
+        guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
+        seal bucket quota_refusal quota_table quota pki examine \
+        jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
             feeds_table feeds subscription subscription_read subscription_append
-RPC := exchange request dispatch renewal reply reply_head stream streams call wait timer rpc meter watch_end watch_meter method \
+RPC := exchange bearer request admission dispatch audited renewal reply reply_head stream streams call call_pauses wait timer rpc meter watch_end watch_meter method \
        services connect connect_error query codec compress envelope metadata cors uri pool page present \
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
-       watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say
-HTTP := socket tally credentials connection inflow outflow tls heading pump streaming body watchdog listener health
-SERVER := main config material sandbox exposition metrics service check check_certificates command \
-          init init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor supervisor child demo
+       watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
+HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
+SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
+          confinement reload_files keeper alive exposition metrics service check check_certificates command command_audit command_policy \
+          command_token init init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor \
+          supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
-CLIENT := fault handle options cancel sigpipe transport diagnose head details refusal retry inflate \
+CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
-          watch_read watch watch_domains image trace_view trace trace_message trace_read
+          watch_read watch watch_domains image trace_view trace trace_message trace_read access
 CLI := main cli arguments suggestion verbs help choices preflight report paint render table output json \
        methods request_text progress names operands host domains resources snapshot grants ioreqs stats \
        call recording recording_reader recording_writer ledger player recorder request wording teller lines \
        board attendant watching watch trace_manifest trace_manifest_print trace_manifest_parse trace_check \
        trace_files trace_lane trace_meter trace_show trace_show_files trace_record trace \
-       $(if $(have_ipt),trace_packets trace_packet_text,trace_packets_none) scenario_text scenario_files scenario_domains replay verification verify \
+       $(if $(have_ipt),trace_packets trace_packet_text,trace_packets_none) scenario_text scenario_files scenario_domains replay verification verify whoami explain \
        completion completion_bash completion_zsh
 PROTOS := xenres/v1/domain xenres/v1/failure xenres/v1/host xenres/v1/resource xenres/v1/inspect \
-          xenres/v1/watch xenres/v1/trace google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
+          xenres/v1/watch xenres/v1/trace xenres/v1/access google/rpc/error_details google/protobuf/timestamp google/protobuf/duration
 TEST_PROTOS := tests/proto/zoo google/protobuf/any google/protobuf/empty google/protobuf/field_mask \
                google/protobuf/struct google/protobuf/wrappers
 
@@ -71,6 +77,7 @@ common_objs := $(COMMON:%=$(BUILD)/common/%.o)
 settings_objs := $(SETTINGS:%=$(BUILD)/common/%.o)
 spool_objs := $(SPOOL:%=$(BUILD)/common/%.o)
 threads_objs := $(THREADS:%=$(BUILD)/common/%.o)
+confine_objs := $(CONFINE:%=$(BUILD)/common/%.o)
 proto_objs := $(PROTOS:%=$(BUILD)/gen/%.pb-c.o) $(PROTO_JSON:%=$(BUILD)/proto/json/%.o) \
               $(PROTO_WIRE:%=$(BUILD)/proto/wire/%.o)
 mapper_objs := $(MAPPER:%=$(BUILD)/server/mapper/%.o)
@@ -83,10 +90,10 @@ client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
 cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 
 # Each program names the libraries that it may be linked with; tests/arch holds them to it.
-mapper_libs := -lxxhash
+mapper_libs := -lxxhash -lseccomp
 sim_libs := -lconfuse
 xen_libs := -lxenforeignmemory -lxenctrl -lxenstore -lxentoollog
-xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -lconfuse -lxxhash -lsystemd -lz -lzstd
+xenresd_libs := -lmicrohttpd -lgnutls -lssl -lcrypto -lprotobuf-c -ljansson -lconfuse -lxxhash -lsystemd -lseccomp -lz -lzstd
 client_libs := -lcurl -lprotobuf-c -ljansson -lz
 cli_libs := -lprotobuf-c -lz -ljansson $(if $(have_ipt),-lipt)
 
@@ -171,11 +178,11 @@ $(auth_objs) $(server_objs) $(client_objs) $(cli_objs) $(proto_objs): | $(genera
 link = $(call quiet,LINK)$(CC) $(ldflags) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 mapper_spool_objs := $(addprefix $(BUILD)/common/,ring.o doorbell.o)
-$(BUILD)/xenresd-mapper: $(common_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
+$(BUILD)/xenresd-mapper: $(common_objs) $(confine_objs) $(mapper_spool_objs) $(mapper_objs) $(xen_objs)
 	$(link) $(mapper_libs) $(xen_libs)
-$(BUILD)/xenresd-mapper-sim: $(common_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
+$(BUILD)/xenresd-mapper-sim: $(common_objs) $(confine_objs) $(mapper_spool_objs) $(settings_objs) $(mapper_objs) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
-$(BUILD)/xenresd: $(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
+$(BUILD)/xenresd: $(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs)
 	$(link) $(xenresd_libs)
 $(BUILD)/xenres: $(cli_objs) $(proto_objs) $(common_objs) $(BUILD)/libxenres.so
 	$(link) -L$(BUILD) -lxenres $(cli_libs) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
@@ -207,14 +214,14 @@ $(BUILD)/libxenres.a: $(libxenres_objs)
 # --- tests -----------------------------------------------------------------------------------
 
 # Unit tests may use everything but the mains.
-testable_objs := $(filter-out %/main.o,$(common_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
+testable_objs := $(filter-out %/main.o,$(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) $(threads_objs) $(proto_objs) \
                  $(auth_objs) $(server_objs) $(mapper_objs) $(sim_objs) $(client_objs) $(cli_objs))
 # Those that take long come first: several run at a time, and the last ones should be short.
 test_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/system/*_test.c \
                  tests/fault/*_test.c tests/contract/*_test.c tests/unit/*_test.c))
 fuzz_programs := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
-# What is installed is the plain build; and what looks at the sources only, sees the same in any build.
-plain_scripts := tests/system/install.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
+# What is installed is the plain build, whose sandbox is whole; and what looks at the sources only, sees the same in any build.
+plain_scripts := tests/system/install.sh tests/system/exploit.sh $(addprefix tests/arch/,harness.sh includes.sh references.sh sources.sh)
 test_scripts := $(filter-out $(if $(SANITIZE),$(plain_scripts)),$(wildcard tests/system/*.sh tests/arch/*.sh))
 
 test_proto_objs := $(TEST_PROTOS:%=$(BUILD)/gen/%.pb-c.o)
@@ -244,7 +251,14 @@ $(xen_test_programs) $(BUILD)/tests/xen/backend_test: %: %.o $(xen_objs) $(BUILD
 # The contract that the simulator keeps as well.
 $(BUILD)/tests/contract/backend_xen_test: $(BUILD)/tests/contract/backend_test.o $(xen_objs) $(BUILD)/libtestable.a
 	$(link) -lcmocka $(mapper_libs) $(xen_libs)
-tests: all $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
+
+# xenresd with somebody in it who means harm: the same objects, and one handler of the test's own.
+exploit_programs := $(BUILD)/tests/exploit/xenresd
+$(BUILD)/tests/exploit/xenresd: $(BUILD)/tests/exploit/stand_in.o $(common_objs) $(confine_objs) $(settings_objs) $(spool_objs) \
+    $(threads_objs) $(proto_objs) $(auth_objs) $(server_objs) | $(BUILD)/xenresd-mapper-sim
+	$(link) -Wl,--wrap=schema_handler $(xenresd_libs)
+	@ln -sf ../../xenresd-mapper-sim $(@D)/
+tests: all $(exploit_programs) $(test_programs) $(fuzz_programs) $(xen_test_programs) ## build the tests too
 
 ensure-deps:
 	@deploy/deps.sh
@@ -299,7 +313,7 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
-thread_tests := $(patsubst %,tests/unit/%_test,errand ring_stress doorbell sampler sim_sampler \
+thread_tests := $(patsubst %,tests/unit/%_test,audit errand ring_stress doorbell sampler sim_sampler \
                 feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
                 feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
                 watch watch_life watch_renewal watch_domains) tests/contract/feed_test
@@ -344,7 +358,7 @@ $(BUILD)/tests/bench/stream_bare: $(BUILD)/tests/bench/stream_bare.o
 	$(link) -lssl -lcrypto -lpthread
 $(BUILD)/tests/bench/compare: $(BUILD)/tests/bench/compare.o
 	$(link)
-$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(mapper_spool_objs) \
+$(BUILD)/tests/bench/trace_poll: $(BUILD)/tests/bench/trace_poll.o $(common_objs) $(confine_objs) $(mapper_spool_objs) \
     $(settings_objs) $(filter-out %/main.o,$(mapper_objs)) $(sim_objs)
 	$(link) $(mapper_libs) $(sim_libs)
 
@@ -354,7 +368,7 @@ bench-stream: ensure-deps ## measure live streams beside a bare TLS loop
 
 # The same messages by protobuf's own C++.
 cxx_gen := $(BUILD)/gen/cxx
-cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,domain failure host inspect resource trace watch)
+cxx_peer_objs := $(patsubst %,$(cxx_gen)/xenres/v1/%.pb.o,access domain failure host inspect resource trace watch)
 $(cxx_gen)/%.pb.cc $(cxx_gen)/%.pb.h &: proto/%.proto
 	@mkdir -p $(cxx_gen)
 	$(call quiet,PROTO)protoc -I proto -I /usr/include --cpp_out=$(cxx_gen) $<
@@ -377,12 +391,12 @@ bench-json: ensure-deps ## measure the JSON codec beside protobuf's own in C++
 install: all ## install under DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin sbin include/xenres lib/pkgconfig share/man/man1 \
 	    share/man/man3 share/man/man5 share/man/man7 share/man/man8 share/xenresd/examples \
-	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc \
+	    share/xenresd/proto/xenres/v1 share/xenresd/proto/google/rpc lib/systemd/system lib/sysusers.d \
 	    share/bash-completion/completions share/zsh/site-functions)
 	install $(BUILD)/xenres $(DESTDIR)$(PREFIX)/bin/
 	install $(filter-out %/xenres,$(addprefix $(BUILD)/,$(programs))) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 client/include/xenres.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 client/include/xenres/watch.h client/include/xenres/trace.h $(DESTDIR)$(PREFIX)/include/xenres/
+	install -m 644 client/include/xenres/watch.h client/include/xenres/trace.h client/include/xenres/access.h $(DESTDIR)$(PREFIX)/include/xenres/
 	install -m 755 $(BUILD)/libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libxenres.so.1 $(DESTDIR)$(PREFIX)/lib/libxenres.so
 	install -m 644 $(BUILD)/libxenres.a $(DESTDIR)$(PREFIX)/lib/
@@ -390,8 +404,10 @@ install: all ## install under DESTDIR/PREFIX
 	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/xenres.pc
 	install -m 644 proto/xenres/v1/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/xenres/v1/
 	install -m 644 proto/google/rpc/*.proto $(DESTDIR)$(PREFIX)/share/xenresd/proto/google/rpc/
-	install -m 644 deploy/*.example deploy/*.service deploy/*.sysusers \
-	    $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	install -m 644 deploy/*.example deploy/xenresd-root-key.conf $(DESTDIR)$(PREFIX)/share/xenresd/examples/
+	for unit in deploy/*.service deploy/*.socket; do \
+	    sed 's|/usr/local/|$(PREFIX)/|' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	install -m 644 deploy/xenresd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/xenresd.conf
 	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenres
 	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xenres
 	for page in docs/man/*.[1-8]; do \

@@ -3,6 +3,7 @@
 
 #include "auth/guarded_file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -75,11 +76,45 @@ static int read_all(int fd, const char *path, struct buffer *out, struct failure
     }
 }
 
+static int (*ask_opener)(const char *path);
+
+void guarded_file_set_opener(int (*opener)(const char *path))
+{
+    ask_opener = opener;
+}
+
+static int open_file(const char *path)
+{
+    int fd = -1;
+
+    errno = ENOSYS;
+    if (ask_opener != NULL) {
+        fd = ask_opener(path);
+    }
+    if (fd >= 0 || errno != ENOSYS) {
+        return fd;
+    }
+    /* O_NONBLOCK: a FIFO in its place must not hold us up. */
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+/* In one piece: a buffer that grows leaves what it held before behind in the heap, and that may be a key. */
+static int make_room(struct buffer *out, const struct stat *st, const char *path, struct failure *f)
+{
+    size_t len_bytes = st->st_size > 0 ? (size_t)st->st_size : 0;
+
+    if (buffer_extend(out, len_bytes) == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%s is longer than %zu bytes", path,
+                           out->max_bytes);
+    }
+    out->len_bytes -= len_bytes;
+    return 0;
+}
+
 int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
                       struct failure *f)
 {
-    /* O_NONBLOCK: a FIFO in its place must not hold us up. */
-    SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    SCOPE_FD int fd = open_file(path);
     struct stat st;
     int result;
 
@@ -90,6 +125,9 @@ int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *o
         return fail_call(f, "fstat", "look at", path);
     }
     result = check_stat(&st, path, kind, f);
+    if (result == 0) {
+        result = make_room(out, &st, path, f);
+    }
     return result != 0 ? result : read_all(fd, path, out, f);
 }
 
@@ -125,20 +163,28 @@ static int sync_directory(const char *path)
     return fd < 0 ? -1 : fsync(fd);
 }
 
+/* Makes an empty file of mode 0600 beside `path`. Its descriptor, or a failure. */
+static int make_beside(const char *path, char temporary[PATH_MAX], struct failure *f)
+{
+    int n = snprintf(temporary, PATH_MAX, "%s.XXXXXX", path);
+    int fd;
+
+    if (n < 0 || n >= PATH_MAX) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "the path is longer than %d bytes", PATH_MAX);
+    }
+    fd = mkostemp(temporary, O_CLOEXEC); /* O_EXCL */
+    return fd >= 0 ? fd : fail_call(f, "mkostemp", "make", path);
+}
+
 int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
                         size_t len_bytes, struct failure *f)
 {
     char temporary[PATH_MAX];
-    int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    SCOPE_FD int fd = make_beside(path, temporary, f);
     int result = 0;
 
-    if (n < 0 || (size_t)n >= sizeof temporary) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "the path is longer than %d bytes", PATH_MAX);
-    }
-    SCOPE_FD int fd = mkostemp(temporary, O_CLOEXEC); /* O_EXCL, mode 0600 */
-
     if (fd < 0) {
-        return fail_call(f, "mkostemp", "make", path);
+        return fd;
     }
     if (fchmod(fd, kind == GUARDED_SECRET ? 0600 : 0644) != 0 ||
         write_all(fd, bytes, len_bytes) != 0 || fsync(fd) != 0) {
@@ -150,5 +196,36 @@ int guarded_file_create(const char *path, enum guarded_kind kind, const void *by
         (void)unlink(path);
     }
     (void)unlink(temporary);
+    return result;
+}
+
+int guarded_file_replace(const char *path, const void *bytes, size_t len_bytes, struct failure *f)
+{
+    char temporary[PATH_MAX];
+    struct stat st;
+    int result;
+
+    if (stat(path, &st) != 0) {
+        return fail_call(f, "stat", "look at", path);
+    }
+    result = check_stat(&st, path, GUARDED_PUBLIC, f);
+    if (result != 0) {
+        return result;
+    }
+    SCOPE_FD int fd = make_beside(path, temporary, f);
+
+    if (fd < 0) {
+        return fd;
+    }
+    /* The mode last: a change of owner takes bits of it away. */
+    if (((st.st_uid != geteuid() || st.st_gid != getegid()) &&
+         fchown(fd, st.st_uid, st.st_gid) != 0) ||
+        fchmod(fd, st.st_mode & 07777) != 0 || write_all(fd, bytes, len_bytes) != 0 ||
+        fsync(fd) != 0 || rename(temporary, path) != 0) {
+        result = fail_call(f, "rename", "write", path);
+        (void)unlink(temporary);
+    } else if (sync_directory(path) != 0) {
+        result = fail_call(f, "fsync", "write the directory of", path);
+    }
     return result;
 }

@@ -26,9 +26,19 @@ enum guarded_kind { GUARDED_PUBLIC, GUARDED_SECRET };
 int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
                       struct failure *f);
 
+/* For a process that may not open them itself any more: `opener` is asked for each file first, and
+ * returns a descriptor of the file at `path` that is closed here, or -1 with errno; ENOSYS: it is none of
+ * his, and is opened here. Once, before other threads. The checks are the same. */
+void guarded_file_set_opener(int (*opener)(const char *path));
+
 /* Makes it with mode 0600 (secret) or 0644, whatever the umask, and on the disk when this returns.
  * -ERROR_ALREADY_EXISTS: something is there, and was not touched. */
 int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
                         size_t len_bytes, struct failure *f);
+
+/* Puts a new one in its place, of the same owner, group and mode: whoever reads meanwhile has the old
+ * or the new one. Refuses what guarded_file_read() refuses of a public one. The caller sees to it that
+ * nobody else does the same at the same time. */
+int guarded_file_replace(const char *path, const void *bytes, size_t len_bytes, struct failure *f);
 
 #endif

@@ -2,19 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Who a peer is: its certificate chain verified, and one typed identity read from the same object.
- *
- * The TLS library proves that the peer holds the key of the first certificate; everything else is
- * decided here, by OpenSSL, so that no two parsers can disagree about one certificate. Accepted is
- * a certificate that was issued for TLS clients (extendedKeyUsage has clientAuth: absent is
- * refused) and is no authority's, below an anchor of ours through at most three authorities that
- * say they are such, all of them valid at the time given, with keys and digests of 112 bits or more
- * (RSA 2048, P-256, SHA-256), and without a critical extension that OpenSSL does not know. Nothing
- * but the anchors' file is trusted: no system store, no fetching. Revocation lists are not read
- * yet.
- *
- * A `struct trust` is immutable once loaded, counted, and shared by all threads: a reload makes a
- * new one.
+ * Who somebody is: what all that a client may show comes to, and why he is not let in. Plain data.
+ * auth/access decides; see there.
  */
 #ifndef XENRES_AUTH_IDENTITY_H
 #define XENRES_AUTH_IDENTITY_H
@@ -31,8 +20,6 @@ enum {
     IDENTITY_GROUPS_BYTES = 512, /* of all groups; more are refused */
     IDENTITY_CHAIN_MAX = 4,      /* certificates that a peer may send */
     IDENTITY_CERTIFICATE_MAX_BYTES = 16384,
-    TRUST_ANCHORS_MAX = 64, /* certificates in the file of anchors */
-    TRUST_FILE_MAX_BYTES = 1 << 20,
 };
 
 /* `spiffe:…` of exactly one URI SAN, which has to be a SPIFFE ID; else `dns:…` of exactly one DNS
@@ -50,35 +37,20 @@ struct identity {
 /* Why a peer is not let in: what the TLS alert and the metrics say. */
 enum identity_fault {
     IDENTITY_OK = 0,
-    IDENTITY_NO_CERTIFICATE,  /* alert certificate_required */
-    IDENTITY_UNKNOWN_CA,      /* unknown_ca: no anchor of ours above it, self-signed */
-    IDENTITY_EXPIRED,         /* certificate_expired; also not yet valid */
-    IDENTITY_REVOKED,         /* certificate_revoked */
+    IDENTITY_NO_CERTIFICATE, /* alert certificate_required */
+    IDENTITY_UNKNOWN_CA,     /* unknown_ca: no anchor of ours above it, self-signed */
+    IDENTITY_EXPIRED,        /* certificate_expired; also not yet valid */
+    IDENTITY_REVOKED,        /* certificate_revoked: by its authority, or by the deny list */
+    IDENTITY_UNCHECKED, /* bad_certificate: its authority's revocation list is missing or old */
+    IDENTITY_NOT_SPOKEN_FOR,  /* access_denied: its authority may not speak for this identity */
     IDENTITY_BAD_CERTIFICATE, /* bad_certificate: malformed, wrong signature or usage, weak key,
                                    no name, too many */
 };
 
-struct trust;
-
-/* Trust anchors from a PEM file of one or more CA certificates and nothing else; each is an anchor,
- * whether self-signed or not. -ERROR_INVALID_ARGUMENT: something else is in it;
- * -ERROR_FAILED_PRECONDITION: others could write it. */
-int trust_load(const char *ca_path, struct trust **out, struct failure *f);
-/* The same from memory; `name` is for the failure. */
-int trust_parse(const char *name, const void *pem, size_t len_bytes, struct trust **out,
-                struct failure *f);
-struct trust *trust_ref(struct trust *t);
-void trust_unref(struct trust *t); /* NULL is fine */
-
+/* A certificate as received. */
 struct identity_der {
     const uint8_t *bytes;
     size_t len_bytes;
 };
-
-/* Verifies the chain (leaf first; as received, hostile) at the time `now_s` for TLS client use, and
- * reads the identity. -ERROR_UNAUTHENTICATED with `*fault` set. */
-int trust_verify(const struct trust *t, const struct identity_der *chain, size_t chain_count,
-                 int64_t now_s, struct identity *out, enum identity_fault *fault,
-                 struct failure *f);
 
 #endif

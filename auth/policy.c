@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "auth/policy_rule.h"
+#include "common/message_tags.h"
 
 struct policy {
     atomic_uint references;
-    struct policy_rule *rules;
-    size_t rule_count;
+    struct policy_parts parts;
     uint64_t digest;
 };
 
@@ -43,40 +43,50 @@ int action_from_name(const char *name)
     return -1;
 }
 
-void policy_rule_done(struct policy_rule *rule)
+static void free_identities(struct identity_list *list)
 {
-    for (size_t i = 0; i < rule->identity_count; i++) {
-        free(rule->identities[i]);
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->patterns[i].glob);
     }
+    free(list->patterns);
+}
+
+static void free_rule(struct policy_rule *rule)
+{
     for (size_t i = 0; i < rule->domain_count; i++) {
-        free(rule->domains[i].name);
+        free(rule->domains[i].glob);
     }
-    free(rule->identities);
+    free_identities(&rule->identities);
     free(rule->domains);
     free(rule->name);
-    memset(rule, 0, sizeof *rule);
 }
 
-static void free_rules(struct policy_rule *rules, size_t rule_count)
+void policy_parts_done(struct policy_parts *parts)
 {
-    for (size_t i = 0; i < rule_count; i++) {
-        policy_rule_done(&rules[i]);
+    for (size_t i = 0; i < parts->rule_count; i++) {
+        free_rule(&parts->rules[i]);
     }
-    free(rules);
+    for (size_t i = 0; i < parts->section_count; i++) {
+        free_identities(&parts->sections[i].identities);
+        free(parts->sections[i].name);
+    }
+    free(parts->rules);
+    free(parts->sections);
+    memset(parts, 0, sizeof *parts);
 }
 
-int policy_new(struct policy_rule *rules, size_t rule_count, struct policy **out, struct failure *f)
+int policy_new(struct policy_parts *parts, struct policy **out, struct failure *f)
 {
     struct policy *p = malloc(sizeof *p);
 
     if (p == NULL) {
-        free_rules(rules, rule_count);
+        policy_parts_done(parts);
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
     }
     atomic_init(&p->references, 1);
-    p->rules = rules;
-    p->rule_count = rule_count;
+    p->parts = *parts;
     p->digest = 0;
+    memset(parts, 0, sizeof *parts);
     *out = p;
     return 0;
 }
@@ -111,19 +121,40 @@ void policy_unref(struct policy *p)
 
     assert(before > 0);
     if (before == 1) {
-        free_rules(p->rules, p->rule_count);
+        policy_parts_done(&p->parts);
         free(p);
     }
 }
 
-static bool identity_matches(const struct policy_rule *rule, const struct identity *who)
+static bool any_group_matches(const char *glob, const struct identity *who)
 {
-    for (size_t i = 0; i < rule->identity_count; i++) {
-        if (text_glob(rule->identities[i], who->text)) {
+    const char *end = who->groups + sizeof who->groups;
+
+    for (const char *group = who->groups; group < end && *group != '\0';
+         group += strlen(group) + 1) {
+        if (text_glob(glob, group)) {
             return true;
         }
     }
     return false;
+}
+
+static bool identity_matches(const struct identity_list *list, const struct identity *who)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct identity_pattern *pattern = &list->patterns[i];
+
+        if (pattern->kind == IDENTITY_PATTERN_GROUP ? any_group_matches(pattern->glob, who)
+                                                    : text_glob(pattern->glob, who->text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool rule_is_for(const struct policy_rule *rule, const struct identity *who)
+{
+    return (!rule->require_bound || who->is_bound) && identity_matches(&rule->identities, who);
 }
 
 /* The toolstack has given none yet, or one too long for us to know. */
@@ -132,7 +163,7 @@ static bool name_is_unknown(const struct domain_identity *domain)
     return domain->name_cut != 0 || domain->name[0] == '\0';
 }
 
-/* In doubt, an allow rule does not match, and a deny rule does: a domain with a name that cannot be
+/* In doubt, an allow rule does not match, and a deny rule does: a domain whose name or tags cannot be
  * compared must not slip through a deny rule that was written for it. */
 static bool pattern_matches(const struct domain_pattern *pattern, bool allow,
                             const struct domain_identity *domain)
@@ -144,8 +175,10 @@ static bool pattern_matches(const struct domain_pattern *pattern, bool allow,
     case DOMAIN_PATTERN_ALL: return true;
     case DOMAIN_PATTERN_DOM0: return domain->domid == 0;
     case DOMAIN_PATTERN_NAME:
-        return name_is_unknown(domain) ? !allow : text_glob(pattern->name, domain->name);
+        return name_is_unknown(domain) ? !allow : text_glob(pattern->glob, domain->name);
     case DOMAIN_PATTERN_UUID: return memcmp(pattern->uuid, domain->uuid, UUID_BYTES) == 0;
+    case DOMAIN_PATTERN_TAG:
+        return domain->tags_unknown != 0 ? !allow : domain_has_tag(domain, pattern->glob);
     }
     return !allow;
 }
@@ -183,13 +216,13 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
     if (q->who == NULL || (unsigned)q->action >= ACTION_COUNT) {
         return (struct policy_verdict){ 0 };
     }
-    for (size_t i = 0; i < p->rule_count; i++) {
-        const struct policy_rule *rule = &p->rules[i];
+    for (size_t i = 0; i < p->parts.rule_count; i++) {
+        const struct policy_rule *rule = &p->parts.rules[i];
         const struct policy_rule **first = rule->allow ? first_allow : first_deny;
         uint32_t types = rule->types & wanted;
 
         if (types == 0 || (rule->actions >> q->action & 1) == 0 ||
-            !domain_matches(rule, q->domain) || !identity_matches(rule, q->who)) {
+            !domain_matches(rule, q->domain) || !rule_is_for(rule, q->who)) {
             continue;
         }
         for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++) {
@@ -207,4 +240,33 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
         }
     }
     return denied_by != NULL ? verdict(false, denied_by) : (struct policy_verdict){ 0 };
+}
+
+/* --- limits ----------------------------------------------------------------------------------- */
+
+static uint64_t smaller_set(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+void policy_limits_of(const struct policy *p, const struct identity *who, struct policy_limits *out)
+{
+    struct policy_limits least = { 0 };
+
+    for (size_t i = 0; i < p->parts.section_count; i++) {
+        const struct policy_limit_section *section = &p->parts.sections[i];
+        const struct policy_limits *l = &section->limits;
+
+        if (!identity_matches(&section->identities, who)) {
+            continue;
+        }
+        least.requests_per_second = smaller_set(least.requests_per_second, l->requests_per_second);
+        least.bytes_per_second = smaller_set(least.bytes_per_second, l->bytes_per_second);
+        least.snapshots = (uint32_t)smaller_set(least.snapshots, l->snapshots);
+        least.streams = (uint32_t)smaller_set(least.streams, l->streams);
+        least.spool_mib = (uint32_t)smaller_set(least.spool_mib, l->spool_mib);
+        least.pauses_per_second =
+            (uint32_t)smaller_set(least.pauses_per_second, l->pauses_per_second);
+    }
+    *out = least;
 }

@@ -49,8 +49,8 @@ uint64_t policy_digest(const struct policy *p);
  * leave none: it decides whether to go on and ask for each domain, and nothing else.
  *
  * A domain whose name is not known (name_cut, or none given yet) is matched by no name pattern of
- * an allow rule and by every name pattern of a deny rule. dom0 is matched in an allow rule by
- * "dom0" alone.
+ * an allow rule and by every name pattern of a deny rule; one whose tags are not (tags_unknown), by
+ * tags likewise. dom0 is matched in an allow rule by "dom0" alone.
  */
 struct policy_question {
     const struct identity *who;           /* NULL is denied */
@@ -67,5 +67,22 @@ struct policy_verdict {
     unsigned line;
 };
 struct policy_verdict policy_decide(const struct policy *p, const struct policy_question *q);
+
+/*
+ * What an identity may use, by the policy's `limits` sections: each the smallest that any section
+ * which matches the identity sets, so that one more section takes away and never gives. 0: none
+ * sets it, and the gateway's own limit is all there is. They are no decision: what is allowed and
+ * over a limit is answered resource_exhausted.
+ */
+struct policy_limits {
+    uint64_t requests_per_second;
+    uint64_t bytes_per_second;  /* of what is sent to it */
+    uint32_t snapshots;         /* in flight at once */
+    uint32_t streams;           /* open at once */
+    uint32_t spool_mib;         /* of the spools that it has asked for */
+    uint32_t pauses_per_second; /* of vCPUs, for its traces */
+};
+void policy_limits_of(const struct policy *p, const struct identity *who,
+                      struct policy_limits *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth/guarded_file.h"
+#include "auth/policy_limits.h"
 #include "auth/policy_list.h"
 #include "common/scope.h"
 #include "common/settings.h"
@@ -29,7 +30,7 @@ static int parse_value(cfg_t *section, cfg_opt_t *option, const char *text, void
      * there when this is an assignment's first. It does not use `def.number` in options of this
      * type, of which every section has its own: the assignments are counted there. */
     if (option->nvalues == 1 && ++option->def.number > 1) {
-        settings_fault(section, "%s stands twice in this rule", option->name);
+        settings_fault(section, "%s stands twice in one section", option->name);
     }
     return 0;
 }
@@ -48,28 +49,36 @@ static void done_cfg(cfg_t **cfg)
 
 #define CFG_AUTO __attribute__((cleanup(done_cfg))) cfg_t
 
-/* --- rules ------------------------------------------------------------------------------------ */
+/* --- sections --------------------------------------------------------------------------------- */
 
-static void read_name(struct policy_reading *r, const char *title, struct policy_rule *rule)
+static char *read_name(struct policy_reading *r, const struct policy_place *place)
 {
-    size_t len = strlen(title);
-    bool plain = len > 0 && len <= POLICY_RULE_NAME_MAX_BYTES;
+    size_t len = strlen(place->name);
+    bool plain = len > 0 && len <= POLICY_NAME_MAX_BYTES;
+    char *name = strdup(place->name);
 
-    for (const char *c = title; *c != '\0'; c++) {
+    for (const char *c = place->name; *c != '\0'; c++) {
         plain = plain && *c >= ' ' && *c <= '~';
     }
     if (!plain) {
-        policy_fault(r, rule->line,
-                     "rule \"%s\": expected a name of 1 to %d printable ASCII characters", title,
-                     POLICY_RULE_NAME_MAX_BYTES);
+        policy_fault(r, place->line,
+                     "%s \"%s\": expected a name of 1 to %d printable ASCII characters",
+                     place->kind, place->name, POLICY_NAME_MAX_BYTES);
     }
-    rule->name = strdup(title);
-    r->out_of_memory |= rule->name == NULL;
+    r->out_of_memory |= name == NULL;
+    return name;
 }
 
-static void read_effect(struct policy_reading *r, const cfg_opt_t *option, struct policy_rule *rule)
+static const struct policy_value *only_value(cfg_t *section, const char *name)
 {
-    const struct policy_value *value = option->nvalues > 0 ? option->values[0]->ptr : NULL;
+    const cfg_opt_t *option = cfg_getopt(section, name);
+
+    return option->nvalues > 0 ? option->values[0]->ptr : NULL;
+}
+
+static void read_effect(struct policy_reading *r, cfg_t *section, struct policy_rule *rule)
+{
+    const struct policy_value *value = only_value(section, "effect");
 
     if (value == NULL) {
         policy_fault(r, rule->line, "rule \"%s\" has no effect; expected effect = allow or deny",
@@ -82,49 +91,124 @@ static void read_effect(struct policy_reading *r, const cfg_opt_t *option, struc
     }
 }
 
+static void read_require_bound(struct policy_reading *r, cfg_t *section, struct policy_rule *rule)
+{
+    const struct policy_value *value = only_value(section, "require_bound");
+
+    if (value == NULL) {
+        return;
+    }
+    rule->require_bound = strcmp(value->text, "true") == 0;
+    if (!rule->require_bound && strcmp(value->text, "false") != 0) {
+        policy_fault(r, value->line, "require_bound \"%s\": expected true or false", value->text);
+    } else if (rule->require_bound && !rule->allow) {
+        policy_fault(r, value->line,
+                     "require_bound: who is not bound would get round a rule that "
+                     "denies; expected it in a rule that allows");
+    }
+}
+
 static void read_rule(struct policy_reading *r, cfg_t *section, struct policy_rule *rule)
 {
-    read_name(r, cfg_title(section), rule);
+    const struct policy_place place = { "rule", cfg_title(section), rule->line };
+
+    rule->name = read_name(r, &place);
     if (rule->name == NULL) {
         return;
     }
-    read_effect(r, cfg_getopt(section, "effect"), rule);
-    policy_list_identities(r, cfg_getopt(section, "identities"), rule);
+    read_effect(r, section, rule);
+    read_require_bound(r, section, rule);
+    policy_list_identities(r, cfg_getopt(section, "identities"), &place, &rule->identities);
     policy_list_domains(r, cfg_getopt(section, "domains"), rule);
     policy_list_types(r, cfg_getopt(section, "types"), rule);
     policy_list_actions(r, cfg_getopt(section, "actions"), rule);
 }
 
-static void free_rules(struct policy_rule *rules, size_t rule_count)
+static void read_limits(struct policy_reading *r, cfg_t *section, struct policy_limit_section *out)
 {
-    for (size_t i = 0; i < rule_count; i++) {
-        policy_rule_done(&rules[i]);
+    const struct policy_place place = { "limits", cfg_title(section), out->line };
+
+    out->name = read_name(r, &place);
+    if (out->name != NULL) {
+        policy_limits_read(r, section, out);
     }
-    free(rules);
 }
 
-/* All rules of a file that parses. `lines`: where each begins. */
-static int read_rules(struct policy_reading *r, cfg_t *root, const unsigned *lines,
-                      struct policy **out, struct failure *f)
-{
-    size_t rule_count = cfg_size(root, "rule");
-    struct policy_rule *rules = calloc(rule_count, sizeof *rules);
+/* Where the sections of a kind begin. */
+struct places {
+    const char *kind;
+    size_t max, count;
+    unsigned lines[POLICY_RULES_MAX + 1];
+};
 
-    r->out_of_memory = rules == NULL;
-    for (size_t i = 0; i < rule_count && !r->out_of_memory; i++) {
-        rules[i].line = lines[i];
-        read_rule(r, cfg_getnsec(root, "rule", (unsigned)i), &rules[i]);
+static void find_places(struct policy_reading *r, cfg_t *root, const char *text, size_t len_bytes,
+                        struct places *p)
+{
+    p->count = settings_text_sections(text, len_bytes, p->kind, p->lines, p->max + 1);
+    if (p->count > p->max) {
+        policy_fault(r, p->lines[p->max], "more than %zu sections of %s", p->max, p->kind);
+    } else if (p->count != cfg_size(root, p->kind)) {
+        policy_fault(r, 0, "cannot be understood"); /* libconfuse and our scan disagree */
+    }
+}
+
+/* All sections of a file that parses. */
+static int read_sections(struct policy_reading *r, cfg_t *root, const struct places *rules,
+                         const struct places *limits, struct policy **out, struct failure *f)
+{
+    struct policy_parts parts = {
+        .rules = calloc(rules->count, sizeof *parts.rules),
+        .rule_count = rules->count,
+        .sections = calloc(limits->count + 1, sizeof *parts.sections),
+        .section_count = limits->count,
+    };
+
+    if (parts.rules == NULL || parts.sections == NULL) {
+        parts.rule_count = parts.section_count = 0;
+        r->out_of_memory = true;
+    }
+    for (size_t i = 0; i < parts.rule_count && !r->out_of_memory; i++) {
+        parts.rules[i].line = rules->lines[i];
+        read_rule(r, cfg_getnsec(root, "rule", (unsigned)i), &parts.rules[i]);
+    }
+    for (size_t i = 0; i < parts.section_count && !r->out_of_memory; i++) {
+        parts.sections[i].line = limits->lines[i];
+        read_limits(r, cfg_getnsec(root, "limits", (unsigned)i), &parts.sections[i]);
     }
     if (!r->out_of_memory && r->fault_count == 0) {
-        return policy_new(rules, rule_count, out, f);
+        return policy_new(&parts, out, f);
     }
-    if (rules != NULL) {
-        free_rules(rules, rule_count);
-    }
+    policy_parts_done(&parts);
     if (r->out_of_memory) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
     }
     return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has %u faults", r->name, r->fault_count);
+}
+
+/* What libconfuse has read. */
+static int read_root(cfg_t *root, const char *name, const char *text, size_t len_bytes,
+                     struct policy **out, struct buffer *faults, struct failure *f)
+{
+    struct policy_reading reading = { .name = name, .faults = faults };
+    struct places rules = { .kind = "rule", .max = POLICY_RULES_MAX };
+    struct places limits = { .kind = "limits", .max = POLICY_LIMITS_MAX };
+    int result;
+
+    find_places(&reading, root, text, len_bytes, &rules);
+    find_places(&reading, root, text, len_bytes, &limits);
+    if (rules.count == 0) {
+        /* What is left of a file that was cut short looks like this, too. */
+        policy_fault(&reading, 0,
+                     "no rule; expected at least one (with effect = deny, to keep all out)");
+    }
+    if (reading.fault_count > 0) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
+    }
+    result = read_sections(&reading, root, &rules, &limits, out, f);
+    if (result == 0) {
+        policy_set_text(*out, text, len_bytes);
+    }
+    return result;
 }
 
 int policy_file_parse(const char *name, char *text, size_t len_bytes, struct policy **out,
@@ -136,43 +220,27 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
         CFG_PTR_LIST_CB("domains", NULL, CFGF_NONE, parse_value, free_value),
         CFG_PTR_LIST_CB("types", NULL, CFGF_NONE, parse_value, free_value),
         CFG_PTR_LIST_CB("actions", NULL, CFGF_NONE, parse_value, free_value),
+        CFG_PTR_CB("require_bound", NULL, CFGF_NONE, parse_value, free_value),
+        CFG_END(),
+    };
+    cfg_opt_t limits_options[] = {
+        CFG_PTR_LIST_CB("identities", NULL, CFGF_NONE, parse_value, free_value),
+        POLICY_LIMITS_OPTIONS(parse_value, free_value),
         CFG_END(),
     };
     cfg_opt_t options[] = {
         CFG_SEC("rule", rule_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_SEC("limits", limits_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
         CFG_END(),
     };
-    struct policy_reading reading = { .name = name, .faults = faults };
-    unsigned lines[POLICY_RULES_MAX + 1];
     CFG_AUTO *root = cfg_init(options, CFGF_NONE);
-    size_t rule_count;
     int result;
 
     if (root == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
     }
     result = settings_parse_text(root, name, text, len_bytes, faults, f);
-    if (result != 0) {
-        return result;
-    }
-    rule_count = settings_text_sections(text, len_bytes, lines, POLICY_RULES_MAX + 1);
-    if (rule_count > POLICY_RULES_MAX) {
-        policy_fault(&reading, lines[POLICY_RULES_MAX], "more than %d rules", POLICY_RULES_MAX);
-    } else if (rule_count == 0) {
-        /* What is left of a file that was cut short looks like this, too. */
-        policy_fault(&reading, 0,
-                     "no rule; expected at least one (with effect = deny, to keep all out)");
-    } else if (rule_count != cfg_size(root, "rule")) {
-        policy_fault(&reading, 0, "cannot be understood"); /* libconfuse and our scan disagree */
-    }
-    if (reading.fault_count > 0) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
-    }
-    result = read_rules(&reading, root, lines, out, f);
-    if (result == 0) {
-        policy_set_text(*out, text, len_bytes);
-    }
-    return result;
+    return result == 0 ? read_root(root, name, text, len_bytes, out, faults, f) : result;
 }
 
 int policy_file_load(const char *path, struct policy **out, struct buffer *faults,

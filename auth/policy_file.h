@@ -16,8 +16,9 @@
 
 enum {
     POLICY_RULES_MAX = 1024,
-    POLICY_PATTERNS_MAX = 256, /* in one list of one rule */
-    POLICY_RULE_NAME_MAX_BYTES = 64,
+    POLICY_LIMITS_MAX = 256,    /* sections */
+    POLICY_PATTERNS_MAX = 256,  /* in one list */
+    POLICY_NAME_MAX_BYTES = 64, /* of a rule, of limits */
     POLICY_FILE_MAX_BYTES = 1 << 20,
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "auth/policy_file.h"
+#include "common/message_tags.h"
 #include "common/settings.h"
 
 enum { FAULT_TEXT_BYTES = 768 };
@@ -31,28 +32,33 @@ static const struct policy_value *value_at(const cfg_opt_t *list, size_t i)
 
 /* Has one member at least, and no more than may be. */
 static bool check_count(struct policy_reading *r, const cfg_opt_t *list,
-                        const struct policy_rule *rule)
+                        const struct policy_place *place)
 {
     if (list->nvalues == 0) {
-        policy_fault(r, rule->line, "rule \"%s\" has no %s; expected a list with at least one",
-                     rule->name, list->name);
+        policy_fault(r, place->line, "%s \"%s\" has no %s; expected a list with at least one",
+                     place->kind, place->name, list->name);
         return false;
     }
     if (list->nvalues > POLICY_PATTERNS_MAX) {
-        policy_fault(r, value_at(list, POLICY_PATTERNS_MAX)->line, "more than %d %s in one rule",
-                     POLICY_PATTERNS_MAX, list->name);
+        policy_fault(r, value_at(list, POLICY_PATTERNS_MAX)->line, "more than %d %s in one %s",
+                     POLICY_PATTERNS_MAX, list->name, place->kind);
         return false;
     }
     return true;
 }
 
+static struct policy_place place_of(const struct policy_rule *rule)
+{
+    return (struct policy_place){ .kind = "rule", .name = rule->name, .line = rule->line };
+}
+
 /* Room for as many elements as the list has; NULL with the fault reported. */
-static void *room(struct policy_reading *r, const cfg_opt_t *list, const struct policy_rule *rule,
+static void *room(struct policy_reading *r, const cfg_opt_t *list, const struct policy_place *place,
                   size_t element_bytes)
 {
     void *elements;
 
-    if (!check_count(r, list, rule)) {
+    if (!check_count(r, list, place)) {
         return NULL;
     }
     elements = calloc(list->nvalues, element_bytes);
@@ -67,14 +73,63 @@ static bool has_prefix(const char *text, const char *prefix)
 
 /* --- identities ------------------------------------------------------------------------------- */
 
+static const char *group_pattern_fault(const char *glob)
+{
+    return glob[0] == '\0'                             ? "expected a group behind the colon"
+           : strlen(glob) >= IDENTITY_GROUPS_BYTES - 1 ? "longer than any group"
+                                                       : NULL;
+}
+
+static const char *spiffe_pattern_fault(const char *uri)
+{
+    static const char scheme[] = "spiffe://";
+    size_t literal = strcspn(uri, "*?");
+
+    return strncmp(uri, scheme, literal < strlen(scheme) ? literal : strlen(scheme)) != 0
+               ? "expected spiffe:spiffe://TRUST-DOMAIN/PATH"
+               : NULL;
+}
+
+static const char *host_pattern_fault(const char *name)
+{
+    for (const char *c = name; *c != '\0'; c++) {
+        if (*c >= 'A' && *c <= 'Z') {
+            return "names of hosts are compared in lower case: write them so";
+        }
+    }
+    return NULL;
+}
+
+static const char *jwt_pattern_fault(const char *name)
+{
+    return strpbrk(name, ":*?") == NULL ? "expected jwt:ISSUER:SUBJECT" : NULL;
+}
+
+static const char *any_pattern_fault(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
 /* What no identity looks like: such a pattern would stand there for nothing. */
 static const char *identity_pattern_fault(const char *pattern)
 {
-    static const char scheme[] = "spiffe://";
+    static const struct {
+        const char *prefix;
+        const char *(*fault)(const char *name);
+    } kinds[] = {
+        { "spiffe:", spiffe_pattern_fault }, { "dns:", host_pattern_fault },
+        { "cn:", any_pattern_fault },        { "jwt:", jwt_pattern_fault },
+        { "token:", any_pattern_fault },
+    };
+    size_t kind = 0;
 
-    if (!has_prefix(pattern, "spiffe:") && !has_prefix(pattern, "dns:") &&
-        !has_prefix(pattern, "cn:")) {
-        return "expected all, or a pattern that begins with spiffe:, dns: or cn:";
+    while (kind < sizeof kinds / sizeof kinds[0] && !has_prefix(pattern, kinds[kind].prefix)) {
+        kind++;
+    }
+    if (kind == sizeof kinds / sizeof kinds[0]) {
+        return "expected all, or a pattern that begins with spiffe:, dns:, cn:, jwt:, token: or "
+               "group:";
     }
     if (strchr(pattern, ':')[1] == '\0') {
         return "expected a name behind the colon";
@@ -83,41 +138,44 @@ static const char *identity_pattern_fault(const char *pattern)
         if (*c <= ' ' || *c > '~') {
             return "identities are printable ASCII without spaces";
         }
-        if (has_prefix(pattern, "dns:") && *c >= 'A' && *c <= 'Z') {
-            return "names of hosts are compared in lower case: write them so";
-        }
     }
-    if (has_prefix(pattern, "spiffe:")) {
-        const char *uri = pattern + strlen("spiffe:");
-        size_t literal = strcspn(uri, "*?");
+    if (strlen(pattern) >= IDENTITY_TEXT_BYTES) {
+        return "longer than any identity";
+    }
+    return kinds[kind].fault(strchr(pattern, ':') + 1);
+}
 
-        if (strncmp(uri, scheme, literal < strlen(scheme) ? literal : strlen(scheme)) != 0) {
-            return "expected spiffe:spiffe://TRUST-DOMAIN/PATH";
-        }
+static const char *parse_identity(const char *text, struct identity_pattern *out,
+                                  bool *out_of_memory)
+{
+    bool is_group = has_prefix(text, "group:"), is_all = strcmp(text, "all") == 0;
+    const char *glob = is_group ? text + strlen("group:") : is_all ? "*" : text;
+    const char *fault = is_group ? group_pattern_fault(glob)
+                        : is_all ? NULL
+                                 : identity_pattern_fault(text);
+
+    if (fault == NULL) {
+        out->kind = is_group ? IDENTITY_PATTERN_GROUP : IDENTITY_PATTERN_TEXT;
+        out->glob = strdup(glob);
+        *out_of_memory |= out->glob == NULL;
     }
-    return strlen(pattern) >= IDENTITY_TEXT_BYTES ? "longer than any identity" : NULL;
+    return fault;
 }
 
 void policy_list_identities(struct policy_reading *r, const cfg_opt_t *list,
-                            struct policy_rule *rule)
+                            const struct policy_place *place, struct identity_list *out)
 {
-    rule->identities = room(r, list, rule, sizeof *rule->identities);
-    for (size_t i = 0; rule->identities != NULL && i < list->nvalues; i++) {
+    out->patterns = room(r, list, place, sizeof *out->patterns);
+    for (size_t i = 0; out->patterns != NULL && i < list->nvalues; i++) {
         const struct policy_value *value = value_at(list, i);
-        bool all = strcmp(value->text, "all") == 0;
-        const char *fault = all ? NULL : identity_pattern_fault(value->text);
+        const char *fault =
+            parse_identity(value->text, &out->patterns[out->count], &r->out_of_memory);
 
         if (fault != NULL) {
             policy_fault(r, value->line, "identity \"%s\": %s", value->text, fault);
-            continue;
+        } else {
+            out->count++;
         }
-        char *copy = strdup(all ? "*" : value->text);
-
-        if (copy == NULL) {
-            r->out_of_memory = true;
-            return;
-        }
-        rule->identities[rule->identity_count++] = copy;
     }
 }
 
@@ -132,8 +190,8 @@ static const char *parse_name(const char *glob, struct domain_pattern *out, bool
         return "longer than any name of a domain";
     }
     out->kind = DOMAIN_PATTERN_NAME;
-    out->name = strdup(glob);
-    *out_of_memory |= out->name == NULL;
+    out->glob = strdup(glob);
+    *out_of_memory |= out->glob == NULL;
     return NULL;
 }
 
@@ -150,9 +208,22 @@ static const char *parse_uuid(const char *text, bool allow, struct domain_patter
                                                             : NULL;
 }
 
+static const char *parse_tag(const char *tag, struct domain_pattern *out, bool *out_of_memory)
+{
+    if (!domain_tag_is_valid(tag)) {
+        return "expected tag: and 1 to 31 of a-z, 0-9 and -";
+    }
+    out->kind = DOMAIN_PATTERN_TAG;
+    out->glob = strdup(tag);
+    *out_of_memory |= out->glob == NULL;
+    return NULL;
+}
+
 void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule)
 {
-    rule->domains = room(r, list, rule, sizeof *rule->domains);
+    const struct policy_place place = place_of(rule);
+
+    rule->domains = room(r, list, &place, sizeof *rule->domains);
     for (size_t i = 0; rule->domains != NULL && i < list->nvalues; i++) {
         const struct policy_value *value = value_at(list, i);
         struct domain_pattern pattern = { .kind = DOMAIN_PATTERN_ALL };
@@ -164,8 +235,10 @@ void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct
             fault = parse_name(value->text + strlen("name:"), &pattern, &r->out_of_memory);
         } else if (has_prefix(value->text, "uuid:")) {
             fault = parse_uuid(value->text + strlen("uuid:"), rule->allow, &pattern);
+        } else if (has_prefix(value->text, "tag:")) {
+            fault = parse_tag(value->text + strlen("tag:"), &pattern, &r->out_of_memory);
         } else if (strcmp(value->text, "all") != 0) {
-            fault = "expected all, dom0, name:PATTERN or uuid:UUID";
+            fault = "expected all, dom0, name:PATTERN, uuid:UUID or tag:TAG";
         }
         if (fault != NULL) {
             policy_fault(r, value->line, "domain \"%s\": %s", value->text, fault);
@@ -210,9 +283,10 @@ static void unknown_member(struct policy_reading *r, const struct set *set,
 static uint32_t read_set(struct policy_reading *r, const struct set *set, const cfg_opt_t *list,
                          const struct policy_rule *rule, uint32_t all)
 {
+    const struct policy_place place = place_of(rule);
     uint32_t members = 0;
 
-    if (!check_count(r, list, rule)) {
+    if (!check_count(r, list, &place)) {
         return 0;
     }
     for (size_t i = 0; i < list->nvalues; i++) {

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The lists of a rule in the policy's file: values with their lines → the rule's patterns and sets.
- * Whatever could match nothing, or more than it seems to, is a fault. One thread at a time.
+ * The lists in the policy's file: values with their lines → patterns and sets. Whatever could match
+ * nothing, or more than it seems to, is a fault. One thread at a time.
  */
 #ifndef XENRES_AUTH_POLICY_LIST_H
 #define XENRES_AUTH_POLICY_LIST_H
@@ -30,9 +30,18 @@ struct policy_reading {
 void policy_fault(struct policy_reading *r, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Each fills its part of `rule`, whose effect and line are known; faults are counted in `r`. */
+/* The section that a list stands in. */
+struct policy_place {
+    const char *kind; /* "rule", "limits" */
+    const char *name;
+    unsigned line;
+};
+
+/* Faults are counted in `r`. What is in `out` is its owner's also then. */
 void policy_list_identities(struct policy_reading *r, const cfg_opt_t *list,
-                            struct policy_rule *rule);
+                            const struct policy_place *place, struct identity_list *out);
+
+/* Each fills its part of `rule`, whose effect and line are known. */
 void policy_list_domains(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);
 void policy_list_types(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);
 void policy_list_actions(struct policy_reading *r, const cfg_opt_t *list, struct policy_rule *rule);

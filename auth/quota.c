@@ -1,186 +1,158 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-#include "auth/quota.h"
-
 #include <assert.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <xxhash.h>
 
-enum { BUCKETS = 1024 }; /* a power of two */
+#include "auth/quota_refusal.h"
+#include "auth/quota_table.h"
+#include "common/clock.h"
 
-struct holder {
-    struct holder *next;
-    uint32_t calls;
-    uint64_t arena_bytes; /* not 0 where there are no calls */
-    char identity[];
-};
+/* --- rates ---------------------------------------------------------------------------------------- */
 
-struct quota {
-    struct quota_limits limits;
-    uint64_t seed;        /* so that nobody can choose names that fall into one bucket */
-    pthread_mutex_t lock; /* for what follows; no other lock is taken under it */
-    uint32_t holder_count;
-    struct holder *buckets[BUCKETS];
-};
-
-int quota_new(const struct quota_limits *limits, struct quota **out, struct failure *f)
-{
-    struct quota *q = calloc(1, sizeof *q);
-
-    if (q == NULL) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the table of quotas");
-    }
-    if (getrandom(&q->seed, sizeof q->seed, 0) != (ssize_t)sizeof q->seed ||
-        pthread_mutex_init(&q->lock, NULL) != 0) {
-        free(q);
-        return failure_set(f, ERROR_INTERNAL, "cannot set the table of quotas up");
-    }
-    q->limits = *limits;
-    *out = q;
-    return 0;
-}
-
-void quota_free(struct quota *q)
-{
-    if (q == NULL) {
-        return;
-    }
-    assert(q->holder_count == 0);
-    (void)pthread_mutex_destroy(&q->lock);
-    free(q);
-}
-
-/* Where the identity's holder hangs, or where it would be put. */
-static struct holder **find(struct quota *q, const struct identity *who)
-{
-    size_t len = strnlen(who->text, sizeof who->text);
-    struct holder **place =
-        &q->buckets[XXH3_64bits_withSeed(who->text, len, q->seed) & (BUCKETS - 1)];
-
-    while (*place != NULL && strcmp((*place)->identity, who->text) != 0) {
-        place = &(*place)->next;
-    }
-    return place;
-}
-
-static int take_first(struct quota *q, struct holder **place, const struct identity *who,
+/* Refuses by a bucket in which nothing is; 0: something is. */
+static int check_rate(struct quota *q, struct bucket *b, enum quota_limit limit, uint64_t now_ns,
                       struct failure *f)
 {
-    size_t len = strlen(who->text);
-    struct holder *h;
+    uint64_t wait_ns = bucket_wait_ns(b, 1, now_ns);
 
-    if (q->holder_count == QUOTA_IDENTITIES_MAX) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%d callers are being served already",
-                           QUOTA_IDENTITIES_MAX);
+    return wait_ns == 0
+               ? 0
+               : quota_table_hit(q, limit, quota_refuse_rate(limit, b->per_second, wait_ns, f));
+}
+
+/* Its own limits first: what all have is not asked of who has had his. */
+static int request(struct quota *q, struct holder *h, uint64_t now_ns, struct failure *f)
+{
+    int result = check_rate(q, &h->requests, QUOTA_REQUESTS, now_ns, f);
+
+    if (result == 0) {
+        result = check_rate(q, &h->bytes, QUOTA_BYTES, now_ns, f);
     }
-    h = malloc(sizeof *h + len + 1);
-    if (h == NULL) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
+    if (result == 0) {
+        result = check_rate(q, &q->requests, QUOTA_REQUESTS_IN_ALL, now_ns, f);
     }
-    *h = (struct holder){ .calls = 0 };
-    memcpy(h->identity, who->text, len + 1);
-    *place = h;
-    q->holder_count++;
+    if (result == 0) {
+        result = check_rate(q, &q->bytes, QUOTA_BYTES_IN_ALL, now_ns, f);
+    }
+    if (result == 0) {
+        (void)bucket_take(&h->requests, 1, now_ns);
+        (void)bucket_take(&q->requests, 1, now_ns);
+    }
+    return result;
+}
+
+int quota_request(struct quota *q, const struct identity *who, struct failure *f)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_get(q, who, now_ns);
+    int result = h != NULL ? request(q, h, now_ns, f)
+                           : quota_table_hit(q, QUOTA_IDENTITIES, quota_refuse_identity(f));
+
+    (void)pthread_mutex_unlock(&q->lock);
+    return result;
+}
+
+uint64_t quota_sent(struct quota *q, const struct identity *who, uint64_t bytes)
+{
+    uint64_t now_ns = clock_monotonic_ns(), own_ns = 0;
+
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_get(q, who, now_ns);
+
+    if (h != NULL) {
+        bucket_charge(&h->bytes, bytes, now_ns);
+        own_ns = bucket_wait_ns(&h->bytes, 1, now_ns);
+    }
+    bucket_charge(&q->bytes, bytes, now_ns);
+    uint64_t all_ns = bucket_wait_ns(&q->bytes, 1, now_ns);
+
+    (void)pthread_mutex_unlock(&q->lock);
+    return own_ns > all_ns ? own_ns : all_ns;
+}
+
+void quota_slowed(struct quota *q)
+{
+    (void)quota_table_hit(q, QUOTA_STREAM_BYTES, 0);
+}
+
+/* --- what is held --------------------------------------------------------------------------------- */
+
+static int check_call(struct quota *q, const struct holder *h, enum quota_call kind,
+                      struct failure *f)
+{
+    const struct quota_share *s = &h->share;
+    uint32_t in_all = q->limits.all.snapshots;
+
+    if (s->calls > 0 && h->calls >= s->calls) {
+        return quota_table_hit(q, QUOTA_CALLS,
+                               quota_refuse_calls(QUOTA_CALLS, h->calls, s->calls, f));
+    }
+    if (kind != QUOTA_CALL_SNAPSHOT) {
+        return 0;
+    }
+    if (s->snapshots > 0 && h->snapshots >= s->snapshots) {
+        return quota_table_hit(q, QUOTA_SNAPSHOTS,
+                               quota_refuse_calls(QUOTA_SNAPSHOTS, h->snapshots, s->snapshots, f));
+    }
+    if (in_all > 0 && q->snapshots >= in_all) {
+        return quota_table_hit(q, QUOTA_SNAPSHOTS_IN_ALL,
+                               quota_refuse_calls(QUOTA_SNAPSHOTS_IN_ALL, q->snapshots, in_all, f));
+    }
     return 0;
 }
 
-static int check_calls(const struct quota *q, uint32_t calls, struct failure *f)
+static int check_bytes(struct quota *q, const struct holder *h, uint64_t bytes, struct failure *f)
 {
-    if (calls < q->limits.calls_per_identity) {
-        return 0;
-    }
-    int result =
-        failure_set(f, ERROR_RESOURCE_EXHAUSTED, "%u calls of yours are in flight (at most %u)",
-                    calls, q->limits.calls_per_identity);
+    uint64_t limit = h->share.arena_bytes;
+    uint64_t room = h->arena_bytes < limit ? limit - h->arena_bytes : 0;
 
-    failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-    return failure_next(f, result, "try again when one of them has ended");
+    return limit == 0 || bytes <= room
+               ? 0
+               : quota_table_hit(q, QUOTA_ARENA,
+                                 quota_refuse_arena(h->arena_bytes, bytes, limit, f));
 }
 
-static int check_bytes(const struct quota *q, uint64_t held_bytes, uint64_t arena_bytes,
-                       struct failure *f)
+int quota_take(struct quota *q, const struct identity *who, enum quota_call kind,
+               uint64_t arena_bytes, struct failure *f)
 {
-    uint64_t limit_bytes = q->limits.arena_bytes_per_identity;
-    uint64_t room_bytes = held_bytes < limit_bytes ? limit_bytes - held_bytes : 0;
+    uint64_t now_ns = clock_monotonic_ns();
 
-    if (arena_bytes <= room_bytes) {
-        return 0;
-    }
-    int result =
-        failure_set(f, ERROR_RESOURCE_EXHAUSTED,
-                    "%llu bytes more than the %llu that your calls in flight hold (at most %llu)",
-                    (unsigned long long)arena_bytes, (unsigned long long)held_bytes,
-                    (unsigned long long)limit_bytes);
-
-    if (arena_bytes <= limit_bytes) {
-        failure_retry(f, result, FAILURE_RETRY_SOON_MS);
-    }
-    return failure_next(f, result,
-                        arena_bytes > limit_bytes ? "ask for fewer frames at a time"
-                                                  : "try again when one of your calls has ended");
-}
-
-/* Both or none. */
-static int take(struct quota *q, const struct identity *who, uint32_t calls, uint64_t arena_bytes,
-                struct failure *f)
-{
-    struct holder **place = find(q, who);
-    const struct holder *h = *place;
-    int result = calls > 0 ? check_calls(q, h != NULL ? h->calls : 0, f) : 0;
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_get(q, who, now_ns);
+    int result = h == NULL ? quota_table_hit(q, QUOTA_IDENTITIES, quota_refuse_identity(f))
+                           : check_call(q, h, kind, f);
 
     if (result == 0) {
-        result = check_bytes(q, h != NULL ? h->arena_bytes : 0, arena_bytes, f);
-    }
-    if (result == 0 && h == NULL) {
-        result = take_first(q, place, who, f);
+        result = check_bytes(q, h, arena_bytes, f);
     }
     if (result == 0) {
-        (*place)->calls += calls;
-        (*place)->arena_bytes += arena_bytes;
+        bool held_nothing = quota_table_holds_nothing(h);
+
+        h->calls++;
+        h->snapshots += kind == QUOTA_CALL_SNAPSHOT ? 1 : 0;
+        q->snapshots += kind == QUOTA_CALL_SNAPSHOT ? 1 : 0;
+        h->arena_bytes += arena_bytes;
+        quota_table_note(q, h, held_nothing);
     }
+    (void)pthread_mutex_unlock(&q->lock);
     return result;
 }
 
-static void give(struct quota *q, const struct identity *who, uint32_t calls, uint64_t arena_bytes)
+void quota_give(struct quota *q, const struct identity *who, enum quota_call kind,
+                uint64_t arena_bytes)
 {
-    struct holder **place = find(q, who);
-    struct holder *h = *place;
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_holder(q, who);
+    uint32_t snapshots = kind == QUOTA_CALL_SNAPSHOT ? 1 : 0;
 
-    /* Given back twice, or another number than was taken: the accounts would lie from here on. */
-    assert(h != NULL && h->calls >= calls && h->arena_bytes >= arena_bytes);
-    h->calls -= calls;
+    assert(h->calls > 0 && h->snapshots >= snapshots && h->arena_bytes >= arena_bytes);
+    h->calls--;
+    h->snapshots -= snapshots;
+    q->snapshots -= snapshots;
     h->arena_bytes -= arena_bytes;
-    if (h->calls == 0 && h->arena_bytes == 0) {
-        *place = h->next;
-        q->holder_count--;
-        free(h);
-    }
-}
-
-void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    q->limits.arena_bytes_per_identity = bytes_per_identity;
-    (void)pthread_mutex_unlock(&q->lock);
-}
-
-int quota_take(struct quota *q, const struct identity *who, uint64_t arena_bytes, struct failure *f)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    int result = take(q, who, 1, arena_bytes, f);
-
-    (void)pthread_mutex_unlock(&q->lock);
-    return result;
-}
-
-void quota_give(struct quota *q, const struct identity *who, uint64_t arena_bytes)
-{
-    (void)pthread_mutex_lock(&q->lock);
-    give(q, who, 1, arena_bytes);
+    quota_table_note(q, h, false);
     (void)pthread_mutex_unlock(&q->lock);
 }
 
@@ -189,18 +161,97 @@ int quota_hold(struct quota *q, const struct identity *who, uint64_t arena_bytes
     if (arena_bytes == 0) {
         return 0;
     }
-    (void)pthread_mutex_lock(&q->lock);
-    int result = take(q, who, 0, arena_bytes, f);
+    uint64_t now_ns = clock_monotonic_ns();
 
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_get(q, who, now_ns);
+    int result = h == NULL ? quota_table_hit(q, QUOTA_IDENTITIES, quota_refuse_identity(f))
+                           : check_bytes(q, h, arena_bytes, f);
+
+    if (result == 0) {
+        bool held_nothing = quota_table_holds_nothing(h);
+
+        h->arena_bytes += arena_bytes;
+        quota_table_note(q, h, held_nothing);
+    }
     (void)pthread_mutex_unlock(&q->lock);
     return result;
 }
 
 void quota_release(struct quota *q, const struct identity *who, uint64_t arena_bytes)
 {
-    if (arena_bytes > 0) {
-        (void)pthread_mutex_lock(&q->lock);
-        give(q, who, 0, arena_bytes);
-        (void)pthread_mutex_unlock(&q->lock);
+    if (arena_bytes == 0) {
+        return;
     }
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_holder(q, who);
+
+    assert(h->arena_bytes >= arena_bytes);
+    h->arena_bytes -= arena_bytes;
+    quota_table_note(q, h, false);
+    (void)pthread_mutex_unlock(&q->lock);
+}
+
+/* --- traces that are being started ---------------------------------------------------------------- */
+
+static int check_pauses(struct quota *q, const struct holder *h, uint64_t others, uint32_t pauses,
+                        struct failure *f)
+{
+    uint32_t most = h->share.pauses_per_second;
+
+    return most == 0 || (pauses <= most && others <= most - pauses)
+               ? 0
+               : quota_table_hit(q, QUOTA_PAUSES, quota_refuse_pauses(others, pauses, most, f));
+}
+
+int quota_start_begin(struct quota *q, const struct identity *who, uint32_t pauses, uint64_t *round,
+                      struct failure *f)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_get(q, who, now_ns);
+    int result = h == NULL ? quota_table_hit(q, QUOTA_IDENTITIES, quota_refuse_identity(f))
+                           : check_pauses(q, h, h->start_pauses, pauses, f);
+
+    if (result == 0) {
+        bool held_nothing = quota_table_holds_nothing(h);
+
+        h->starts++;
+        h->start_pauses += pauses;
+        *round = h->starts_ended;
+        quota_table_note(q, h, held_nothing);
+    }
+    (void)pthread_mutex_unlock(&q->lock);
+    return result;
+}
+
+int quota_start_judge(struct quota *q, const struct identity *who, uint32_t pauses,
+                      uint64_t running, uint64_t *round, struct failure *f)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    const struct holder *h = quota_table_holder(q, who);
+    int result = 0;
+
+    if (*round != h->starts_ended) {
+        *round = h->starts_ended;
+        result = -ERROR_ABORTED;
+    } else {
+        result = check_pauses(q, h, running + h->start_pauses - pauses, pauses, f);
+    }
+    (void)pthread_mutex_unlock(&q->lock);
+    return result;
+}
+
+void quota_start_end(struct quota *q, const struct identity *who, uint32_t pauses)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    struct holder *h = quota_table_holder(q, who);
+
+    assert(h->starts > 0 && h->start_pauses >= pauses);
+    h->starts--;
+    h->start_pauses -= pauses;
+    h->starts_ended++;
+    quota_table_note(q, h, false);
+    (void)pthread_mutex_unlock(&q->lock);
 }

@@ -34,6 +34,7 @@ static bool set_up(xenres *handle)
     SET(CURLOPT_PROTOCOLS_STR, "https");
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* a redirect would carry the request elsewhere */
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy gets none of our headers */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
@@ -128,6 +129,11 @@ void xenres_free(xenres *handle)
     free(handle->cert_file);
     free(handle->key_file);
     free(handle->proxy);
+    if (handle->token != NULL) {
+        explicit_bzero(handle->token, strlen(handle->token));
+    }
+    free(handle->token);
+    free(handle->token_file);
     free(handle);
     curl_global_cleanup();
 }

@@ -24,6 +24,7 @@ struct xenres {
     CURLM *multi; /* drives it, and owns the connections */
     char *server; /* "https://host:port", as shown in errors */
     char *ca_file, *cert_file, *key_file, *proxy; /* NULL as in the options */
+    char *token, *token_file;                     /* one of them, or none */
     uint32_t connect_timeout_ms;
     uint32_t timeout_ms;
     uint32_t transfer_timeout_ms;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/token.h"
+
 enum {
     CONNECT_TIMEOUT_MS = 10 * 1000,
     TIMEOUT_MS = 30 * 1000,
@@ -36,6 +38,7 @@ void xenres_options_from_environment(xenres_options *options)
     environment_string(&options->ca_file, "XENRES_CACERT");
     environment_string(&options->cert_file, "XENRES_CERT");
     environment_string(&options->key_file, "XENRES_KEY");
+    environment_string(&options->token_file, "XENRES_TOKEN_FILE");
 }
 
 static int bounded(uint32_t *value, uint32_t given, uint32_t standard, uint32_t max,
@@ -157,6 +160,9 @@ int options_take(xenres *handle, const xenres_options *o, struct fault *fault)
     if (result == 0) {
         result = take_retries(handle, o, fault);
     }
+    if (result == 0) {
+        result = token_check_options(o, fault);
+    }
     if (result != 0) {
         return result;
     }
@@ -171,10 +177,14 @@ int options_take(xenres *handle, const xenres_options *o, struct fault *fault)
     handle->cert_file = copy(o->cert_file);
     handle->key_file = copy(o->key_file);
     handle->proxy = copy(o->proxy);
+    handle->token = copy(o->token);
+    handle->token_file = copy(o->token_file);
     if (handle->server == NULL || (o->ca_file != NULL && handle->ca_file == NULL) ||
         (o->cert_file != NULL && handle->cert_file == NULL) ||
         (o->key_file != NULL && handle->key_file == NULL) ||
-        (o->proxy != NULL && handle->proxy == NULL)) {
+        (o->proxy != NULL && handle->proxy == NULL) ||
+        (o->token != NULL && handle->token == NULL) ||
+        (o->token_file != NULL && handle->token_file == NULL)) {
         return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }
     return 0;

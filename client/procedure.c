@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "xenres/v1/access.pb-c.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
@@ -59,6 +60,12 @@ static const struct procedure procedures[] = {
     { .name = "xenres.v1.TraceService/ReadTrace",
       .answer = &xenres__v1__read_trace_response__descriptor,
       .is_stream = true,
+      .is_idempotent = true },
+    { .name = "xenres.v1.AccessService/WhoAmI",
+      .answer = &xenres__v1__who_am_iresponse__descriptor,
+      .is_idempotent = true },
+    { .name = "xenres.v1.AccessService/ExplainAccess",
+      .answer = &xenres__v1__explain_access_response__descriptor,
       .is_idempotent = true },
 };
 

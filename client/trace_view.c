@@ -24,6 +24,7 @@ static const char *const end_names[] = {
     [XENRES_TRACE_PERMISSION_WITHDRAWN] = "permission_withdrawn",
     [XENRES_TRACE_DEADLINE] = "deadline",
     [XENRES_TRACE_FAILED] = "failed",
+    [XENRES_TRACE_CREDENTIALS_EXPIRED] = "credentials_expired",
     [XENRES_TRACE_NOT_FOUND] = "not_found",
 };
 

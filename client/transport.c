@@ -8,6 +8,7 @@
 
 #include "client/diagnose.h"
 #include "client/sigpipe.h"
+#include "client/token.h"
 #include "common/clock.h"
 
 enum { POLL_MAX_MS = 60 * 1000 };
@@ -88,21 +89,25 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
 
 /* --- the request --- */
 
-static bool add_headers(struct curl_slist **list, const struct transport_request *request)
+static bool add_header(struct curl_slist **list, const char *header)
 {
-    for (unsigned i = 0; i < TRANSPORT_HEADERS_MAX && request->headers[i] != NULL; i++) {
-        struct curl_slist *longer = curl_slist_append(*list, request->headers[i]);
-
-        if (longer == NULL) {
-            return false;
-        }
-        *list = longer;
-    }
-    /* No "100 Continue" to wait for. */
-    struct curl_slist *longer = curl_slist_append(*list, "Expect:");
+    struct curl_slist *longer = curl_slist_append(*list, header);
 
     *list = longer != NULL ? longer : *list;
     return longer != NULL;
+}
+
+/* `token`: as of token_header(). */
+static bool add_headers(struct curl_slist **list, const struct transport_request *request,
+                        const char *token)
+{
+    for (unsigned i = 0; i < TRANSPORT_HEADERS_MAX && request->headers[i] != NULL; i++) {
+        if (!add_header(list, request->headers[i])) {
+            return false;
+        }
+    }
+    /* No "100 Continue" to wait for. */
+    return add_header(list, "Expect:") && (token[0] == '\0' || add_header(list, token));
 }
 
 static bool set_request(struct transport *t, const char *url)
@@ -132,6 +137,8 @@ int transport_begin(struct transport *t, xenres *handle, const struct transport_
                     struct buffer *refusal, struct fault *fault)
 {
     BUFFER_AUTO(url, 32 * 1024);
+    BUFFER_AUTO(token, TOKEN_HEADER_MAX_BYTES);
+    int result;
 
     *t = (struct transport){
         .handle = handle,
@@ -139,12 +146,17 @@ int transport_begin(struct transport *t, xenres *handle, const struct transport_
         .refusal = refusal,
         .deadline_ns = UINT64_MAX,
     };
+    result = token_header(handle, &token, fault);
+    if (result != 0) {
+        return result;
+    }
     buffer_printf(&url, "%s%s", handle->server, request->target);
     if (url.failed) {
         return failure_set(&fault->failure, ERROR_INVALID_ARGUMENT,
                            "the request's URL is too long");
     }
-    if (!add_headers(&t->headers, request) || !set_request(t, buffer_string(&url)) ||
+    if (!add_headers(&t->headers, request, buffer_string(&token)) ||
+        !set_request(t, buffer_string(&url)) ||
         curl_multi_add_handle(handle->multi, handle->curl) != CURLM_OK) {
         return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }

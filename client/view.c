@@ -52,6 +52,9 @@ void view_domain(const Xenres__V1__Domain *m, xenres_domain *out)
         .max_vcpus = m->max_vcpus,
         .memory_kib = m->memory_kib,
         .cpu_time_ns = m->cpu_time_ns,
+        .tags = (const char *const *)m->tags,
+        .tag_count = m->n_tags,
+        .tags_unknown = m->tags_unknown != 0,
     };
     view_identity(m->identity, &out->identity);
 }

@@ -23,6 +23,7 @@ static const char *const end_names[] = {
     [XENRES_END_PERMISSION_WITHDRAWN] = "permission_withdrawn",
     [XENRES_END_DEADLINE] = "deadline",
     [XENRES_END_FAILED] = "failed",
+    [XENRES_END_CREDENTIALS_EXPIRED] = "credentials_expired",
     [XENRES_END_NOT_FOUND] = "not_found",
 };
 

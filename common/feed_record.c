@@ -127,10 +127,10 @@ static const char *check_domain(const uint8_t *bytes, size_t len_bytes, struct f
     if (len_bytes != sizeof(*d)) {
         return "length";
     }
-    if (!is_between(d->kind, FEED_DOMAIN_CREATED, FEED_DOMAIN_GONE)) {
+    if (!is_between(d->kind, FEED_DOMAIN_CREATED, FEED_DOMAIN_RETAGGED)) {
         return "kind";
     }
-    if (d->had_name != (d->kind == FEED_DOMAIN_RENAMED)) {
+    if (d->had_name != (d->kind == FEED_DOMAIN_RENAMED || d->kind == FEED_DOMAIN_RETAGGED)) {
         return "had_name";
     }
     if (!is_between(d->now.type, DOMAIN_PV, DOMAIN_PVH) ||

@@ -145,7 +145,8 @@ struct feed_loss {
 
 enum feed_end_reason {
     FEED_END_INCARNATION = 1, /* the domain died, is dying, or is another */
-    FEED_END_RENAMED = 2,     /* the identity that was decided on is no longer the domain's */
+    FEED_END_RENAMED = 2,     /* the identity that was decided on is no longer the domain's: another
+                                 name, other tags */
     FEED_END_RESOURCE = 3,    /* it is no longer there: an ioreq server destroyed, … */
     FEED_END_FAILED = 4,      /* sampling failed again and again: `failure` */
     FEED_END_STOPPED = 5,     /* the mapper stops */
@@ -173,16 +174,17 @@ enum feed_domain_kind {
     FEED_DOMAIN_RENAMED = 2,
     FEED_DOMAIN_STATE = 3, /* shut down, crashed, or alive again */
     FEED_DOMAIN_DYING = 4,
-    FEED_DOMAIN_GONE = 5, /* nothing is left of it, or its number has another */
+    FEED_DOMAIN_GONE = 5,     /* nothing is left of it, or its number has another */
+    FEED_DOMAIN_RETAGGED = 6, /* the same name, other tags */
 };
 struct feed_domain {
     uint64_t wall_ns, monotonic_ns;
     uint64_t number;               /* of the event, from 1 */
     uint64_t generation;           /* a list of this generation or a later one has it */
     uint32_t kind;                 /* enum feed_domain_kind */
-    uint32_t had_name;             /* RENAMED: 1 where `before` is set */
+    uint32_t had_name;             /* RENAMED, RETAGGED: 1 where `before` is set */
     struct message_domain now;     /* GONE: as it was last */
-    struct domain_identity before; /* RENAMED: as it was; else zero */
+    struct domain_identity before; /* RENAMED, RETAGGED: as it was; else zero */
 };
 
 /* A record as feed_record_check() has found it; pointers lead into its bytes. */

@@ -9,16 +9,19 @@
 
 #include <string.h>
 
+#include "common/message_tags.h"
 #include "common/message_trace.h"
 
 /* No holes: padding would carry the sender's stack to the other side, and comparing would fail. */
 _Static_assert(sizeof(struct message_head) == 24, "head");
-_Static_assert(sizeof(struct domain_identity) == 40 + MESSAGE_NAME_BYTES, "identity");
+_Static_assert(sizeof(struct domain_identity) ==
+                   40 + MESSAGE_NAME_BYTES + MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES,
+               "identity");
 _Static_assert(sizeof(struct failure) ==
                    12 + FAILURE_CALL_MAX + 3 * FAILURE_TEXT_MAX + FAILURE_FIELD_MAX,
                "failure");
 _Static_assert(sizeof(struct message_hello) == 24 + MESSAGE_VERSION_BYTES, "hello");
-_Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 72, "hello");
+_Static_assert(sizeof(struct message_hello_answer) == 24 + MESSAGE_VERSION_BYTES + 80, "hello");
 _Static_assert(sizeof(struct message_check_row) == 40 + FAILURE_TEXT_MAX, "check row");
 _Static_assert(sizeof(struct message_host_answer) ==
                    24 + 16 + 16 + 40 + MESSAGE_VERSION_BYTES + MESSAGE_ABIS_BYTES + 48 +
@@ -43,7 +46,8 @@ _Static_assert(sizeof(struct message_vcpu_stats) == 32 + sizeof(struct domain_id
 _Static_assert(sizeof(struct message_vcpu) == 16, "vcpu");
 _Static_assert(sizeof(struct message_vcpu_stats_answer) == 24 + 24 + 64 + 8, "stats");
 _Static_assert(sizeof(struct message_release) == 32 + 8 * MESSAGE_RELEASES_MAX, "release");
-_Static_assert(sizeof(struct message_counters_answer) == 24 + 8 * 8 + 6 * 4 + 8 * 8 + 5 * 8 + 2 * 4,
+_Static_assert(sizeof(struct message_counters_answer) ==
+                   24 + 8 * 8 + 6 * 4 + 8 * 8 + 5 * 8 + 2 * 4 + 8,
                "counters");
 _Static_assert(sizeof(struct message_watch) == 80 + sizeof(struct domain_identity), "watch");
 _Static_assert(sizeof(struct message_watch_answer) == 24 + 16 + 24, "watch");
@@ -102,7 +106,10 @@ const char *domain_identity_wrong(const struct domain_identity *d)
     if (d->name_cut > 1 || (d->name_cut == 1 && d->name[0] != '\0')) {
         return "domain.name_cut";
     }
-    return NULL;
+    if (d->tags_unknown > 1 || (d->tags_unknown == 1 && d->tags[0][0] != '\0')) {
+        return "domain.tags_unknown";
+    }
+    return domain_tags_are_right(d) ? NULL : "domain.tags";
 }
 
 const char *failure_wrong(const struct failure *f)
@@ -536,5 +543,5 @@ bool domain_identity_equal(const struct domain_identity *a, const struct domain_
     return a->domid == b->domid && a->name_cut == b->name_cut &&
            memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0 &&
            memcmp(a->incarnation, b->incarnation, sizeof(a->incarnation)) == 0 &&
-           strncmp(a->name, b->name, sizeof(a->name)) == 0;
+           strncmp(a->name, b->name, sizeof(a->name)) == 0 && domain_tags_equal(a, b);
 }

@@ -23,10 +23,12 @@
 #define MESSAGE_MAGIC UINT32_C(0x72736578) /* "xesr" */
 
 /* Both programs must have the same number: there is no other compatibility between them. */
-enum { MESSAGE_VERSION = 3 };
+enum { MESSAGE_VERSION = 4 };
 
 enum {
     MESSAGE_NAME_BYTES = 256,   /* of a domain's name, with its NUL */
+    MESSAGE_TAGS_MAX = 16,      /* of a domain */
+    MESSAGE_TAG_BYTES = 32,     /* of one, with its NUL */
     MESSAGE_VERSION_BYTES = 32, /* of a program's version string */
     MESSAGE_DOMAINS_MAX = 32,   /* domains in one answer */
     MESSAGE_RESOURCES_MAX = 8,  /* resource rows in one answer */
@@ -43,26 +45,25 @@ enum {
 };
 
 enum message_type {
-    MESSAGE_HELLO = 1,      /* first, both ways; the answer carries two descriptors: the arena's,
-                                      and the end of the doorbell that xenresd waits at */
-    MESSAGE_HOST,           /* what Xen and the host say of themselves */
-    MESSAGE_DOMAINS,        /* a page of the domain list */
-    MESSAGE_DESCRIBE,       /* the resources of one domain, nothing mapped */
-    MESSAGE_SNAPSHOT,       /* frames, copied once into a slot of the arena */
-    MESSAGE_VCPU_STATS,     /* run times, written into a slot as struct message_vcpu */
-    MESSAGE_RELEASE,        /* slots that xenresd has done with */
-    MESSAGE_COUNTERS,       /* what the mapper counts; makes no hypercall */
-    MESSAGE_WATCH,          /* holds a feed; the answer carries its spool's descriptor */
-    MESSAGE_WATCH_DOMAINS,  /* the feed of the host's domains; answered as WATCH */
-    MESSAGE_UNWATCH,        /* holds it no longer; not answered */
-    MESSAGE_IMAGE,          /* the image of a frames feed, copied into a slot */
-    MESSAGE_TRACE_START,    /* begins to trace a domain's vCPUs; answered when all of them are */
-    MESSAGE_TRACE_STOP,     /* ends that; answered when the last bytes are in the spools */
-    MESSAGE_TRACE_RENEW,    /* its lease begins anew */
-    MESSAGE_TRACES,         /* a page of the traces there are, or one of them */
-    MESSAGE_TRACE_VCPUS,    /* a page of what is known of a trace's vCPUs */
-    MESSAGE_ANSWER = 0x80,  /* added to the request's type */
-    MESSAGE_FAILED = 0x100, /* the answer to any request that failed */
+    MESSAGE_HELLO = 1,     /* first, both ways; the answer carries the arena and a doorbell's end */
+    MESSAGE_HOST,          /* what Xen and the host say of themselves */
+    MESSAGE_DOMAINS,       /* a page of the domain list */
+    MESSAGE_DESCRIBE,      /* the resources of one domain, nothing mapped */
+    MESSAGE_SNAPSHOT,      /* frames, copied once into a slot of the arena */
+    MESSAGE_VCPU_STATS,    /* run times, written into a slot as struct message_vcpu */
+    MESSAGE_RELEASE,       /* slots that xenresd has done with */
+    MESSAGE_COUNTERS,      /* what the mapper counts; makes no hypercall */
+    MESSAGE_WATCH,         /* holds a feed; the answer carries its spool's descriptor */
+    MESSAGE_WATCH_DOMAINS, /* the feed of the host's domains; answered as WATCH */
+    MESSAGE_UNWATCH,       /* holds it no longer; not answered */
+    MESSAGE_IMAGE,         /* the image of a frames feed, copied into a slot */
+    MESSAGE_TRACE_START,   /* begins to trace a domain's vCPUs; answered when all of them are */
+    MESSAGE_TRACE_STOP,    /* ends that; answered when the last bytes are in the spools */
+    MESSAGE_TRACE_RENEW,   /* its lease begins anew */
+    MESSAGE_TRACES,        /* a page of the traces there are, or one of them */
+    MESSAGE_TRACE_VCPUS,   /* a page of what is known of a trace's vCPUs */
+    MESSAGE_ANSWER = 0x80, /* added to the request's type */
+    MESSAGE_FAILED = 0x100,        /* the answer to any request that failed */
     MESSAGE_EVENT_DOMAINS = 0x200, /* the domain list is no longer what it was */
 };
 
@@ -97,8 +98,11 @@ struct domain_identity {
     uint8_t incarnation[16];
     uint16_t domid;
     uint16_t name_cut; /* 1: the toolstack's name did not fit, and `name` is "" */
-    uint32_t reserved; /* 0 */
+    uint16_t
+        tags_unknown;  /* 1: they are malformed, or a guest could have written them; none is here */
+    uint16_t reserved; /* 0 */
     char name[MESSAGE_NAME_BYTES];
+    char tags[MESSAGE_TAGS_MAX][MESSAGE_TAG_BYTES]; /* ascending, the empty ones last */
 };
 
 struct message_hello {
@@ -113,10 +117,12 @@ struct message_hello_answer {
     uint8_t mapper_id[16]; /* random, of this start of the mapper */
     uint64_t arena_bytes;  /* of the memfd that comes along */
     uint64_t slot_max_bytes;
-    uint32_t requests_max;    /* in flight at once; more are answered resource_exhausted */
-    uint32_t feeds_max;       /* held at once */
-    uint64_t spool_max_bytes; /* the most that one spool has: its capacity */
-    uint64_t period_min_ns;   /* of a feed */
+    uint32_t requests_max;            /* in flight at once; more are answered resource_exhausted */
+    uint32_t feeds_max;               /* held at once */
+    uint64_t spool_max_bytes;         /* the most that one spool has: its capacity */
+    uint64_t period_min_ns;           /* of a feed */
+    uint32_t trace_pauses_per_second; /* of each vCPU, where a trace asks for nothing else */
+    uint32_t pauses_per_second;       /* of all vCPUs together: the ceiling */
 };
 
 /* HOST, COUNTERS, WATCH_DOMAINS: requests that say nothing but their type. */
@@ -335,20 +341,18 @@ struct message_counters_answer {
     uint32_t domains;        /* of which the export list allows anything to be listed */
     uint32_t feeds;          /* live */
     uint64_t spool_bytes;    /* of all spools and images of feeds */
-    uint64_t samples;        /* taken */
-    uint64_t sample_failures;
-    uint64_t samples_late;  /* by a period or more: skipped, or held back by a ceiling */
-    uint64_t sampled_bytes; /* copied and compared */
-    uint64_t produced_batches;
-    uint64_t produced_blocks;
+    uint64_t samples, sample_failures; /* taken */
+    uint64_t samples_late;             /* by a period or more: skipped, or held back by a ceiling */
+    uint64_t sampled_bytes;            /* copied and compared */
+    uint64_t produced_batches, produced_blocks;
     uint64_t produced_events; /* of domains */
     uint64_t produced_bytes;  /* of traces, those known to be lost included */
     uint64_t lost_bytes;      /* in the mapper: of open losses the least that it can be */
     uint64_t open_losses;     /* that may be larger than they say */
     uint64_t vcpu_pauses;     /* calls that paused a vCPU for their time */
     uint64_t pause_refusals;  /* samples held back by a ceiling on those, or a trace's budget */
-    uint32_t traces;          /* running */
-    uint32_t traced_vcpus;
+    uint32_t traces, traced_vcpus; /* running */
+    uint64_t tags_ignored;         /* of domains: malformed, or for others than dom0 to write */
 };
 
 /*
@@ -582,8 +586,7 @@ void message_init(union message *m, uint16_t type, uint64_t serial);
  * ended, counts within their maxima, enums and flags known, slots large enough for what they are
  * said to hold. Not what a client may ask for wrongly (type, id and frames of a SNAPSHOT): that is
  * answered, by the request table. Whether a slot is within the arena, the arena's owner checks.
- * -ERROR_INVALID_ARGUMENT with what is wrong. A head whose version
- * differs is -ERROR_FAILED_PRECONDITION, and names both versions.
+ * -ERROR_INVALID_ARGUMENT with what is wrong; -ERROR_FAILED_PRECONDITION: another version, both named.
  */
 int message_check(const union message *m, size_t len_bytes, struct failure *f);
 

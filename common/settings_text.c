@@ -29,6 +29,8 @@ struct scan {
     size_t depth;            /* braces open */
     unsigned open_line;      /* where the last one of the top level opened */
     enum token last, before; /* the last token, and the one before it */
+    size_t begins[3];        /* where the last tokens begin: this one, and the two before it */
+    const char *section;     /* the name of those that are looked for */
     unsigned *section_lines;
     size_t section_max, section_count;
 };
@@ -85,13 +87,23 @@ static bool scan_word(struct scan *s)
     return true;
 }
 
+/* The word two tokens before the brace: between them is the title. */
+static bool is_section(const struct scan *s)
+{
+    const char *name = s->text + s->begins[2];
+    size_t len = s->section != NULL ? strlen(s->section) : 0;
+
+    return len > 0 && s->before != TOKEN_EQUALS && strncmp(name, s->section, len) == 0 &&
+           !is_word(name[len]);
+}
+
 static bool scan_open(struct scan *s)
 {
     if (s->depth++ > 0) {
         return true;
     }
     s->open_line = s->line;
-    if (s->before != TOKEN_EQUALS) {
+    if (is_section(s)) {
         if (s->section_count < s->section_max) {
             s->section_lines[s->section_count] = s->line;
         }
@@ -150,6 +162,9 @@ static bool scan_token(struct scan *s)
     bool string_for_name;
 
     s->before = s->last;
+    s->begins[2] = s->begins[1];
+    s->begins[1] = s->begins[0];
+    s->begins[0] = s->at;
     if (c == '"') {
         s->last = TOKEN_STRING;
         if (!scan_string(s)) {
@@ -305,12 +320,14 @@ bool settings_text_check(const char *name, char *text, size_t len_bytes, struct 
     return check_bytes(&s) && blank_comments(&s, text) && check_environment(&s) && scan(&s);
 }
 
-size_t settings_text_sections(const char *text, size_t len_bytes, unsigned *lines, size_t max)
+size_t settings_text_sections(const char *text, size_t len_bytes, const char *name, unsigned *lines,
+                              size_t max)
 {
     struct scan s = {
         .text = text,
         .len_bytes = len_bytes,
         .line = 1,
+        .section = name,
         .section_lines = lines,
         .section_max = max,
     };

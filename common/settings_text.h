@@ -22,8 +22,9 @@
  * appended to `faults`. */
 bool settings_text_check(const char *name, char *text, size_t len_bytes, struct buffer *faults);
 
-/* Lines at which sections of the top level open, in the order of a text that passed the check. Up
- * to `max` are written; returns how many there are. */
-size_t settings_text_sections(const char *text, size_t len_bytes, unsigned *lines, size_t max);
+/* Lines at which sections `name "TITLE" {` of the top level open, in the order of a text that passed
+ * the check. Up to `max` are written; returns how many there are. */
+size_t settings_text_sections(const char *text, size_t len_bytes, const char *name, unsigned *lines,
+                              size_t max);
 
 #endif

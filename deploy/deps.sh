@@ -11,10 +11,10 @@ packages=(
     gcc libc6-dev make pkg-config
     libmicrohttpd-dev libgnutls28-dev libssl-dev libcurl4-openssl-dev
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev protobuf-compiler
-    libconfuse-dev libjansson-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
+    libconfuse-dev libjansson-dev libseccomp-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libxen-dev
     # to demonstrate and to test
     libcmocka-dev libipt-dev curl jq bsdextrautils
-    openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh
+    openssl ca-certificates python3 python3-protobuf procps binutils g++ mandoc zsh systemd
     # make check-xen: its emulated host comes from packages that are fetched, not installed
     cpio kmod xz-utils zstd
     # make check-xen-vmtrace: its hypervisor is built from Debian's source package

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ static void check_cors(struct findings *all, const struct config *c)
     int result = cors_parse(c->server_cors_origins, &cors, &fault);
 
     find(all, result, &fault, "server.cors_origins");
-    if (result == 0 && cors != NULL) {
+    if (result == 0 && cors != NULL && strcmp(c->tls_client_certificate, "required") == 0) {
         begin_line(all, "server.cors_origins");
         buffer_append_string(
             all->faults, "note: browsers ask beforehand without a client "
@@ -114,6 +115,19 @@ static void check_mapper(struct findings *all, const struct config *c)
     }
     if (c->mapper_user[0] != '\0' && geteuid() == 0) {
         check_user(all, "mapper.user", c->mapper_user, true);
+    }
+}
+
+/* Where the audit's file is, or will be. */
+static void check_audit(struct findings *all, const struct config *c)
+{
+    char directory[CONFIG_TEXT_BYTES];
+    const char *slash = strrchr(c->audit_file, '/');
+
+    if (c->audit_file[0] == '/') {
+        (void)snprintf(directory, sizeof(directory), "%.*s",
+                       slash == c->audit_file ? 1 : (int)(slash - c->audit_file), c->audit_file);
+        check_path(all, "audit.file", directory, S_IFDIR, W_OK | X_OK);
     }
 }
 
@@ -188,10 +202,13 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
     find(&all, result, &fault, "server.listen");
     result = health_check(config->server_health, &fault);
     find(&all, result, &fault, "server.health");
+    result = listener_check_exempt(config->limits_handshake_exempt, &fault);
+    find(&all, result, &fault, "limits.handshake_exempt");
     if (geteuid() == 0) {
         check_user(&all, "server.user", config->server_user, false);
     }
     check_mapper(&all, config);
+    check_audit(&all, config);
     result = become_server(&all, config, f);
     return result != 0 ? result : check_as_server(&all, config, f);
 }

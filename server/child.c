@@ -17,6 +17,7 @@
 enum {
     ARGUMENTS_MAX = 24,
     FIRST_FD = 3, /* SD_LISTEN_FDS_START */
+    PASSED_MAX = 3,
 };
 
 /* In the child: descriptors `fds` become 3, 4, …, and nothing stays open behind them: what a careless
@@ -24,7 +25,7 @@ enum {
  * rights. They are first moved out of the way, as one may stand where another belongs. */
 static bool place_descriptors(const int *fds, int count)
 {
-    int high[2];
+    int high[PASSED_MAX];
 
     for (int i = 0; i < count; i++) {
         high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIRST_FD + count);
@@ -106,9 +107,9 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
 _Noreturn void child_become_worker(const struct config *c, const struct child_sockets *sockets)
 {
     follow(sockets->parent);
-    const int fds[] = { sockets->public_fd, sockets->health_fd };
-    const int count = sockets->health_fd >= 0 ? 2 : 1;
-    char pid[24], fd_count[24];
+    const int fds[PASSED_MAX] = { sockets->public_fd, sockets->keeper_fd, sockets->health_fd };
+    const int count = sockets->health_fd >= 0 ? 3 : 2;
+    char pid[24], fd_count[24], silence[24];
     const char *arguments[] = {
         "xenresd",  "--config",           c->path,
         "--worker", sockets->mapper_path, sockets->verbose ? "--verbose" : NULL,
@@ -118,8 +119,10 @@ _Noreturn void child_become_worker(const struct config *c, const struct child_so
     /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */
     if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
         setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
-        setenv("LISTEN_FDNAMES", count == 2 ? "public:health" : "public", 1) != 0 ||
-        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 || !place_descriptors(fds, count)) {
+        setenv("LISTEN_FDNAMES", count == 3 ? "public:keeper:health" : "public:keeper", 1) != 0 ||
+        setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 || unsetenv("WATCHDOG_PID") != 0 ||
+        setenv("WATCHDOG_USEC", number(silence, (int64_t)sockets->watchdog_us), 1) != 0 ||
+        !place_descriptors(fds, count)) {
         _exit(126);
     }
     become("/proc/self/exe", (char **)(uintptr_t)arguments);

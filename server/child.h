@@ -10,6 +10,7 @@
 #define XENRES_SERVER_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "server/config.h"
@@ -21,8 +22,10 @@ struct child_sockets {
     int mapper_fd;           /* listening, for the mapper */
     int public_fd;           /* listening, for the worker */
     int health_fd;           /* likewise; -1: none */
+    int keeper_fd;           /* where the worker asks for files (keeper.h) */
     const char *mapper_path; /* of mapper_fd: where the worker connects */
-    const char *notify_path; /* where the worker says that it is ready */
+    const char *notify_path; /* where the worker says that it is ready, and lives */
+    uint64_t watchdog_us;    /* so long it may be silent; 0: for ever */
 };
 
 /* `worker_uid`: the only user that the mapper serves. */

@@ -3,11 +3,13 @@
 
 #include "server/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "auth/guarded_file.h"
 #include "common/settings.h"
+#include "server/config_titled.h"
 
 /* A row of the table, as the code below walks it. */
 struct option {
@@ -15,6 +17,7 @@ struct option {
     size_t offset;
     bool is_number;
     const char *default_text;
+    const char *words; /* the only texts that may be; NULL: any */
     int64_t default_number, low, high;
     const char *unit, *text;
 };
@@ -25,6 +28,13 @@ static const struct option options[] = {
       .name = #name_,                                                                              \
       .offset = offsetof(struct config, section_##_##name_),                                       \
       .default_text = (value),                                                                     \
+      .text = (text_) },
+#define CONFIG_CHOICE(section_, name_, value, words_, text_)                                       \
+    { .section = #section_,                                                                        \
+      .name = #name_,                                                                              \
+      .offset = offsetof(struct config, section_##_##name_),                                       \
+      .default_text = (value),                                                                     \
+      .words = (words_),                                                                           \
       .text = (text_) },
 #define CONFIG_NUMBER(section_, name_, value, low_, high_, unit_, text_)                           \
     { .section = #section_,                                                                        \
@@ -38,6 +48,7 @@ static const struct option options[] = {
       .text = (text_) },
 #include "server/config.def"
 #undef CONFIG_TEXT
+#undef CONFIG_CHOICE
 #undef CONFIG_NUMBER
 };
 
@@ -81,6 +92,33 @@ static const struct option *find_option(const char *section, const char *name, s
     return NULL;
 }
 
+/* Is `text` one of these, which have spaces between? */
+static bool is_word_of(const char *words, const char *text)
+{
+    size_t len = strlen(text);
+
+    for (const char *at = words; *at != '\0'; at += strspn(at, " ")) {
+        size_t word = strcspn(at, " ");
+
+        if (word == len && memcmp(at, text, len) == 0) {
+            return true;
+        }
+        at += word;
+    }
+    return false;
+}
+
+static void validate_text(cfg_t *section, const struct option *o, const char *text)
+{
+    if (strlen(text) >= CONFIG_TEXT_BYTES) {
+        settings_fault(section, "%s.%s has more than %d bytes", o->section, o->name,
+                       CONFIG_TEXT_BYTES - 1);
+    } else if (o->words != NULL && !is_word_of(o->words, text)) {
+        settings_fault(section, "%s.%s is \"%s\"; expected one of: %s", o->section, o->name, text,
+                       o->words);
+    }
+}
+
 /* libconfuse calls it after each value that it has read. Returning 0 lets it go on, so that all
  * faults are told at once. */
 static int validate(cfg_t *section, cfg_opt_t *opt)
@@ -103,17 +141,17 @@ static int validate(cfg_t *section, cfg_opt_t *opt)
             settings_fault(section, "%s.%s is %ld; expected %lld to %lld %s", o->section, o->name,
                            value, (long long)o->low, (long long)o->high, o->unit);
         }
-    } else if (strlen(cfg_opt_getnstr(opt, 0)) >= CONFIG_TEXT_BYTES) {
-        settings_fault(section, "%s.%s has more than %d bytes", o->section, o->name,
-                       CONFIG_TEXT_BYTES - 1);
+    } else {
+        validate_text(section, o, cfg_opt_getnstr(opt, 0));
     }
     return 0;
 }
 
 /* libconfuse's schema, built from the table. Sections stand together in it. */
 struct schema {
-    cfg_opt_t root[SECTIONS_MAX + 1];
+    cfg_opt_t root[SECTIONS_MAX + CONFIG_TITLED_KINDS_MAX + 1];
     cfg_opt_t rows[OPTION_COUNT + SECTIONS_MAX];
+    struct config_titled_schema titled;
 };
 
 static void build_schema(struct schema *s)
@@ -137,6 +175,7 @@ static void build_schema(struct schema *s)
             s->rows[row++] = end;
         }
     }
+    section += config_titled_schema(&s->titled, &s->root[section]);
     s->root[section] = end;
 }
 
@@ -159,6 +198,33 @@ static unsigned line_of(const char *section, const char *name)
     size_t index = 0;
 
     return find_option(section, name, &index) != NULL ? given_at_line[index] : 0;
+}
+
+static void check_word(const char *path, const char *section, const char *name, const char *value,
+                       const char *const *words, struct buffer *faults)
+{
+    char expected[64] = "";
+
+    for (size_t i = 0; words[i] != NULL; i++) {
+        size_t used = strlen(expected);
+
+        if (strcmp(value, words[i]) == 0) {
+            return;
+        }
+        (void)snprintf(expected + used, sizeof(expected) - used, "%s%s", used > 0 ? ", " : "",
+                       words[i]);
+    }
+    settings_fault_at(faults, path, line_of(section, name), "%s.%s is \"%s\"; expected one of: %s",
+                      section, name, value, expected);
+}
+
+static void check_audit(const struct config *c, struct buffer *faults)
+{
+    static const char *const failures[] = { "refuse", "continue", NULL };
+    static const char *const syncs[] = { "none", "interval", "each", NULL };
+
+    check_word(c->path, "audit", "on_failure", c->audit_on_failure, failures, faults);
+    check_word(c->path, "audit", "sync", c->audit_sync, syncs, faults);
 }
 
 /* What no single option can know. */
@@ -189,6 +255,37 @@ static void check_together(const struct config *c, struct buffer *faults)
         settings_fault_at(faults, c->path, line_of("limits", "open_files"),
                           "limits.open_files is %lld; expected at least limits.connections + 64",
                           (long long)c->limits_open_files);
+    }
+}
+
+/* Where nobody has to show a certificate, something else has to say who he is. */
+static void check_tokens(const struct config *c, struct buffer *faults)
+{
+    if (strcmp(c->tls_client_certificate, "optional") == 0 && c->issuer_count == 0 &&
+        c->tokens_file[0] == '\0') {
+        settings_fault_at(faults, c->path, line_of("tls", "client_certificate"),
+                          "tls.client_certificate is optional, and no bearer token is accepted; "
+                          "expected a section issuer, or tokens.file");
+    }
+}
+
+/* Whoever names authorities with bounds does not want those of a default that has none. */
+static void check_authorities(struct config *c, struct buffer *faults)
+{
+    unsigned given = line_of("tls", "client_ca");
+
+    if (c->trust_count > 0 && given == 0) {
+        c->tls_client_ca[0] = '\0';
+    }
+    if (c->tls_client_ca[0] == '\0' && c->trust_count == 0 &&
+        strcmp(c->tls_client_certificate, "required") == 0) {
+        settings_fault_at(faults, c->path, given,
+                          "tls.client_ca is empty; expected a file, or a section trust");
+    }
+    if (c->tls_client_ca[0] == '\0' && c->tls_client_crl[0] != '\0') {
+        settings_fault_at(faults, c->path, line_of("tls", "client_crl"),
+                          "tls.client_crl is for the authorities of tls.client_ca; expected that "
+                          "too, or crl in a section trust");
     }
 }
 
@@ -230,7 +327,11 @@ int config_load(const char *path, struct config *out, struct buffer *faults, str
         config_defaults(&loaded);
         take_values(cfg, &loaded);
         snprintf(loaded.path, sizeof(loaded.path), "%s", path);
+        config_titled_take(cfg, &loaded, faults);
         check_together(&loaded, faults);
+        check_audit(&loaded, faults);
+        check_authorities(&loaded, faults);
+        check_tokens(&loaded, faults);
         if (faults->len_bytes > 0) {
             result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
         }
@@ -252,9 +353,12 @@ void config_print_options(FILE *out)
                     (long long)o->default_number, (long long)o->low, (long long)o->high, o->unit,
                     o->text);
         } else {
-            fprintf(out, "%s.%s = \"%s\": %s\n", o->section, o->name, o->default_text, o->text);
+            fprintf(out, "%s.%s = \"%s\"%s%s%s: %s\n", o->section, o->name, o->default_text,
+                    o->words != NULL ? " (one of: " : "", o->words != NULL ? o->words : "",
+                    o->words != NULL ? ")" : "", o->text);
         }
     }
+    config_titled_print(out);
 }
 
 unsigned config_line(const char *option)

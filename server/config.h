@@ -2,27 +2,67 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * xenresd.conf: one table of options (config.def), read strictly. Values are within their bounds
- * once loaded. Plain data; whoever loaded it owns it.
+ * xenresd.conf: one table of options (config.def) and one of sections that have titles
+ * (config_titled.def), read strictly. Values are within their bounds once loaded. Plain data; whoever
+ * loaded it owns it.
  */
 #ifndef XENRES_SERVER_CONFIG_H
 #define XENRES_SERVER_CONFIG_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
 
-enum { CONFIG_TEXT_BYTES = 512, CONFIG_FILE_MAX_BYTES = 256 * 1024 };
+enum {
+    CONFIG_TEXT_BYTES = 512,
+    CONFIG_TITLE_BYTES = 64,
+    CONFIG_LIST_BYTES = 4096, /* of all texts in one list: each NUL-ended, an empty one last */
+    CONFIG_FILE_MAX_BYTES = 256 * 1024,
+};
+
+/* A section with a title: which, and the line in which it ends, for faults that only its user sees. */
+#define TITLED(section, max, text)                                                                 \
+    struct config_##section {                                                                      \
+        char title[CONFIG_TITLE_BYTES];                                                            \
+        unsigned line;
+#define TITLED_TEXT(section, name, need, text)                     char name[CONFIG_TEXT_BYTES];
+#define TITLED_NUMBER(section, name, value, low, high, unit, text) int64_t name;
+#define TITLED_LIST(section, name, need, fault, text)              char name[CONFIG_LIST_BYTES];
+#define TITLED_END(section, max)                                                                   \
+    }                                                                                              \
+    ;
+#include "server/config_titled.def"
+#undef TITLED
+#undef TITLED_TEXT
+#undef TITLED_NUMBER
+#undef TITLED_LIST
+#undef TITLED_END
 
 struct config {
     char path[CONFIG_TEXT_BYTES];
 #define CONFIG_TEXT(section, name, value, text)                    char section##_##name[CONFIG_TEXT_BYTES];
+#define CONFIG_CHOICE(section, name, value, words, text)           char section##_##name[CONFIG_TEXT_BYTES];
 #define CONFIG_NUMBER(section, name, value, low, high, unit, text) int64_t section##_##name;
 #include "server/config.def"
 #undef CONFIG_TEXT
+#undef CONFIG_CHOICE
 #undef CONFIG_NUMBER
+#define TITLED(section, max, text)
+#define TITLED_TEXT(section, name, need, text)
+#define TITLED_NUMBER(section, name, value, low, high, unit, text)
+#define TITLED_LIST(section, name, need, fault, text)
+#define TITLED_END(section, max)                                                                   \
+    struct config_##section section[max];                                                          \
+    size_t section##_count;
+#include "server/config_titled.def"
+#undef TITLED
+#undef TITLED_TEXT
+#undef TITLED_NUMBER
+#undef TITLED_LIST
+#undef TITLED_END
 };
 
 /* Every option at its default. */

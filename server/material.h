@@ -8,7 +8,7 @@
 #ifndef XENRES_SERVER_MATERIAL_H
 #define XENRES_SERVER_MATERIAL_H
 
-#include "auth/identity.h"
+#include "auth/access.h"
 #include "auth/policy.h"
 #include "common/buffer.h"
 #include "server/config.h"
@@ -18,13 +18,18 @@ enum { MATERIAL_PEM_MAX_BYTES = 256 * 1024 };
 
 struct material {
     struct buffer certificate, key; /* PEM */
-    struct trust *trust;
+    struct access *access;
     struct policy *policy;
 };
 
 /* Every fault is a line in `faults`; -ERROR_INVALID_ARGUMENT (or what the first one is) then. */
 int material_load(const struct config *config, struct material *out, struct buffer *faults,
                   struct failure *f);
+/* Where a configuration has what decides who clients are; borrowed from it. */
+void material_access_options(const struct config *config, struct access_options *out);
+/* That part by itself. */
+int material_load_access(const struct config *config, struct access **out, struct buffer *faults,
+                         struct failure *f);
 /* As the listener takes them; borrowed from `m`. */
 struct listener_pem material_pem(const struct material *m);
 /* Wipes the key. Fine on a zeroed one. */

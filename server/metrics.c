@@ -32,8 +32,15 @@ void metrics_reloaded(struct metrics *m, bool success)
     atomic_fetch_add(success ? &m->reloads : &m->reload_failures, 1);
     atomic_store(&m->reload_failed, !success);
     if (success) {
+        atomic_store(&m->access_reload_failed, false); /* that was among it */
         atomic_store(&m->reloaded_ns, clock_wall_ns());
     }
+}
+
+void metrics_access_reloaded(struct metrics *m, bool success)
+{
+    atomic_fetch_add(success ? &m->access_reloads : &m->access_reload_failures, 1);
+    atomic_store(&m->access_reload_failed, !success);
 }
 
 /* A family that has one sample, without labels. */
@@ -104,6 +111,28 @@ static void write_requests(struct exposition *e, const struct metrics_sources *s
     write_by_method(e, METRIC_DURATION, s->meter, write_duration);
     write_by_method(e, METRIC_BODY_BYTES, s->meter, write_body_bytes);
     write_one(e, METRIC_HTTP_REQUESTS, s->connections.requests);
+}
+
+/* Those of auth/quota.h, and those that who watches has with feeds. */
+static void write_limit_hits(struct exposition *e, const struct metrics_sources *s)
+{
+    const struct {
+        const char *limit;
+        uint64_t hits;
+    } rows[] = { { "streams", s->feeds.refused_streams },
+                 { "streams_in_all", s->feeds.refused_streams_in_all },
+                 { "feeds_in_all", s->feeds.refused_feeds },
+                 { "spool_bytes", s->feeds.refused_spools } };
+
+    exposition_family(e, &families[METRIC_LIMIT_HITS]);
+    for (int limit = 0; limit < QUOTA_LIMIT_COUNT; limit++) {
+        exposition_label(e, "limit", quota_limit_name((enum quota_limit)limit));
+        exposition_count(e, s->limit_hits[limit]);
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        exposition_label(e, "limit", rows[i].limit);
+        exposition_count(e, rows[i].hits);
+    }
 }
 
 /* --- connections -------------------------------------------------------------------------------- */
@@ -210,6 +239,25 @@ static void write_reloads(struct exposition *e, const struct metrics *m)
     write_one(e, METRIC_RELOAD_OK, !atomic_load(&m->reload_failed));
     exposition_family(e, &families[METRIC_RELOAD_TIME]);
     exposition_seconds(e, atomic_load(&m->reloaded_ns));
+    exposition_family(e, &families[METRIC_ACCESS_RELOADS]);
+    exposition_label(e, "result", "success");
+    exposition_count(e, atomic_load(&m->access_reloads));
+    exposition_label(e, "result", "failure");
+    exposition_count(e, atomic_load(&m->access_reload_failures));
+    write_one(e, METRIC_ACCESS_RELOAD_OK, !atomic_load(&m->access_reload_failed));
+}
+
+/* --- the audit --------------------------------------------------------------------------------- */
+
+static void write_audit(struct exposition *e, const struct audit_counters *a)
+{
+    write_one(e, METRIC_AUDIT_RECORDS, a->records);
+    write_one(e, METRIC_AUDIT_LOST, a->lost);
+    write_one(e, METRIC_AUDIT_SUPPRESSED, a->suppressed);
+    write_one(e, METRIC_AUDIT_FAILING, a->is_failing);
+    write_one(e, METRIC_AUDIT_UNSIGNED, a->unsigned_records);
+    exposition_family(e, &families[METRIC_AUDIT_CHECKPOINT]);
+    exposition_seconds(e, a->checkpoint_wall_ns);
 }
 
 /* --- the mapper --------------------------------------------------------------------------------- */
@@ -250,6 +298,7 @@ static void write_mapper_counters(struct exposition *e, const struct message_cou
         { METRIC_OPEN_LOSSES, c->open_losses },
         { METRIC_PAUSES, c->vcpu_pauses },
         { METRIC_PAUSE_REFUSALS, c->pause_refusals },
+        { METRIC_TAGS_IGNORED, c->tags_ignored },
     };
 
     exposition_family(e, &families[METRIC_MAPPER_AGE]);
@@ -284,10 +333,12 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     exposition_begin(&e, out, format);
     write_process(&e, s->own);
     write_requests(&e, s);
+    write_limit_hits(&e, s);
     write_connections(&e, &s->connections);
     write_streams(&e, s);
     write_traces(&e, s);
     write_reloads(&e, s->own);
+    write_audit(&e, &s->audit);
     write_mapper(&e, s);
     exposition_end(&e);
 }

@@ -13,6 +13,8 @@
 
 #include <stdatomic.h>
 
+#include "auth/audit.h"
+#include "auth/quota.h"
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
@@ -26,9 +28,14 @@ struct metrics {
     _Atomic uint64_t reloaded_ns;
     _Atomic uint64_t reloads, reload_failures, mapper_connections;
     atomic_bool reload_failed; /* the last one */
+    /* The same of what decides who is let in, by itself. */
+    _Atomic uint64_t access_reloads, access_reload_failures;
+    atomic_bool access_reload_failed;
 };
 void metrics_init(struct metrics *m);
 void metrics_reloaded(struct metrics *m, bool success);
+/* Files that had changed were read again. */
+void metrics_access_reloaded(struct metrics *m, bool success);
 
 /* The counts of the other parts, taken by whoever knows those. */
 struct metrics_sources {
@@ -37,7 +44,9 @@ struct metrics_sources {
     unsigned requests_in_flight;
     struct watch_counters watches;
     struct feeds_counters feeds;
+    uint64_t limit_hits[QUOTA_LIMIT_COUNT];
     struct listener_counters connections;
+    struct audit_counters audit;
     uint64_t mapper_restarts;
     const struct message_hello_answer *mapper;      /* that is connected; NULL: none is */
     const struct message_counters_answer *counters; /* of that; NULL: nothing is known */

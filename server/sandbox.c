@@ -5,12 +5,17 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "common/log.h"
+#include "server/sandbox_capabilities.h"
+#include "server/sandbox_seccomp.h"
 
 int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *f)
 {
@@ -93,28 +98,96 @@ static int follow_parent(pid_t parent, struct failure *f)
     return getppid() == parent ? 0 : failure_set(f, ERROR_UNAVAILABLE, "the supervisor is gone");
 }
 
+/* Cores and debuggers. Of what is not dumpable the kernel makes no core, also not for a handler that it
+ * pipes cores to, which RLIMIT_CORE alone would not stop. */
+static int hide_memory(struct failure *f)
+{
+    int result = limit(RLIMIT_CORE, 0, "RLIMIT_CORE", f);
+
+#ifndef XENRES_SANITIZED /* the leak sanitizer looks at its own process as a debugger does */
+    if (result == 0 && prctl(PR_SET_DUMPABLE, 0) != 0) {
+        result = refused(f, "prctl(PR_SET_DUMPABLE)", errno);
+    }
+#endif
+    return result;
+}
+
+static int no_new_privileges(struct failure *f)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+               ? 0
+               : refused(f, "prctl(PR_SET_NO_NEW_PRIVS)", errno);
+}
+
+static int give_up_privileges(const char *user, struct failure *f)
+{
+    int result = sandbox_capabilities_bound(0, f); /* while there is the right to */
+
+    if (result == 0 && geteuid() == 0) {
+        result = drop_root(user, f);
+    }
+    if (result == 0) {
+        result = sandbox_capabilities_keep(0, f);
+    }
+    return result == 0 ? no_new_privileges(f) : result;
+}
+
+static int give_up_files(const struct sandbox_files *files, struct failure *f)
+{
+    int abi = 0;
+    int result = sandbox_files_restrict(files, &abi, f);
+
+    if (result == 0 && abi == 0) {
+        log_warning(
+            "this kernel has no Landlock: files are kept from xenresd by their modes alone");
+    }
+    return result;
+}
+
 int sandbox_enter(const struct sandbox_options *options, struct failure *f)
 {
     pid_t parent = getppid();
     int result = limit(RLIMIT_NOFILE, options->open_files, "RLIMIT_NOFILE", f);
 
     if (result == 0) {
-        result = limit(RLIMIT_CORE, 0, "RLIMIT_CORE", f);
+        result = limit(RLIMIT_MEMLOCK, 0, "RLIMIT_MEMLOCK", f);
     }
-    if (result == 0 && geteuid() == 0) {
-        result = drop_root(options->user, f);
+    if (result == 0) {
+        result = give_up_privileges(options->user, f);
     }
-    if (result == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        result = refused(f, "prctl(PR_SET_NO_NEW_PRIVS)", errno);
+    if (result == 0) { /* a change of user has made it dumpable again, or the other way round */
+        result = hide_memory(f);
     }
-#ifndef XENRES_SANITIZED /* the leak sanitizer looks at its own process as a debugger does */
-    /* Keys are in this memory: no core, no debugger of the same user. */
-    if (result == 0 && prctl(PR_SET_DUMPABLE, 0) != 0) {
-        result = refused(f, "prctl(PR_SET_DUMPABLE)", errno);
-    }
-#endif
     if (result == 0 && options->end_with_parent) {
         result = follow_parent(parent, f);
     }
-    return result;
+    if (result == 0) {
+        result = give_up_files(options->files, f);
+    }
+    return result == 0 ? sandbox_seccomp_worker(f) : result;
+}
+
+/* What root needs to start the two again: to become their users and to take from them what they must not
+ * have, to end them, to raise their limits, to read what belongs to them, their journal included, and to give
+ * the worker its audit (which it makes while it is still root). */
+#define SUPERVISOR_CAPABILITIES                                                                    \
+    (SANDBOX_CAPABILITY(CAP_CHOWN) | SANDBOX_CAPABILITY(CAP_SETUID) |                              \
+     SANDBOX_CAPABILITY(CAP_SETGID) | SANDBOX_CAPABILITY(CAP_SETPCAP) |                            \
+     SANDBOX_CAPABILITY(CAP_KILL) | SANDBOX_CAPABILITY(CAP_SYS_RESOURCE) |                         \
+     SANDBOX_CAPABILITY(CAP_DAC_OVERRIDE) | SANDBOX_CAPABILITY(CAP_DAC_READ_SEARCH))
+
+int sandbox_enter_supervisor(struct failure *f)
+{
+    int result = sandbox_capabilities_bound(SUPERVISOR_CAPABILITIES, f);
+
+    if (result == 0) {
+        result = sandbox_capabilities_keep(SUPERVISOR_CAPABILITIES, f);
+    }
+    if (result == 0) {
+        result = no_new_privileges(f);
+    }
+    if (result == 0) {
+        result = hide_memory(f);
+    }
+    return result == 0 ? sandbox_seccomp_supervisor(f) : result;
 }

@@ -21,8 +21,15 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/access_watch.h"
+#include "server/alive.h"
+#include "server/audit_service.h"
+#include "server/confinement.h"
+#include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/keeper.h"
+#include "server/limits.h"
 #include "server/material.h"
 #include "server/metrics.h"
 #include "server/resource/feeds.h"
@@ -31,14 +38,12 @@
 #include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
-#include "server/sandbox.h"
 
 enum {
     MAPPER_WAIT_MS = 10000, /* for the first hello, before readiness is told without it */
     COUNTERS_MS = 5000,     /* how often the mapper is asked what it counts */
     STOP_GRACE_MS = 5000,   /* for exchanges that run when the service is told to stop */
     BACKOFF_MIN_MS = 20,
-    FAULTS_MAX_BYTES = 64 * 1024,
 };
 
 /* Everything that runs, in the order of its start. Owned by service_run()'s thread; the mapper
@@ -47,12 +52,16 @@ enum {
 struct service {
     const struct config *config;
     struct material material;
+    struct access_watch access_watch;
     struct seal *seal;
+    struct audit *audit;
     int public_fd, health_fd; /* until listener and health take them */
     bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
-    int signal_fd, wake_fd;
+    int signal_fd, wake_fd, keeper_fd;
+    uint8_t machine_uuid[UUID_BYTES]; /* zeros: there is none */
     struct metrics metrics;
     struct mapper_counters counters;
+    uint64_t counters_due_ns;
     struct mapper_client *mapper;
     _Atomic(struct feeds *) feeds;
     struct quota *quota;
@@ -60,29 +69,11 @@ struct service {
     _Atomic(struct rpc *) rpc;
     struct listener *listener;
     struct health *health;
+    struct alive alive;
 
     pthread_mutex_t look_lock;
     bool stopping; /* under it: health answers to the end, but looks at the others no more */
 };
-
-static void log_faults(enum log_level level, const char *doing, const struct buffer *faults)
-{
-    const char *line = (const char *)faults->data;
-    size_t left = faults->len_bytes;
-
-    while (left > 0) {
-        const char *end = memchr(line, '\n', left);
-        size_t len = end != NULL ? (size_t)(end - line) : left;
-
-        if (level == LOG_LEVEL_ERROR) {
-            log_error("%s: %.*s", doing, (int)len, line);
-        } else {
-            log_warning("%s: %.*s", doing, (int)len, line);
-        }
-        left -= end != NULL ? len + 1 : len;
-        line += len + 1;
-    }
-}
 
 static int open_signals(int *signal_fd, struct failure *f)
 {
@@ -117,6 +108,8 @@ static void take_inherited(struct service *s)
             s->public_is_shared = true;
         } else if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
             s->health_fd = fd;
+        } else if (strcmp(names[i], "keeper") == 0 && s->keeper_fd < 0) {
+            s->keeper_fd = fd;
         } else {
             log_warning("a socket named %s was handed over, and is not used", names[i]);
             (void)close(fd);
@@ -128,17 +121,39 @@ static void take_inherited(struct service *s)
     free(names);
 }
 
+/* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
+ * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
+static void read_machine_uuid(uint8_t out[UUID_BYTES])
+{
+    static const sd_id128_t application =
+        SD_ID128_MAKE(6d, f2, 3c, 51, 0b, 9e, 4d, 7a, 88, 17, c4, 2e, a5, 60, d9, 3f);
+    sd_id128_t id;
+
+    if (sd_id128_get_machine_app_specific(application, &id) >= 0) {
+        memcpy(out, id.bytes, UUID_BYTES);
+    }
+}
+
 /* What needs rights that the sandbox takes away. */
 static int prepare(struct service *s, struct buffer *faults, struct failure *f)
 {
     char seal_path[CONFIG_TEXT_BYTES + 16];
+
+    take_inherited(s);
+    if (s->keeper_fd >= 0) {
+        keeper_use(s->keeper_fd, s->config);
+    }
+    read_machine_uuid(s->machine_uuid);
+    access_watch_init(&s->access_watch, s->config);
     int result = material_load(s->config, &s->material, faults, f);
 
     if (result == 0) {
         snprintf(seal_path, sizeof(seal_path), "%s/seal.key", s->config->server_state_dir);
         result = seal_load(seal_path, &s->seal, f);
     }
-    take_inherited(s);
+    if (result == 0) {
+        result = audit_service_open(s->config, &s->rpc, &s->audit, f);
+    }
     if (result == 0 && s->public_fd < 0) {
         result = listener_bind(s->config->server_listen, &s->public_fd, f);
     }
@@ -197,11 +212,13 @@ static bool ready(void *arg, struct buffer *reasons)
                              ? "the mapper is not connected: see its log\n"
                              : NULL;
 
-    (void)pthread_mutex_unlock(&s->look_lock);
     if (reason != NULL) {
         buffer_append_string(reasons, reason);
     }
-    return reason == NULL;
+    bool is_closed = !s->stopping && audit_service_is_closed(s->audit, reasons);
+
+    (void)pthread_mutex_unlock(&s->look_lock);
+    return reason == NULL && !is_closed;
 }
 
 /* Of all parts, which are there. */
@@ -217,8 +234,10 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
         .mapper_restarts = mapper_client_restarts(s->mapper),
     };
 
+    audit_count(s->audit, &sources.audit);
     rpc_watches(rpc, &sources.watches);
     feeds_count(atomic_load(&s->feeds), &sources.feeds);
+    quota_count_hits(s->quota, sources.limit_hits);
     listener_counters(s->listener, &sources.connections);
     if (mapper_client_hello(s->mapper, &hello)) {
         sources.mapper = &hello;
@@ -258,26 +277,6 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
     return mapper_client_new(&options, &s->mapper, f);
 }
 
-/* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
- * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
-static void read_machine_uuid(uint8_t out[UUID_BYTES])
-{
-    static const sd_id128_t application =
-        SD_ID128_MAKE(6d, f2, 3c, 51, 0b, 9e, 4d, 7a, 88, 17, c4, 2e, a5, 60, d9, 3f);
-    sd_id128_t id;
-
-    if (sd_id128_get_machine_app_specific(application, &id) >= 0) {
-        memcpy(out, id.bytes, UUID_BYTES);
-    }
-}
-
-/* What one identity may hold of an arena, without a product that overflows. */
-static uint64_t share_of(const struct config *c, uint64_t arena_bytes)
-{
-    return arena_bytes / 100 * (uint64_t)c->limits_arena_percent_per_identity +
-           arena_bytes % 100 * (uint64_t)c->limits_arena_percent_per_identity / 100;
-}
-
 static int start_feeds(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
@@ -297,12 +296,10 @@ static int start_feeds(struct service *s, struct failure *f)
 static int start_rpc(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
-    const struct quota_limits limits = {
-        .calls_per_identity = (uint32_t)c->limits_calls_per_identity,
-        /* A guess until the mapper says how large its arena is. */
-        .arena_bytes_per_identity = share_of(c, (uint64_t)c->mapper_arena_mib << 20),
-    };
+    struct quota_limits limits;
     struct rpc *rpc = NULL;
+
+    limits_of_config(c, &limits);
     int result = quota_new(&limits, &s->quota, f);
 
     if (result == 0) {
@@ -314,8 +311,10 @@ static int start_rpc(struct service *s, struct failure *f)
         .mapper = s->mapper,
         .feeds = atomic_load(&s->feeds),
         .policy = s->material.policy,
+        .access = s->material.access,
         .quota = s->quota,
         .seal = s->seal,
+        .audit = s->audit,
         .request_timeout_ms = (uint32_t)c->limits_request_timeout_ms,
         .request_max_bytes = (uint32_t)c->limits_request_max_kib * 1024,
         .response_max_bytes = (uint32_t)c->limits_response_max_mib * 1024 * 1024,
@@ -323,7 +322,7 @@ static int start_rpc(struct service *s, struct failure *f)
         .zstd_level = (int)c->compression_zstd_level,
     };
 
-    read_machine_uuid(options.machine_uuid);
+    memcpy(options.machine_uuid, s->machine_uuid, sizeof(options.machine_uuid));
     if (result == 0) {
         result = rpc_new(&options, &rpc, f);
     }
@@ -338,8 +337,10 @@ static int start_listeners(struct service *s, struct failure *f)
         .listen_fd = s->public_fd,
         .is_shared = s->public_is_shared,
         .pem = material_pem(&s->material),
-        .trust = s->material.trust,
+        .access = s->material.access,
+        .certificate_optional = strcmp(c->tls_client_certificate, "optional") == 0,
         .rpc = atomic_load(&s->rpc),
+        .audit = s->audit,
         .limits = {
             .threads = (uint32_t)c->limits_threads,
             .connections = (uint32_t)c->limits_connections,
@@ -348,6 +349,9 @@ static int start_listeners(struct service *s, struct failure *f)
             .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
             .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
             .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
+            .handshakes_per_s_per_address = (uint32_t)c->limits_handshakes_per_s_per_address,
+            .handshakes_per_s = (uint32_t)c->limits_handshakes_per_s,
+            .handshake_exempt = c->limits_handshake_exempt,
         },
     };
     const struct health_options health = {
@@ -375,24 +379,29 @@ static void reload(struct service *s)
     bool success = false;
 
     sd_notify(0, "RELOADING=1");
+    (void)access_watch_note(&s->access_watch);
     if (material_load(s->config, &fresh, &faults, &f) < 0) {
-        log_faults(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
+        faults_log(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
     } else {
         pem = material_pem(&fresh);
-        if (listener_reload(s->listener, &pem, fresh.trust, &f) < 0) {
+        if (listener_reload(s->listener, &pem, fresh.access, &f) < 0) {
             log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
         } else {
-            rpc_set_policy(atomic_load(&s->rpc), fresh.policy);
+            rpc_set_rules(atomic_load(&s->rpc), fresh.policy, fresh.access);
             success = true;
-            log_info("reloaded policy, certificate and client authorities");
+            log_info("reloaded policy, certificate, and what decides who is let in");
         }
     }
+    if (!success) {
+        access_watch_forget(&s->access_watch);
+    }
     material_done(&fresh);
+    audit_service_reloaded(s->audit, &faults, &f);
     metrics_reloaded(&s->metrics, success);
     sd_notify(0, "READY=1");
 }
 
-/* The mapper came, went, or let us wait too long: its arena's size counts from now on, and the
+/* The mapper came, went, or let us wait too long: what it has counts from now on, and the
  * first time that something is known, readiness is told. */
 static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
 {
@@ -400,7 +409,7 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     bool there = mapper_client_hello(s->mapper, &hello);
 
     if (there) {
-        quota_set_arena_limit(s->quota, share_of(s->config, hello.arena_bytes));
+        limits_follow_mapper(s->config, &hello, s->quota);
     }
     if (!*told && (there || clock_monotonic_ns() >= ready_by_ns)) {
         *told = true;
@@ -412,7 +421,8 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     }
 }
 
-/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts. False: time to stop. */
+/* Waits for signals, and until `ready_by_ns` for the mapper; looks what that counts, and at files.
+ * False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
@@ -420,16 +430,17 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     struct signalfd_siginfo signal;
     uint64_t count;
 
-    int timeout_ms = !*told              ? clock_poll_timeout_ms(ready_by_ns, COUNTERS_MS)
-                     : s->health != NULL ? COUNTERS_MS
-                                         : -1;
+    int timeout_ms = !*told ? clock_poll_timeout_ms(ready_by_ns, ACCESS_WATCH_MS) : ACCESS_WATCH_MS;
 
-    (void)poll(fds, 2, timeout_ms);
+    (void)poll(fds, 2, alive_timeout_ms(&s->alive, timeout_ms));
+    alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    if (s->health != NULL) {
+    if (s->health != NULL && clock_monotonic_ns() >= s->counters_due_ns) {
+        s->counters_due_ns = clock_monotonic_ns() + COUNTERS_MS * CLOCK_NS_PER_MS;
         mapper_counters_ask(&s->counters, s->mapper);
     }
+    access_watch_tick(&s->access_watch, s->listener, atomic_load(&s->rpc), &s->metrics);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
@@ -441,11 +452,6 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 
 static int start(struct service *s, const struct service_options *options, struct failure *f)
 {
-    const struct sandbox_options sandbox = {
-        .user = options->config->server_user,
-        .open_files = (uint64_t)options->config->limits_open_files,
-        .end_with_parent = options->supervised,
-    };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     int result;
 
@@ -454,9 +460,18 @@ static int start(struct service *s, const struct service_options *options, struc
         s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         result = prepare(s, &faults, f);
     }
-    log_faults(LOG_LEVEL_ERROR, "cannot start", &faults);
+    faults_log(LOG_LEVEL_ERROR, "cannot start", &faults);
     if (result == 0) {
-        result = sandbox_enter(&sandbox, f);
+        const struct confinement confinement = {
+            .config = options->config,
+            .supervised = options->supervised,
+            .has_keeper = s->keeper_fd >= 0,
+        };
+
+        result = confinement_enter(&confinement, f);
+    }
+    if (result == 0) {
+        result = audit_start(s->audit, f);
     }
     if (result == 0) {
         result = start_mapper_client(s, options->mapper_socket, f);
@@ -487,6 +502,7 @@ static void stop(struct service *s)
     if (s->mapper != NULL) {
         mapper_client_free(s->mapper); /* its thread calls rpc: before rpc goes */
     }
+    audit_stop(s->audit); /* its thread calls rpc, too; nobody has a record left */
     if (rpc != NULL) {
         rpc_free(rpc);
     }
@@ -504,6 +520,7 @@ static void stop(struct service *s)
     scope_close_fd(&s->health_fd);
     scope_close_fd(&s->wake_fd);
     scope_close_fd(&s->signal_fd);
+    scope_close_fd(&s->keeper_fd);
 }
 
 int service_run(const struct service_options *options, struct failure *f)
@@ -514,6 +531,7 @@ int service_run(const struct service_options *options, struct failure *f)
         .health_fd = -1,
         .signal_fd = -1,
         .wake_fd = -1,
+        .keeper_fd = -1,
         .look_lock = PTHREAD_MUTEX_INITIALIZER,
     };
     metrics_init(&s.metrics);
@@ -524,6 +542,7 @@ int service_run(const struct service_options *options, struct failure *f)
         uint64_t ready_by_ns = clock_monotonic_ns() + MAPPER_WAIT_MS * CLOCK_NS_PER_MS;
         bool told = false;
 
+        alive_init(&s.alive);
         while (serve_once(&s, ready_by_ns, &told)) {
         }
         sd_notify(0, "STOPPING=1");

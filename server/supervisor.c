@@ -21,9 +21,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
+#include "server/alive.h"
 #include "server/child.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/keeper.h"
 #include "server/sandbox.h"
 
 enum {
@@ -40,6 +42,7 @@ static const char *const child_names[CHILD_COUNT] = { "mapper", "worker" };
 struct child {
     pid_t pid; /* 0: not running */
     uint64_t started_ns, start_at_ns;
+    uint64_t heard_ns; /* of the worker: when it last said that it lives */
     uint32_t backoff_ms;
     unsigned starts;
 };
@@ -51,9 +54,13 @@ struct supervisor {
     char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
         notify_socket[RUNTIME_BYTES + 16];
     int mapper_fd, public_fd, health_fd, signal_fd, notify_fd;
+    int keeper_fd; /* of the worker that runs; -1: none */
     uint16_t port;
     uid_t worker_uid;
     gid_t worker_gid;
+    struct alive alive;
+    uint64_t
+        silence_ns; /* a worker that is silent for so long is killed; UINT64_MAX: it need not speak */
     bool ready, stopping;
 };
 
@@ -153,6 +160,16 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
 {
     struct child *c = &s->children[kind];
     pid_t parent = getpid();
+    SCOPE_FD int worker_keeper_fd = -1;
+
+    if (kind == CHILD_WORKER) {
+        scope_close_fd(&s->keeper_fd); /* of the one before */
+        int result = keeper_pair(&s->keeper_fd, &worker_keeper_fd, f);
+
+        if (result < 0) {
+            return result;
+        }
+    }
     pid_t pid = fork();
 
     if (pid < 0) {
@@ -165,8 +182,10 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
             .mapper_fd = s->mapper_fd,
             .public_fd = s->public_fd,
             .health_fd = s->health_fd,
+            .keeper_fd = worker_keeper_fd,
             .mapper_path = s->mapper_socket,
             .notify_path = s->notify_socket,
+            .watchdog_us = s->silence_ns == UINT64_MAX ? 0 : s->silence_ns / CLOCK_NS_PER_US,
         };
 
         if (kind == CHILD_MAPPER) {
@@ -177,6 +196,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
     c->pid = pid;
     c->starts++;
     c->started_ns = clock_monotonic_ns();
+    c->heard_ns = c->started_ns;
     log_debug("%s is process %d", child_names[kind], (int)pid);
     return 0;
 }
@@ -299,6 +319,9 @@ static int on_notify(struct supervisor *s, struct failure *f)
         return 0;
     }
     text[n] = '\0';
+    if (strstr(text, "WATCHDOG=1") != NULL) {
+        s->children[CHILD_WORKER].heard_ns = clock_monotonic_ns();
+    }
     if (s->ready || strstr(text, "READY=1") == NULL) {
         return 0;
     }
@@ -308,6 +331,13 @@ static int on_notify(struct supervisor *s, struct failure *f)
         return 0;
     }
     return s->options->on_ready(s->options->arg, s->options->config->server_listen, s->port, f);
+}
+
+static void on_keeper(struct supervisor *s)
+{
+    if (s->keeper_fd >= 0 && !keeper_serve(s->keeper_fd, s->options->config)) {
+        scope_close_fd(&s->keeper_fd);
+    }
 }
 
 static uint64_t next_start_ns(const struct supervisor *s)
@@ -322,23 +352,48 @@ static uint64_t next_start_ns(const struct supervisor *s)
     return next;
 }
 
+/* Of the worker; UINT64_MAX where it is not watched, or does not run. */
+static uint64_t silent_ns(const struct supervisor *s)
+{
+    const struct child *c = &s->children[CHILD_WORKER];
+
+    return c->pid == 0 || s->silence_ns == UINT64_MAX ? UINT64_MAX : c->heard_ns + s->silence_ns;
+}
+
+static void end_silent_worker(struct supervisor *s)
+{
+    struct child *c = &s->children[CHILD_WORKER];
+
+    if (clock_monotonic_ns() >= silent_ns(s)) {
+        log_error("the worker has not said for %llu s that it lives; killing it",
+                  (unsigned long long)(s->silence_ns / CLOCK_NS_PER_S));
+        (void)kill(c->pid, SIGKILL);
+        c->heard_ns = clock_monotonic_ns(); /* once, until its end is here */
+    }
+}
+
 static int supervise(struct supervisor *s, struct failure *f)
 {
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
-                            { .fd = s->notify_fd, .events = POLLIN } };
+                            { .fd = s->notify_fd, .events = POLLIN },
+                            { .events = POLLIN } };
     int result = start_due(s, f);
 
     while (result == 0 && !s->stopping) {
-        uint64_t next_ns = next_start_ns(s);
+        uint64_t next_ns = next_start_ns(s) < silent_ns(s) ? next_start_ns(s) : silent_ns(s);
         int timeout_ms = next_ns == UINT64_MAX ? -1 : clock_poll_timeout_ms(next_ns, 60000);
 
-        (void)poll(fds, 2, timeout_ms);
+        fds[2].fd = s->keeper_fd; /* another one for each worker */
+        (void)poll(fds, 3, alive_timeout_ms(&s->alive, timeout_ms));
+        alive_tell(&s->alive, NULL);
+        on_keeper(s);
         if (fds[1].revents != 0) {
             result = on_notify(s, f);
         }
         if (result == 0) {
             result = on_signals(s, f);
         }
+        end_silent_worker(s);
         if (result == 0) {
             result = start_due(s, f);
         }
@@ -376,10 +431,14 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
                             .health_fd = -1,
                             .signal_fd = -1,
                             .notify_fd = -1,
+                            .keeper_fd = -1,
                             .worker_uid = geteuid(),
                             .worker_gid = getegid() };
     int result = 0;
 
+    /* The worker is watched as this process is itself. */
+    alive_init(&s.alive);
+    s.silence_ns = s.alive.silence_ns > 0 ? s.alive.silence_ns : UINT64_MAX;
     if (geteuid() == 0) {
         result = sandbox_find_user(options->config->server_user, &s.worker_uid, &s.worker_gid, f);
     }
@@ -393,6 +452,9 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
         result = bind_sockets(&s, f);
     }
     if (result == 0) {
+        result = sandbox_enter_supervisor(f);
+    }
+    if (result == 0) {
         result = supervise(&s, f);
         sd_notify(0, "STOPPING=1");
         s.stopping = true;
@@ -404,6 +466,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
     scope_close_fd(&s.public_fd);
     scope_close_fd(&s.health_fd);
     scope_close_fd(&s.notify_fd);
+    scope_close_fd(&s.keeper_fd);
     scope_close_fd(&s.signal_fd);
     return result;
 }

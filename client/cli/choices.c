@@ -43,6 +43,19 @@ static void domain_states(struct buffer *words)
     }
 }
 
+static void types_and_any(struct buffer *words)
+{
+    resource_types(words);
+    append_word(words, "any", strlen("any"));
+}
+
+static void actions(struct buffer *words)
+{
+    for (uint32_t i = XENRES_ACTION_LIST; i <= XENRES_ACTION_ADMIN; i++) {
+        append_word(words, xenres_action_name(i), strlen(xenres_action_name(i)));
+    }
+}
+
 static void methods(struct buffer *words)
 {
     struct api_method method;
@@ -58,6 +71,8 @@ static const struct {
     void (*append)(struct buffer *words);
 } table[] = {
     { "TYPE", CHOICES_WORDS, resource_types },
+    { "TYPE|any", CHOICES_WORDS, types_and_any },
+    { "ACTION", CHOICES_WORDS, actions },
     { "STATE", CHOICES_WORDS, domain_states },
     { "SERVICE/METHOD", CHOICES_WORDS, methods },
     { "FILE", CHOICES_FILES, NULL },

@@ -37,7 +37,7 @@ struct verb {
 
 extern const struct verb verb_host, verb_domains, verb_resources, verb_describe, verb_snapshot,
     verb_grants, verb_ioreqs, verb_stats, verb_watch, verb_trace, verb_replay, verb_verify,
-    verb_call, verb_completion;
+    verb_whoami, verb_explain, verb_call, verb_completion;
 
 /* Handle from the options; NULL with the error reported and *status set. */
 xenres *cli_connect(const struct cli *cli, int *status);

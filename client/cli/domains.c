@@ -50,12 +50,28 @@ static enum paint paint_of(uint32_t state)
     }
 }
 
+static void show_tags(struct table *table, const xenres_domain *d)
+{
+    BUFFER_AUTO(words, 4096);
+
+    for (size_t i = 0; i < d->tag_count; i++) {
+        buffer_printf(&words, "%s%s", i > 0 ? " " : "", d->tags[i]);
+    }
+    const char *joined = buffer_string(&words);
+
+    if (d->tags_unknown) {
+        table_painted(table, PAINT_WARN, "(unknown)");
+    } else {
+        table_cell(table, "%s", joined != NULL ? joined : "(too many)");
+    }
+}
+
 static int show(const xenres_domain_list *list)
 {
     TABLE_AUTO table;
     BUFFER_AUTO(text, TABLE_MAX_BYTES);
 
-    table_init(&table, "DOMID>|NAME|TYPE|STATE|VCPUS>|MEMORY>|CPU TIME>|UUID|INCARNATION");
+    table_init(&table, "DOMID>|NAME|TYPE|STATE|VCPUS>|MEMORY>|CPU TIME>|UUID|INCARNATION|TAGS");
     for (size_t i = 0; i < list->domain_count; i++) {
         const xenres_domain *d = &list->domains[i];
         struct name_room type, state;
@@ -69,6 +85,7 @@ static int show(const xenres_domain_list *list)
         table_cell(&table, "%.1f s", (double)d->cpu_time_ns / 1e9);
         table_cell(&table, "%s", d->identity.uuid);
         table_cell(&table, "%s", d->identity.incarnation);
+        show_tags(&table, d);
     }
     table_render(&table, render_columns(), &text);
     return output_print(&text);

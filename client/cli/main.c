@@ -75,6 +75,7 @@ static bool take_globals(struct cli *cli, const struct arguments *arguments,
     take_string(&cli->options.ca_file, arguments, "cacert");
     take_string(&cli->options.cert_file, arguments, "cert");
     take_string(&cli->options.key_file, arguments, "key");
+    take_string(&cli->options.token_file, arguments, "token-file");
     if (format != NULL && strcmp(format, "table") != 0 && strcmp(format, "json") != 0) {
         choices_refuse("--format", "table|json", format, usage);
         return false;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "xenres/v1/access.pb-c.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
@@ -16,10 +17,9 @@
 enum { FIELD_LEVELS = 2 };
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &xenres__v1__host_service__descriptor,
-    &xenres__v1__resource_service__descriptor,
-    &xenres__v1__inspect_service__descriptor,
-    &xenres__v1__trace_service__descriptor,
+    &xenres__v1__host_service__descriptor,    &xenres__v1__resource_service__descriptor,
+    &xenres__v1__inspect_service__descriptor, &xenres__v1__trace_service__descriptor,
+    &xenres__v1__access_service__descriptor,
 };
 
 static const struct note {
@@ -52,6 +52,8 @@ static const struct note {
     { .name = "TraceService/ReadTrace",
       .summary = "the bytes of one vCPU's trace, in their order",
       .is_stream = true },
+    { .name = "AccessService/WhoAmI", .summary = "who you are to the gateway" },
+    { .name = "AccessService/ExplainAccess", .summary = "whether the policy allows you something" },
 };
 
 enum { SERVICE_COUNT = sizeof(services) / sizeof(services[0]) };

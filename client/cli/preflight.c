@@ -76,5 +76,7 @@ bool preflight_check(const xenres_options *o, xenres_error *error)
            check_file(o->ca_file, "the CA certificates to check the gateway's with",
                       "XENRES_CACERT", "--cacert", error) &&
            check_file(o->cert_file, "our certificate", "XENRES_CERT", "--cert", error) &&
-           check_file(o->key_file, "our certificate's key", "XENRES_KEY", "--key", error);
+           check_file(o->key_file, "our certificate's key", "XENRES_KEY", "--key", error) &&
+           check_file(o->token_file, "the bearer token", "XENRES_TOKEN_FILE", "--token-file",
+                      error);
 }

@@ -32,7 +32,7 @@ static const char *const next_steps[] = {
     [ERROR_UNAVAILABLE] = "ask again in a moment; if it stays so, is xenresd running there?",
     [ERROR_DATA_LOSS] = "ask again for all of it",
     [ERROR_UNAUTHENTICATED] =
-        "check XENRES_CERT and XENRES_KEY, and that the gateway knows their CA",
+        "check XENRES_CERT and XENRES_KEY, that the gateway knows their CA, and XENRES_TOKEN_FILE",
 };
 
 /* The same for what the system says. */

@@ -20,6 +20,8 @@ enum {
     DOMID_MAX = 32751,
     VCPUS_MAX = 512,
     MIB_MAX = 1 << 20,
+    TAGS_MAX = 16, /* of a domain */
+    TAG_CHARS_MAX = 31,
 };
 
 /* A life of a domain. */
@@ -62,6 +64,36 @@ static const char *type_name(uint32_t type)
     return type == XENRES_DOMAIN_HVM ? "hvm" : type == XENRES_DOMAIN_PVH ? "pvh" : "pv";
 }
 
+/* A recording may say anything: what could be no tags is none. They come in order. */
+static size_t tag_count(const xenres_domain *d)
+{
+    for (size_t i = 0; i < d->tag_count; i++) {
+        size_t len = strspn(d->tags[i], "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+        if (len == 0 || len > TAG_CHARS_MAX || d->tags[i][len] != '\0' || i == TAGS_MAX ||
+            (i > 0 && strcmp(d->tags[i - 1], d->tags[i]) >= 0)) {
+            return 0;
+        }
+    }
+    return d->tag_count;
+}
+
+static void join_tags(struct buffer *out, const xenres_domain *d, const char *between)
+{
+    for (size_t i = 0; i < tag_count(d); i++) {
+        buffer_printf(out, "%s%s", i > 0 ? between : "", d->tags[i]);
+    }
+}
+
+static void append_tags(struct buffer *out, const xenres_domain *d)
+{
+    if (tag_count(d) > 0) {
+        buffer_append_string(out, "    tags = { \"");
+        join_tags(out, d, "\", \"");
+        buffer_append_string(out, "\" }\n");
+    }
+}
+
 static void append_life(struct maker *m, const xenres_domain *d, bool is_present)
 {
     struct buffer *out = &m->domains;
@@ -74,6 +106,7 @@ static void append_life(struct maker *m, const xenres_domain *d, bool is_present
         scenario_text_string(out, d->identity.name);
         buffer_append_byte(out, '\n');
     }
+    append_tags(out, d);
     buffer_printf(out,
                   "    type = \"%s\"\n    state = \"%s\"\n    present = %s\n    vcpus = %" PRIu32
                   "\n    max_vcpus = %" PRIu32 "\n    memory_mib = %" PRIu32 "\n}\n",
@@ -110,27 +143,41 @@ static struct life *life_of(struct maker *m, const xenres_domain *d, bool is_pre
 
 /* --- events --- */
 
-/* `text`: of a new name; NULL: none. */
-static void append_event(struct maker *m, const struct life *life, const char *what,
-                         const char *text)
+/* False: there is no room for it. end_event() ends it. */
+static bool begin_event(struct maker *m, const struct life *life, const char *what)
 {
     uint64_t now_ns = m->player->wall_ns;
     uint64_t at_ms = now_ns > m->start_ns ? (now_ns - m->start_ns) / CLOCK_NS_PER_MS : 0;
 
     if (m->event_count >= SCENARIO_DOMAINS_MAX_EVENTS) {
         m->full = "the simulator takes no more than 1024 events";
-        return;
+        return false;
     }
     m->event_count++;
     buffer_printf(&m->events,
                   "event {\n    at_ms = %" PRIu32 "\n    domain = \"life-%u\"\n    do = \"%s\"\n",
                   within(at_ms, 0, INT32_MAX), (unsigned)(life - m->lives), what);
+    return true;
+}
+
+static void end_event(struct maker *m)
+{
+    buffer_append_string(&m->events, "}\n");
+}
+
+/* `text`: of a new name; NULL: none. */
+static void append_event(struct maker *m, const struct life *life, const char *what,
+                         const char *text)
+{
+    if (!begin_event(m, life, what)) {
+        return;
+    }
     if (text != NULL) {
         buffer_append_string(&m->events, "    text = ");
         scenario_text_string(&m->events, text);
         buffer_append_byte(&m->events, '\n');
     }
-    buffer_append_string(&m->events, "}\n");
+    end_event(m);
 }
 
 static void arrive(struct maker *m, const xenres_domain *d)
@@ -196,6 +243,17 @@ static int on_list(void *arg, const xenres_domains_piece *piece)
     return 0;
 }
 
+/* Tags that nobody knew are none there. */
+static void retag(struct maker *m, const struct life *life, const xenres_domain *d)
+{
+    if (begin_event(m, life, "retag")) {
+        buffer_append_string(&m->events, "    text = \"");
+        join_tags(&m->events, d, " ");
+        buffer_append_string(&m->events, "\"\n");
+        end_event(m);
+    }
+}
+
 static int on_change(void *arg, const xenres_domain_change *c)
 {
     struct maker *m = arg;
@@ -216,6 +274,7 @@ static int on_change(void *arg, const xenres_domain_change *c)
     case XENRES_DOMAIN_CHANGE_RENAMED:
         append_event(m, life, "rename", c->domain.identity.name);
         break;
+    case XENRES_DOMAIN_CHANGE_RETAGGED: retag(m, life, &c->domain); break;
     case XENRES_DOMAIN_CHANGE_STATE: change_state(m, life, c->domain.state); break;
     case XENRES_DOMAIN_CHANGE_DYING:
     case XENRES_DOMAIN_CHANGE_GONE: leave(m, life); break;

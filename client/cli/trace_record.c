@@ -226,8 +226,8 @@ static int go_on(struct recording_of_trace *r)
 /* Behind such an end nothing comes, whoever asks. */
 static bool is_final(const struct manifest_vcpu *v)
 {
-    return v->has_end &&
-           (v->end_reason < XENRES_TRACE_SHUTTING_DOWN || v->end_reason > XENRES_TRACE_FAILED);
+    return v->has_end && (v->end_reason < XENRES_TRACE_SHUTTING_DOWN ||
+                          v->end_reason > XENRES_TRACE_CREDENTIALS_EXPIRED);
 }
 
 static int make_lane(struct recording_of_trace *r, struct trace_lane *lane,

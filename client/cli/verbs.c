@@ -9,9 +9,9 @@
 #include "client/cli/suggestion.h"
 
 const struct verb *const verbs[] = {
-    &verb_host,   &verb_domains, &verb_resources, &verb_describe,   &verb_snapshot,
-    &verb_grants, &verb_ioreqs,  &verb_stats,     &verb_watch,      &verb_trace,
-    &verb_replay, &verb_verify,  &verb_call,      &verb_completion,
+    &verb_host,   &verb_domains, &verb_resources, &verb_describe,   &verb_snapshot, &verb_grants,
+    &verb_ioreqs, &verb_stats,   &verb_watch,     &verb_trace,      &verb_replay,   &verb_verify,
+    &verb_whoami, &verb_explain, &verb_call,      &verb_completion,
 };
 const size_t verbs_count = sizeof(verbs) / sizeof(verbs[0]);
 
@@ -29,6 +29,9 @@ const struct option verbs_global_options[] = {
       .help = "who may sign the server's certificate; else XENRES_CACERT" },
     { .name = "cert", .argument = "FILE", .help = "our certificate; else XENRES_CERT" },
     { .name = "key", .argument = "FILE", .help = "its key; else XENRES_KEY" },
+    { .name = "token-file",
+      .argument = "FILE",
+      .help = "a bearer token, in a file of ours alone; else XENRES_TOKEN_FILE" },
     { .name = "timeout",
       .argument = "TIME",
       .help = "of each request: 30s (unless given), 500ms, 2m" },

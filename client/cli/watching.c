@@ -283,6 +283,7 @@ static int status_of_end(uint32_t reason)
     case XENRES_END_RENAMED: return error_exit_status(ERROR_ABORTED);
     case XENRES_END_SAMPLING_FAILED: return error_exit_status(ERROR_FAILED_PRECONDITION);
     case XENRES_END_PERMISSION_WITHDRAWN: return error_exit_status(ERROR_PERMISSION_DENIED);
+    case XENRES_END_CREDENTIALS_EXPIRED: return error_exit_status(ERROR_UNAUTHENTICATED);
     case XENRES_END_MAPPER_GONE:
     case XENRES_END_SHUTTING_DOWN: return error_exit_status(ERROR_UNAVAILABLE);
     default: return 0;

@@ -87,6 +87,11 @@ void wording_domain(struct buffer *out, const xenres_domain *d)
     render_safe(out, d->identity.uuid);
     buffer_append_string(out, ", incarnation ");
     render_safe(out, d->identity.incarnation);
+    for (size_t i = 0; i < d->tag_count; i++) {
+        buffer_append_string(out, i == 0 ? ", tags " : " ");
+        render_safe(out, d->tags[i]);
+    }
+    buffer_append_string(out, d->tags_unknown ? ", tags unknown" : "");
 }
 
 void wording_begin(struct buffer *out, const xenres_watch_begin *b)

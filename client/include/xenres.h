@@ -142,15 +142,20 @@ typedef struct xenres_options {
                                        timeout_ms or more; 0: 200; at most 60 000 */
     bool gzip;                      /* ask for compressed answers: where the network is slower than
                                        the processor that packs them, which is dom0's */
+    const char *token;              /* a bearer token, of at most 8192 characters; NULL: none */
+    const char *token_file;         /* a file with one, read again for each request, so that it can
+                                       be renewed there; nobody else may have access to it (mode
+                                       0600); NULL: none. Not both */
 } xenres_options;
 
 #define XENRES_OPTIONS_INIT                                                                        \
-    { sizeof(xenres_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, false }
+    { sizeof(xenres_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, false, NULL, NULL }
 
 /*
- * Sets `server`, `ca_file`, `cert_file`, `key_file` from XENRES_SERVER, XENRES_CACERT, XENRES_CERT,
- * XENRES_KEY, each that is set and not empty. The strings are the environment's own: use the
- * options before anybody changes it. Nothing else in the library reads these variables.
+ * Sets `server`, `ca_file`, `cert_file`, `key_file`, `token_file` from XENRES_SERVER, XENRES_CACERT,
+ * XENRES_CERT, XENRES_KEY, XENRES_TOKEN_FILE, each that is set and not empty. The strings are the
+ * environment's own: use the options before anybody changes it. Nothing else in the library reads these
+ * variables.
  * Errors: none. Threads: not beside a setenv() in another thread.
  */
 XENRES_API void xenres_options_from_environment(xenres_options *options);
@@ -333,6 +338,9 @@ typedef struct xenres_domain {
     uint32_t max_vcpus;
     uint64_t memory_kib;
     uint64_t cpu_time_ns;
+    const char *const *tags;        /* that dom0 gave it, ascending; policies may decide by them */
+    size_t tag_count;
+    bool tags_unknown;              /* what is there is no tags, or nobody's to believe */
 } xenres_domain;
 
 typedef struct xenres_domain_list {
@@ -732,6 +740,11 @@ XENRES_API void xenres_stream_close(xenres_stream *stream);
 #ifdef __cplusplus
 }
 #endif
+
+/* --- who may ---------------------------------------------------------------------------------- */
+
+/* xenres_who_am_i(), xenres_explain(). */
+#include <xenres/access.h>
 
 /* --- what changes ---------------------------------------------------------------------------- */
 

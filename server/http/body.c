@@ -176,12 +176,11 @@ static void judge_again(struct request *r)
 {
     struct connection *c = r->connection;
 
-    if (r->body->everyone == NULL && !credentials_are_current(r->body->credentials, c->judged)) {
+    if (r->body->everyone == NULL && !c->anonymous &&
+        !credentials_are_current(r->body->credentials, c->judged)) {
         credentials_unref(c->judged);
         c->judged = credentials_current(r->body->credentials);
-        tls_verify_again(
-            c, r->body->tally,
-            MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+        tls_verify_again(c, r->body->tally);
     }
 }
 
@@ -191,6 +190,15 @@ static const struct identity *who(const struct connection *c)
     int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
 
     return c->known && now_s <= c->who.not_after_s ? &c->who : NULL;
+}
+
+/* exchange_head's `still`. */
+static bool still(void *arg)
+{
+    struct request *r = arg;
+
+    judge_again(r);
+    return r->connection->anonymous || who(r->connection) != NULL;
 }
 
 static enum MHD_Result send_reply(struct request *r);
@@ -222,8 +230,10 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .target = r->target,
         .header = header,
         .each_header = each_header,
+        .still = still,
         .arg = r,
         .who = who(r->connection),
+        .is_anonymous = r->connection->anonymous,
         .peer_address = r->connection->peer,
         .received_ns = r->received_ns,
     };
@@ -380,7 +390,7 @@ static enum MHD_Result send_reply(struct request *r)
     }
     /* Who is nobody now has to show a certificate again, and that takes a connection anew. */
     if (result == MHD_YES &&
-        (reply->close || who(r->connection) == NULL ||
+        (reply->close || (!r->connection->anonymous && who(r->connection) == NULL) ||
          atomic_load_explicit(&r->body->connections->stopping, memory_order_relaxed))) {
         result = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }

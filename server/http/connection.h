@@ -50,8 +50,10 @@ struct connection {
     /* The connection's own thread, or the pump's, while it is parked. */
     gnutls_session_t tls;       /* the daemon's; NULL: none */
     struct identity who;        /* of the verified certificate */
-    bool known;                 /* `who` is filled in, and trusted by `judged` */
+    bool known;                 /* `who` is filled in, and let in by `judged` */
     struct credentials *judged; /* counted */
+    bool may_be_anonymous;      /* set before the handshake: without a certificate he is let in */
+    bool anonymous;             /* he was: nobody is known, but it may be somebody with a token */
     bool refused;               /* the reason is told already */
     struct inflow inflow;
     struct outflow outflow;
@@ -74,6 +76,7 @@ struct connection {
     uint64_t watched_since_ns;
     uint64_t watched_acked_bytes;
     bool ended; /* the watchdog has shut its socket down */
+    uint64_t ended_ns;
 };
 
 enum { CONNECTIONS_BUCKETS = 1024 };

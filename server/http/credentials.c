@@ -6,18 +6,33 @@
 #include <limits.h>
 #include <stdlib.h>
 
+/* GnuTLS' own are not counted. */
+struct certificate {
+    atomic_uint refs;
+    gnutls_certificate_credentials_t gnutls;
+};
+
 struct credentials {
     atomic_uint refs;
-    gnutls_certificate_credentials_t certificate;
-    struct trust *trust;
+    struct certificate *certificate;
+    struct access *access;
 };
+
+static void certificate_unref(struct certificate *c)
+{
+    if (c == NULL || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1) {
+        return;
+    }
+    if (c->gnutls != NULL) {
+        gnutls_certificate_free_credentials(c->gnutls); /* wipes the key */
+    }
+    free(c);
+}
 
 static void credentials_free(struct credentials *c)
 {
-    if (c->certificate != NULL) {
-        gnutls_certificate_free_credentials(c->certificate); /* wipes the key */
-    }
-    trust_unref(c->trust);
+    certificate_unref(c->certificate);
+    access_unref(c->access);
     free(c);
 }
 
@@ -32,7 +47,7 @@ static gnutls_datum_t datum(const void *bytes, size_t len_bytes)
     return (gnutls_datum_t){ .data = u.plain, .size = (unsigned)len_bytes };
 }
 
-static int load(struct credentials *c, const struct listener_pem *pem, struct failure *f)
+static int load(struct certificate *c, const struct listener_pem *pem, struct failure *f)
 {
     const gnutls_datum_t certificate = datum(pem->certificate, pem->certificate_len_bytes);
     const gnutls_datum_t key = datum(pem->key, pem->key_len_bytes);
@@ -42,13 +57,13 @@ static int load(struct credentials *c, const struct listener_pem *pem, struct fa
         pem->key_len_bytes == 0 || pem->key_len_bytes > INT_MAX) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "server certificate or key is empty");
     }
-    code = gnutls_certificate_allocate_credentials(&c->certificate);
+    code = gnutls_certificate_allocate_credentials(&c->gnutls);
     if (code < 0) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot load the server certificate: %s",
                            gnutls_strerror(code));
     }
-    code = gnutls_certificate_set_x509_key_mem2(c->certificate, &certificate, &key,
-                                                GNUTLS_X509_FMT_PEM, NULL, 0);
+    code = gnutls_certificate_set_x509_key_mem2(c->gnutls, &certificate, &key, GNUTLS_X509_FMT_PEM,
+                                                NULL, 0);
     if (code < 0) {
         int r = failure_set(f, ERROR_INVALID_ARGUMENT, "cannot load the server certificate: %s",
                             gnutls_strerror(code));
@@ -60,24 +75,56 @@ static int load(struct credentials *c, const struct listener_pem *pem, struct fa
     return 0;
 }
 
-int credentials_new(const struct listener_pem *pem, struct trust *trust, struct credentials **out,
-                    struct failure *f)
+static int certificate_new(const struct listener_pem *pem, struct certificate **out,
+                           struct failure *f)
 {
-    struct credentials *c = calloc(1, sizeof(*c));
+    struct certificate *c = calloc(1, sizeof(*c));
     int result;
 
     if (c == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
     }
     atomic_init(&c->refs, 1);
-    c->trust = trust_ref(trust);
     result = load(c, pem, f);
     if (result != 0) {
-        credentials_free(c);
+        certificate_unref(c);
         return result;
     }
     *out = c;
     return 0;
+}
+
+/* Takes the reference to `certificate`, in any case. */
+static int make(struct certificate *certificate, struct access *access, struct credentials **out,
+                struct failure *f)
+{
+    struct credentials *c = calloc(1, sizeof(*c));
+
+    if (c == NULL) {
+        certificate_unref(certificate);
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    atomic_init(&c->refs, 1);
+    c->certificate = certificate;
+    c->access = access_ref(access);
+    *out = c;
+    return 0;
+}
+
+int credentials_new(const struct listener_pem *pem, struct access *access, struct credentials **out,
+                    struct failure *f)
+{
+    struct certificate *certificate = NULL;
+    int result = certificate_new(pem, &certificate, f);
+
+    return result != 0 ? result : make(certificate, access, out, f);
+}
+
+int credentials_with_access(const struct credentials *old, struct access *access,
+                            struct credentials **out, struct failure *f)
+{
+    atomic_fetch_add_explicit(&old->certificate->refs, 1, memory_order_relaxed);
+    return make(old->certificate, access, out, f);
 }
 
 struct credentials *credentials_ref(struct credentials *c)
@@ -95,12 +142,12 @@ void credentials_unref(struct credentials *c)
 
 gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c)
 {
-    return c->certificate;
+    return c->certificate->gnutls;
 }
 
-const struct trust *credentials_trust(const struct credentials *c)
+const struct access *credentials_access(const struct credentials *c)
 {
-    return c->trust;
+    return c->access;
 }
 
 void credentials_place_init(struct credentials_place *p)
@@ -140,11 +187,11 @@ bool credentials_are_current(const struct credentials_place *p, const struct cre
     return atomic_load(&p->credentials) == c;
 }
 
-int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f)
+int listener_check_pem(const struct listener_pem *pem, struct failure *f)
 {
-    struct credentials *c = NULL;
-    int result = credentials_new(pem, trust, &c, f);
+    struct certificate *c = NULL;
+    int result = certificate_new(pem, &c, f);
 
-    credentials_unref(c);
+    certificate_unref(c);
     return result;
 }

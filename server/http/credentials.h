@@ -2,9 +2,9 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * What a connection begins with: the server's certificate and key, and whom it trusts. Immutable and
- * counted: a reload makes a new one, which new connections begin with, and whose trust those that
- * are open are judged by from then on. Any thread.
+ * What a connection begins with: the server's certificate and key, and what decides who its client
+ * is. Immutable and counted: a reload makes a new one, which new connections begin with, and by whose
+ * access those that are open are judged from then on. Any thread.
  */
 #ifndef XENRES_HTTP_CREDENTIALS_H
 #define XENRES_HTTP_CREDENTIALS_H
@@ -19,13 +19,16 @@
 struct credentials;
 
 /* -ERROR_INVALID_ARGUMENT: not PEM, an encrypted key, a key of another certificate. */
-int credentials_new(const struct listener_pem *pem, struct trust *trust, struct credentials **out,
+int credentials_new(const struct listener_pem *pem, struct access *access, struct credentials **out,
                     struct failure *f);
+/* With the certificate and key of `old`. */
+int credentials_with_access(const struct credentials *old, struct access *access,
+                            struct credentials **out, struct failure *f);
 struct credentials *credentials_ref(struct credentials *c);
 void credentials_unref(struct credentials *c); /* NULL is fine */
 
 gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c);
-const struct trust *credentials_trust(const struct credentials *c);
+const struct access *credentials_access(const struct credentials *c);
 
 /* Those in force. */
 struct credentials_place {

@@ -68,8 +68,7 @@ static enum MHD_Result reply_ready(const struct health *h, struct MHD_Connection
     if (!h->options.ready(h->options.arg, &text)) {
         return reply(mhd, MHD_HTTP_SERVICE_UNAVAILABLE, &text, plain, NULL);
     }
-    buffer_reset(&text);
-    buffer_append_string(&text, "ready\n");
+    buffer_append_string(&text, "ready\n"); /* behind what is to be noted all the same */
     return reply(mhd, MHD_HTTP_OK, &text, plain, NULL);
 }
 

@@ -21,7 +21,8 @@ enum { HEALTH_METRICS_MAX_BYTES = 256 * 1024 };
 struct health;
 struct health_options {
     int listen_fd; /* from health_bind(); closed by health_stop() */
-    /* True when ready; else reasons, a line each. Any thread, must not wait. */
+    /* True when ready; else reasons, a line each; what is to be noted all the same is told, too. Any
+     * thread, must not wait. */
     bool (*ready)(void *arg, struct buffer *reasons);
     /* Writes the metrics in a format that `accept` (the header, or NULL) takes; returns its content
      * type. At most HEALTH_METRICS_MAX_BYTES. NULL: there are none any more. Any thread, must not

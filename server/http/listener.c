@@ -15,6 +15,7 @@
 #include "common/scope.h"
 #include "server/http/body.h"
 #include "server/http/connection.h"
+#include "server/http/handshakes.h"
 #include "server/http/streaming.h"
 #include "server/http/tls.h"
 #include "server/http/watchdog.h"
@@ -32,6 +33,7 @@ struct listener {
     struct watchdog *watchdog;
     struct pump *pump;
     struct connections connections;
+    struct handshakes handshakes;
     struct tally tally;
     struct body body;
     struct listener_limits limits;
@@ -39,6 +41,7 @@ struct listener {
     bool is_shared;
     const struct identity *everyone;
     bool plaintext;
+    bool certificate_optional;
 
     struct credentials_place credentials;
 };
@@ -46,6 +49,11 @@ struct listener {
 int listener_check_address(const char *address, struct failure *f)
 {
     return socket_check_address(address, false, f);
+}
+
+int listener_check_exempt(const char *addresses, struct failure *f)
+{
+    return handshakes_check_exempt(addresses, f);
 }
 
 int listener_bind(const char *address, int *listen_fd, struct failure *f)
@@ -72,6 +80,19 @@ static void on_daemon_log(void *arg, const char *format, va_list args)
     log_debug("http: %s", line);
 }
 
+static bool may_shake_hands(struct listener *l, const struct sockaddr *address,
+                            enum listener_refusal *why)
+{
+    struct socket_origin origin;
+
+    if (l->plaintext) {
+        return true;
+    }
+    socket_origin(address, &origin);
+    *why = LISTENER_REFUSED_HANDSHAKES;
+    return handshakes_admit(&l->handshakes, &origin, clock_monotonic_ns());
+}
+
 /* Before any memory or TLS is spent on it. */
 static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, socklen_t len_bytes)
 {
@@ -81,7 +102,7 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
 
     (void)len_bytes;
     atomic_fetch_add_explicit(&l->tally.accepted, 1, memory_order_relaxed);
-    if (connections_admit(&l->connections, address, &why)) {
+    if (connections_admit(&l->connections, address, &why) && may_shake_hands(l, address, &why)) {
         return MHD_YES;
     }
     socket_peer_text(address, peer);
@@ -91,6 +112,7 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
 
 static bool begin_connection(struct listener *l, struct connection *c)
 {
+    c->may_be_anonymous = l->certificate_optional;
     if (l->everyone != NULL) {
         c->who = *l->everyone;
         c->known = true;
@@ -135,11 +157,14 @@ static struct connection *open_connection(struct listener *l, struct MHD_Connect
 static void close_connection(struct listener *l, struct connection *c)
 {
     uint64_t since_ns;
-    bool unfinished = connection_phase(c, &since_ns) == CONNECTION_HANDSHAKE && !c->refused;
+    bool unfinished = connection_phase(c, &since_ns) == CONNECTION_HANDSHAKE;
 
     (void)connection_ref(c);
     connection_remove(c); /* now the watchdog sees it no more */
-    if (unfinished && !c->ended) {
+    if (unfinished && !atomic_load(&l->connections.stopping)) {
+        handshakes_failed(&l->handshakes, &c->origin, clock_monotonic_ns());
+    }
+    if (unfinished && !c->refused && !c->ended) {
         tally_refuse(&l->tally, LISTENER_REFUSED_HANDSHAKE, c->peer, NULL);
     }
     if (c->linger && !c->ended) {
@@ -230,8 +255,28 @@ static void listener_free(struct listener *l)
     watchdog_stop(l->watchdog);
     credentials_place_done(&l->credentials);
     connections_done(&l->connections);
+    handshakes_done(&l->handshakes);
     tally_done(&l->tally);
     free(l);
+}
+
+static int start_limits(struct listener *l, const struct listener_limits *limits, struct failure *f)
+{
+    const struct handshakes_limits handshakes = {
+        .per_second = limits->handshakes_per_s_per_address,
+        .per_second_in_all = limits->handshakes_per_s,
+        .exempt = limits->handshake_exempt,
+    };
+    int result =
+        connections_init(&l->connections, limits->connections, limits->connections_per_address, f);
+
+    if (result == 0) {
+        result = handshakes_init(&l->handshakes, &handshakes, clock_monotonic_ns(), f);
+        if (result != 0) {
+            connections_done(&l->connections);
+        }
+    }
+    return result;
 }
 
 int listener_start(const struct listener_options *options, struct listener **out, struct failure *f)
@@ -242,17 +287,18 @@ int listener_start(const struct listener_options *options, struct listener **out
     if (l == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
     }
-    result = connections_init(&l->connections, options->limits.connections,
-                              options->limits.connections_per_address, f);
+    result = start_limits(l, &options->limits, f);
     if (result != 0) {
         free(l);
         return result;
     }
     tally_init(&l->tally);
+    l->tally.audit = options->audit;
     credentials_place_init(&l->credentials);
     l->limits = options->limits;
     l->everyone = options->everyone;
     l->plaintext = options->plaintext;
+    l->certificate_optional = options->certificate_optional;
     l->listen_fd = options->listen_fd;
     l->is_shared = options->is_shared;
     l->body = (struct body){ .rpc = options->rpc,
@@ -262,7 +308,7 @@ int listener_start(const struct listener_options *options, struct listener **out
                              .everyone = l->everyone };
     result = socket_prepare(l->listen_fd, f);
     if (result == 0) {
-        result = listener_reload(l, &options->pem, options->trust, f);
+        result = listener_reload(l, &options->pem, options->access, f);
     }
     if (result == 0) {
         result = watchdog_start(&l->connections, &l->tally, &l->limits, &l->watchdog, f);
@@ -282,12 +328,29 @@ int listener_start(const struct listener_options *options, struct listener **out
     return 0;
 }
 
-int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
+int listener_reload(struct listener *l, const struct listener_pem *pem, struct access *access,
                     struct failure *f)
 {
     struct credentials *fresh = NULL;
-    int result = credentials_new(pem, trust, &fresh, f);
+    int result = credentials_new(pem, access, &fresh, f);
 
+    if (result == 0) {
+        credentials_exchange(&l->credentials, fresh);
+    }
+    return result;
+}
+
+bool listener_is_well(struct listener *l)
+{
+    return watchdog_is_well(l->watchdog);
+}
+
+int listener_set_access(struct listener *l, struct access *access, struct failure *f)
+{
+    struct credentials *old = credentials_current(&l->credentials), *fresh = NULL;
+    int result = credentials_with_access(old, access, &fresh, f);
+
+    credentials_unref(old);
     if (result == 0) {
         credentials_exchange(&l->credentials, fresh);
     }

@@ -16,10 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/identity.h"
+#include "auth/access.h"
 #include "common/error.h"
 #include "server/rpc/rpc.h"
 
+struct audit;
 struct listener;
 
 struct listener_limits {
@@ -30,18 +31,24 @@ struct listener_limits {
     uint32_t idle_timeout_s;        /* keep-alive */
     uint32_t request_timeout_s;     /* from its first byte to its last */
     uint32_t drain_min_bytes_per_s; /* a reader slower than this is ended */
+    uint32_t handshakes_per_s_per_address, handshakes_per_s; /* 0: no limit */
+    const char
+        *handshake_exempt; /* addresses with no such limit, with spaces between; NULL: none */
 };
 
 /* Why a connection was not let in, or ended. The names (metrics, log) never change. */
 enum listener_refusal {
     LISTENER_REFUSED_CONNECTIONS, /* limit in all */
     LISTENER_REFUSED_ADDRESS,     /* limit per address */
+    LISTENER_REFUSED_HANDSHAKES, /* too many of them began, or failed: limit per address, or in all */
     LISTENER_REFUSED_MEMORY,
     LISTENER_REFUSED_TLS_VERSION, /* no TLS 1.3 */
     LISTENER_REFUSED_NO_CERTIFICATE,
     LISTENER_REFUSED_UNKNOWN_CA,
     LISTENER_REFUSED_EXPIRED,
     LISTENER_REFUSED_REVOKED,
+    LISTENER_REFUSED_UNCHECKED,
+    LISTENER_REFUSED_NOT_SPOKEN_FOR,
     LISTENER_REFUSED_BAD_CERTIFICATE,
     LISTENER_REFUSED_HANDSHAKE, /* garbage, nothing in common, or given up */
     LISTENER_REFUSED_HANDSHAKE_TIMEOUT,
@@ -71,8 +78,10 @@ struct listener_options {
     int listen_fd;  /* bound and listening; the listener closes it */
     bool is_shared; /* others hold it too, and go on with it: it is not shut down at the end */
     struct listener_pem pem;
-    struct trust *trust; /* a reference is taken */
+    struct access *access;     /* a reference is taken */
+    bool certificate_optional; /* who shows none may bear a token; else he is refused */
     struct rpc *rpc;
+    struct audit *audit; /* outlives it; NULL: it is off */
     struct listener_limits limits;
 
     /* For servers that test a protocol, and nothing else: whoever connects is this one, and no
@@ -87,16 +96,22 @@ struct listener_options {
 int listener_check_address(const char *address, struct failure *f);
 int listener_bind(const char *address, int *listen_fd, struct failure *f);
 uint16_t listener_bound_port(int listen_fd);
+/* Is it a list of addresses, as listener_limits has one? */
+int listener_check_exempt(const char *addresses, struct failure *f);
 
 /* Would listener_start() take them? Its failure if not. */
-int listener_check_pem(const struct listener_pem *pem, struct trust *trust, struct failure *f);
+int listener_check_pem(const struct listener_pem *pem, struct failure *f);
 
 int listener_start(const struct listener_options *options, struct listener **out,
                    struct failure *f);
 /* All or nothing: on failure the old credentials stay in force. */
-int listener_reload(struct listener *l, const struct listener_pem *pem, struct trust *trust,
+int listener_reload(struct listener *l, const struct listener_pem *pem, struct access *access,
                     struct failure *f);
+/* The same with the certificate and key in force. */
+int listener_set_access(struct listener *l, struct access *access, struct failure *f);
 void listener_counters(struct listener *l, struct listener_counters *out);
+/* Whether its threads go on, to be asked now and then by one thread: watchdog_is_well(). */
+bool listener_is_well(struct listener *l);
 /* Takes no more connections, lets exchanges that run end (at most `grace_ms`), then closes all. */
 void listener_stop(struct listener *l, uint32_t grace_ms);
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/tcp.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -271,23 +270,27 @@ void socket_origin(const struct sockaddr *address, struct socket_origin *out)
     }
 }
 
+/* By inet_ntop(), as getnameinfo() looks up the interface of a link-local address, by a socket and an ioctl
+ * that the sandbox ends the process for. */
 void socket_peer_text(const struct sockaddr *address, char out[SOCKET_PEER_BYTES])
 {
-    bool is_v6 = address->sa_family == AF_INET6;
-    socklen_t len_bytes = is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    char host[INET6_ADDRSTRLEN + 1] = "";
-    char port[8] = "";
+    union address a;
+    char host[INET6_ADDRSTRLEN] = "unknown", scope[16] = "";
 
-    if (!is_v6 && address->sa_family != AF_INET) {
+    if (address->sa_family == AF_INET6) {
+        memcpy(&a.v6, address, sizeof(a.v6));
+        (void)inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host));
+        if (a.v6.sin6_scope_id != 0) {
+            (void)snprintf(scope, sizeof(scope), "%%%u", a.v6.sin6_scope_id);
+        }
+        (void)snprintf(out, SOCKET_PEER_BYTES, "[%s%s]:%u", host, scope, ntohs(a.v6.sin6_port));
+    } else if (address->sa_family == AF_INET) {
+        memcpy(&a.v4, address, sizeof(a.v4));
+        (void)inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof(host));
+        (void)snprintf(out, SOCKET_PEER_BYTES, "%s:%u", host, ntohs(a.v4.sin_port));
+    } else {
         (void)snprintf(out, SOCKET_PEER_BYTES, "unix");
-        return;
     }
-    if (getnameinfo(address, len_bytes, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        (void)snprintf(out, SOCKET_PEER_BYTES, "unknown");
-        return;
-    }
-    (void)snprintf(out, SOCKET_PEER_BYTES, is_v6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 bool socket_acked_bytes(int fd, uint64_t *out)

@@ -15,12 +15,16 @@ static const struct {
 } refusals[LISTENER_REFUSAL_COUNT] = {
     [LISTENER_REFUSED_CONNECTIONS] = { "connections", "too many connections in all" },
     [LISTENER_REFUSED_ADDRESS] = { "address", "too many connections from that address" },
+    [LISTENER_REFUSED_HANDSHAKES] = { "handshakes", "too many TLS handshakes, or failing ones" },
     [LISTENER_REFUSED_MEMORY] = { "memory", "out of memory" },
     [LISTENER_REFUSED_TLS_VERSION] = { "tls_version", "does not speak TLS 1.3" },
     [LISTENER_REFUSED_NO_CERTIFICATE] = { "no_certificate", "showed no certificate" },
     [LISTENER_REFUSED_UNKNOWN_CA] = { "unknown_ca", "certificate of an unknown authority" },
     [LISTENER_REFUSED_EXPIRED] = { "expired", "certificate expired or not yet valid" },
     [LISTENER_REFUSED_REVOKED] = { "revoked", "certificate revoked" },
+    [LISTENER_REFUSED_UNCHECKED] = { "unchecked", "certificate whose revocation is not known" },
+    [LISTENER_REFUSED_NOT_SPOKEN_FOR] = { "not_spoken_for",
+                                          "certificate of an authority that may not give it" },
     [LISTENER_REFUSED_BAD_CERTIFICATE] = { "bad_certificate", "certificate unfit" },
     [LISTENER_REFUSED_HANDSHAKE] = { "handshake", "TLS handshake failed or was given up" },
     [LISTENER_REFUSED_HANDSHAKE_TIMEOUT] = { "handshake_timeout", "TLS handshake too slow" },
@@ -68,11 +72,32 @@ static bool take_line(struct tally *t, uint64_t *left_out)
     return taken;
 }
 
+/* Who could not show who he is, and who is one too many. What else goes wrong decides nothing. */
+static void tell_audit(const struct tally *t, enum listener_refusal why, const char *peer,
+                       const char *detail)
+{
+    bool is_limit = why == LISTENER_REFUSED_CONNECTIONS || why == LISTENER_REFUSED_ADDRESS ||
+                    why == LISTENER_REFUSED_HANDSHAKES;
+    const struct audit_record r = {
+        .event = is_limit ? AUDIT_LIMIT : AUDIT_AUTHENTICATION_FAILED,
+        .outcome = is_limit ? ERROR_RESOURCE_EXHAUSTED : ERROR_UNAUTHENTICATED,
+        .peer = peer,
+        .reason = refusals[why].name,
+        .detail = detail != NULL ? detail : refusals[why].text,
+    };
+
+    if (is_limit ||
+        (why >= LISTENER_REFUSED_TLS_VERSION && why <= LISTENER_REFUSED_BAD_CERTIFICATE)) {
+        (void)audit_write(t->audit, &r, NULL);
+    }
+}
+
 void tally_refuse(struct tally *t, enum listener_refusal why, const char *peer, const char *detail)
 {
     uint64_t left_out;
 
     atomic_fetch_add_explicit(&t->refused[why], 1, memory_order_relaxed);
+    tell_audit(t, why, peer, detail);
     if (take_line(t, &left_out)) {
         log_info("%s: %s: %s%s%s", peer, why < LISTENER_ENDED_SLOW_REQUEST ? "refused" : "ended",
                  refusals[why].text, detail != NULL ? ": " : "", detail != NULL ? detail : "");

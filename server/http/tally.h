@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "auth/audit.h"
 #include "server/http/listener.h"
 
 enum { TALLY_LINES = 20, TALLY_PERIOD_S = 10 };
@@ -20,6 +21,7 @@ enum { TALLY_LINES = 20, TALLY_PERIOD_S = 10 };
 struct tally {
     _Atomic uint64_t accepted, handshakes_done, requests;
     _Atomic uint64_t refused[LISTENER_REFUSAL_COUNT];
+    struct audit *audit;      /* may be NULL; set before any thread looks */
     pthread_mutex_t lock;     /* the innermost: nothing is called with it but the log */
     uint64_t period_start_ns; /* under `lock`, and so the next two */
     uint32_t lines;

@@ -14,6 +14,10 @@ enum {
     HANDSHAKE_MAX_BYTES = IDENTITY_CHAIN_MAX * (IDENTITY_CERTIFICATE_MAX_BYTES + 16) + 64,
     EXTENSION_SUPPORTED_VERSIONS = 43, /* RFC 8446, 4.2.1 */
     TLS_1_3 = 0x0304,
+    /* TLS_PRIORITIES' suites: RFC 8446, appendix B.4. */
+    TLS_AES_128_GCM_SHA256 = 0x1301,
+    TLS_AES_256_GCM_SHA384 = 0x1302,
+    HELLO_SESSION_ID_AT = 2 + 32, /* behind version and random: RFC 8446, 4.1.2 */
 };
 
 /* What the hooks find again through the session. */
@@ -51,11 +55,13 @@ static const struct {
     [IDENTITY_UNKNOWN_CA] = { LISTENER_REFUSED_UNKNOWN_CA, GNUTLS_A_UNKNOWN_CA },
     [IDENTITY_EXPIRED] = { LISTENER_REFUSED_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED },
     [IDENTITY_REVOKED] = { LISTENER_REFUSED_REVOKED, GNUTLS_A_CERTIFICATE_REVOKED },
+    [IDENTITY_UNCHECKED] = { LISTENER_REFUSED_UNCHECKED, GNUTLS_A_BAD_CERTIFICATE },
+    [IDENTITY_NOT_SPOKEN_FOR] = { LISTENER_REFUSED_NOT_SPOKEN_FOR, GNUTLS_A_ACCESS_DENIED },
     [IDENTITY_BAD_CERTIFICATE] = { LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE },
 };
 
-/* Who proved in the handshake to be there, by `trust`. */
-static int identify(gnutls_session_t session, const struct trust *trust, struct identity *who,
+/* Who proved in the handshake to be there, by `access`. */
+static int identify(gnutls_session_t session, const struct access *access, struct identity *who,
                     enum identity_fault *fault, struct failure *f)
 {
     unsigned count = 0;
@@ -73,13 +79,21 @@ static int identify(gnutls_session_t session, const struct trust *trust, struct 
     for (unsigned i = 0; i < count; i++) {
         chain[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
     }
-    return trust_verify(trust, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), who,
-                        fault, f);
+    return access_certificate(access, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S),
+                              who, fault, f);
+}
+
+static bool showed_none(gnutls_session_t session)
+{
+    unsigned count = 0;
+
+    return gnutls_certificate_get_peers(session, &count) == NULL || count == 0;
 }
 
 /*
  * Runs when the client has proved that it holds the key of the certificate that it sent, and also
- * when it sent none. Fails closed: only a verified identity returns 0.
+ * when it sent none. Fails closed: only a verified identity returns 0, or none where none is required,
+ * which makes nobody known.
  */
 static int verify(gnutls_session_t session)
 {
@@ -90,7 +104,11 @@ static int verify(gnutls_session_t session)
     if (c == NULL) {
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
-    if (identify(session, credentials_trust(c->credentials), &c->who, &fault, &f) != 0) {
+    if (c->may_be_anonymous && showed_none(session)) {
+        c->anonymous = true;
+        return 0;
+    }
+    if (identify(session, credentials_access(c->credentials), &c->who, &fault, &f) != 0) {
         refuse(c, session, faults[fault].why, faults[fault].alert,
                f.message[0] != '\0' ? f.message : NULL);
         return GNUTLS_E_CERTIFICATE_ERROR;
@@ -100,13 +118,13 @@ static int verify(gnutls_session_t session)
 }
 
 /* `c->who` stays as it is, since exchanges that ended may still read it: the certificate is the same. */
-void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t session)
+void tls_verify_again(struct connection *c, struct tally *t)
 {
     struct identity again;
     enum identity_fault fault;
     struct failure f = { 0 };
 
-    c->known = identify(session, credentials_trust(c->judged), &again, &fault, &f) == 0;
+    c->known = identify(c->tls, credentials_access(c->judged), &again, &fault, &f) == 0;
     if (!c->known) {
         tally_refuse(t, faults[fault].why, c->peer, f.message[0] != '\0' ? f.message : NULL);
     }
@@ -127,7 +145,37 @@ static int find_tls_1_3(void *arg, unsigned extension, const unsigned char *data
     return 0;
 }
 
-/* GnuTLS refuses an older client by itself, but without the alert that tells it why. */
+static unsigned two_bytes(const uint8_t *at)
+{
+    return (unsigned)at[0] << 8 | at[1];
+}
+
+/* Is a suite of ours among those offered? Hostile bytes: what is cut short offers none. */
+static bool offers_suite(const gnutls_datum_t *hello)
+{
+    const uint8_t *at = hello->data;
+    size_t left = hello->size;
+
+    if (left <= HELLO_SESSION_ID_AT ||
+        left < HELLO_SESSION_ID_AT + 1U + at[HELLO_SESSION_ID_AT] + 2) {
+        return false;
+    }
+    size_t skip = HELLO_SESSION_ID_AT + 1U + at[HELLO_SESSION_ID_AT];
+    size_t suites_bytes = two_bytes(at + skip);
+
+    at += skip + 2;
+    left -= skip + 2;
+    for (size_t i = 0; i + 1 < suites_bytes && i + 1 < left; i += 2) {
+        unsigned suite = two_bytes(at + i);
+
+        if (suite == TLS_AES_128_GCM_SHA256 || suite == TLS_AES_256_GCM_SHA384) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* GnuTLS refuses by itself what is older or has no cipher of ours, but without the alert that tells why. */
 static int look_at_hello(gnutls_session_t session, struct connection *c,
                          const gnutls_datum_t *hello)
 {
@@ -136,7 +184,12 @@ static int look_at_hello(gnutls_session_t session, struct connection *c,
     if (gnutls_ext_raw_parse(&found, find_tls_1_3, hello, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO) ==
             0 &&
         found) {
-        return 0;
+        if (offers_suite(hello)) {
+            return 0;
+        }
+        refuse(c, session, LISTENER_REFUSED_HANDSHAKE, GNUTLS_A_HANDSHAKE_FAILURE,
+               "offers none of our ciphers");
+        return GNUTLS_E_NO_CIPHER_SUITES;
     }
     refuse(c, session, LISTENER_REFUSED_TLS_VERSION, GNUTLS_A_PROTOCOL_VERSION, NULL);
     return GNUTLS_E_UNSUPPORTED_VERSION_PACKET;

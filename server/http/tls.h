@@ -24,12 +24,13 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:%SERVER_PRECEDENCE"
 
 /* Prepares a session that has not begun. `c` is the session's until it closes; `t` outlives it.
- * `with_client_certificate`: required, and verified; else not asked for. False: no memory. */
+ * `with_client_certificate`: asked for, verified, and required unless
+ * c->may_be_anonymous. False: no memory. */
 bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
                gnutls_session_t session);
 
-/* Verifies the certificate of the handshake anew, by the trust of `c->judged`: sets `c->known`. */
-void tls_verify_again(struct connection *c, struct tally *t, gnutls_session_t session);
+/* Verifies the certificate of the handshake anew, by the access of `c->judged`: sets `c->known`. */
+void tls_verify_again(struct connection *c, struct tally *t);
 
 /* For the daemon's own default credentials, which no session uses. */
 int tls_no_certificate(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,

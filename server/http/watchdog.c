@@ -26,6 +26,8 @@ struct watchdog {
     int wake_fd;
     pthread_t thread;
     atomic_bool stopping;
+    atomic_uint questions, answered; /* watchdog_is_well()'s */
+    atomic_bool has_stuck;           /* as of the last look */
 
     pthread_mutex_t lock; /* of what follows; nothing else is taken with it */
     struct lingering lingering[WATCHDOG_LINGER_MAX];
@@ -37,6 +39,7 @@ struct watchdog {
 static void end(struct watchdog *w, struct connection *c, enum listener_refusal why)
 {
     c->ended = true;
+    c->ended_ns = clock_monotonic_ns();
     tally_refuse(w->tally, why, c->peer, NULL);
     (void)shutdown(c->fd, SHUT_RDWR);
 }
@@ -79,13 +82,20 @@ static bool is_older(uint64_t since_ns, uint64_t now_ns, uint32_t limit_s)
     return now_ns > since_ns && now_ns - since_ns > limit_s * CLOCK_NS_PER_S;
 }
 
+struct look {
+    struct watchdog *watchdog;
+    bool has_stuck;
+};
+
 static void look_at(struct connection *c, void *arg)
 {
-    struct watchdog *w = arg;
+    struct look *look = arg;
+    struct watchdog *w = look->watchdog;
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t since_ns;
 
     if (c->ended) {
+        look->has_stuck = look->has_stuck || is_older(c->ended_ns, now_ns, WATCHDOG_STUCK_S);
         return;
     }
     switch (connection_phase(c, &since_ns)) {
@@ -114,7 +124,20 @@ static void look_at(struct connection *c, void *arg)
 
 void watchdog_look(struct watchdog *w)
 {
-    connections_each(w->connections, look_at, w);
+    struct look look = { .watchdog = w };
+
+    connections_each(w->connections, look_at, &look);
+    atomic_store(&w->has_stuck, look.has_stuck);
+}
+
+bool watchdog_is_well(struct watchdog *w)
+{
+    unsigned questions = atomic_load(&w->questions);
+    bool is_well = atomic_load(&w->answered) == questions && !atomic_load(&w->has_stuck);
+
+    atomic_store(&w->questions, questions + 1);
+    watchdog_wake(w);
+    return is_well;
 }
 
 /* --- lingering --------------------------------------------------------------------------------- */
@@ -198,6 +221,7 @@ static void *watch(void *arg)
         fds[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
         (void)poll(fds, (nfds_t)(1 + lingering), timeout_ms);
         (void)!read(w->wake_fd, &wakes, sizeof(wakes)); /* non-blocking; only wakes */
+        atomic_store(&w->answered, atomic_load(&w->questions));
         if (clock_monotonic_ns() >= look_at_ns) {
             watchdog_look(w);
             look_at_ns = clock_monotonic_ns() + WATCHDOG_PERIOD_MS * CLOCK_NS_PER_MS;

@@ -23,6 +23,7 @@ enum {
     WATCHDOG_LINGER_MAX = 64, /* sockets at a time; further ones are closed at once */
     WATCHDOG_LINGER_MS = 2000,
     WATCHDOG_LINGER_MAX_BYTES = 256 * 1024,
+    WATCHDOG_STUCK_S = 20,
 };
 
 struct watchdog;
@@ -34,6 +35,11 @@ void watchdog_stop(struct watchdog *w); /* NULL is fine */
 void watchdog_wake(struct watchdog *w);
 /* Keeps a duplicate of `fd`, half closed, for at most WATCHDOG_LINGER_MS. Any thread. */
 void watchdog_linger(struct watchdog *w, int fd);
+
+/* Whether the threads of connections go on: true where this one has answered since the last question, and
+ * no connection that was ended WATCHDOG_STUCK_S ago is still there, whose thread would have closed it. Asks
+ * the next question; true to the first. One thread; waits for nothing. */
+bool watchdog_is_well(struct watchdog *w);
 
 /* What the thread does once a second, for tests that move the clock. */
 void watchdog_look(struct watchdog *w);

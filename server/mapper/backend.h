@@ -32,6 +32,20 @@ struct backend_domain {
     uint64_t cpu_time_ns;
 };
 
+/*
+ * The node in which a domain's tags are: /local/domain/DOMID/xenres-tags of xenstore, a word each. Its
+ * toolstack makes that folder for dom0 to write and the guest to read, and takes it away with the domain,
+ * so that the tags of one are never another's with its number. The guest is believed in nothing: a node
+ * that it owns, or could write or remove (with its folder), is not looked into.
+ */
+#define BACKEND_TAGS_NODE "xenres-tags"
+enum { BACKEND_TAGS_BYTES = MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES };
+struct backend_tags {
+    char value[BACKEND_TAGS_BYTES]; /* "": there is no node, or it is one of those below */
+    bool is_cut;                    /* longer, or with a NUL inside */
+    bool is_untrusted; /* others than dom0 could have written it, or have taken it away */
+};
+
 /* Sizes of a resource as they are now. */
 struct backend_size {
     uint32_t frames_in_use; /* what may be mapped without changing the guest */
@@ -50,6 +64,7 @@ enum backend_event { /* bits: what has happened since the last look */
                      BACKEND_EVENT_DOMAINS =
                          1,                  /* a domain appeared, shut down, died or went away */
                      BACKEND_EVENT_NAME = 2, /* a name node was written, for `domid` */
+                     BACKEND_EVENT_TAGS = 4, /* its node of tags was, or whose that is changed */
 };
 
 /* Control of one vCPU's trace, as xc_vmtrace_*() has it: on real hardware Intel PT. */
@@ -86,6 +101,9 @@ struct backend_ops {
     int (*domain_name)(struct backend *, uint16_t domid, char out[MESSAGE_NAME_BYTES], bool *cut,
                        struct failure *f);
 
+    int (*domain_tags)(struct backend *, uint16_t domid, struct backend_tags *out,
+                       struct failure *f);
+
     /* Sizes, without mapping anything. -ERROR_FAILED_PRECONDITION, UNIMPLEMENTED, … where the
      * domain has no such resource. For ioreq servers the id is not looked at. */
     int (*size)(struct backend *, uint16_t domid, uint32_t type, uint32_t id,
@@ -113,7 +131,7 @@ struct backend_ops {
 
     /* Descriptor to poll for events (-1: none), and the next event without waiting. False when
      * there is none left. The core drains before it compares an identity. watch_name() asks for
-     * NAME events of a domain from now on, unwatch_name() ends them; each stands for a write after
+     * NAME and TAGS events of a domain from now on, unwatch_name() ends them; each stands for a write after
      * watch_name() returned: the event that setting a watch fires by itself is not reported. */
     int (*event_fd)(struct backend *);
     bool (*next_event)(struct backend *, unsigned *events, uint16_t *domid);

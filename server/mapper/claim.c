@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/message_tags.h"
 #include "server/mapper/explain.h"
 
 int claim_allowed(const struct mapper *m, const struct domain_identity *claimed, uint32_t type,
@@ -27,6 +28,8 @@ static int compare(const struct domain_identity *claimed, const struct directory
     } else if (claimed->name_cut != e->identity.name_cut ||
                strcmp(claimed->name, e->identity.name) != 0) {
         different = "has another name";
+    } else if (!domain_tags_equal(claimed, &e->identity)) {
+        different = "has other tags";
     } else if (memcmp(claimed->incarnation, e->identity.incarnation,
                       sizeof(claimed->incarnation)) != 0) {
         different = "is another incarnation: it was rebooted, restored or created anew";

@@ -136,4 +136,5 @@ void counters_read(const struct mapper *m, const struct message_plain *request, 
     a->pause_refusals = feeds.sampled.pause_refusals;
     a->traces = traces.traces;
     a->traced_vcpus = traces.vcpus;
+    a->tags_ignored = directory_tags_ignored(m->directory);
 }

@@ -13,7 +13,10 @@
 #include <sys/random.h>
 
 #include "common/clock.h"
+#include "common/log.h"
+#include "common/message_tags.h"
 #include "server/mapper/explain.h"
+#include "server/mapper/tags.h"
 
 enum {
     LIST_PAGE = 64, /* domains asked for at once */
@@ -39,6 +42,9 @@ struct directory {
     bool has_written;                /* some name was written, and not read again since */
     bool has_untold;                 /* there may be one that is to be told some time */
     uint8_t written[UINT16_MAX + 1]; /* by domid: how often, up to 2 */
+    bool has_retagged;               /* the same of tags */
+    bool retagged[UINT16_MAX + 1];
+    uint64_t tags_ignored;
 };
 
 int directory_new(const struct backend_ops *ops, struct backend *backend, directory_gone *gone,
@@ -158,12 +164,46 @@ static void remove_at(struct directory *d, uint32_t at)
     d->count--;
 }
 
+/* Told once, not at each write: a guest that may write the node could fill the log. */
+static void tell_ignored(struct directory *d, const struct domain_identity *who, bool were_unknown,
+                         const char *why)
+{
+    d->tags_ignored++;
+    if (!were_unknown) {
+        log_warning("the tags of domain %u are not used, and rules that deny by tag hold for it:"
+                    " /local/domain/%u/" BACKEND_TAGS_NODE ": %s",
+                    who->domid, who->domid, why);
+    }
+}
+
+static int read_tags(struct directory *d, struct domain_identity *out, struct failure *f)
+{
+    struct backend_tags node = { 0 };
+    bool were_unknown = out->tags_unknown != 0;
+    const char *why;
+    int result = d->ops->domain_tags(d->backend, out->domid, &node, f);
+    if (result == 0 && !tags_read(&node, out, &why)) {
+        tell_ignored(d, out, were_unknown, why);
+    }
+    return result;
+}
+
+static void forget_tags(struct domain_identity *identity)
+{
+    memset(identity->tags, 0, sizeof(identity->tags));
+    identity->tags_unknown = 1;
+}
+
+/* And tags. */
 static int read_name(struct directory *d, uint16_t domid, struct domain_identity *out,
                      struct failure *f)
 {
     char name[MESSAGE_NAME_BYTES] = "";
     bool cut = false;
     int result = d->ops->domain_name(d->backend, domid, name, &cut, f);
+    if (result == 0) {
+        result = read_tags(d, out, f);
+    }
     if (result < 0) {
         return result;
     }
@@ -185,6 +225,7 @@ static void forget_name(struct directory_entry *e)
 {
     memset(e->identity.name, 0, sizeof(e->identity.name));
     e->identity.name_cut = false;
+    forget_tags(&e->identity);
     e->is_untold = true;
     e->named_at = e->told_by_ns = 0;
 }
@@ -332,6 +373,8 @@ static int reread_name(struct directory *d, struct directory_entry *e, bool is_a
         tell_at_last(d, e);
     } else if (!same) {
         tell(d, FEED_DOMAIN_RENAMED, e, &before);
+    } else if (!domain_tags_equal(&before, &e->identity)) {
+        tell(d, FEED_DOMAIN_RETAGGED, e, &before);
     }
     return 0;
 }
@@ -361,6 +404,37 @@ static int reread_names(struct directory *d, struct failure *f)
     return worst;
 }
 
+static int reread_entry_tags(struct directory *d, struct directory_entry *e, struct failure *f)
+{
+    struct domain_identity before = e->identity;
+    int result = read_tags(d, &e->identity, f);
+    if (result < 0) {
+        forget_tags(&e->identity);
+    }
+    if (!domain_tags_equal(&before, &e->identity)) {
+        tell(d, FEED_DOMAIN_RETAGGED, e, &before);
+    }
+    return result;
+}
+
+/* Tags that were written, of those who are there, but for those read with a name just now. What cannot be
+ * read is unknown until the next look. */
+static int reread_tags(struct directory *d, struct failure *f)
+{
+    int worst = 0;
+    bool has_retagged = false;
+    for (uint32_t i = 0; i < d->count && d->has_retagged; i++) {
+        struct directory_entry *e = &d->entries[i];
+        bool is_due = d->retagged[e->domain.domid] && e->named_at != d->looks && !e->domain.dying;
+        int result = is_due ? reread_entry_tags(d, e, f) : 0;
+        worst = result < 0 ? result : worst;
+        d->retagged[e->domain.domid] = result < 0;
+        has_retagged = has_retagged || result < 0;
+    }
+    d->has_retagged = has_retagged;
+    return worst;
+}
+
 int directory_drain(struct directory *d, struct failure *f)
 {
     unsigned events;
@@ -373,10 +447,17 @@ int directory_drain(struct directory *d, struct failure *f)
         if (events & BACKEND_EVENT_NAME) {
             set_written(d, domid);
         }
+        if (events & BACKEND_EVENT_TAGS) {
+            d->has_retagged = d->retagged[domid] = true;
+        }
     }
     /* A name goes when its domain does, and it may be told of first. */
-    int result = d->stale || d->has_written ? scan(d, f) : 0;
-    return result < 0 ? result : reread_names(d, f);
+    int result = d->stale || d->has_written || d->has_retagged ? scan(d, f) : 0;
+    if (result < 0) {
+        return result;
+    }
+    int names = reread_names(d, f), tags = reread_tags(d, f);
+    return names < 0 ? names : tags;
 }
 
 int directory_refresh(struct directory *d, uint64_t max_age_ns, struct failure *f)
@@ -461,6 +542,11 @@ const struct directory_entry *directory_entries(const struct directory *d, uint3
 {
     *count = d->count;
     return d->entries;
+}
+
+uint64_t directory_tags_ignored(const struct directory *d)
+{
+    return d->tags_ignored;
 }
 
 uint64_t directory_generation(const struct directory *d)

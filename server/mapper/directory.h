@@ -9,6 +9,7 @@
  *   - its name node was written again with the same name, or taken away. (One write of another name
  *     is a rename: the same incarnation, another identity.)
  * Too many incarnations cost a caller a retry; one too few would show it another guest's pages.
+ * Tags are read with the name. Other tags are another identity of the same incarnation, as another name is.
  *
  * A toolstack that destroys a domain takes its name away first. So an incarnation that succeeds one whose
  * name was taken away is *untold*: nobody is told of it, and it is to be listed nowhere, until it has a name,
@@ -48,8 +49,8 @@ struct directory_entry {
 typedef void directory_gone(void *arg, const uint8_t incarnation[16]);
 
 /* What happened: the entry as it is now (GONE: as it was last), once the generation is what it is after
- * it; `before`: of RENAMED, else NULL. A new incarnation is one GONE and one CREATED, the latter later
- * where it is untold. */
+ * it; `before`: of RENAMED and RETAGGED, else NULL. A new incarnation is one GONE and one CREATED, the latter
+ * later where it is untold. */
 typedef void directory_told(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
                             const struct domain_identity *before);
 
@@ -76,5 +77,7 @@ int directory_settle(struct directory *d, uint64_t now_ns, uint64_t *next_ns, st
 const struct directory_entry *directory_entries(const struct directory *d, uint32_t *count);
 /* Another number after each change that is told. */
 uint64_t directory_generation(const struct directory *d);
+/* How often a domain's tags were read and not used: malformed, or for others than dom0 to write. */
+uint64_t directory_tags_ignored(const struct directory *d);
 
 #endif

@@ -15,7 +15,7 @@
 #include "server/mapper/directory.h"
 #include "server/mapper/export.h"
 
-enum { DOMAIN_FEED_BYTES = 1 << 20 }; /* 1,500 events; less where no spool may be so large */
+enum { DOMAIN_FEED_BYTES = 2 << 20 }; /* 1,200 events; less where no spool may be so large */
 
 struct domain_feed;
 

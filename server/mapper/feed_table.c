@@ -396,7 +396,7 @@ void feed_table_changed(struct feed_table *t, enum feed_domain_kind kind,
 {
     if (t->list.count > 0 && (kind == FEED_DOMAIN_DYING || kind == FEED_DOMAIN_GONE)) {
         end_incarnation(t, e->identity.incarnation, FEED_END_INCARNATION);
-    } else if (t->list.count > 0 && kind == FEED_DOMAIN_RENAMED) {
+    } else if (t->list.count > 0 && (kind == FEED_DOMAIN_RENAMED || kind == FEED_DOMAIN_RETAGGED)) {
         end_incarnation(t, e->identity.incarnation, FEED_END_RENAMED);
     }
     if (t->domains && domain_feed_tell(t->domains, kind, e, before, generation)) {

@@ -13,6 +13,7 @@
 #include "server/mapper/feed_table.h"
 #include "server/mapper/feed_watch.h"
 #include "server/mapper/inventory.h"
+#include "server/mapper/notify.h"
 #include "server/mapper/peer.h"
 #include "server/mapper/request.h"
 #include "server/mapper/snapshot.h"
@@ -28,6 +29,7 @@ enum {
     REQUESTS_A_TURN = 16, /* taken before copies and events get their turn again */
     CHECK_MS = 500,       /* how often domains with live mappings and feeds are looked at */
     WAIT_MAX_MS = 60000,
+    ALIVE_TIMES = 4,      /* it is said so often in the time that the manager waits */
     LOOKED_AT_MAX = 4096, /* --mappings-max and --feeds-max are no more */
 };
 /* Where events do not come, somebody who follows the domains learns of them so late. */
@@ -41,6 +43,7 @@ struct loop {
     uint64_t grace_end_ns; /* when the mappings of a peer that is gone go; UINT64_MAX: never */
     uint64_t left_ns;      /* when what could not be disabled, or crossed out, is tried again */
     uint64_t announce_ns;
+    uint64_t alive_ns;  /* when the service manager is told that the loop goes on */
     uint64_t settle_ns; /* when a domain may be told of that was not so far */
     bool was_served;
     bool backend_has_events; /* or it cannot say */
@@ -163,6 +166,7 @@ static bool wait_for_work(struct loop *l, bool busy)
     deadline_ns = earliest(deadline_ns, mapping_idle_deadline_ns(m->mappings));
     deadline_ns = earliest(deadline_ns, l->announce_ns);
     deadline_ns = earliest(deadline_ns, l->settle_ns);
+    deadline_ns = earliest(deadline_ns, l->alive_ns);
     deadline_ns = earliest(deadline_ns, feed_table_deadline_ns(m->feeds));
     deadline_ns = earliest(deadline_ns, feed_watch_deadline_ns(m->watches));
     deadline_ns = earliest(deadline_ns, trace_table_deadline_ns(m->traces));
@@ -216,6 +220,10 @@ static void keep_time(struct loop *l)
         l->grace_end_ns = UINT64_MAX;
     }
     l->announce_ns = inventory_announce(m, &l->announced);
+    if (now_ns >= l->alive_ns) {
+        l->alive_ns = now_ns + l->options->silence_ns / ALIVE_TIMES;
+        notify_send("WATCHDOG=1");
+    }
 }
 
 void loop_run(struct mapper *m, const struct loop_options *options)
@@ -225,6 +233,7 @@ void loop_run(struct mapper *m, const struct loop_options *options)
                       .left_ns = clock_monotonic_ns() + TRACE_LEFT_AGAIN_S * CLOCK_NS_PER_S,
                       .grace_end_ns = UINT64_MAX,
                       .announce_ns = UINT64_MAX,
+                      .alive_ns = options->silence_ns > 0 ? 0 : UINT64_MAX,
                       .settle_ns = UINT64_MAX };
     bool busy = false;
     while (wait_for_work(&l, busy)) {

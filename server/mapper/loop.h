@@ -14,7 +14,8 @@
 struct loop_options {
     int signal_fd; /* a signalfd: anything that it reports ends the loop */
     bool exit_with_peer;
-    uint64_t grace_ns; /* how long mappings and feeds outlive the peer */
+    uint64_t grace_ns;   /* how long mappings and feeds outlive the peer */
+    uint64_t silence_ns; /* notify_silence_ns() */
 };
 
 /* Returns when told to stop, or with exit_with_peer when the first peer is gone. Nothing is mapped

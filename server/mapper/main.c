@@ -19,6 +19,7 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/mapper/confine.h"
 #include "server/mapper/copy.h"
 #include "server/mapper/doctor.h"
 #include "server/mapper/feed_image.h"
@@ -235,6 +236,9 @@ static int start(const struct options *o, struct mapper *m, struct failure *f)
         result = privilege_drop(has_user ? &user : NULL, o->exit_with_peer, f);
     }
     if (result == 0) {
+        result = confine_calls(f);
+    }
+    if (result == 0) {
         result = make_parts(o, m, f);
     }
     if (result < 0) {
@@ -284,6 +288,7 @@ static int run(const struct options *o)
     struct failure f;
     struct loop_options loop = { .signal_fd = -1,
                                  .exit_with_peer = o->exit_with_peer,
+                                 .silence_ns = notify_silence_ns(),
                                  .grace_ns = (uint64_t)o->grace_s * CLOCK_NS_PER_S };
     int result = open_signals(&loop.signal_fd, &f);
     if (result == 0) {

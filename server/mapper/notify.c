@@ -10,9 +10,25 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/scope.h"
+#include "common/text.h"
+
+uint64_t notify_silence_ns(void)
+{
+    const char *silence = getenv("WATCHDOG_USEC");
+    const char *pid = getenv("WATCHDOG_PID");
+    uint64_t silence_us, number;
+    if (!silence || !text_to_u64(silence, UINT64_MAX / 1000, &silence_us)) {
+        return 0;
+    }
+    if (pid && (!text_to_u64(pid, INT32_MAX, &number) || number != (uint64_t)getpid())) {
+        return 0; /* somebody else's, who has started us */
+    }
+    return silence_us * 1000;
+}
 
 void notify_send(const char *state)
 {

@@ -9,6 +9,12 @@
 #ifndef XENRES_MAPPER_NOTIFY_H
 #define XENRES_MAPPER_NOTIFY_H
 
+#include <stdint.h>
+
+/* How long the manager lets this process be silent before it ends it; 0: for ever. "WATCHDOG=1" is what
+ * it wants to hear, twice in that time. */
+uint64_t notify_silence_ns(void);
+
 /* "READY=1", "STOPPING=1". Failures are logged: nobody can do more about them. */
 void notify_send(const char *state);
 

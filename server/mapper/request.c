@@ -20,6 +20,7 @@
 #include "server/mapper/peer.h"
 #include "server/mapper/snapshot.h"
 #include "server/mapper/stats.h"
+#include "server/mapper/trace.h"
 #include "server/mapper/trace_request.h"
 
 /*
@@ -260,6 +261,7 @@ void request_welcome(struct mapper *m, const union message *hello)
     a->arena_bytes = m->arena_bytes;
     a->slot_max_bytes = m->slot_max_bytes;
     a->requests_max = SNAPSHOT_JOBS_MAX;
+    trace_table_welcome(m->traces, a);
     const int fds[] = { arena_fd(m->arena), wait_fd };
     peer_send(m->peer, &out, fds, 2);
 }

@@ -67,6 +67,12 @@ static bool has_vcpu(const uint64_t vcpus[2], uint32_t vcpu)
     return (vcpus[vcpu / 64] >> vcpu % 64 & 1) != 0;
 }
 
+void trace_table_welcome(const struct trace_table *t, struct message_hello_answer *hello)
+{
+    hello->trace_pauses_per_second = t->options.pauses_per_second;
+    hello->pauses_per_second = t->options.pauses_ceiling;
+}
+
 static uint32_t admitted_pauses(const struct trace_table *t, uint32_t asked)
 {
     uint32_t pauses = asked > 0 ? asked : t->options.pauses_per_second;

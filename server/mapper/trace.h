@@ -65,6 +65,8 @@ struct trace_options {
 int trace_table_new(const struct trace_options *options, struct trace_table **out,
                     struct failure *f);
 void trace_table_free(struct trace_table *t); /* NULL is fine */
+/* What its peer has to know. */
+void trace_table_welcome(const struct trace_table *t, struct message_hello_answer *hello);
 
 /* What is to be traced, once all of it was checked. */
 struct trace_wanted {

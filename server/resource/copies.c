@@ -159,7 +159,7 @@ static void on_answer(void *arg, const struct mapper_result *result);
 /* Not under the lock. After success `y` is on_answer()'s. */
 static int call(struct copy *y, struct failure *f)
 {
-    union message m __attribute__((uninitialized)); /* 10 KiB, of which a snapshot is little */
+    union message m __attribute__((uninitialized)); /* 27 KiB, of which a snapshot is little */
 
     m.snapshot = y->request;
     return mapper_client_call(y->copies->mapper, &m, m.snapshot.deadline_ns, on_answer, y, f);

@@ -121,7 +121,7 @@ static void on_page(void *arg, const struct mapper_result *result)
 
 static int ask_page(struct domain_rows *r, struct failure *f)
 {
-    union message m __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
+    union message m __attribute__((uninitialized)); /* 27 KiB, of which requests are a few */
 
     memset(&m.domains, 0, sizeof(m.domains));
     m.head.type = MESSAGE_DOMAINS;

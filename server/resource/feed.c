@@ -117,6 +117,16 @@ bool feed_exit(struct feed *y, struct feed_member *m)
     return is_empty;
 }
 
+struct holder *feed_other_holder(struct feed *y)
+{
+    pthread_mutex_lock(&y->lock);
+    const struct feed_member *m = LIST_FIRST(&y->members);
+    struct holder *holder = m != NULL ? m->holder : NULL;
+
+    pthread_mutex_unlock(&y->lock);
+    return holder;
+}
+
 bool feed_arm(struct feed *y, struct feed_member *m, const struct ring_place *place)
 {
     pthread_mutex_lock(&y->lock);

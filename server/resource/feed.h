@@ -26,7 +26,8 @@ enum {
 /* One who is subscribed, as a feed sees it. With the feed's lock. */
 struct feed_member {
     LIST_ENTRY(feed_member) link, armed_link;
-    bool is_armed; /* to be waked when the feed moves */
+    bool is_armed;         /* to be waked when the feed moves */
+    struct holder *holder; /* whose it is: the table's lock's */
     uint64_t period_ns;
     void (*wake)(void *arg);
     void *arg;
@@ -63,6 +64,7 @@ struct feed {
     uint64_t ask_ns;  /* when to send WATCH (again); UINT64_MAX: not */
     uint64_t drop_ns; /* when to let it go; UINT64_MAX: somebody is subscribed */
     uint64_t asked_period_ns;
+    struct holder *payer; /* of its spool; NULL: it is in no table */
 
     /* Changes with both locks; once somebody reads there, not at all. */
     enum feed_phase phase;
@@ -95,6 +97,8 @@ enum feed_kind feed_source_kind(const struct feed_source *source);
 
 void feed_enter(struct feed *y, struct feed_member *m);
 bool feed_exit(struct feed *y, struct feed_member *m); /* true: it was the last */
+/* Who is there beside it; NULL: nobody. Takes the lock. */
+struct holder *feed_other_holder(struct feed *y);
 /* Wakes all who are armed. Takes the lock, and lets it go now and then. */
 void feed_wake(struct feed *y);
 /* The same with the lock, which is let go in between: who is woken will want it. */

@@ -17,6 +17,7 @@ struct feeds_sums {
     _Atomic uint64_t gaps[FEED_GAP_RESUMED + 1];
     _Atomic uint64_t lost_batches, lost_blocks, images, wakes;
     _Atomic uint64_t delivered_bytes, lost_bytes;
+    _Atomic uint64_t refused_streams, refused_streams_in_all, refused_feeds, refused_spools;
 };
 /* No locks. */
 struct feeds_sums *feeds_sums(struct feeds *s);
@@ -37,10 +38,10 @@ void feeds_poke(struct feeds *s);
 
 /* Makes `m` a member of the feed of a source, made where there is none; a reference to the feed is the
  * caller's. `m` is armed, or was waked. */
-int feeds_join(struct feeds *s, const struct feed_source *source, const struct identity *who,
-               struct feed_member *m, struct holder **holder, struct feed **out, struct failure *f);
+int feeds_join(struct feeds *s, const struct subscription_request *request, struct feed_member *m,
+               struct feed **out, struct failure *f);
 /* The other way; takes the reference. */
-void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m, struct holder *holder);
+void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m);
 /* Its end was read: who comes gets another one. */
 void feeds_retire(struct feeds *s, struct feed *y);
 

@@ -86,22 +86,28 @@ static int too_many(struct failure *f, const char *what, uint32_t max)
     return failure_next(f, result, "try again when others have ended, or raise the limit");
 }
 
-static int find_or_make(struct feeds *s, const struct feed_source *source, struct feed **out,
-                        struct failure *f)
+static int find_or_make(struct feeds *s, const struct feed_source *source, struct holder *payer,
+                        struct feed **out, struct failure *f)
 {
     struct feed *y = feeds_table_find(s, source);
 
     if (y != NULL) {
-        *out = feed_ref(y);
-        return 0;
-    }
-    if (s->feed_count >= s->options.feeds_max && !feeds_table_make_room(s)) {
-        return too_many(f, "feeds", s->options.feeds_max);
-    }
-    int result = feed_new(s, source, out, f);
+        int result = feeds_table_take_over(s, y, payer, f);
 
+        *out = result == 0 ? feed_ref(y) : NULL;
+        return result;
+    }
+    int result = feeds_table_check_payer(s, payer, 0, f); /* its size only the mapper will tell */
+
+    if (result == 0 && s->feed_count >= s->options.feeds_max && !feeds_table_make_room(s, NULL)) {
+        feeds_add(&s->sums.refused_feeds, 1);
+        result = too_many(f, "feeds", s->options.feeds_max);
+    }
     if (result == 0) {
-        feeds_table_list(s, *out);
+        result = feed_new(s, source, out, f);
+    }
+    if (result == 0) {
+        feeds_table_list(s, *out, payer);
     }
     return result;
 }
@@ -127,18 +133,35 @@ static void welcome(struct feeds *s, struct feed *y, const struct feed_member *m
     }
 }
 
-static int join(struct feeds *s, const struct feed_source *source, const struct identity *who,
-                struct feed_member *m, struct holder **holder, struct feed **out, struct failure *f)
+static int take_holder(struct feeds *s, const struct subscription_request *request,
+                       struct holder **out, struct failure *f)
+{
+    uint32_t most = s->options.subscribers_per_identity;
+
+    if (request->streams_max > 0 && request->streams_max < most) {
+        most = request->streams_max;
+    }
+    int result = holders_take(&s->holders, request->who, most, request->spool_max_bytes, out, f);
+
+    if (result != 0) {
+        feeds_add(&s->sums.refused_streams, 1);
+    }
+    return result;
+}
+
+static int join(struct feeds *s, const struct subscription_request *request, struct feed_member *m,
+                struct feed **out, struct failure *f)
 {
     if (s->subscriber_count >= s->options.subscribers_max) {
+        feeds_add(&s->sums.refused_streams_in_all, 1);
         return too_many(f, "streams", s->options.subscribers_max);
     }
-    int result = holders_take(&s->holders, who, s->options.subscribers_per_identity, holder, f);
+    int result = take_holder(s, request, &m->holder, f);
 
     if (result == 0) {
-        result = find_or_make(s, source, out, f);
+        result = find_or_make(s, &request->source, m->holder, out, f);
         if (result != 0) {
-            holders_give(&s->holders, *holder);
+            holders_give(&s->holders, m->holder);
         }
     }
     if (result == 0) {
@@ -149,11 +172,11 @@ static int join(struct feeds *s, const struct feed_source *source, const struct 
     return result;
 }
 
-int feeds_join(struct feeds *s, const struct feed_source *source, const struct identity *who,
-               struct feed_member *m, struct holder **holder, struct feed **out, struct failure *f)
+int feeds_join(struct feeds *s, const struct subscription_request *request, struct feed_member *m,
+               struct feed **out, struct failure *f)
 {
     (void)pthread_mutex_lock(&s->lock);
-    int result = join(s, source, who, m, holder, out, f);
+    int result = join(s, request, m, out, f);
 
     (void)pthread_mutex_unlock(&s->lock);
     if (result == 0 && !feed_arm(*out, m, NULL)) {
@@ -162,13 +185,16 @@ int feeds_join(struct feeds *s, const struct feed_source *source, const struct i
     return result;
 }
 
-void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m, struct holder *holder)
+void feeds_leave(struct feeds *s, struct feed *y, struct feed_member *m)
 {
     (void)pthread_mutex_lock(&s->lock);
-    holders_give(&s->holders, holder);
     s->subscriber_count--;
     bool is_empty = feed_exit(y, m);
 
+    if (y->payer == m->holder && !is_empty) {
+        feeds_table_hand_over(s, y, feed_other_holder(y));
+    }
+    holders_give(&s->holders, m->holder);
     if (y->is_listed && is_empty) {
         y->drop_ns = UINT64_MAX;
         feeds_table_look_again(s, &y->drop_ns, s->options.linger_ms);
@@ -439,6 +465,10 @@ void feeds_count(struct feeds *s, struct feeds_counters *out)
         .delivered_bytes = atomic_load(&sums->delivered_bytes),
         .lost_bytes = atomic_load(&sums->lost_bytes),
         .images = atomic_load(&sums->images),
+        .refused_streams = atomic_load(&sums->refused_streams),
+        .refused_streams_in_all = atomic_load(&sums->refused_streams_in_all),
+        .refused_feeds = atomic_load(&sums->refused_feeds),
+        .refused_spools = atomic_load(&sums->refused_spools),
         .wakes = atomic_load(&sums->wakes),
     };
     (void)pthread_mutex_lock(&s->lock);

@@ -11,7 +11,11 @@
  * subscribers. Nothing here waits for the mapper, and no subscriber for another: each has a place of its
  * own in the spool, and one that is overtaken is told what it missed.
  *
- * Bounds: feeds, subscribers, and subscribers per identity; over one is resource_exhausted at once.
+ * Bounds: feeds, subscribers, and subscribers and memory of spools per identity; over one is
+ * resource_exhausted at once. A feed's spool is paid for by who asked for it first; when he has gone, by one
+ * of those who are there, within his bound or not; and while it lingers, by the last: he may have another
+ * one as soon as it is let go for that. How large a spool is only the mapper's answer tells: a feed that
+ * turns out to be more than who pays for it may have is let go at once, and its subscribers are told.
  * Any thread. Locks: one of the table, one of each feed, in this order, before those of the mapper
  * client; `wake` is called with a feed's lock held: it must be quick, and take nothing that calls here.
  */
@@ -86,6 +90,8 @@ enum subscription_mode { SUBSCRIPTION_DELTA = 1, SUBSCRIPTION_FULL, SUBSCRIPTION
 struct subscription_request {
     struct feed_source source;
     const struct identity *who;  /* copied */
+    uint32_t streams_max;        /* of `who`, where that is less than the options'; 0: it is not */
+    uint64_t spool_max_bytes;    /* of the feeds that `who` pays for; 0: no limit */
     enum subscription_mode mode; /* append, domains: SUBSCRIPTION_DELTA */
     uint64_t period_ns;          /* wanted; 0: the least; append: 0 */
     /* NULL: from an image; of domains from now on; append: from the oldest byte that is held. */
@@ -225,6 +231,7 @@ struct feeds_counters {
     uint64_t gaps_too_slow, gaps_too_many, gaps_segment, gaps_resumed;
     uint64_t lost_batches, lost_blocks; /* in gaps, declared to subscribers */
     uint64_t images;                    /* given to subscribers */
+    uint64_t refused_streams, refused_streams_in_all, refused_feeds, refused_spools; /* by limit */
     uint64_t wakes;
 };
 void feeds_count(struct feeds *s, struct feeds_counters *out);

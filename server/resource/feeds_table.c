@@ -31,9 +31,12 @@ struct feed *feeds_table_find(struct feeds *s, const struct feed_source *source)
     return y;
 }
 
-void feeds_table_list(struct feeds *s, struct feed *y)
+void feeds_table_list(struct feeds *s, struct feed *y, struct holder *payer)
 {
     struct feed **at = bucket_of(s, &y->source);
+
+    y->payer = payer;
+    holders_pay(payer);
 
     y->chain = *at;
     *at = feed_ref(y);
@@ -49,6 +52,7 @@ static void end_live(struct feeds *s, struct feed *y)
     struct live *last = &s->lives[--s->live_count];
 
     s->spool_bytes -= ring_view_capacity(y->view);
+    holders_discharge(y->payer, ring_view_capacity(y->view));
     last->feed->live_index = y->live_index;
     s->lives[y->live_index] = *last;
     y->live_index = -1;
@@ -61,6 +65,21 @@ static void begin_live(struct feeds *s, struct feed *y)
     s->lives[s->live_count++] =
         (struct live){ .view = y->view, .seen = ring_view_committed(y->view), .feed = y };
     s->spool_bytes += ring_view_capacity(y->view);
+    holders_charge(y->payer, ring_view_capacity(y->view));
+}
+
+void feeds_table_hand_over(struct feeds *s, struct feed *y, struct holder *payer)
+{
+    uint64_t bytes = y->live_index >= 0 ? ring_view_capacity(y->view) : 0;
+
+    if (!y->is_listed || payer == y->payer) {
+        return;
+    }
+    holders_pay(payer);
+    holders_charge(payer, bytes);
+    holders_discharge(y->payer, bytes);
+    holders_pay_no_more(&s->holders, y->payer);
+    y->payer = payer;
 }
 
 void feeds_table_unlist(struct feeds *s, struct feed *y)
@@ -77,6 +96,7 @@ void feeds_table_unlist(struct feeds *s, struct feed *y)
     y->is_listed = false;
     s->feed_count--;
     end_live(s, y);
+    holders_pay_no_more(&s->holders, scope_take_pointer(y->payer));
     feed_unref(y);
 }
 
@@ -102,19 +122,45 @@ bool feeds_table_let_go(struct feeds *s, struct feed *y)
     return true;
 }
 
-bool feeds_table_make_room(struct feeds *s)
+bool feeds_table_make_room(struct feeds *s, const struct holder *payer)
 {
     struct feed *least = NULL;
 
     for (uint32_t i = 0; i < FEEDS_TABLE_BUCKETS; i++) {
         for (struct feed *y = s->buckets[i]; y != NULL; y = y->chain) {
-            if (y->drop_ns != UINT64_MAX && !y->is_asking &&
+            if (y->drop_ns != UINT64_MAX && !y->is_asking && (payer == NULL || y->payer == payer) &&
                 (least == NULL || y->drop_ns < least->drop_ns)) {
                 least = y;
             }
         }
     }
     return least != NULL && feeds_table_let_go(s, least);
+}
+
+int feeds_table_check_payer(struct feeds *s, const struct holder *payer, uint64_t spool_bytes,
+                            struct failure *f)
+{
+    while (holders_check(payer, spool_bytes, NULL) != 0) {
+        if (!feeds_table_make_room(s, payer)) {
+            feeds_add(&s->sums.refused_spools, 1);
+            return holders_check(payer, spool_bytes, f);
+        }
+    }
+    return 0;
+}
+
+int feeds_table_take_over(struct feeds *s, struct feed *y, struct holder *payer, struct failure *f)
+{
+    if (y->drop_ns == UINT64_MAX || y->payer == payer) {
+        return 0;
+    }
+    uint64_t bytes = y->live_index >= 0 ? ring_view_capacity(y->view) : 0;
+    int result = feeds_table_check_payer(s, payer, bytes, f);
+
+    if (result == 0) {
+        feeds_table_hand_over(s, y, payer);
+    }
+    return result;
 }
 
 static void watch_done(void *arg, const struct mapper_result *result);
@@ -297,7 +343,7 @@ static void unwatch_failed(struct feeds *s, const struct feed *y,
 static bool may_ask_again(struct feeds *s, const struct feed *y, const struct failure *f)
 {
     return f->code == ERROR_RESOURCE_EXHAUSTED && f->retry_after_ms >= FAILURE_RETRY_LATER_MS &&
-           y->drop_ns == UINT64_MAX && !s->is_stopping && feeds_table_make_room(s);
+           y->drop_ns == UINT64_MAX && !s->is_stopping && feeds_table_make_room(s, NULL);
 }
 
 /* Of one that is starting. */
@@ -317,6 +363,15 @@ static void refused(struct feeds *s, struct feed *y, const struct mapper_result 
     feeds_table_unlist(s, y);
 }
 
+/* Now that the size of its spool is known: is it more than who pays for it may have? */
+static int check_spool(struct feeds *s, const struct feed *y, uint64_t spool_bytes,
+                       struct failure *f)
+{
+    return y->phase == FEED_STARTING && y->is_listed && y->live_index < 0
+               ? feeds_table_check_payer(s, y->payer, spool_bytes, f)
+               : 0;
+}
+
 /* On the mapper client's thread, without its locks. */
 static void watch_done(void *arg, const struct mapper_result *result)
 {
@@ -329,6 +384,9 @@ static void watch_done(void *arg, const struct mapper_result *result)
     (void)pthread_mutex_lock(&s->lock);
     feeds_table_take_doorbell(s);
     y->is_asking = false;
+    if (opened == 0) {
+        opened = check_spool(s, y, result->answer->watch_answer.spool_bytes, &f);
+    }
     if (opened == 0) {
         install(s, y, &result->answer->watch_answer, &view);
     } else if (y->phase == FEED_STARTING) {

@@ -52,10 +52,17 @@ struct feeds {
 };
 
 struct feed *feeds_table_find(struct feeds *s, const struct feed_source *source); /* NULL */
-/* One that is held for nobody makes room for another: the one for which nobody came longest. False: there is
- * none, or the mapper cannot be told. */
-bool feeds_table_make_room(struct feeds *s);
-void feeds_table_list(struct feeds *s, struct feed *y);
+/* One that is held for nobody makes room for another: the one for which nobody came longest, of those that
+ * `payer` pays for; NULL: of all. False: there is none, or the mapper cannot be told. */
+bool feeds_table_make_room(struct feeds *s, const struct holder *payer);
+void feeds_table_list(struct feeds *s, struct feed *y, struct holder *payer);
+/* May he have a spool of so many bytes more; 0: of any? What he has for nobody goes first. */
+int feeds_table_check_payer(struct feeds *s, const struct holder *payer, uint64_t spool_bytes,
+                            struct failure *f);
+/* He comes to a feed that is there: one that lingers is his from now on, if he may have it. */
+int feeds_table_take_over(struct feeds *s, struct feed *y, struct holder *payer, struct failure *f);
+/* Another pays from now on. Where it is in the table. */
+void feeds_table_hand_over(struct feeds *s, struct feed *y, struct holder *payer);
 /* Takes the table's reference away: the caller has one, or does not look at the feed any more. */
 void feeds_table_unlist(struct feeds *s, struct feed *y);
 

@@ -33,7 +33,7 @@ static void on_answer(void *arg, const struct mapper_result *result)
 
 void mapper_counters_ask(struct mapper_counters *m, struct mapper_client *client)
 {
-    union message request __attribute__((uninitialized)); /* 10 KiB, of which this is the head */
+    union message request __attribute__((uninitialized)); /* 27 KiB, of which this is the head */
     struct failure f;
 
     pthread_mutex_lock(&m->lock);

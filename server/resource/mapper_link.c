@@ -235,7 +235,7 @@ static void put_back(struct mapper_link *l, struct mapper_slot *slots)
 
 void mapper_link_flush(struct mapper_link *l)
 {
-    union message m __attribute__((uninitialized)); /* 10 KiB, of which a release is little */
+    union message m __attribute__((uninitialized)); /* 27 KiB, of which a release is little */
     struct mapper_slot *done = NULL;
     bool wake = false;
 

@@ -63,7 +63,7 @@ int subscription_begin(struct feeds *s, const struct subscription_request *reque
     u->member.period_ns = request->period_ns;
     u->member.wake = request->wake;
     u->member.arg = request->arg;
-    result = feeds_join(s, &request->source, request->who, &u->member, &u->holder, &u->feed, f);
+    result = feeds_join(s, request, &u->member, &u->feed, f);
     if (result != 0) {
         free(u->cursor);
         free(u);
@@ -89,7 +89,7 @@ void subscription_end(struct subscription *u)
     if (u == NULL) {
         return;
     }
-    feeds_leave(u->feeds, u->feed, &u->member, u->holder);
+    feeds_leave(u->feeds, u->feed, &u->member);
     u->step = STEP_OVER;
     drop_held(u);
     free(u->last);
@@ -355,7 +355,7 @@ static int fail_by_end(const struct subscription *u, const struct feed_end *end,
         result = failure_set(f, ERROR_ABORTED, "domain %u changed before the stream began", domid);
         failure_cause(f, result, "%s",
                       end->reason == FEED_END_RENAMED
-                          ? "it has another name"
+                          ? "it has another name, or other tags"
                           : "it is no more, or another life of it began");
         return failure_next(f, result, "see the list of domains, and watch the one meant");
     case FEED_END_RESOURCE:

@@ -31,7 +31,6 @@ struct subscription {
     struct feed_member member;
     struct feeds *feeds; /* the feed's */
     struct feed *feed;   /* counted */
-    struct holder *holder;
     enum subscription_mode mode;
     enum subscription_step step;
     bool is_begun, is_image_needed;

@@ -12,6 +12,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "auth/policy.h"
+#include "auth/quota.h"
 #include "auth/seal.h"
 #include "server/resource/mapper_client.h"
 #include "server/rpc/connect_error.h"
@@ -43,6 +44,7 @@ struct call {
     struct policy *policy;       /* in force when the call began; a stream's is kept up to date */
     const struct exchange_head *head;
     const struct identity *who;
+    struct quota_share share; /* of `who`: of methods that watch */
     uint64_t deadline_ns;
     struct pool pool;
     const ProtobufCMessage *request; /* of method->request */
@@ -52,6 +54,8 @@ struct call {
     const char *domain;        /* how the client named it; NULL: about no one domain */
     const char *incarnation;   /* "" for any */
     int type;                  /* enum resource_type; -1: any */
+    bool has_id;               /* … of which that is, `id`: for the audit */
+    uint32_t id;
     bool also_decode;          /* the policy has to allow that as well as the method's action */
     uint64_t arena_bytes;      /* as far as is known: what the answer will hold; 0: it is not */
     uint32_t answer_within_ms; /* 0: the deadline alone */
@@ -74,6 +78,8 @@ struct call {
     struct exchange_reply *reply; /* of methods that are no messages: all of it */
     struct metadata headers;      /* beside the protocol's own; of streams: before the first */
     struct metadata trailers;
+    uint64_t lost;   /* of a stream: blocks or bytes that it declared lost, for the audit */
+    const char *end; /* … why it ended, once stop() was called: watch_end_name()'s */
     const struct connect_details *details; /* of a failure, instead of the usual ones */
 
     struct wait wait; /* call_wake()'s */

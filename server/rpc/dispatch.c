@@ -13,6 +13,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/audited.h"
+#include "server/rpc/call_pauses.h"
+#include "server/rpc/admission.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
 #include "server/rpc/state.h"
@@ -26,7 +29,7 @@ static void take_policy(struct exchange *x)
     policy_unref(x->call.policy);
     pthread_mutex_lock(&rpc->lock);
     x->call.policy = policy_ref(rpc->policy);
-    x->policy_number = atomic_load(&rpc->policy_number);
+    x->rules_number = atomic_load(&rpc->rules_number);
     pthread_mutex_unlock(&rpc->lock);
 }
 
@@ -67,11 +70,15 @@ static int authorise_action(struct exchange *x, enum action action)
     struct policy_verdict verdict = policy_decide(c->policy, &q);
     struct failure *f = &x->failure;
 
+    if (action == c->method->action) {
+        x->verdict = verdict;
+    }
     if (verdict.allowed || c->method->open) {
         return 0;
     }
     log_debug("denied %s to %s from %s: rule %s", action_name(q.action), c->who->text,
               x->head.peer_address, verdict.rule != NULL ? verdict.rule : "(none)");
+    audited_denial(x, action, &verdict);
     const char *type = c->type >= 0 ? resource_type_name((uint32_t)c->type) : "any resource";
     int result = failure_set(
         f, ERROR_PERMISSION_DENIED, "%s is not allowed on %s of %s%s", action_name(q.action), type,
@@ -125,9 +132,14 @@ static bool is_late(struct exchange *x)
     return true;
 }
 
+static enum quota_call quota_kind(const struct exchange *x)
+{
+    return x->call.method->cost == METHOD_COST_COPY ? QUOTA_CALL_SNAPSHOT : QUOTA_CALL_PLAIN;
+}
+
 static int take_quota(struct exchange *x, uint64_t bytes)
 {
-    int result = quota_take(x->rpc->options.quota, x->call.who, bytes, &x->failure);
+    int result = quota_take(x->rpc->options.quota, x->call.who, quota_kind(x), bytes, &x->failure);
 
     x->quota_taken = result == 0;
     x->quota_bytes = bytes;
@@ -137,7 +149,7 @@ static int take_quota(struct exchange *x, uint64_t bytes)
 static void give_quota(struct exchange *x)
 {
     if (x->quota_taken) {
-        quota_give(x->rpc->options.quota, x->call.who, x->quota_bytes);
+        quota_give(x->rpc->options.quota, x->call.who, quota_kind(x), x->quota_bytes);
         x->quota_taken = false;
     }
 }
@@ -199,9 +211,11 @@ void dispatch_done(struct exchange *x)
         x->started = false;
         x->call.method->handler->stop(&x->call);
     }
+    audited_stream_end(x);
     drop_slot(x);
     give_quota(x);
     (void)call_hold(&x->call, 0, NULL); /* less never fails */
+    call_pauses_end(&x->call);
 }
 
 /* The handler looks for what is left of a domain that is no more. That costs the mapper something: who may do
@@ -233,6 +247,9 @@ static bool resolved(struct exchange *x)
     }
     if (q->result != 0) {
         x->failure = q->failure;
+        if (q->result == -ERROR_NOT_FOUND) {
+            audited_unseen(x);
+        }
         return true;
     }
     if (x->retry_if_other && !other) {
@@ -378,7 +395,7 @@ static bool ask(struct exchange *x)
     if (c->method->handler->ask == NULL || c->answer != NULL) {
         return start(x);
     }
-    union message m __attribute__((uninitialized)); /* 10 KiB, of which requests are a few */
+    union message m __attribute__((uninitialized)); /* 27 KiB, of which requests are a few */
 
     if (c->answer_within_ms > 0) {
         uint64_t within_ns = clock_monotonic_ns() + c->answer_within_ms * CLOCK_NS_PER_MS;
@@ -427,7 +444,11 @@ bool dispatch_run(struct exchange *x)
     c->machine_uuid = x->rpc->options.machine_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
-    if (request_decode(x) != 0 || c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
+    if (c->method->cost == METHOD_COST_WATCH) {
+        quota_share_of(x->rpc->options.quota, c->who, &c->share);
+    }
+    if (admission_begin(x) != 0 || audited_check(x) != 0 || request_decode(x) != 0 ||
+        c->method->handler->prepare(c, &x->failure) != 0 || is_late(x) ||
         take_quota(x, arena_bytes(x)) != 0) {
         return true;
     }

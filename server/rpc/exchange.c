@@ -10,6 +10,8 @@
 
 #include "common/clock.h"
 #include "proto/wire/wire.h"
+#include "server/rpc/audited.h"
+#include "server/rpc/bearer.h"
 #include "server/rpc/connect.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/envelope.h"
@@ -43,16 +45,6 @@ static int refuse_http_method(struct exchange *x)
     return failure_next(f, result, "use one of: %s", method_allow(x->call.method));
 }
 
-static int refuse_nobody(struct failure *f)
-{
-    int result = failure_set(f, ERROR_UNAUTHENTICATED, "nobody is known on this connection");
-
-    failure_cause(f, result,
-                  "no client certificate was shown, or it has expired, or its authority is not "
-                  "trusted any more");
-    return failure_next(f, result, "connect with a client certificate of this gateway's authority");
-}
-
 /* Pages of other origins, as the browser names them. */
 static void note_origin(struct exchange *x)
 {
@@ -74,8 +66,8 @@ static int check_head(struct exchange *x, int *http_status)
         note_origin(x);
     }
     /* A preflight is sent before anybody shows who he is. It learns which paths there are. */
-    if (x->head.who == NULL && !(is_options && x->origin != NULL)) {
-        return refuse_nobody(&x->failure);
+    if (!(is_options && x->origin != NULL) && bearer_take(x) != 0) {
+        return -x->failure.code;
     }
     c->method = method_find(x->rpc->options.methods, x->head.target, &x->uri, &x->failure);
     if (c->method == NULL) {
@@ -218,23 +210,27 @@ bool exchange_body(struct exchange *x, const void *bytes, size_t len_bytes)
     return true;
 }
 
+/* Also one that is refused already has cost something. */
+static bool is_within_rate(struct exchange *x)
+{
+    struct failure f = { 0 };
+
+    if (x->head.who == NULL || x->is_options ||
+        quota_request(x->rpc->options.quota, x->head.who, &f) == 0) {
+        return true;
+    }
+    x->failure = x->failure.code == 0 ? f : x->failure;
+    return false;
+}
+
 bool exchange_run(struct exchange *x, void (*on_ready)(void *arg), void *arg)
 {
-    if (x->failure.code != 0 || x->is_options) {
+    if (!is_within_rate(x) || x->failure.code != 0 || x->is_options) {
         return true;
     }
     x->on_ready = on_ready;
     x->on_ready_arg = arg;
     return dispatch_run(x);
-}
-
-const struct exchange_reply *exchange_reply(struct exchange *x)
-{
-    if (!x->built) {
-        reply_build(x);
-        x->built = true;
-    }
-    return &x->reply;
 }
 
 /* As much of the answer's body as was, or is being, sent. */
@@ -249,6 +245,18 @@ static uint64_t body_bytes(const struct exchange *x)
                    reply->status == STATUS_NO_CONTENT
                ? 0
                : reply->body_len_bytes;
+}
+
+const struct exchange_reply *exchange_reply(struct exchange *x)
+{
+    if (!x->built) {
+        reply_build(x);
+        x->built = true;
+        if (!x->reply.streamed && x->head.who != NULL) {
+            (void)quota_sent(x->rpc->options.quota, x->head.who, body_bytes(x));
+        }
+    }
+    return &x->reply;
 }
 
 /* One whose answer nobody took, or not to its end, was cancelled. */
@@ -272,8 +280,10 @@ void exchange_free(struct exchange *x)
     struct rpc *rpc = x->rpc;
 
     count(x);
+    audited_failure(x);
     dispatch_done(x);
     timer_cancel(rpc->timers, &x->timer);
+    timer_cancel(rpc->timers, &x->slow_timer);
     wire_free(x->message);
     pool_done(&x->message_pool);
     pool_done(&x->call.pool);
@@ -282,6 +292,8 @@ void exchange_free(struct exchange *x)
     buffer_done(&x->body);
     buffer_done(&x->reply_body);
     policy_unref(x->call.policy);
+    access_unref(x->access);
+    free(x->bearer);
     free(x);
     atomic_fetch_sub(&rpc->exchanges, 1);
 }

@@ -54,7 +54,7 @@ static struct message_domain before(const struct feed_domain *event)
 {
     struct message_domain row = event->now;
 
-    if (event->kind == FEED_DOMAIN_RENAMED) {
+    if (event->kind == FEED_DOMAIN_RENAMED || event->kind == FEED_DOMAIN_RETAGGED) {
         if (event->had_name != 0) {
             row.identity = event->before;
         } else {
@@ -82,6 +82,7 @@ static const Xenres__V1__DomainChangeKind kinds[] = {
     [FEED_DOMAIN_STATE] = XENRES__V1__DOMAIN_CHANGE_KIND__DOMAIN_CHANGE_KIND_STATE,
     [FEED_DOMAIN_DYING] = XENRES__V1__DOMAIN_CHANGE_KIND__DOMAIN_CHANGE_KIND_DYING,
     [FEED_DOMAIN_GONE] = XENRES__V1__DOMAIN_CHANGE_KIND__DOMAIN_CHANGE_KIND_GONE,
+    [FEED_DOMAIN_RETAGGED] = XENRES__V1__DOMAIN_CHANGE_KIND__DOMAIN_CHANGE_KIND_RETAGGED,
 };
 
 Xenres__V1__DomainChange *host_view_change(struct host_view *v, const struct feed_domain *event,

@@ -51,6 +51,8 @@ static int domains_start(struct call *c, struct failure *f)
     const struct subscription_request request = {
         .source = { .is_domains = true },
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = SUBSCRIPTION_DELTA,
         .cursor = w->has_cursor ? &w->cursor : NULL,
         .deadline_ns = c->deadline_ns,
@@ -76,6 +78,7 @@ static void domains_stop(struct call *c)
     watch_pulse_stop(&w->pulse);
     domain_rows_free(w->rows);
     subscription_end(w->subscription);
+    c->end = watch_end_name(w->end);
     watch_meter_ended(c->watch_meter, w->end);
 }
 
@@ -369,9 +372,7 @@ _Static_assert(HANDLER_DONE == 0, "nothing to say is not the end");
 static int domains_leave(struct call *c, struct pool *p, const struct failure *why)
 {
     struct host_watch *w = c->state;
-    enum watch_end end = why->code == ERROR_DEADLINE_EXCEEDED   ? WATCH_END_DEADLINE
-                         : why->code == ERROR_PERMISSION_DENIED ? WATCH_END_PERMISSION_WITHDRAWN
-                                                                : WATCH_END_SHUTTING_DOWN;
+    enum watch_end end = watch_end_of_leaving(why->code);
     struct failure f = { 0 };
 
     if (w->over || !w->begun) {

@@ -50,6 +50,16 @@ static Xenres__V1__DomainState present_domain_state(uint32_t state)
     return XENRES__V1__DOMAIN_STATE__DOMAIN_STATE_UNSPECIFIED;
 }
 
+static void present_tags(struct pool *p, const struct domain_identity *d, Xenres__V1__Domain *m)
+{
+    m->tags_unknown = d->tags_unknown != 0;
+    m->tags = pool_array(p, MESSAGE_TAGS_MAX, sizeof(*m->tags));
+    while (m->tags != NULL && m->n_tags < MESSAGE_TAGS_MAX && d->tags[m->n_tags][0] != '\0') {
+        m->tags[m->n_tags] = pool_string(p, d->tags[m->n_tags]);
+        m->n_tags++;
+    }
+}
+
 Xenres__V1__Domain *present_domain(struct pool *p, const struct message_domain *row)
 {
     Xenres__V1__Domain *m = PRESENT_NEW(p, Xenres__V1__Domain, xenres__v1__domain);
@@ -62,6 +72,9 @@ Xenres__V1__Domain *present_domain(struct pool *p, const struct message_domain *
         m->max_vcpus = row->max_vcpus;
         m->memory_kib = row->memory_kib;
         m->cpu_time_ns = row->cpu_time_ns;
+        if (row->identity.tags_unknown != 0 || row->identity.tags[0][0] != '\0') {
+            present_tags(p, &row->identity, m);
+        }
     }
     return m;
 }

@@ -4,6 +4,7 @@
 /* The reply of an exchange: a message, or an error, as the protocol wants it. */
 #include <string.h>
 
+#include "server/rpc/audited.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/state.h"
@@ -36,6 +37,7 @@ static void build_error(struct exchange *x)
     reply_add_header(x, "Content-Type", CONNECT_ERROR_CONTENT_TYPE);
     reply_add_header(x, "Cache-Control", "no-store");
     reply_add_cors(x);
+    reply_add_challenge(x);
     reply_add_metadata(x);
     if (x->http_status == STATUS_METHOD_NOT_ALLOWED) {
         reply_add_header(x, "Allow", method_allow(x->call.method));
@@ -119,6 +121,9 @@ static bool build_answer(struct exchange *x)
         (void)call_no_memory(&x->failure);
         return false;
     }
+    if (audited_answer(x, x->reply.body_len_bytes) != 0) {
+        return false;
+    }
     if (c->method->kind == METHOD_UNARY) {
         /* The body is a copy: neither the parts that it was made of nor the arena's are held while
          * a slow reader takes it. */
@@ -154,11 +159,11 @@ void reply_build(struct exchange *x)
         build_options(x);
         return;
     }
-    if (x->failure.code == 0 && in_stream) {
+    if (x->failure.code == 0 && in_stream && audited_stream(x) == 0) {
         stream_begin(x);
         return;
     }
-    if (x->failure.code == 0 && build_answer(x)) {
+    if (x->failure.code == 0 && !in_stream && build_answer(x)) {
         return;
     }
     forget(x);

@@ -32,6 +32,13 @@ void reply_add_cors(struct exchange *x)
     }
 }
 
+void reply_add_challenge(struct exchange *x)
+{
+    if (x->failure.code == ERROR_UNAUTHENTICATED && x->challenge != NULL) {
+        reply_add_header(x, "WWW-Authenticate", x->challenge);
+    }
+}
+
 void reply_add_metadata(struct exchange *x)
 {
     struct call *c = &x->call;

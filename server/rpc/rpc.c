@@ -11,6 +11,13 @@
 #include "server/rpc/state.h"
 #include "server/rpc/trace_leases.h"
 
+#define SWAP(a, b)                                                                                 \
+    do {                                                                                           \
+        __typeof__(a) swapped_ = (a);                                                              \
+        (a) = (b);                                                                                 \
+        (b) = swapped_;                                                                            \
+    } while (0)
+
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f)
 {
     assert(options->methods != NULL && options->mapper != NULL && options->policy != NULL &&
@@ -53,22 +60,48 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     streams_init(&rpc->streams);
     pthread_mutex_init(&rpc->lock, NULL);
     rpc->policy = policy_ref(options->policy);
+    quota_set_policy(options->quota, options->policy);
+    rpc->access = options->access != NULL ? access_ref(options->access) : NULL;
     *out = rpc;
     return 0;
 }
 
-void rpc_set_policy(struct rpc *rpc, struct policy *policy)
+void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access)
 {
-    struct policy *fresh = policy_ref(policy);
+    struct policy *old_policy = policy_ref(policy);
+    struct access *old_access = access != NULL ? access_ref(access) : NULL;
 
     pthread_mutex_lock(&rpc->lock);
-    struct policy *old = rpc->policy;
-
-    rpc->policy = fresh;
-    atomic_fetch_add(&rpc->policy_number, 1);
+    SWAP(rpc->policy, old_policy);
+    SWAP(rpc->access, old_access);
+    atomic_fetch_add(&rpc->rules_number, 1);
     pthread_mutex_unlock(&rpc->lock);
-    policy_unref(old);
+    policy_unref(old_policy);
+    access_unref(old_access);
+    quota_set_policy(rpc->options.quota, policy);
     streams_wake(&rpc->streams);
+}
+
+void rpc_look_again(struct rpc *rpc)
+{
+    streams_wake(&rpc->streams);
+}
+
+void rpc_set_access(struct rpc *rpc, struct access *access)
+{
+    struct access *old_access = access_ref(access);
+
+    pthread_mutex_lock(&rpc->lock);
+    SWAP(rpc->access, old_access);
+    atomic_fetch_add(&rpc->rules_number, 1);
+    pthread_mutex_unlock(&rpc->lock);
+    access_unref(old_access);
+    streams_wake(&rpc->streams);
+}
+
+void rpc_expire(struct rpc *rpc, int64_t now_s)
+{
+    streams_expire(&rpc->streams, now_s);
 }
 
 void rpc_drain(struct rpc *rpc)
@@ -91,6 +124,7 @@ void rpc_free(struct rpc *rpc)
     copies_free(rpc->copies);
     resolver_free(rpc->resolver);
     policy_unref(rpc->policy);
+    access_unref(rpc->access);
     pthread_mutex_destroy(&rpc->lock);
     free(rpc);
 }

@@ -2,13 +2,15 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The services: what they answer with, and their limits. Immutable but for the policy, which
- * rpc_set_policy() exchanges: each call decides with the one in force when it began, and streams that
- * stay open are decided anew. Any thread.
+ * The services: what they answer with, and their limits. Immutable but for the rules, policy
+ * and access, which rpc_set_rules() exchanges: each call decides with those in force when it began, and
+ * streams that stay open are decided anew. Any thread.
  */
 #ifndef XENRES_RPC_RPC_H
 #define XENRES_RPC_RPC_H
 
+#include "auth/access.h"
+#include "auth/audit.h"
 #include "auth/policy.h"
 #include "auth/quota.h"
 #include "auth/seal.h"
@@ -26,9 +28,11 @@ struct rpc_options {
     const struct cors *cors;            /* outlives it; NULL: no page of another origin */
     struct mapper_client *mapper;
     struct feeds *feeds;   /* NULL: no method of `methods` watches */
-    struct policy *policy; /* a reference is taken */
+    struct policy *policy; /* a reference is taken, of the next too */
+    struct access *access; /* NULL: whoever is known by his connection is known */
     struct quota *quota;
     const struct seal *seal;
+    struct audit *audit; /* outlives it; NULL: it is off */
     uint8_t machine_uuid[UUID_BYTES]; /* the host's where its firmware has none; zeros: none */
     uint32_t request_timeout_ms;      /* the longest; a client may ask for less */
     uint32_t request_max_bytes;       /* of a message received */
@@ -38,7 +42,14 @@ struct rpc_options {
 };
 
 int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure *f);
-void rpc_set_policy(struct rpc *rpc, struct policy *policy);
+/* Something is another by now that decides whether streams may go on: each looks. */
+void rpc_look_again(struct rpc *rpc);
+/* Takes references. `access` may be NULL. */
+void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access);
+/* With the policy in force. */
+void rpc_set_access(struct rpc *rpc, struct access *access);
+/* Streams whose clients' certificates or tokens have expired end. To be called often: once a second. */
+void rpc_expire(struct rpc *rpc, int64_t now_s);
 /* Every stream that stays open says where it was, and ends; later ones do so at once. Returns when they
  * have been told to, not when they have. */
 void rpc_drain(struct rpc *rpc);

@@ -5,6 +5,7 @@
 
 #include "proto/frames.h"
 #include "server/rpc/method.h"
+#include "xenres/v1/access.pb-c.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
@@ -15,6 +16,10 @@
     .response = &prefix##_response__descriptor
 #define UNARY(service, name, prefix)  MESSAGES(service, name, prefix), .kind = METHOD_UNARY
 #define STREAM(service, name, prefix) MESSAGES(service, name, prefix), .kind = METHOD_STREAM
+
+/* protobuf-c takes "IRequest" for one word. */
+#define xenres__v1__who_am_i_request__descriptor  xenres__v1__who_am_irequest__descriptor
+#define xenres__v1__who_am_i_response__descriptor xenres__v1__who_am_iresponse__descriptor
 
 static const struct method methods[] = {
     { UNARY("HostService", "GetHost", xenres__v1__get_host), .no_side_effects = true,
@@ -57,6 +62,10 @@ static const struct method methods[] = {
     { STREAM("TraceService", "ReadTrace", xenres__v1__read_trace), .no_side_effects = true,
       .action = ACTION_TRACE_READ, .cost = METHOD_COST_WATCH,
       .handler = &trace_service_read_trace },
+    { UNARY("AccessService", "WhoAmI", xenres__v1__who_am_i), .no_side_effects = true, .open = true,
+      .cost = METHOD_COST_LIST, .handler = &access_service_who_am_i },
+    { UNARY("AccessService", "ExplainAccess", xenres__v1__explain_access), .no_side_effects = true,
+      .open = true, .cost = METHOD_COST_LIST, .handler = &access_service_explain_access },
     { .path = FRAMES_PATH_PREFIX "{domain}/resources/{type}/{id}/frames",
       .kind = METHOD_RAW,
       .no_side_effects = true,

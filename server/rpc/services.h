@@ -23,6 +23,8 @@ extern const struct handler trace_service_renew_trace;
 extern const struct handler trace_service_get_trace;
 extern const struct handler trace_service_list_traces;
 extern const struct handler trace_service_read_trace;
+extern const struct handler access_service_who_am_i;
+extern const struct handler access_service_explain_access;
 extern const struct handler frames_handler;
 extern const struct handler schema_handler;
 

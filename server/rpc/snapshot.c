@@ -59,6 +59,8 @@ int snapshot_prepare(struct call *c, const struct snapshot_frames *frames, struc
         return too_many(frames, f);
     }
     c->type = frames->type;
+    c->has_id = true;
+    c->id = frames->id;
     c->arena_bytes = frames->has_count ? frames->frame_count * MESSAGE_FRAME_BYTES : 0;
     return 0;
 }

@@ -46,10 +46,12 @@ struct rpc {
     struct watch_meter watch_meter;
     struct streams streams;
     atomic_uint exchanges;
+    _Atomic uint64_t refusals_logged; /* of tokens: bearer.c */
     atomic_bool draining;
-    atomic_uint policy_number; /* counts the policies: one that differs is another policy */
-    pthread_mutex_t lock;      /* of `policy`, and to exchange it: held to count, no longer */
+    atomic_uint rules_number; /* counts the rules: one that differs is other rules */
+    pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
     struct policy *policy;
+    struct access *access; /* NULL: none is asked */
 };
 
 struct exchange {
@@ -59,6 +61,8 @@ struct exchange {
     struct uri uri;
     struct connect_request connect; /* of UNARY and STREAM */
     const char *origin;             /* of another site's page that may read the reply; or NULL */
+    struct token *bearer;           /* who asks, where he showed a token; owned */
+    const char *challenge; /* WWW-Authenticate of an answer that nobody is known; or NULL */
     struct buffer body;
     size_t body_max_bytes;     /* 0: the reply stands */
     bool is_options;           /* only asks what may be asked */
@@ -75,8 +79,13 @@ struct exchange {
     bool retry_if_other;     /* … and asked again only where it is another domain now */
     bool quota_taken;
     uint64_t quota_bytes;
-    uint64_t held_bytes;    /* call_hold()'s */
-    unsigned policy_number; /* of call.policy */
+    uint64_t held_bytes; /* call_hold()'s */
+    bool pauses_taken;   /* call_pauses.h's, and so the next two */
+    uint32_t pauses;
+    uint64_t pauses_round;
+    unsigned rules_number;  /* of call.policy */
+    struct access *access;  /* counted; NULL: none is asked */
+    unsigned access_number; /* as rules_number: of this */
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;
@@ -91,8 +100,13 @@ struct exchange {
     struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
+    struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
+    bool is_audited;           /* of a stream: the audit was told that it began, not that it ended */
+    uint64_t messages;         /* … that were made */
     struct stream_entry entry; /* of one that has to be told to leave */
     uint64_t streamed_bytes;   /* read of a stream so far */
+    uint64_t slowed_until_ns;  /* of a stream: what its caller may be sent a second is used up; 0 */
+    struct timer slow_timer;   /* at that time */
     struct pool message_pool;  /* of a stream: of the one message */
     alignas(max_align_t) unsigned char first[EXCHANGE_FIRST_BYTES];
 };
@@ -129,7 +143,8 @@ void reply_build(struct exchange *x);
 
 /* What all replies have: reply_head.c. */
 void reply_add_header(struct exchange *x, const char *name, const char *value);
-void reply_add_cors(struct exchange *x); /* which page may read it, and what of it */
+void reply_add_cors(struct exchange *x);      /* which page may read it, and what of it */
+void reply_add_challenge(struct exchange *x); /* how to be known, where nobody is */
 void reply_add_metadata(struct exchange *x);
 const struct connect_details *reply_details(const struct exchange *x); /* of its failure */
 /* An error, where even an error does not fit, or its memory cannot be had. */

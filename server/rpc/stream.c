@@ -9,6 +9,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/rpc/admission.h"
+#include "server/rpc/audited.h"
+#include "common/clock.h"
 #include "server/rpc/envelope.h"
 #include "server/rpc/method.h"
 #include "server/rpc/renewal.h"
@@ -61,6 +64,7 @@ static void add_headers(struct exchange *x)
         reply_add_header(x, "Connect-Content-Encoding", compress_name(x->connect.answer_encoding));
     }
     reply_add_cors(x);
+    reply_add_challenge(x);
     reply_add_metadata(x);
 }
 
@@ -70,7 +74,7 @@ void stream_begin(struct exchange *x)
     x->reply.streamed = true;
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
     if (x->call.method->handler->leave != NULL) {
-        streams_add(&x->rpc->streams, &x->entry, &x->call);
+        streams_add(&x->rpc->streams, &x->entry, &x->call, x->call.who->not_after_s);
     }
 }
 
@@ -162,11 +166,17 @@ static bool is_stopping(struct exchange *x)
     return true;
 }
 
+/* Nothing is to be let out that cannot be written down. */
+static bool is_unaudited(struct exchange *x)
+{
+    return audited_check(x) != 0;
+}
+
 static bool is_forbidden(struct exchange *x)
 {
     struct call *c = &x->call;
 
-    if (atomic_load(&x->rpc->policy_number) == x->policy_number) {
+    if (atomic_load(&x->rpc->rules_number) == x->rules_number) {
         return false;
     }
     if (dispatch_judge(x) != 0) {
@@ -184,7 +194,40 @@ static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||
            (x->call.method->handler->leave != NULL &&
-            (is_stopping(x) || (x->renewal == NULL && is_forbidden(x))));
+            (is_stopping(x) || is_unaudited(x) || admission_is_over(x) ||
+             (x->renewal == NULL && is_forbidden(x))));
+}
+
+/* --- how fast it may be ------------------------------------------------------------------------- */
+
+static void on_time(void *arg)
+{
+    struct exchange *x = arg;
+
+    call_wake(&x->call);
+}
+
+/* A message more is, or will be, on its way. One at least goes with each heartbeat: it lives. */
+static void charge(struct exchange *x)
+{
+    uint64_t most_ns = x->rpc->options.heartbeat_ms * CLOCK_NS_PER_MS;
+    uint64_t wait_ns = quota_sent(x->rpc->options.quota, x->call.who, x->sending_bytes);
+
+    if (wait_ns == 0) {
+        x->slowed_until_ns = 0;
+        return;
+    }
+    quota_slowed(x->rpc->options.quota);
+    x->slowed_until_ns = clock_monotonic_ns() + (wait_ns < most_ns ? wait_ns : most_ns);
+    timer_cancel(x->rpc->timers, &x->slow_timer);
+    timer_arm(x->rpc->timers, &x->slow_timer, x->slowed_until_ns, on_time, x);
+}
+
+/* Its caller has used up what he may be sent a second. What comes meanwhile waits in the spool, or is
+ * declared lost there as to any reader who is too slow. */
+static bool is_slowed(const struct exchange *x)
+{
+    return x->slowed_until_ns > 0 && clock_monotonic_ns() < x->slowed_until_ns;
 }
 
 /* --- one after the other ------------------------------------------------------------------------ */
@@ -210,7 +253,7 @@ static int ask_handler(struct exchange *x)
     pool_done(&x->message_pool);
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
     if (!x->leaving) {
-        return ask_next(x);
+        return is_slowed(x) ? HANDLER_WAIT : ask_next(x);
     }
     int next =
         handler->leave != NULL ? handler->leave(c, &x->message_pool, &x->failure) : HANDLER_DONE;
@@ -224,6 +267,7 @@ static bool take_message(struct exchange *x, int next)
 {
     struct call *c = &x->call;
 
+    x->messages += next == HANDLER_BYTES || next == HANDLER_MESSAGE;
     if (next == HANDLER_BYTES) {
         x->sending = c->bytes;
         x->sending_bytes = c->bytes_len;
@@ -277,6 +321,8 @@ static bool make_next(struct exchange *x)
         x->sent_bytes = 0;
         if (!take_message(x, next)) {
             end(x);
+        } else {
+            charge(x);
         }
         return true;
     }

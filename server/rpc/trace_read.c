@@ -13,9 +13,12 @@
 
 /* --- what is asked for -------------------------------------------------------------------------- */
 
-static int read_vcpu(const Xenres__V1__ReadTraceRequest *q, struct trace_read *r, struct failure *f)
+static int read_vcpu(struct call *c, const Xenres__V1__ReadTraceRequest *q, struct trace_read *r,
+                     struct failure *f)
 {
     r->vcpu = q->vcpu;
+    c->has_id = true;
+    c->id = q->vcpu;
     if (q->vcpu < MESSAGE_TRACED_VCPUS_MAX) {
         return 0;
     }
@@ -56,7 +59,7 @@ static int read_prepare(struct call *c, struct failure *f)
     }
     c->state = r;
     trace_choice_of_domain(c, q->domain, q->incarnation);
-    int result = read_vcpu(q, r, f);
+    int result = read_vcpu(c, q, r, f);
 
     if (result == 0) {
         result = trace_choice_read(&r->choice, q->trace_id, f);
@@ -132,6 +135,8 @@ static int subscribe(struct call *c, struct trace_read *r, struct failure *f)
                     .id = r->vcpu,
                     .frame_count = MESSAGE_FRAMES_ALL },
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = SUBSCRIPTION_DELTA,
         .cursor = r->has_cursor ? &r->cursor : NULL,
         .deadline_ns = c->deadline_ns,
@@ -173,6 +178,7 @@ static void read_stop(struct call *c)
     shared_bytes_unref(r->shared);
     subscription_end(r->subscription);
     trace_leases_let_go(c->trace_leases, r->lease);
+    c->end = watch_end_name(r->end);
     watch_meter_ended(c->watch_meter, r->end);
 }
 
@@ -289,25 +295,19 @@ static int read_next(struct call *c, struct pool *p, struct failure *f)
 
 /* --- when it is ended --------------------------------------------------------------------------- */
 
-static enum watch_end end_of(const struct failure *why)
-{
-    return why->code == ERROR_DEADLINE_EXCEEDED   ? WATCH_END_DEADLINE
-           : why->code == ERROR_PERMISSION_DENIED ? WATCH_END_PERMISSION_WITHDRAWN
-                                                  : WATCH_END_SHUTTING_DOWN;
-}
-
 static int read_leave(struct call *c, struct pool *p, const struct failure *why)
 {
     static const struct failure nothing;
     struct trace_read *r = c->state;
+    enum watch_end end = watch_end_of_leaving(why->code);
     struct failure f = { 0 };
 
     drop_shared(r);
     if (r->over || !r->begun) {
-        r->end = r->over ? r->end : end_of(why);
+        r->end = r->over ? r->end : end;
         return HANDLER_DONE;
     }
-    return trace_say_end(c, p, end_of(why), &nothing, why, &f);
+    return trace_say_end(c, p, end, &nothing, why, &f);
 }
 
 const struct handler trace_service_read_trace = { .prepare = read_prepare,

@@ -128,6 +128,7 @@ static int say_loss(struct call *c, struct pool *p, struct failure *f)
     if (m != NULL) {
         m->gap = present_trace_loss(p, l);
     }
+    c->lost += l->len_bytes;
     watch_meter_lost(c->watch_meter, present_trace_loss_kind(l->reason), l->len_bytes);
     r->sampled = l->stamp;
     r->position = l->bytes_before + l->len_bytes;
@@ -158,6 +159,7 @@ int trace_say_gap(struct call *c, struct pool *p, struct failure *f)
     if (m != NULL) {
         m->gap = present_trace_gap(p, &r->item, r->position);
     }
+    c->lost += r->item.gap.blocks;
     watch_meter_lost(c->watch_meter, WATCH_LOSS_TOO_SLOW, r->item.gap.blocks);
     r->position = r->item.gap.at.bytes_before;
     watch_pulse_news(&r->pulse, false);

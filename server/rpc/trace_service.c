@@ -9,6 +9,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "server/rpc/audited.h"
+#include "server/rpc/call_pauses.h"
 #include "server/rpc/present_trace.h"
 #include "server/rpc/services.h"
 #include "server/rpc/trace_choice.h"
@@ -16,14 +18,16 @@
 enum { VCPUS_A_WORD = 64 };
 _Static_assert((int)MESSAGE_OWNER_BYTES >= (int)IDENTITY_TEXT_BYTES, "each identity can own one");
 
-/* Who did what to whose trace: to be found in the log, whatever came of it later. */
-static void log_control(const struct call *c, const char *done, const struct message_trace *t)
+/* Who did what to whose trace: to be found in the log and the audit, whatever came of it later. */
+static int note_control(struct call *c, const char *done, const struct message_trace *t,
+                        struct failure *f)
 {
     char id[HEX128_TEXT_BYTES];
 
     text_from_hex(t->trace_id, sizeof(t->trace_id), id);
     log_info("%s from %s %s trace %s of domain %u (%s)", c->who->text, c->head->peer_address, done,
              id, (unsigned)t->domain.domid, t->domain.name);
+    return audited_control(c, done, t, f);
 }
 
 static int read_lease(const Google__Protobuf__Duration *lease, uint32_t *out, struct failure *f)
@@ -58,6 +62,12 @@ static int single(struct call *c, const ProtobufCMessage *m, struct failure *f)
 struct start {
     uint64_t vcpus[2];
     uint32_t flags, lease_ms, pauses_per_second;
+    /* Where there is a limit on pauses, the mapper is asked first for what runs already. */
+    uint32_t share; /* 0: none */
+    enum { START_NEW, START_LISTING, START_ADMITTED } step;
+    uint32_t next_domid;
+    uint64_t running; /* pauses a second that the caller's traces may make */
+    struct failure refused;
 };
 
 static int read_vcpus(const Xenres__V1__StartTraceRequest *r, struct start *s, struct failure *f)
@@ -88,6 +98,7 @@ static int start_prepare(struct call *c, struct failure *f)
     }
     c->state = s;
     trace_choice_of_domain(c, r->domain, r->incarnation);
+    s->share = call_pauses_share(c);
     s->pauses_per_second = r->pauses_per_second;
     s->flags = (r->os ? TRACE_OS : 0) | (r->user ? TRACE_USER : 0) |
                (r->no_tsc ? TRACE_NO_TSC : 0) | (r->no_retc ? TRACE_NO_RETC : 0) |
@@ -97,11 +108,58 @@ static int start_prepare(struct call *c, struct failure *f)
     return result == 0 ? read_lease(r->lease, &s->lease_ms, f) : result;
 }
 
+/* --- whether its vCPUs may be paused so often --- */
+
+static uint32_t vcpu_count(const struct call *c, const struct start *s)
+{
+    int asked = __builtin_popcountll(s->vcpus[0]) + __builtin_popcountll(s->vcpus[1]);
+
+    return asked > 0 ? (uint32_t)asked : c->max_vcpus;
+}
+
+/* Of each vCPU. Who asks for nothing gets what the gateway is set up for, and no more than his share has for
+ * all of them: the same each time, so that he may join the trace that he started. */
+static uint32_t choose_budget(const struct call *c, struct start *s, uint32_t vcpus)
+{
+    struct message_hello_answer hello = { 0 };
+
+    (void)mapper_client_hello(c->mapper, &hello);
+    if (s->pauses_per_second > 0) {
+        return s->pauses_per_second < hello.pauses_per_second ? s->pauses_per_second
+                                                              : hello.pauses_per_second;
+    }
+    uint32_t most = vcpus > 0 && s->share >= vcpus ? s->share / vcpus : 1;
+
+    if (most >= hello.trace_pauses_per_second) {
+        return hello.trace_pauses_per_second; /* as it is left to the mapper */
+    }
+    s->pauses_per_second = most;
+    return most;
+}
+
+/* What is wrong is told when the mapper has answered: this cannot fail. */
+static void begin_listing(struct call *c, struct start *s)
+{
+    uint32_t vcpus = vcpu_count(c, s);
+    uint64_t pauses = (uint64_t)choose_budget(c, s, vcpus) * vcpus;
+
+    s->step = START_LISTING;
+    (void)call_pauses_begin(c, pauses < UINT32_MAX ? (uint32_t)pauses : UINT32_MAX, &s->refused);
+}
+
 static void start_ask(struct call *c, union message *m)
 {
-    const struct start *s = c->state;
+    struct start *s = c->state;
     struct message_trace_start *t = &m->trace_start;
 
+    if (s->share > 0 && s->step == START_NEW) {
+        begin_listing(c, s);
+    }
+    if (s->step == START_LISTING) {
+        m->head.type = MESSAGE_TRACES;
+        m->traces.first_domid = s->next_domid;
+        return;
+    }
     m->head.type = MESSAGE_TRACE_START;
     t->domain = c->identity;
     memcpy(t->vcpus, s->vcpus, sizeof(t->vcpus));
@@ -112,6 +170,46 @@ static void start_ask(struct call *c, union message *m)
     memcpy(t->owner, c->who->text, strnlen(c->who->text, sizeof(t->owner) - 1));
 }
 
+/* The domain's own is joined, or taken over, or in the way: whatever comes of it, it is not one more. */
+static void add_running(const struct call *c, struct start *s,
+                        const struct message_traces_answer *a)
+{
+    for (uint32_t i = 0; i < a->trace_count; i++) {
+        const struct message_trace *t = &a->traces[i];
+
+        s->next_domid = t->domain.domid + 1U;
+        if (t->end_reason == 0 && strcmp(t->owner, c->who->text) == 0 &&
+            memcmp(t->domain.incarnation, c->identity.incarnation, sizeof(t->domain.incarnation)) !=
+                0) {
+            s->running += (uint64_t)t->pauses_per_second * t->vcpu_count;
+        }
+    }
+}
+
+static int start_take(struct call *c, const union message *answer, struct mapper_slot *slot,
+                      struct failure *f)
+{
+    struct start *s = c->state;
+
+    if (s->step != START_LISTING) {
+        return call_keep(c, answer, slot, f);
+    }
+    if (s->refused.code != 0) {
+        *f = s->refused;
+        return -f->code;
+    }
+    add_running(c, s, &answer->traces_answer);
+    if (answer->traces_answer.more != 0) {
+        return HANDLER_ASK_AGAIN;
+    }
+    int next = call_pauses_judge(c, s->running, f);
+
+    s->step = next == HANDLER_DONE ? START_ADMITTED : START_LISTING;
+    s->next_domid = 0;
+    s->running = 0;
+    return next < 0 ? next : HANDLER_ASK_AGAIN;
+}
+
 static int start_respond(struct call *c, struct failure *f)
 {
     const struct message_trace_answer *a = &c->answer->trace_answer;
@@ -119,11 +217,14 @@ static int start_respond(struct call *c, struct failure *f)
     Xenres__V1__StartTraceResponse *m =
         PRESENT_NEW(&c->pool, Xenres__V1__StartTraceResponse, xenres__v1__start_trace_response);
 
-    log_control(c,
-                a->joined != 0                     ? "joined"
-                : (s->flags & TRACE_TAKEOVER) != 0 ? "started (taking over)"
-                                                   : "started",
-                &a->trace);
+    const char *done = a->joined != 0                     ? "joined"
+                       : (s->flags & TRACE_TAKEOVER) != 0 ? "started (taking over)"
+                                                          : "started";
+    int result = note_control(c, done, &a->trace, f);
+
+    if (result != 0) {
+        return result;
+    }
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &a->trace);
         m->joined = a->joined != 0;
@@ -131,9 +232,9 @@ static int start_respond(struct call *c, struct failure *f)
     return single(c, m != NULL ? &m->base : NULL, f);
 }
 
-const struct handler trace_service_start_trace = { .prepare = start_prepare,
-                                                   .ask = start_ask,
-                                                   .respond = start_respond };
+const struct handler trace_service_start_trace = {
+    .prepare = start_prepare, .ask = start_ask, .take = start_take, .respond = start_respond
+};
 
 /* --- stopped, renewed --------------------------------------------------------------------------- */
 
@@ -251,8 +352,10 @@ static int stop_respond(struct call *c, struct failure *f)
     Xenres__V1__StopTraceResponse *m =
         PRESENT_NEW(&c->pool, Xenres__V1__StopTraceResponse, xenres__v1__stop_trace_response);
 
-    if (!k->was_over) {
-        log_control(c, "stopped", &k->trace);
+    int result = k->was_over ? 0 : note_control(c, "stopped", &k->trace, f);
+
+    if (result != 0) {
+        return result;
     }
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &k->trace);
@@ -265,7 +368,11 @@ static int renew_respond(struct call *c, struct failure *f)
     const struct control *k = c->state;
     Xenres__V1__RenewTraceResponse *m =
         PRESENT_NEW(&c->pool, Xenres__V1__RenewTraceResponse, xenres__v1__renew_trace_response);
+    int result = audited_control(c, "renewed", &k->trace, f);
 
+    if (result != 0) {
+        return result;
+    }
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &k->trace);
     }

@@ -62,6 +62,8 @@ static int subscribe(struct call *c, struct watch *w, struct failure *f)
     const struct subscription_request request = {
         .source = w->source,
         .who = c->who,
+        .streams_max = c->share.streams,
+        .spool_max_bytes = c->share.spool_bytes,
         .mode = subscription_mode(w),
         .period_ns = w->period_ns,
         .cursor = w->has_cursor ? &w->cursor : NULL,
@@ -135,6 +137,7 @@ static void watch_stop(struct call *c)
     watch_pulse_stop(&w->pulse);
     shared_bytes_unref(w->shared);
     end(w);
+    c->end = watch_end_name(w->end);
     watch_meter_ended(c->watch_meter, w->end);
 }
 
@@ -311,29 +314,24 @@ static int watch_next(struct call *c, struct pool *p, struct failure *f)
 
 /* --- when it is ended --------------------------------------------------------------------------- */
 
-static enum watch_end end_of(const struct failure *why)
-{
-    return why->code == ERROR_DEADLINE_EXCEEDED   ? WATCH_END_DEADLINE
-           : why->code == ERROR_PERMISSION_DENIED ? WATCH_END_PERMISSION_WITHDRAWN
-                                                  : WATCH_END_SHUTTING_DOWN;
-}
-
 static int watch_leave(struct call *c, struct pool *p, const struct failure *why)
 {
     struct watch *w = c->state;
+    enum watch_end end = watch_end_of_leaving(why->code);
     struct failure f = { 0 };
 
     drop_shared(w);
     if (w->over || !w->begun) {
-        w->end = w->over ? w->end : end_of(why);
+        w->end = w->over ? w->end : end;
         return HANDLER_DONE;
     }
     /* What there is of changes is sent to its end, so that there is a place to go on from; an image may
-     * be too long for that. */
-    if (w->part == WATCH_PART_CHANGES && why->code != ERROR_PERMISSION_DENIED) {
+     * be too long for that, and who is not to see it any more does not. */
+    if (w->part == WATCH_PART_CHANGES && end != WATCH_END_PERMISSION_WITHDRAWN &&
+        end != WATCH_END_CREDENTIALS_EXPIRED) {
         return watch_say_part(c, p, &f);
     }
-    return watch_say_end(c, p, end_of(why), why, w->sequence, &f);
+    return watch_say_end(c, p, end, why, w->sequence, &f);
 }
 
 const struct handler resource_service_watch = { .prepare = watch_prepare,

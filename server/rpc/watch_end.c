@@ -3,18 +3,22 @@
 
 #include "server/rpc/watch_end.h"
 
+#include "common/error.h"
+
 static const struct {
     const char *name, *message;
 } ends[] = {
     [WATCH_END_INCARNATION] = { "incarnation_ended",
                                 "the domain is no more, or another life of it began" },
-    [WATCH_END_RENAMED] = { "renamed", "the domain has another name" },
+    [WATCH_END_RENAMED] = { "renamed", "the domain has another name, or other tags" },
     [WATCH_END_RESOURCE_GONE] = { "resource_gone", "the resource is no longer there" },
     [WATCH_END_SAMPLING_FAILED] = { "sampling_failed", "it could not be sampled any more" },
     [WATCH_END_MAPPER_GONE] = { "mapper_gone", "the mapper is gone" },
     [WATCH_END_SHUTTING_DOWN] = { "shutting_down", "the gateway stops" },
     [WATCH_END_PERMISSION_WITHDRAWN] = { "permission_withdrawn",
-                                         "the gateway's policy no longer allows it" },
+                                         "the gateway no longer allows it" },
+    [WATCH_END_CREDENTIALS_EXPIRED] = { "credentials_expired",
+                                        "what was shown to the gateway has expired" },
     [WATCH_END_DEADLINE] = { "deadline", "the stream's time is over" },
     [WATCH_END_FAILED] = { "failed", "the gateway could not go on" },
     [WATCH_END_CLIENT] = { "client_gone", "" },
@@ -36,4 +40,14 @@ const char *watch_end_name(enum watch_end end)
 const char *watch_end_message(enum watch_end end)
 {
     return ends[end].message;
+}
+
+enum watch_end watch_end_of_leaving(int code)
+{
+    switch (code) {
+    case ERROR_DEADLINE_EXCEEDED: return WATCH_END_DEADLINE;
+    case ERROR_PERMISSION_DENIED: return WATCH_END_PERMISSION_WITHDRAWN;
+    case ERROR_UNAUTHENTICATED: return WATCH_END_CREDENTIALS_EXPIRED;
+    default: return WATCH_END_SHUTTING_DOWN;
+    }
 }

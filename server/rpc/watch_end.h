@@ -14,6 +14,7 @@ enum watch_end {
     WATCH_END_MAPPER_GONE,
     WATCH_END_SHUTTING_DOWN,
     WATCH_END_PERMISSION_WITHDRAWN,
+    WATCH_END_CREDENTIALS_EXPIRED,
     WATCH_END_DEADLINE,
     WATCH_END_FAILED, /* by any other failure, which it was told */
     WATCH_END_CLIENT, /* its client went */
@@ -32,5 +33,7 @@ enum watch_end {
 const char *watch_end_name(enum watch_end end);
 /* What it says, for people; "" where nobody is left to be told. */
 const char *watch_end_message(enum watch_end end);
+/* Of a stream that has to leave, by the code of the failure that it leaves with. */
+enum watch_end watch_end_of_leaving(int code);
 
 #endif

@@ -65,6 +65,7 @@ int watch_say_gap(struct call *c, struct pool *p, struct failure *f)
     if (m != NULL) {
         m->gap = present_gap(p, &w->item);
     }
+    c->lost += w->item.gap.blocks;
     w->sequence = w->item.gap.batch;
     w->within_batch = false;
     return watch_say(c, m, f);

@@ -59,7 +59,7 @@ for header in $(cd "$top" && find common proto auth server client tests -name '*
     esac
     check "$header compiles alone" compiles "$header"
 done
-for header in xenres.h xenres/watch.h xenres/trace.h; do
+for header in xenres.h xenres/watch.h xenres/trace.h xenres/access.h; do
     for standard in c99 c11 c17; do
         check "$header compiles in $standard" public_in "$cc" "$standard" c "$header"
     done

@@ -18,7 +18,7 @@ server/mapper/xen: common server/mapper
 server/mapper/sim: common server/mapper
 server/resource:   common auth/identity.h
 server/rpc:        common proto generated auth server/resource
-server/http:       common auth/identity.h server/rpc
+server/http:       common auth/access.h auth/audit.h auth/bucket.h auth/identity.h server/rpc
 server:            common proto generated auth server/resource server/rpc server/http
 client:            common proto generated client/include
 client/include:    build-time
@@ -44,9 +44,8 @@ openssl/*:         auth client
 zlib.h:            server/rpc client client/cli
 protobuf-c/*:      proto server/rpc client client/cli
 jansson.h:         proto auth server/rpc client client/cli
-cjose/*:           auth
 confuse.h:         common auth server server/mapper/sim
-seccomp.h:         server server/mapper
+seccomp.h:         common
 systemd/*:         server server/rpc
 intel-pt.h:        client/cli
 '

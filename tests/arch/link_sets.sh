@@ -14,7 +14,7 @@ base+=' libasan.so.* libubsan.so.* libtsan.so.*' # of the sanitized build
 service='libsystemd.so.0 libseccomp.so.2'
 xen='libxenforeignmemory.so.1 libxenctrl.so.* libxenstore.so.* libxentoollog.so.1'
 server='libmicrohttpd.so.12 libgnutls.so.30 libssl.so.3 libcrypto.so.3 libprotobuf-c.so.1'
-server+=' libjansson.so.4 libconfuse.so.2 libxxhash.so.0 libz.so.1 libzstd.so.1 libcjose.so.0'
+server+=' libjansson.so.4 libconfuse.so.2 libxxhash.so.0 libz.so.1 libzstd.so.1'
 
 needed() { # FILE
     readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'

@@ -20,10 +20,10 @@ methods_in_proto() {
         awk '$1 == "service" { service = $2; next } { print service "|" $1 "|" ($2 ? $2 : "unary") }'
 }
 
-# From rows like UNARY("HostService", "GetHost", …), … .action = ACTION_LIST, …
+# From rows like UNARY("HostService", "GetHost", …), … .action = ACTION_LIST, … or .open = true.
 methods_in_server() {
-    tr -d '\n' <"$top/server/rpc/services.c" | grep -oE '(UNARY|STREAM)\("[^}]*\.action = ACTION_\w+' |
-        sed -E 's/^(\w+)\("(\w+)", "(\w+)".*ACTION_(\w+)$/\2|\3|\1|\4/' | tr '[:upper:]' '[:lower:]' | sed 's/|trace_/|trace./'
+    tr -d '\n' <"$top/server/rpc/services.c" | grep -oE '(UNARY|STREAM)\("[^}]*(\.action = ACTION_\w+|\.open = true)' |
+        sed -E 's/\.open = true$/ACTION_none/; s/^(\w+)\("(\w+)", "(\w+)".*ACTION_(\w+)$/\2|\3|\1|\4/' | tr '[:upper:]' '[:lower:]' | sed 's/|trace_/|trace./'
 }
 
 every_method_is_told() {
@@ -45,7 +45,7 @@ every_header_is_told() {
 options_have_their_defaults() {
     local name number found=0 pattern='^`(limits\.[a-z_]+)`, ([0-9]+)'
     while IFS= read -r name; do
-        "$BUILD/xenresd" --options | grep -q "^$name " || { echo "xenresd has no option $name"; return 1; }
+        "$BUILD/xenresd" --options | grep "^$name " >/dev/null || { echo "xenresd has no option $name"; return 1; }
     done < <(grep -oE '`(limits|server|tls|mapper)\.\w+`' "$document" | tr -d '`' | sort -u)
     while IFS='|' read -r _ what _; do
         [[ $what =~ $pattern ]] || continue

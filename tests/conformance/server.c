@@ -103,7 +103,7 @@ static struct policy *nobody_may_do_anything(void)
 static struct rpc *start_rpc(const wanted_message *wanted, const char *dir)
 {
     char seal_path[128], socket_path[128];
-    const struct quota_limits quota_limits = { .calls_per_identity = CALLS };
+    const struct quota_limits quota_limits = { .each = { .calls = CALLS } };
     struct quota *quota;
     struct seal *seal;
     struct mapper_client *mapper;
@@ -139,19 +139,21 @@ static struct rpc *start_rpc(const wanted_message *wanted, const char *dir)
 }
 
 /* The listener wants them, though nobody is asked for a certificate here. */
-static struct trust *make_trust(const char *dir)
+static struct access *make_access(const char *dir)
 {
     const struct pki_subject subject = { .common_name = "unused", .server = true, .valid_days = 1 };
     char path[128];
-    struct trust *trust;
+    struct trust *trust = NULL;
+    struct access *access = NULL;
     struct failure f = { 0 };
 
     (void)snprintf(path, sizeof(path), "%s/ca.crt", dir);
     if (pki_make_ca(dir, "ca", "trusts nobody", 1, &f) != 0 ||
-        pki_issue(dir, "ca", "unused", &subject, &f) != 0 || trust_load(path, &trust, &f) != 0) {
+        pki_issue(dir, "ca", "unused", &subject, &f) != 0 || trust_load(path, &trust, &f) != 0 ||
+        access_new(&trust, 1, NULL, &access, &f) != 0) {
         die("cannot make a trust store", &f);
     }
-    return trust;
+    return access;
 }
 
 static size_t slurp(const char *dir, const char *name, char *out, size_t max)
@@ -211,10 +213,10 @@ int main(void)
     if (mkdtemp(dir) == NULL) {
         die("cannot make a directory", NULL);
     }
-    struct trust *trust = make_trust(dir);
+    struct access *access = make_access(dir);
     struct listener_options options = {
         .listen_fd = -1,
-        .trust = trust,
+        .access = access,
         .pem = pem_of(wanted, dir),
         .rpc = start_rpc(wanted, dir),
         .limits = { .threads = 2,

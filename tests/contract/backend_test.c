@@ -148,6 +148,20 @@ static void names_are_what_the_toolstack_wrote(void **state)
     }
 }
 
+/* The toolstack's folder of a domain is dom0's to write: else no tag could ever be believed. */
+static void tags_are_dom0s_to_write(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < domain_count; i++) {
+        struct backend_tags tags;
+
+        memset(&tags, 0xff, sizeof(tags));
+        assert_int_equal(ops->domain_tags(b, domains[i].domid, &tags, NULL), 0);
+        assert_false(tags.is_untrusted || tags.is_cut);
+        assert_non_null(memchr(tags.value, '\0', sizeof(tags.value)));
+    }
+}
+
 static void our_own_domain_is_refused(void **state)
 {
     static const uint32_t types[] = { RESOURCE_GRANT_TABLE, RESOURCE_IOREQ_SERVER,
@@ -479,6 +493,7 @@ int main(void)
         cmocka_unit_test(each_is_found_by_its_number_and_has_a_sensible_state),
         cmocka_unit_test(numbers_without_a_domain_are_not_found),
         cmocka_unit_test(names_are_what_the_toolstack_wrote),
+        cmocka_unit_test(tags_are_dom0s_to_write),
         cmocka_unit_test(our_own_domain_is_refused),
         cmocka_unit_test(a_grant_table_says_what_is_in_use),
         cmocka_unit_test(mapping_what_is_in_use_changes_nothing),

@@ -6,6 +6,7 @@
  * simulated host moves by itself and, at steps, as a scenario says.
  */
 #include "common/layout.h"
+#include "common/message_tags.h"
 #include "tests/lib/feed_rig.h"
 
 static const char scenario[] =
@@ -30,7 +31,9 @@ static const char scenario[] =
     "event { step = 5 do = \"rewrite_name\" domain = \"windows\" }\n"
     "event { step = 6 do = \"remove_name\" domain = \"later\" }\n"
     "event { step = 7 do = \"destroy\" domain = \"later\" }\n"
-    "event { step = 8 do = \"remove_name\" domain = \"two\" }\n";
+    "event { step = 8 do = \"remove_name\" domain = \"two\" }\n"
+    "event { step = 9 do = \"retag\" domain = \"still\" text = \"prod db\" }\n"
+    "event { step = 10 do = \"open_tags\" domain = \"still\" }\n";
 
 static struct rig rig;
 static struct rig_peer peer;
@@ -542,6 +545,36 @@ static void the_next_peer_takes_a_feed_over(void **state)
     feed_rig_done(&third);
 }
 
+/* What a policy decided on is not so any more. The export list knows no tags. */
+static void other_tags_end_a_feed_and_are_told(void **state)
+{
+    struct feed_rig r, domains;
+    uint64_t ignored = counters().tags_ignored;
+
+    (void)state;
+    assert_true(watch_domains(&domains));
+    watch(&r, "still", RESOURCE_GRANT_TABLE, 0, 0);
+    rig_step(&rig);
+    assert_int_equal(feed_rig_next_of(&r, FEED_RECORD_END)->end->reason, FEED_END_RENAMED);
+    feed_rig_done(&r);
+    const struct feed_domain *e;
+
+    do { /* those of before */
+        e = feed_rig_next(&domains)->domain;
+    } while (e->kind != FEED_DOMAIN_RETAGGED);
+    assert_true(domain_has_tag(&e->now.identity, "prod") && domain_has_tag(&e->now.identity, "db"));
+    assert_string_equal(e->before.name, "still");
+    watch(&r, "still", RESOURCE_GRANT_TABLE, 0, 0);
+    rig_step(&rig);
+    assert_int_equal(feed_rig_next_of(&r, FEED_RECORD_END)->end->reason, FEED_END_RENAMED);
+    feed_rig_done(&r);
+    e = feed_rig_next(&domains)->domain;
+    assert_int_equal(e->kind, FEED_DOMAIN_RETAGGED);
+    assert_int_equal(e->now.identity.tags_unknown, 1);
+    assert_true(counters().tags_ignored > ignored);
+    feed_rig_done(&domains);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +593,7 @@ int main(void)
         cmocka_unit_test(another_incarnation_ends_a_feed_and_is_two_events),
         cmocka_unit_test(what_has_no_name_any_more_is_told_when_it_lives_on),
         cmocka_unit_test(the_next_peer_takes_a_feed_over),
+        cmocka_unit_test(other_tags_end_a_feed_and_are_told),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -259,6 +259,13 @@ static void a_renamed_domain_is_not_the_one_named(void **state)
     assert_never_the_old_one("rename");
 }
 
+static void a_domain_with_other_tags_is_not_the_one_decided_on(void **state)
+{
+    (void)state;
+    assert_never_the_old_one("retag");
+    assert_never_the_old_one("open_tags");
+}
+
 static void the_new_domain_is_served_under_its_old_number(void **state)
 {
     (void)state;
@@ -472,6 +479,7 @@ int main(void)
         TEST(a_name_written_again_is_another_domain),
         TEST(a_name_taken_away_is_another_domain),
         TEST(a_renamed_domain_is_not_the_one_named),
+        TEST(a_domain_with_other_tags_is_not_the_one_decided_on),
         TEST(the_new_domain_is_served_under_its_old_number),
         TEST(pages_that_go_away_fail_one_request),
         TEST(a_domain_that_dies_while_it_is_copied_is_not_served),

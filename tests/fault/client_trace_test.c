@@ -375,7 +375,9 @@ static void numbers_have_names(void **state)
     (void)state;
     assert_string_equal(xenres_trace_end_reason_name(XENRES_TRACE_NOT_FOUND), "not_found");
     assert_string_equal(xenres_trace_end_reason_name(XENRES_TRACE_FAILED), "failed");
-    assert_string_equal(xenres_trace_end_reason_name(16), "");
+    assert_string_equal(xenres_trace_end_reason_name(XENRES_TRACE_CREDENTIALS_EXPIRED),
+                        "credentials_expired");
+    assert_string_equal(xenres_trace_end_reason_name(17), "");
     assert_string_equal(xenres_trace_end_reason_name(UINT32_MAX), "");
     assert_string_equal(xenres_trace_gap_reason_name(XENRES_TRACE_GAP_LAPPED), "lapped");
     assert_string_equal(xenres_trace_gap_reason_name(XENRES_TRACE_GAP_AT_END), "at_end");

@@ -164,7 +164,8 @@ static void each_end_is_told(void **state)
                                      XENRES_END_SAMPLING_FAILED,
                                      XENRES_END_PERMISSION_WITHDRAWN,
                                      XENRES_END_DEADLINE,
-                                     XENRES_END_FAILED };
+                                     XENRES_END_FAILED,
+                                     XENRES_END_CREDENTIALS_EXPIRED };
 
     (void)state;
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {

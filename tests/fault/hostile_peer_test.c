@@ -245,8 +245,8 @@ static void another_version_is_told_both(void **state)
     assert_true(rig_receive(&p, &m, NULL) > 0);
     assert_int_equal(m.head.type, MESSAGE_FAILED);
     assert_int_equal(m.failed.failure.code, ERROR_FAILED_PRECONDITION);
-    assert_non_null(strstr(m.failed.failure.message, "version 9"));
-    assert_non_null(strstr(m.failed.failure.message, "version 3"));
+    assert_non_null(strstr(m.failed.failure.message, "version 10"));
+    assert_non_null(strstr(m.failed.failure.message, "version 4"));
     assert_closed(&p);
     rig_leave(&p);
 }

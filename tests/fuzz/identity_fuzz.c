@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/access.h"
 #include "auth/certificate.h"
 #include "auth/name.h"
 
@@ -71,15 +72,18 @@ static void read_first(const struct identity_der *first)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct trust *trust;
+    static struct access *access;
     struct identity_der chain[CHAIN_MAX];
     struct identity who = { 0 };
     enum identity_fault fault;
     size_t count = 0;
     int result;
 
-    if (trust == NULL) {
+    if (access == NULL) {
+        struct trust *trust;
+
         check(trust_parse("anchor", ANCHOR, strlen(ANCHOR), &trust, NULL) == 0);
+        check(access_new(&trust, 1, NULL, &access, NULL) == 0);
     }
     while (size >= 2 && count < CHAIN_MAX) {
         size_t len = (size_t)data[0] << 8 | data[1];
@@ -89,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += 2 + len;
         size -= 2 + len;
     }
-    result = trust_verify(trust, chain, count, NOW_S, &who, &fault, NULL);
+    result = access_certificate(access, chain, count, NOW_S, &who, &fault, NULL);
     check((result == 0) == (fault == IDENTITY_OK));
     if (result == 0) {
         check_text(who.text);

@@ -4,13 +4,14 @@
 /*
  * Any text as a policy's file: it is refused with a fault, or loaded; and what was loaded keeps to
  * the promise of policy.h that the question without a domain never says no where a domain is
- * allowed.
+ * allowed, and has limits within their bounds.
  */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "auth/policy_file.h"
+#include "auth/policy_limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,6 +29,8 @@ static void ask(const struct policy *policy, const struct identity *who)
         { .domid = 1, .name = "web-1", .uuid = { 1, 2, 3 } },
         { .domid = 2, .name_cut = 1, .uuid = { 4 } },
         { .domid = 3 },
+        { .domid = 4, .name = "db", .tags = { "prod", "web" } },
+        { .domid = 5, .name = "db", .tags_unknown = 1 },
     };
 
     for (int action = 0; action < ACTION_COUNT; action++) {
@@ -48,10 +51,24 @@ static void ask(const struct policy *policy, const struct identity *who)
     }
 }
 
+static void ask_limits(const struct policy *policy, const struct identity *who)
+{
+    struct policy_limits l;
+
+    policy_limits_of(policy, who, &l);
+    check(l.requests_per_second <= POLICY_REQUESTS_PER_SECOND_MAX &&
+          l.bytes_per_second <= POLICY_BYTES_PER_SECOND_MAX &&
+          l.snapshots <= POLICY_SNAPSHOTS_MAX && l.streams <= POLICY_STREAMS_MAX &&
+          l.spool_mib <= POLICY_SPOOL_MAX_MIB &&
+          l.pauses_per_second <= POLICY_PAUSES_PER_SECOND_MAX);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct identity callers[] = {
-        { .text = "cn:alice" },
+        { .text = "cn:alice", .is_bound = true },
+        { .text = "jwt:corp:alice", .groups = "ops\0dev\0" },
+        { .text = "token:ci", .is_bound = true },
         { .text = "dns:a.example.org" },
         { .text = "spiffe:spiffe://example.org/a" },
     };
@@ -71,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check((result == 0) == (policy != NULL) && (result == 0) == (faults.len_bytes == 0));
     for (size_t i = 0; policy != NULL && i < sizeof callers / sizeof callers[0]; i++) {
         ask(policy, &callers[i]);
+        ask_limits(policy, &callers[i]);
     }
     policy_unref(policy);
     free(text);

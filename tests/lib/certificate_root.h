@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* A root and the trust in it, for all tests of a program: a key takes its time. Included by one file
+/* A root and the access by it, for all tests of a program: a key takes its time. Included by one file
  * of the program, which passes these two to cmocka_run_group_tests(). */
 #ifndef XENRES_TESTS_CERTIFICATE_ROOT_H
 #define XENRES_TESTS_CERTIFICATE_ROOT_H
@@ -10,7 +10,7 @@
 
 static const struct certificate_spec root_spec = CERTIFICATES_ROOT;
 static struct certificate root;
-static struct trust *root_trust;
+static struct access *root_access;
 
 static inline int certificate_root_make(void **state)
 {
@@ -18,14 +18,14 @@ static inline int certificate_root_make(void **state)
 
     (void)state;
     root = certificates_make(&root_spec, NULL);
-    root_trust = certificates_trust(anchors, 1);
-    return root_trust == NULL;
+    root_access = certificates_access(anchors, 1);
+    return root_access == NULL;
 }
 
 static inline int certificate_root_free(void **state)
 {
     (void)state;
-    trust_unref(root_trust);
+    access_unref(root_access);
     certificates_free(&root);
     return 0;
 }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/identity.h"
+#include "auth/access.h"
 
 #define CERTIFICATES_NOW_S INT64_C(2000000000) /* 2033 */
 enum { CERTIFICATES_YEAR_S = 365 * 86400 };
@@ -31,6 +31,7 @@ struct certificate_spec {
     size_t uri_len;
     const char *key; /* "P-256" where NULL; a curve, "RSA-1024", "ED25519" */
     bool sha1;
+    bool says_key;          /* has an identifier of its own key */
     bool unknown_critical;  /* an extension that nobody knows, critical */
     size_t huge_bytes;      /* an extension of this length, not critical */
     int64_t begin_s, end_s; /* from CERTIFICATES_NOW_S; 0, 0: a year both ways */
@@ -151,6 +152,9 @@ static inline struct certificate certificates_make(const struct certificate_spec
     CERTIFICATES_MUST(X509_set_issuer_name(made.x509, X509_get_subject_name(signer->x509)) == 1);
     CERTIFICATES_MUST(X509_set_pubkey(made.x509, made.key) == 1);
     certificates_extend(made.x509, signer->x509, NID_basic_constraints, spec->constraints);
+    if (spec->says_key) {
+        certificates_extend(made.x509, signer->x509, NID_subject_key_identifier, "hash");
+    }
     certificates_extend(made.x509, signer->x509, NID_key_usage, spec->usage);
     certificates_extend(made.x509, signer->x509, NID_ext_key_usage, spec->extended_usage);
     certificates_extend(made.x509, signer->x509, NID_subject_alt_name, spec->names);
@@ -189,9 +193,95 @@ static inline struct identity_der certificates_der(const struct certificate *c)
     return (struct identity_der){ bytes, (size_t)len };
 }
 
+/* --- revocation lists ------------------------------------------------------------------------- */
+
+struct certificate_list {
+    const struct certificate *issuer;
+    const struct certificate *revoked[4]; /* up to a NULL */
+    int64_t begin_s, end_s;               /* as a certificate_spec's */
+    bool is_endless;                      /* no nextUpdate */
+    int extension;                        /* NID of one more, whose value is an integer; 0: none */
+    bool is_critical;                     /* that one */
+    bool says_key;                        /* of the issuer, by which it is signed */
+    bool sha1;
+};
+
+static inline void certificates_list_extend(X509_CRL *crl, const struct certificate_list *list)
+{
+    ASN1_INTEGER *one = ASN1_INTEGER_new();
+    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+    unsigned char *der = NULL;
+    X509V3_CTX ctx;
+    X509_EXTENSION *extension;
+
+    if (list->extension != 0) {
+        CERTIFICATES_MUST(ASN1_INTEGER_set(one, 1) == 1);
+        int len = i2d_ASN1_INTEGER(one, &der);
+
+        CERTIFICATES_MUST(len > 0 && ASN1_OCTET_STRING_set(value, der, len) == 1);
+        extension = X509_EXTENSION_create_by_NID(NULL, list->extension, list->is_critical, value);
+        CERTIFICATES_MUST(extension != NULL && X509_CRL_add_ext(crl, extension, -1) == 1);
+        X509_EXTENSION_free(extension);
+    }
+    if (list->says_key) {
+        X509V3_set_ctx(&ctx, list->issuer->x509, NULL, NULL, crl, 0);
+        extension = X509V3_EXT_conf_nid(NULL, &ctx, NID_authority_key_identifier, "keyid:always");
+        CERTIFICATES_MUST(extension != NULL && X509_CRL_add_ext(crl, extension, -1) == 1);
+        X509_EXTENSION_free(extension);
+    }
+    ASN1_INTEGER_free(one);
+    ASN1_OCTET_STRING_free(value);
+    OPENSSL_free(der);
+}
+
+/* X509_CRL_free() releases it. */
+static inline X509_CRL *certificates_list(const struct certificate_list *list)
+{
+    bool dated = list->begin_s != 0 || list->end_s != 0;
+    X509_CRL *crl = X509_CRL_new();
+    ASN1_TIME *time = ASN1_TIME_new();
+
+    CERTIFICATES_MUST(X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1);
+    CERTIFICATES_MUST(X509_CRL_set_issuer_name(crl, X509_get_subject_name(list->issuer->x509)) ==
+                      1);
+    CERTIFICATES_MUST(
+        ASN1_TIME_set(time, CERTIFICATES_NOW_S + (dated ? list->begin_s : -CERTIFICATES_YEAR_S)) !=
+            NULL &&
+        X509_CRL_set1_lastUpdate(crl, time) == 1);
+    for (size_t i = 0; i < 4 && list->revoked[i] != NULL; i++) {
+        X509_REVOKED *revoked = X509_REVOKED_new();
+
+        CERTIFICATES_MUST(X509_REVOKED_set_serialNumber(
+                              revoked, X509_get_serialNumber(list->revoked[i]->x509)) == 1 &&
+                          X509_REVOKED_set_revocationDate(revoked, time) == 1 &&
+                          X509_CRL_add0_revoked(crl, revoked) == 1);
+    }
+    CERTIFICATES_MUST(
+        ASN1_TIME_set(time, CERTIFICATES_NOW_S + (dated ? list->end_s : CERTIFICATES_YEAR_S)) !=
+            NULL &&
+        (list->is_endless || X509_CRL_set1_nextUpdate(crl, time) == 1));
+    ASN1_TIME_free(time);
+    certificates_list_extend(crl, list);
+    CERTIFICATES_MUST(
+        X509_CRL_sort(crl) == 1 &&
+        X509_CRL_sign(crl, list->issuer->key, list->sha1 ? EVP_sha1() : EVP_sha256()) > 0);
+    return crl;
+}
+
+/* As PEM, behind what is in `pem`. */
+static inline void certificates_list_write(BIO *pem, const struct certificate_list *list)
+{
+    X509_CRL *crl = certificates_list(list);
+
+    CERTIFICATES_MUST(PEM_write_bio_X509_CRL(pem, crl) == 1);
+    X509_CRL_free(crl);
+}
+
+/* --- access ----------------------------------------------------------------------------------- */
+
 /* Anchors of these, which may not be authorities' at all: then NULL. */
-static inline struct trust *certificates_trust(const struct certificate *const *anchors,
-                                               size_t count)
+static inline struct trust *certificates_anchors(const struct certificate *const *anchors,
+                                                 size_t count)
 {
     BIO *pem = BIO_new(BIO_s_mem());
     struct trust *trust = NULL;
@@ -207,22 +297,37 @@ static inline struct trust *certificates_trust(const struct certificate *const *
     return trust;
 }
 
+/* The same, by which everybody below them is let in. */
+static inline struct access *certificates_access(const struct certificate *const *anchors,
+                                                 size_t count)
+{
+    struct trust *trust = certificates_anchors(anchors, count);
+    struct access *access = NULL;
+
+    if (trust != NULL) {
+        CERTIFICATES_MUST(access_new(&trust, 1, NULL, &access, NULL) == 0);
+    }
+    return access;
+}
+
 /* What most tests begin with. */
 #define CERTIFICATES_ROOT                                                                          \
     {                                                                                              \
-        .common_name = "root", .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign"  \
+        .common_name = "root", .constraints = "critical,CA:TRUE",                                  \
+        .usage = "critical,keyCertSign,cRLSign"                                                    \
     }
 #define CERTIFICATES_AUTHORITY(name)                                                               \
     {                                                                                              \
-        .common_name = (name), .constraints = "critical,CA:TRUE", .usage = "critical,keyCertSign"  \
+        .common_name = (name), .constraints = "critical,CA:TRUE",                                  \
+        .usage = "critical,keyCertSign,cRLSign"                                                    \
     }
 #define CERTIFICATES_CLIENT                                                                        \
     .common_name = "alice", .constraints = "CA:FALSE", .usage = "digitalSignature",                \
     .extended_usage = "clientAuth"
 
-/* Verifies these, the client's first, in this order. What trust_verify() promises whatever it finds
+/* Verifies these, the client's first, in this order. What access_certificate() promises whatever it finds
  * is checked here. `who` may be NULL. */
-static inline enum identity_fault certificates_verify(const struct trust *trust,
+static inline enum identity_fault certificates_verify(const struct access *access,
                                                       const struct certificate *const *chain,
                                                       size_t count, struct identity *who)
 {
@@ -235,7 +340,7 @@ static inline enum identity_fault certificates_verify(const struct trust *trust,
     for (size_t i = 0; i < count; i++) {
         der[i] = certificates_der(chain[i]);
     }
-    result = trust_verify(trust, der, count, CERTIFICATES_NOW_S, &scratch, &fault, &f);
+    result = access_certificate(access, der, count, CERTIFICATES_NOW_S, &scratch, &fault, &f);
     for (size_t i = 0; i < count; i++) {
         OPENSSL_free((void *)(uintptr_t)der[i].bytes);
     }

@@ -27,7 +27,8 @@ struct backend {
     } events[EVENTS_MAX];
     uint32_t event_count;
     int watched;
-    bool list_fails, find_fails, name_fails;
+    struct backend_tags tags; /* of all of them */
+    bool list_fails, find_fails, name_fails, tags_fail;
 };
 
 static struct backend world;
@@ -77,6 +78,17 @@ static inline int fake_name(struct backend *b, uint16_t domid, char out[MESSAGE_
     return 0;
 }
 
+static inline int fake_tags(struct backend *b, uint16_t domid, struct backend_tags *out,
+                            struct failure *f)
+{
+    (void)domid;
+    if (b->tags_fail) {
+        return failure_set(f, ERROR_UNAVAILABLE, "no tags");
+    }
+    *out = b->tags;
+    return 0;
+}
+
 static inline bool fake_next_event(struct backend *b, unsigned *events, uint16_t *domid)
 {
     if (b->event_count == 0) {
@@ -106,6 +118,7 @@ static const struct backend_ops fake_ops = {
     .list = fake_list,
     .find = fake_find,
     .domain_name = fake_name,
+    .domain_tags = fake_tags,
     .next_event = fake_next_event,
     .watch_name = fake_watch,
     .unwatch_name = fake_unwatch,
@@ -118,16 +131,15 @@ static struct directory_entry last_told;
 static inline void on_told(void *arg, enum feed_domain_kind kind, const struct directory_entry *e,
                            const struct domain_identity *before)
 {
-    static const char letters[] = { [FEED_DOMAIN_CREATED] = 'C',
-                                    [FEED_DOMAIN_RENAMED] = 'R',
-                                    [FEED_DOMAIN_STATE] = 'S',
-                                    [FEED_DOMAIN_DYING] = 'D',
-                                    [FEED_DOMAIN_GONE] = 'G' };
+    static const char letters[] = {
+        [FEED_DOMAIN_CREATED] = 'C', [FEED_DOMAIN_RENAMED] = 'R', [FEED_DOMAIN_STATE] = 'S',
+        [FEED_DOMAIN_DYING] = 'D',   [FEED_DOMAIN_GONE] = 'G',    [FEED_DOMAIN_RETAGGED] = 'T'
+    };
     size_t len = strlen(told_kinds);
 
     (void)arg;
     assert_true(len + 1 < sizeof(told_kinds));
-    assert_int_equal(before != NULL, kind == FEED_DOMAIN_RENAMED);
+    assert_int_equal(before != NULL, kind == FEED_DOMAIN_RENAMED || kind == FEED_DOMAIN_RETAGGED);
     told_kinds[len] = letters[kind];
     told_kinds[len + 1] = '\0';
     last_told = *e;

@@ -178,7 +178,7 @@ static inline void echo_rig_init(struct echo_rig *r, uint32_t request_max_bytes,
     static const char rule[] =
         "rule \"all\" { effect = allow identities = { \"cn:echo\" } domains = { \"all\" }"
         " types = { \"all\" } actions = { \"all\" } }\n";
-    const struct quota_limits limits = { .calls_per_identity = ECHO_CALLS };
+    const struct quota_limits limits = { .each = { .calls = ECHO_CALLS } };
     const struct mapper_client_options mapper = { .socket_path = "/nonexistent/mapper",
                                                   .backoff_min_ms = 3600000,
                                                   .backoff_max_ms = 3600000 };

@@ -9,6 +9,7 @@
 #ifndef XENRES_TESTS_FAKE_MAPPER_H
 #define XENRES_TESTS_FAKE_MAPPER_H
 
+#include "common/message_tags.h"
 #include "tests/lib/unit.h"
 
 #include <fcntl.h>
@@ -64,6 +65,8 @@ static inline void fake_mapper_init(struct fake_mapper *m)
         .requests_max = 2048,
         .arena_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES,
         .slot_max_bytes = (uint64_t)FAKE_ARENA_FRAMES * MESSAGE_FRAME_BYTES / 2,
+        .trace_pauses_per_second = 400,
+        .pauses_per_second = 5000,
     };
 }
 
@@ -280,6 +283,7 @@ static inline struct message_domain fake_domain(uint16_t domid, const char *name
     };
 
     strncpy(d.identity.name, name, sizeof(d.identity.name) - 1);
+    (void)domain_tag_add(&d.identity, "fake");
     return d;
 }
 

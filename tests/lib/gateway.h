@@ -11,6 +11,7 @@
 
 #include "tests/lib/unit.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ static struct {
     char dir[64];
     pid_t pid;
     uint16_t port;
+    bool is_logged; /* in DIR/log, all of it */
 } gateway;
 
 static inline void gateway_path(const char *name, char path[GATEWAY_PATH_BYTES])
@@ -60,9 +62,12 @@ static inline void gateway_start(bool with_scenario)
 {
     const char *build = getenv("BUILD");
     char program[GATEWAY_PATH_BYTES], env[GATEWAY_PATH_BYTES], demo[GATEWAY_PATH_BYTES],
-        world[GATEWAY_PATH_BYTES], text[1024] = "";
-    char option[] = "--demo", second[] = "--scenario";
-    char *arguments[] = { program, option, demo, with_scenario ? second : NULL, world, NULL };
+        world[GATEWAY_PATH_BYTES], log[GATEWAY_PATH_BYTES], text[1024] = "";
+    char option[] = "--demo", second[] = "--scenario", verbose[] = "--verbose";
+    char *arguments[] = {
+        program, option, demo, verbose, with_scenario ? second : NULL, world, NULL
+    };
+    posix_spawn_file_actions_t actions;
     uint64_t until_ns = clock_monotonic_ns() + GATEWAY_START_WAIT_S * CLOCK_NS_PER_S;
     FILE *file;
     char *colon;
@@ -72,7 +77,17 @@ static inline void gateway_start(bool with_scenario)
     gateway_path("demo/env", env);
     gateway_path("scenario", world);
     (void)unlink(env);
-    assert_int_equal(posix_spawn(&gateway.pid, program, NULL, NULL, arguments, environ), 0);
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    if (gateway.is_logged) {
+        gateway_path("log", log);
+        assert_int_equal(posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log,
+                                                          O_WRONLY | O_CREAT | O_APPEND, 0600),
+                         0);
+    } else {
+        memmove(&arguments[3], &arguments[4], 3 * sizeof(arguments[0]));
+    }
+    assert_int_equal(posix_spawn(&gateway.pid, program, &actions, NULL, arguments, environ), 0);
+    assert_int_equal(posix_spawn_file_actions_destroy(&actions), 0);
     while (access(env, R_OK) != 0) {
         assert_true(clock_monotonic_ns() < until_ns);
         assert_int_equal(waitpid(gateway.pid, NULL, WNOHANG), 0);

@@ -22,6 +22,7 @@
 #include "common/clock.h"
 #include "server/http/listener.h"
 #include "server/rpc/exchange.h"
+#include "tests/lib/anchors.h"
 #include "tests/lib/tls_peer.h"
 #include "tests/lib/unit.h"
 
@@ -48,7 +49,7 @@ struct exchange {
 
 static struct {
     char dir[64];
-    struct trust *trust;
+    struct access *access;
     struct listener *listener;
     uint16_t port;
     void *reply; /* RIG_REPLY_MAX_BYTES of it */
@@ -304,7 +305,7 @@ static inline int rig_make_pki(void **state)
     rig_issue("ca", "expired", false, -1);
     rig_issue("other", "stranger", false, 30);
     (void)snprintf(path, sizeof(path), "%s/ca.crt", rig.dir);
-    assert_int_equal(trust_load(path, &rig.trust, &f), 0);
+    rig.access = anchors_in(path);
     rig.reply = calloc(1, RIG_REPLY_MAX_BYTES);
     assert_non_null(rig.reply);
     return 0;
@@ -315,7 +316,7 @@ static inline int rig_drop_pki(void **state)
     char command[128];
 
     (void)state;
-    trust_unref(rig.trust);
+    access_unref(rig.access);
     free(rig.reply);
     (void)snprintf(command, sizeof(command), "rm -rf %s", rig.dir);
     return system(command);
@@ -366,7 +367,7 @@ static inline void rig_start(const struct listener_limits *limits)
     struct listener_options options = {
         .listen_fd = -1,
         .pem = rig_pem("server", &room),
-        .trust = rig.trust,
+        .access = rig.access,
         .limits = *limits,
     };
     struct failure f = { 0 };

@@ -92,8 +92,8 @@ static inline void rpc_rig_init_limited(struct rpc_rig *r, const char *socket_pa
                                         const struct rpc_rig_limits *at_most)
 {
     const struct quota_limits limits = {
-        .calls_per_identity = RPC_RIG_CALLS,
-        .arena_bytes_per_identity = (uint64_t)at_most->arena_frames * MESSAGE_FRAME_BYTES,
+        .each = { .calls = RPC_RIG_CALLS,
+                  .arena_bytes = (uint64_t)at_most->arena_frames * MESSAGE_FRAME_BYTES },
     };
 
     *r = (struct rpc_rig){ .connected = OUTCOME_INIT,

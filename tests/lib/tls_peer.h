@@ -41,6 +41,7 @@ struct tls_peer_options {
     int receive_buffer_bytes;     /* 0: the kernel's choice */
     void (*on_connected)(int fd); /* before the handshake; NULL: nothing */
     bool short_records;           /* takes none of more than 512 bytes */
+    bool weak;                    /* shows also what nobody should take */
 };
 
 static inline int tls_peer_connect(uint16_t port, int receive_buffer_bytes)
@@ -87,6 +88,9 @@ static inline bool tls_peer_open(struct tls_peer *p, uint16_t port,
     SSL_CTX_set_verify(p->context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(p->context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_info_callback(p->context, tls_peer_on_info);
+    if (options->weak) {
+        SSL_CTX_set_security_level(p->context, 0);
+    }
     if (options->name != NULL) {
         (void)snprintf(path, sizeof(path), "%s/%s.crt", options->dir, options->name);
         SSL_CTX_use_certificate_chain_file(p->context, path);

@@ -49,7 +49,7 @@ static inline void trace_rig_set_policy(struct trace_rig *r, const char *text)
 {
     struct policy *policy = rpc_rig_parse_policy(text);
 
-    rpc_set_policy(r->rpc.rpc, policy);
+    rpc_set_rules(r->rpc.rpc, policy, NULL);
     policy_unref(policy);
 }
 

@@ -142,9 +142,12 @@ static inline void units_make(struct units *u, const char *demo, const char *lim
 
 static inline void units_done(struct units *u)
 {
-    static const char *const names[] = { "export",      "xenresd.conf", "scenario", "mapper.sock",
-                                         "health.sock", "seal.key",     "log",      "traces",
-                                         "vcpu0.pt",    "vcpu1.pt",     "vcpu2.pt" };
+    static const char *const names[] = {
+        "export",         "xenresd.conf", "scenario",    "mapper.sock",
+        "health.sock",    "seal.key",     "log",         "traces",
+        "audit.key",      "audit.log",    "audit.state", "audit.sign.key",
+        "audit.sign.pub", "vcpu0.pt",     "vcpu1.pt",    "vcpu2.pt"
+    };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[UNITS_PATH_BYTES];

@@ -43,7 +43,7 @@ static inline void set_policy(const char *who, const char *domains)
                    who, domains);
     struct policy *policy = rpc_rig_parse_policy(text);
 
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
 }
 

@@ -18,7 +18,7 @@ init() { "$xenresd" init --dir "$etc" --state "$state" --user "$user" "$@"; }
 
 # Where the files are, with the port of the kernel's choice, on the simulator.
 configure() { # FILE
-    sed -e "s|# listen = .*|listen = \"127.0.0.1:0\"|" -e "s|# health = .*|health = \"$work/health.sock\"|" \
+    sed -e "s|# listen = .*|listen = \"127.0.0.1:0\"|" -e "s|# health = .*|health = \"$work/run/health.sock\"|" \
         -e "s|# socket = .*|socket = \"$work/mapper.sock\"|" "$etc/xenresd.conf" >"$1"
 }
 
@@ -47,6 +47,9 @@ all_is_made_and_told() {
     contains "$(cat "$work/said")" "xenresd --check --config $etc/xenresd.conf"
     contains "$(cat "$work/said")" "XENRES_SERVER='https://gw.example.org:8443'"
     same "$(find "$etc" -name '.*')" "" "what was left"
+    for file in policy.conf server.crt server.key clients.crt export deny; do
+        contains "$(grep -v '^ *#' "$etc/xenresd.conf")" "\"$etc/$file\""
+    done
 }
 
 modes_and_owners_are_right() {
@@ -122,6 +125,15 @@ warnings_are_told_and_are_no_faults() {
     contains "$(cat "$work/said")" "no faults"
 }
 
+authorities_of_sections_are_looked_at_too() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -out "$work/lab.crt" \
+        -subj /CN=lab -days 7 2>/dev/null
+    { cat "$etc/xenresd.conf"; echo "trust \"lab\" { ca = \"$work/lab.crt\" identities = { \"cn:*\" } }"; } >"$work/lab.conf"
+    "$xenresd" --check --config "$work/lab.conf" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "$work/lab.crt:1: warning: it expires in "
+    contains "$(cat "$work/said")" "(trust.ca)"
+}
+
 options_are_told_with_their_lines() {
     sed "s|state_dir = .*|state_dir = \"/nonexistent\"|" "$etc/xenresd.conf" >"$work/line.conf"
     check_fails_with "$work/line.conf" \
@@ -163,7 +175,7 @@ the_administrator_is_let_in() {
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
 }
 
-is_ready() { curl -sf --unix-socket "$work/health.sock" http://localhost/readyz >/dev/null; }
+is_ready() { curl -sf --unix-socket "$work/run/health.sock" http://localhost/readyz >/dev/null; }
 
 as_user() { # COMMAND...
     if [ "$(id -u)" -eq 0 ]; then
@@ -182,17 +194,16 @@ check "what fails half way leaves nothing" what_fails_half_way_leaves_nothing
 check "it has no faults" it_has_no_faults
 check "faults of certificates are told with their lines" faults_of_certificates_are_told_with_their_lines
 check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
+check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
 check "options are told with their lines" options_are_told_with_their_lines
 configure "$work/run.conf"
 check "doctor tells what is missing" doctor_tells_what_is_missing
 mkdir -m 755 "$work/run"
 [ "$(id -u)" -ne 0 ] || chown "$user" "$work/run"
-sed -i "s|$work/health.sock|$work/run/health.sock|" "$work/run.conf"
 start mapper "$BUILD/xenresd-mapper-sim" --socket "$work/mapper.sock" --peer-user "$user" --export "$etc/export"
 wait_until 20 test -S "$work/mapper.sock"
 [ "$(id -u)" -ne 0 ] || chown "$user" "$work/mapper.sock"
 check "doctor hears the mapper" doctor_hears_the_mapper
-is_ready() { curl -sf --unix-socket "$work/run/health.sock" http://localhost/readyz >/dev/null; }
 start xenresd as_user "$xenresd" --config "$work/run.conf"
 wait_until 20 is_ready
 port=$(sed -n "s/.*listening on port \([0-9]*\)$/\1/p" "$work/xenresd.log")

@@ -16,15 +16,19 @@ install_all() {
     env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -C "$top" --no-print-directory install DESTDIR="$root" PREFIX=/usr
     local file
     for file in bin/xenres sbin/xenresd sbin/xenresd-mapper-sim include/xenres.h include/xenres/watch.h \
-        include/xenres/trace.h lib/libxenres.so.1 lib/libxenres.so lib/libxenres.a lib/pkgconfig/xenres.pc share/man/man1/xenres.1 \
+        include/xenres/trace.h include/xenres/access.h lib/libxenres.so.1 lib/libxenres.so lib/libxenres.a lib/pkgconfig/xenres.pc share/man/man1/xenres.1 \
         share/man/man3/libxenres.3 share/man/man5/xenresd.conf.5 share/man/man7/xenresd-metrics.7 \
         share/man/man8/xenresd.8 \
         share/xenresd/proto/xenres/v1/host.proto share/xenresd/proto/google/rpc/error_details.proto \
+        lib/systemd/system/xenresd.service lib/systemd/system/xenresd-mapper.service lib/sysusers.d/xenresd.conf \
+        lib/systemd/system/xenresd.socket lib/systemd/system/xenresd-health.socket \
         share/bash-completion/completions/xenres share/zsh/site-functions/_xenres; do
         [ -s "$usr/$file" ] || { echo "there is no $file"; return 1; }
     done
     same "$(readelf -d "$usr/lib/libxenres.so.1" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')" libxenres.so.1 soname
     same "$(grep -rlF "$root" "$usr" || true)" "" "files with the name of DESTDIR in them"
+    grep -q '^ExecStart=/usr/sbin/xenresd ' "$usr/lib/systemd/system/xenresd.service"
+    same "$(grep -rl /usr/local "$usr/lib/systemd" || true)" "" "units that name another prefix"
 }
 
 xenres_pc() { PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=$usr/lib/pkgconfig pkg-config "$@" xenres; }

@@ -16,6 +16,7 @@
 #include "proto/json/print.h"
 #include "proto/wire/wire.h"
 #include "tests/proto/zoo.pb-c.h"
+#include "xenres/v1/access.pb-c.h"
 #include "xenres/v1/host.pb-c.h"
 #include "xenres/v1/inspect.pb-c.h"
 #include "xenres/v1/resource.pb-c.h"
@@ -100,6 +101,12 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &xenres__v1__trace_checkpoint__descriptor,
     &xenres__v1__trace_heartbeat__descriptor,
     &xenres__v1__trace_end__descriptor,
+    &xenres__v1__who_am_irequest__descriptor,
+    &xenres__v1__who_am_iresponse__descriptor,
+    &xenres__v1__caller__descriptor,
+    &xenres__v1__caller_limits__descriptor,
+    &xenres__v1__explain_access_request__descriptor,
+    &xenres__v1__explain_access_response__descriptor,
     &zoo__zoo__descriptor,
     &zoo__leaf__descriptor,
     &zoo__pairs__descriptor,

@@ -257,10 +257,11 @@ static int on_list(void *arg, const xenres_domains_piece *piece)
 
 static int on_change(void *arg, const xenres_domain_change *c)
 {
-    static const char *const kinds[] = { "", "created", "renamed", "state", "dying", "gone" };
+    static const char *const kinds[] = { "",      "created", "renamed", "state",
+                                         "dying", "gone",    "retagged" };
 
     (void)arg;
-    printf("%s %s %" PRIu64 "\n", c->kind < 6 ? kinds[c->kind] : "?", c->domain.identity.name,
+    printf("%s %s %" PRIu64 "\n", c->kind < 7 ? kinds[c->kind] : "?", c->domain.identity.name,
            c->sequence);
     keep_name(&c->domain, c->kind != XENRES_DOMAIN_CHANGE_GONE);
     cover(c->first_sequence, c->sequence);

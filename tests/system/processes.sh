@@ -125,7 +125,7 @@ the_serving_process_has_no_privilege() {
     cat "/proc/$worker"/task/*/status | tr '\t' ' ' >"$work/status"
     threads=$(grep -c '^Pid:' "$work/status")
     [ "$threads" -gt 1 ]
-    for line in "Uid: $user $user $user $user" 'NoNewPrivs: 1' \
+    for line in "Uid: $user $user $user $user" 'NoNewPrivs: 1' 'Seccomp: 2' 'CapInh: 0000000000000000' \
         'CapPrm: 0000000000000000' 'CapEff: 0000000000000000' 'CapAmb: 0000000000000000'; do
         same "$(grep -cxF "$line" "$work/status")" "$threads" "threads with $line"
     done
@@ -133,6 +133,48 @@ the_serving_process_has_no_privilege() {
     grep -Eq '^Max open files +4096 +4096 ' "/proc/$worker/limits" # limits.open_files
     # The kernel keeps what may not be dumped from debuggers of the same user. A sanitizer needs one.
     [[ $BUILD == */sanitize-* ]] || same "$(stat -c %u "/proc/$worker/mem")" 0 "owner of its memory"
+}
+
+# Who watches the supervisor says how long a worker may be silent.
+a_worker_that_hangs_is_ended_and_comes_back() {
+    local worker
+    WATCHDOG_USEC=2000000 start_demo
+    worker=$(worker_pid)
+    kill -STOP "$worker"
+    wait_until 10 differs worker_pid "$worker"
+    wait_until 10 answers
+    contains "$(cat "$work/demo.log")" "the worker has not said for 2 s that it lives"
+    stop demo TERM 10
+}
+
+# Likewise; and what only root can take away, where it was root.
+the_mapper_has_a_filter_too() {
+    local threads line
+    cat "/proc/$(mapper_pid)"/task/*/status | tr '\t' ' ' >"$work/status"
+    threads=$(grep -c '^Pid:' "$work/status")
+    for line in 'NoNewPrivs: 1' 'Seccomp: 2'; do
+        same "$(grep -cxF "$line" "$work/status")" "$threads" "threads with $line"
+    done
+    grep -Eq '^Max core file size +0 +0 ' "/proc/$(mapper_pid)/limits"
+}
+
+# It keeps what it takes to start the two, and nothing else.
+the_supervisor_has_little() {
+    tr '\t' ' ' <"/proc/${pid[demo]}/status" >"$work/status"
+    grep -qx 'NoNewPrivs: 1' "$work/status"
+    [[ $BUILD == */sanitize-* ]] || grep -qx 'Seccomp: 2' "$work/status"
+    grep -Eq '^Max core file size +0 +0 ' "/proc/${pid[demo]}/limits"
+    [ "$(id -u)" -eq 0 ] || skip "needs root"
+    # chown, setuid, setgid, setpcap, kill, sys_resource, dac_override and dac_read_search, where it had them
+    local name bits
+    for name in CapPrm CapEff CapBnd; do
+        bits=0x$(sed -n "s/^$name: //p" "$work/status")
+        same "$((bits & ~0x10001e7))" 0 "$name beyond what it needs"
+        same "$((bits & 0xe0))" "$((0xe0))" "$name that it needs"
+    done
+    same "$(sed -n 's/^CapInh: //p' "$work/status")" 0000000000000000 CapInh
+    tr '\t' ' ' <"/proc/$(worker_pid)/status" >"$work/status"
+    same "$(sed -n 's/^CapBnd: //p' "$work/status")" 0000000000000000 "those that the worker could have"
 }
 
 # Its third unmap fails: then it ends with its reason, and the next one serves.
@@ -179,6 +221,8 @@ NOTIFY_SOCKET=@xenresd-test-nobody start_demo
 exec 9<&-
 check "children get nothing that they need not" children_get_nothing_that_they_need_not
 check "the serving process has no privilege" the_serving_process_has_no_privilege
+check "the mapper has a filter, too" the_mapper_has_a_filter_too
+check "the supervisor has little" the_supervisor_has_little
 check "a killed mapper fails what is in flight, and comes back" a_killed_mapper_fails_what_is_in_flight_and_comes_back
 check "a killed worker comes back at the same port" a_killed_worker_comes_back_at_the_same_port
 check "a worker that ends comes back at the same port" a_worker_that_ends_comes_back_at_the_same_port
@@ -189,5 +233,6 @@ start_demo
 check "a killed supervisor takes both along" a_killed_supervisor_takes_both_along
 check "a killed supervisor takes any child along" a_killed_supervisor_takes_any_child_along
 unset "pid[demo]"
+check "a worker that hangs is ended, and comes back" a_worker_that_hangs_is_ended_and_comes_back
 check "a mapper that gives up is started again" a_mapper_that_gives_up_is_started_again
 check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason

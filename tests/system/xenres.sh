@@ -5,7 +5,7 @@
 # The command and the library with the real daemon: what is shown, where it goes, and how failures
 # look. What servers do wrong is in tests/fault/client_*.
 . "$(dirname "$0")/../lib/functions.sh"
-requires curl jq cmp
+requires curl jq cmp openssl
 
 xenres=$BUILD/xenres
 frames=/v1/domains/1/resources/grant_table/0/frames
@@ -211,6 +211,31 @@ each_kind_of_failure_has_its_status() {
     contains "$(cat "$work/said")" XENRES_CACERT
 }
 
+whoever_is_known_is_told_who_he_is() {
+    contains "$("$xenres" whoami | tr -s ' ')" "identity spiffe:spiffe://xenres.demo/operator"
+    same "$("$xenres" -o json whoami | jq -r '.caller.kind, .caller.isBound')" $'CALLER_KIND_SPIFFE\ntrue'
+    same "$("$xenres" -o json whoami | jq -r .caller.certificateSha256)" \
+        "$(openssl x509 -in "$XENRES_CERT" -outform DER | sha256sum | cut -d ' ' -f 1)"
+}
+
+what_is_allowed_is_explained_by_the_status() {
+    contains "$("$xenres" explain 1 grant_table snapshot)" "allowed"
+    same "$("$xenres" -o json explain 1 any list | jq .allowed)" true
+    fails 17 "$xenres" explain 1 grant_table admin
+    contains "$(cat "$work/said")" "not allowed"
+    fails 17 "$xenres" -o json explain 1 grant_table admin
+    fails 15 "$xenres" explain nobody any list
+    fails 2 "$xenres" explain 1 grants list
+    contains "$(cat "$work/said")" "any"
+    fails 2 "$xenres" explain 1 any trace
+    contains "$(cat "$work/said")" "trace.read"
+}
+
+tags_are_listed() {
+    same "$("$xenres" -o json domains | jq -c '[.domains[] | .tags // []]')" '[["db","prod"],[],[]]'
+    contains "$("$xenres" domains)" "db prod"
+}
+
 a_missing_certificate_is_explained() {
     fails 26 env -u XENRES_CERT -u XENRES_KEY "$xenres" host
     contains "$(cat "$work/said")" "client certificate"
@@ -290,6 +315,7 @@ domain "web" {
   domid = 1
   uuid = "00000000-0000-0000-0000-00000000000a"
   name = "web"
+  tags = { "prod", "db" }
   grants { frames = 2  entries = 300 }
 }
 domain "large" {
@@ -332,6 +358,9 @@ check "stats are of each vCPU" stats_are_of_each_vcpu
 check "failures say what, why, and what next" failures_say_what_why_and_what_next
 check "each kind of failure has its status" each_kind_of_failure_has_its_status
 check "a missing certificate is explained" a_missing_certificate_is_explained
+check "whoever is known is told who he is" whoever_is_known_is_told_who_he_is
+check "what is allowed is explained, by the exit status too" what_is_allowed_is_explained_by_the_status
+check "tags are listed" tags_are_listed
 check "every verb has help" every_verb_has_help
 check "every status is in the manual" every_status_is_in_the_manual
 check "the library's manual has every function" the_libraries_manual_has_every_function

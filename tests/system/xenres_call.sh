@@ -25,7 +25,8 @@ each_method_is_called() {
     for method in $("$xenres" call -o json | jq -r '.[].method'); do
         request='{"domain": "hvm"}'
         case $method in
-        */GetHost | */ListDomains | */WatchDomains) request='{}' ;;
+        */GetHost | */ListDomains | */WatchDomains | */WhoAmI) request='{}' ;;
+        */ExplainAccess) request='{"domain": "hvm", "type": "RESOURCE_TYPE_GRANT_TABLE", "action": "ACTION_LIST"}' ;;
         */GetSnapshot | */ReadSnapshot | */Watch) request='{"domain": "hvm", "type": "RESOURCE_TYPE_GRANT_TABLE"}' ;;
         */ListTraces) request='{}' ;;
         *TraceService/*)

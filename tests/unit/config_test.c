@@ -184,6 +184,145 @@ static void a_file_of_the_greatest_size_passes_and_one_byte_more_does_not(void *
     buffer_done(&a.faults);
 }
 
+/* --- sections with titles --------------------------------------------------------------------- */
+
+static void sections_with_titles_are_taken_in_order(void **state)
+{
+    struct attempt a;
+
+    (void)state;
+    load(&a, "trust \"corp\" {\n ca = \"/corp.crt\"\n identities = { \"spiffe:spiffe://corp/*\",\n"
+             " \"cn:x\" }\n crl = \"/corp.crl\"\n}\ntrust \"b-2_c.d\" { ca = \"/b\" identities = "
+             "\"cn:*\" }\n");
+    assert_int_equal(a.result, 0);
+    assert_int_equal(a.config.trust_count, 2);
+    assert_string_equal(a.config.trust[0].title, "corp");
+    assert_string_equal(a.config.trust[0].ca, "/corp.crt");
+    assert_string_equal(a.config.trust[0].crl, "/corp.crl");
+    assert_memory_equal(a.config.trust[0].identities, "spiffe:spiffe://corp/*\0cn:x\0", 29);
+    assert_string_equal(a.config.trust[1].title, "b-2_c.d");
+    assert_string_equal(a.config.trust[1].crl, "");
+    buffer_done(&a.faults);
+}
+
+static void faults_in_sections_with_titles_name_their_line(void **state)
+{
+    (void)state;
+    expect_fault("trust \"a\" {\n bogus = 1\n}\n",
+                 ":2: no such option 'bogus'; expected one of: ca, identities, crl");
+    expect_fault("trust \"a\" {\n ca = \"/x\"\n ca = \"/y\"\n identities = \"cn:x\"\n}\n",
+                 ":3: ca stands twice in this section");
+    expect_fault("trust \"a\" {\n ca = \"/x\"\n identities = \"cn:x\"\n}\ntrust \"a\" {\n}\n",
+                 ": found duplicate title 'a'");
+    expect_fault("trust \"a\" {\n identities = \"cn:x\"\n}\n", ":3: trust \"a\": ca is missing");
+    expect_fault("trust \"a\" {\n ca = \"/x\"\n}\n", ":3: trust \"a\": identities is missing");
+    expect_fault("trust \"a\" {\n ca = \"\"\n identities = \"cn:x\"\n}\n",
+                 ":2: trust \"a\": ca is empty");
+    expect_fault("trust \"a b\" {\n ca = \"/x\"\n identities = \"cn:x\"\n}\n",
+                 ":4: trust \"a b\": expected a title of 1 to 63 letters, digits, and - _ .");
+    expect_fault("trust \"a\" {\n ca = \"/x\"\n identities = {\n \"cn:x\",\n \"jwt:i:s\" }\n}\n",
+                 ":5: trust \"a\": identities: \"jwt:i:s\": an authority speaks for spiffe:, dns: "
+                 "and cn: only");
+    expect_fault("trust {\n}\n", ":1: ");
+}
+
+/* As many sections as may be, and one more. */
+static void sections_with_titles_have_a_maximum(void **state)
+{
+    enum { MOST = 16 };
+    BUFFER_AUTO(text, 4096);
+    struct attempt a;
+
+    (void)state;
+    for (int i = 0; i < MOST; i++) {
+        assert_true(
+            buffer_printf(&text, "trust \"%d\" { ca = \"/x\" identities = \"cn:x\" }\n", i));
+    }
+    load(&a, buffer_string(&text));
+    assert_int_equal(a.result, 0);
+    assert_int_equal(a.config.trust_count, MOST);
+    buffer_done(&a.faults);
+    assert_true(buffer_append_string(&text, "trust \"x\" { ca = \"/x\" identities = \"cn:x\" }\n"));
+    expect_fault(buffer_string(&text), ":17: more than 16 sections trust");
+}
+
+/* A list that fills its room, and one with a byte more. */
+static void a_list_has_a_maximum(void **state)
+{
+    char filler[512], last[CONFIG_LIST_BYTES];
+
+    (void)state;
+    memset(filler, 'x', sizeof(filler));
+    memcpy(filler, "cn:", 3);
+    filler[sizeof(filler) - 1] = '\0'; /* 512 with its NUL: seven of them leave 512 for the last */
+    for (size_t more = 0; more <= 1; more++) {
+        BUFFER_AUTO(text, 16384);
+        struct attempt a;
+
+        memset(last, 'x', sizeof(last));
+        memcpy(last, "cn:", 3);
+        last[510 + more] = '\0';
+        assert_true(buffer_append_string(&text, "trust \"a\" { ca = \"/x\" identities = {"));
+        for (int i = 0; i < 7; i++) {
+            assert_true(buffer_printf(&text, " \"%s\",", filler));
+        }
+        assert_true(buffer_printf(&text, " \"%s\" } }\n", last));
+        if (more > 0) {
+            expect_fault(buffer_string(&text), "identities has more than 4094 bytes in all");
+        } else {
+            load(&a, buffer_string(&text));
+            assert_int_equal(a.result, 0);
+            buffer_done(&a.faults);
+        }
+    }
+}
+
+static void authorities_without_bounds_are_named(void **state)
+{
+    static const char corp[] = "trust \"a\" { ca = \"/x\" identities = \"cn:x\" }\n";
+    char both[256];
+    struct attempt a;
+
+    (void)state;
+    load(&a, corp);
+    assert_string_equal(a.config.tls_client_ca, ""); /* the default is not meant then */
+    buffer_done(&a.faults);
+    snprintf(both, sizeof(both), "%stls { client_ca = \"/all.crt\" }\n", corp);
+    load(&a, both);
+    assert_string_equal(a.config.tls_client_ca, "/all.crt");
+    buffer_done(&a.faults);
+    expect_fault("tls {\n client_ca = \"\"\n}\n", ":2: tls.client_ca is empty; expected a file");
+    snprintf(both, sizeof(both), "%stls {\n client_crl = \"/x\"\n}\n", corp);
+    expect_fault(both, ":3: tls.client_crl is for the authorities of tls.client_ca");
+    expect_fault("tls {\n expired_crl = \"ignore\"\n}\n",
+                 ":2: tls.expired_crl is \"ignore\"; expected one of: refuse accept");
+    expect_fault("tls { expired_crl = \"\" }\n", "expected one of: refuse accept");
+}
+
+static void issuers_and_what_needs_them(void **state)
+{
+    struct attempt a;
+
+    (void)state;
+    load(&a, "issuer \"corp\" {\n issuer = \"https://i\"\n audience = \"x\"\n jwks = \"/k\"\n}\n"
+             "tls { client_certificate = \"optional\" client_ca = \"\" }\n");
+    assert_int_equal(a.result, 0); /* nobody has to show a certificate: no authority is needed */
+    assert_int_equal(a.config.issuer_count, 1);
+    assert_string_equal(a.config.issuer[0].title, "corp");
+    assert_string_equal(a.config.issuer[0].groups_claim, "");
+    assert_string_equal(a.config.tls_client_certificate, "optional");
+    buffer_done(&a.faults);
+    load(&a, "tokens { file = \"/t\" }\ntls { client_certificate = \"optional\" }\n");
+    assert_int_equal(a.result, 0);
+    buffer_done(&a.faults);
+    expect_fault("tls {\n client_certificate = \"optional\"\n}\n",
+                 ":2: tls.client_certificate is optional, and no bearer token is accepted");
+    expect_fault("tls {\n client_certificate = \"perhaps\"\n}\n",
+                 "expected one of: required optional");
+    expect_fault("issuer \"a\" {\n issuer = \"https://i\"\n jwks = \"/k\"\n}\n",
+                 ":4: issuer \"a\": audience is missing");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +335,12 @@ int main(void)
         cmocka_unit_test(a_file_of_the_greatest_size_passes_and_one_byte_more_does_not),
         cmocka_unit_test(a_missing_file_is_not_found),
         cmocka_unit_test(a_file_that_others_can_change_is_refused),
+        cmocka_unit_test(sections_with_titles_are_taken_in_order),
+        cmocka_unit_test(faults_in_sections_with_titles_name_their_line),
+        cmocka_unit_test(sections_with_titles_have_a_maximum),
+        cmocka_unit_test(a_list_has_a_maximum),
+        cmocka_unit_test(authorities_without_bounds_are_named),
+        cmocka_unit_test(issuers_and_what_needs_them),
     };
 
     return UNIT_RUN(tests);

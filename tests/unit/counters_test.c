@@ -65,10 +65,20 @@ static void fake_unmap(struct backend *b, struct backend_mapping *m)
     (void)b, (void)m;
 }
 
+static int fake_tags(struct backend *b, uint16_t domid, struct backend_tags *out, struct failure *f)
+{
+    (void)b;
+    (void)domid;
+    (void)f;
+    (void)out; /* none */
+    return 0;
+}
+
 static const struct backend_ops fake_ops = {
     .name = "fake",
     .list = fake_list,
     .domain_name = fake_name,
+    .domain_tags = fake_tags,
     .next_event = fake_next_event,
     .watch_name = fake_watch,
     .unwatch_name = fake_watch,

@@ -93,12 +93,40 @@ static void the_reply_that_says_the_most_says_all_of_it(void **state)
     rpc_rig_done(&r);
 }
 
+static void more_requests_than_may_be_are_told_when_to_come_again(void **state)
+{
+    struct rpc_rig r;
+    struct flight f = { .exchange = NULL };
+    struct policy *policy = rpc_rig_parse_policy(
+        "rule \"r\" { effect = allow identities = { \"cn:bob\" } domains = { \"all\" }"
+        " types = { \"all\" } actions = { \"list\" } }\n"
+        "limits \"l\" { identities = { \"cn:alice\" } requests_per_second = 1 }\n");
+
+    (void)state;
+    rpc_rig_init(&r, true);
+    rpc_set_rules(r.rpc, policy, NULL);
+    policy_unref(policy);
+    flight_send(&r, &f, &r.alice, "GET", "/nowhere", NULL, 0); /* counts: it costs something, too */
+    flight_error(&f, 404, "not_found", NULL);
+    flight_send(&r, &f, &r.alice, "GET", "/v1/domains/web-1/resources/grant_table/0/frames", NULL,
+                0);
+    assert_int_equal(flight_reply(&f)->status, 429);
+    assert_non_null(memmem(f.reply->body, f.reply->body_len_bytes, "google.rpc.RetryInfo", 20));
+    assert_non_null(memmem(f.reply->body, f.reply->body_len_bytes, "requests_per_second", 19));
+    flight_error(&f, 429, "resource_exhausted", NULL);
+    flight_send(&r, &f, &r.viewer, "GET", "/nowhere", NULL,
+                0); /* others are none the worse for it */
+    flight_error(&f, 404, "not_found", NULL);
+    rpc_rig_done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(so_many_fields_in_a_request_and_not_one_more),
         cmocka_unit_test(so_much_memory_for_a_reply_and_not_a_byte_more),
         cmocka_unit_test(the_reply_that_says_the_most_says_all_of_it),
+        cmocka_unit_test(more_requests_than_may_be_are_told_when_to_come_again),
     };
 
     return UNIT_RUN(tests);

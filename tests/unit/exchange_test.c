@@ -326,7 +326,7 @@ static void a_new_policy_holds_for_the_next_call(void **state)
         "rule \"r\" { effect = allow identities = { \"cn:bob\" } domains = { \"all\" }"
         " types = { \"all\" } actions = { \"list\" } }\n");
 
-    rpc_set_policy(r.rpc, policy);
+    rpc_set_rules(r.rpc, policy, NULL);
     policy_unref(policy);
     rpc_rig_domains(&r);                    /* `before` decides with the policy that it began with */
     rpc_rig_frames(&r, 0, 1);

@@ -18,7 +18,7 @@ enum { BLOCKS = 4 };
 static void set_up(struct feeds_rig *r, struct feed_source_play *p)
 {
     rig_begin(r, &plenty);
-    feed_play_new(p, 4096, BLOCKS, 1);
+    feed_play_new(p, 8192, BLOCKS, 1);
     r->plays[0] = p;
     feed_play_begin(p, FEED_BEGIN_START, 0, 0);
     feed_play_change(p, 0, 1);

@@ -95,6 +95,27 @@ static void all_have_so_many_and_no_more(void **state)
     tear_down(&l);
 }
 
+static void some_have_fewer_streams(void **state)
+{
+    struct limits l;
+    struct watcher w[2] = { WATCHER_INIT, WATCHER_INIT };
+    struct feeds_counters counters;
+
+    (void)state;
+    set_up_with(&l, &few);
+    for (unsigned i = 0; i < 2; i++) {
+        struct subscription_request request = rig_request(&w[i], 0, SUBSCRIPTION_DELTA);
+
+        request.streams_max = 1;
+        assert_int_equal(subscription_begin(l.r.feeds, &request, &w[i].u, NULL),
+                         i == 0 ? 0 : -ERROR_RESOURCE_EXHAUSTED);
+    }
+    feeds_count(l.r.feeds, &counters);
+    assert_int_equal(counters.refused_streams, 1);
+    watcher_end(&w[0]);
+    tear_down(&l);
+}
+
 static void so_many_feeds_and_no_more_but_for_those_that_linger(void **state)
 {
     struct limits l;
@@ -462,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_identity_has_so_many_and_no_more),
         cmocka_unit_test(all_have_so_many_and_no_more),
+        cmocka_unit_test(some_have_fewer_streams),
         cmocka_unit_test(so_many_feeds_and_no_more_but_for_those_that_linger),
         cmocka_unit_test(feeds_that_linger_give_their_memory_to_another),
         cmocka_unit_test(feeds_that_linger_stay_where_their_end_would_not_help),

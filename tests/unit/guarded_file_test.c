@@ -152,6 +152,37 @@ static void a_failed_create_leaves_nothing(void **state)
     assert_int_equal(folder_entries(&dir, 0), 0);
 }
 
+static void replacing_keeps_owner_and_mode_and_never_shows_a_half(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    BUFFER_AUTO(content, MAX_BYTES);
+    struct stat before, after;
+
+    (void)state;
+    assert_int_equal(guarded_file_replace(path, "new", 3, NULL), -ERROR_NOT_FOUND);
+    assert_int_equal(guarded_file_create(path, GUARDED_PUBLIC, "old", 3, NULL), 0);
+    assert_int_equal(chmod(path, 0640), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path, 0, 12345), 0);
+        assert_int_equal(chmod(path, 0640), 0);
+    }
+    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(guarded_file_replace(path, "new", 3, NULL), 0);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_not_equal(before.st_ino,
+                         after.st_ino); /* who has the old one open, has the old one */
+    assert_int_equal(after.st_mode, before.st_mode);
+    assert_int_equal(after.st_uid, before.st_uid);
+    assert_int_equal(after.st_gid, before.st_gid);
+    assert_int_equal(guarded_file_read(path, GUARDED_PUBLIC, &content, NULL), 0);
+    assert_string_equal(buffer_string(&content), "new");
+    assert_int_equal(folder_entries(&dir, 0), 1);
+    assert_int_equal(chmod(path, 0666), 0);
+    assert_int_equal(guarded_file_replace(path, "x", 1, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(folder_entries(&dir, 0), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +195,7 @@ int main(void)
         cmocka_unit_test(the_maximum_fits_and_one_byte_more_is_refused),
         cmocka_unit_test(what_is_no_file_is_refused_without_waiting),
         cmocka_unit_test(a_failed_create_leaves_nothing),
+        cmocka_unit_test(replacing_keeps_owner_and_mode_and_never_shows_a_half),
     };
 
     return UNIT_RUN(tests);

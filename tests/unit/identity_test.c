@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-#include "auth/identity.h"
+#include "auth/access.h"
 
 #include <openssl/sha.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@ static enum identity_fault verify_one(const struct certificate_spec *spec)
     CERTIFICATE_AUTO client = certificates_make(spec, &root);
     const struct certificate *chain[] = { &client };
 
-    return certificates_verify(root_trust, chain, 1, NULL);
+    return certificates_verify(root_access, chain, 1, NULL);
 }
 
 #define VERIFY_ONE(...) verify_one(&(struct certificate_spec){ __VA_ARGS__ })
@@ -32,7 +32,7 @@ static void a_client_of_our_authority_is_known(void **state)
     struct identity_der der;
 
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, chain, 1, &who), IDENTITY_OK);
+    assert_int_equal(certificates_verify(root_access, chain, 1, &who), IDENTITY_OK);
     assert_string_equal(who.text, "cn:alice");
     assert_int_equal(who.not_after_s, CERTIFICATES_NOW_S + CERTIFICATES_YEAR_S);
     der = certificates_der(&client);
@@ -44,7 +44,7 @@ static void a_client_of_our_authority_is_known(void **state)
 static void no_certificate_is_nobody(void **state)
 {
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, NULL, 0, NULL), IDENTITY_NO_CERTIFICATE);
+    assert_int_equal(certificates_verify(root_access, NULL, 0, NULL), IDENTITY_NO_CERTIFICATE);
 }
 
 static void time_decides(void **state)
@@ -65,8 +65,8 @@ static void another_authority_is_unknown(void **state)
     const struct certificate *chain[] = { &client, &other };
 
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, chain, 1, NULL), IDENTITY_UNKNOWN_CA);
-    assert_int_equal(certificates_verify(root_trust, chain, 2, NULL), IDENTITY_UNKNOWN_CA);
+    assert_int_equal(certificates_verify(root_access, chain, 1, NULL), IDENTITY_UNKNOWN_CA);
+    assert_int_equal(certificates_verify(root_access, chain, 2, NULL), IDENTITY_UNKNOWN_CA);
 }
 
 static void an_authority_of_our_authoritys_name_is_refused(void **state)
@@ -77,8 +77,8 @@ static void an_authority_of_our_authoritys_name_is_refused(void **state)
     const struct certificate *chain[] = { &client, &impostor };
 
     (void)state;
-    assert_int_not_equal(certificates_verify(root_trust, chain, 1, NULL), IDENTITY_OK);
-    assert_int_not_equal(certificates_verify(root_trust, chain, 2, NULL), IDENTITY_OK);
+    assert_int_not_equal(certificates_verify(root_access, chain, 1, NULL), IDENTITY_OK);
+    assert_int_not_equal(certificates_verify(root_access, chain, 2, NULL), IDENTITY_OK);
 }
 
 static void a_self_signed_client_is_unknown(void **state)
@@ -88,7 +88,7 @@ static void a_self_signed_client_is_unknown(void **state)
     const struct certificate *chain[] = { &client };
 
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, chain, 1, NULL), IDENTITY_UNKNOWN_CA);
+    assert_int_equal(certificates_verify(root_access, chain, 1, NULL), IDENTITY_UNKNOWN_CA);
 }
 
 static void only_certificates_for_clients_are_taken(void **state)
@@ -152,8 +152,9 @@ static enum identity_fault verify_resized(int change)
 
     assert_non_null(copy);
     memcpy(copy, der.bytes, der.len_bytes);
-    assert_int_equal(trust_verify(root_trust, &resized, 1, CERTIFICATES_NOW_S, &who, &fault, NULL),
-                     change == 0 ? 0 : -ERROR_UNAUTHENTICATED);
+    assert_int_equal(
+        access_certificate(root_access, &resized, 1, CERTIFICATES_NOW_S, &who, &fault, NULL),
+        change == 0 ? 0 : -ERROR_UNAUTHENTICATED);
     OPENSSL_free((void *)(uintptr_t)der.bytes);
     free(copy);
     return fault;
@@ -185,8 +186,9 @@ static void a_second_spelling_of_a_certificate_is_refused(void **state)
     ber[1] = 0x83;
     ber[2] = 0;
     memcpy(ber + 3, der.bytes + 2, der.len_bytes - 2);
-    assert_int_equal(trust_verify(root_trust, &respelt, 1, CERTIFICATES_NOW_S, &who, &fault, NULL),
-                     -ERROR_UNAUTHENTICATED);
+    assert_int_equal(
+        access_certificate(root_access, &respelt, 1, CERTIFICATES_NOW_S, &who, &fault, NULL),
+        -ERROR_UNAUTHENTICATED);
     assert_int_equal(fault, IDENTITY_BAD_CERTIFICATE);
     OPENSSL_free((void *)(uintptr_t)der.bytes);
 }
@@ -198,8 +200,9 @@ static void an_empty_certificate_is_refused(void **state)
     struct identity who;
 
     (void)state;
-    assert_int_equal(trust_verify(root_trust, &nothing, 1, CERTIFICATES_NOW_S, &who, &fault, NULL),
-                     -ERROR_UNAUTHENTICATED);
+    assert_int_equal(
+        access_certificate(root_access, &nothing, 1, CERTIFICATES_NOW_S, &who, &fault, NULL),
+        -ERROR_UNAUTHENTICATED);
     assert_int_equal(fault, IDENTITY_BAD_CERTIFICATE);
 }
 
@@ -210,19 +213,19 @@ static void *verify_often(void *arg)
     const struct identity_der *der = arg;
 
     for (int i = 0; i < ROUNDS; i++) {
-        struct trust *mine = trust_ref(root_trust);
+        struct access *mine = access_ref(root_access);
         struct identity who;
         enum identity_fault fault;
 
-        if (trust_verify(mine, der, 1, CERTIFICATES_NOW_S, &who, &fault, NULL) != 0) {
+        if (access_certificate(mine, der, 1, CERTIFICATES_NOW_S, &who, &fault, NULL) != 0) {
             return arg;
         }
-        trust_unref(mine);
+        access_unref(mine);
     }
     return NULL;
 }
 
-static void threads_share_a_trust(void **state)
+static void threads_share_access(void **state)
 {
     const struct certificate_spec spec = { CERTIFICATES_CLIENT };
     CERTIFICATE_AUTO client = certificates_make(&spec, &root);
@@ -259,7 +262,7 @@ int main(void)
         cmocka_unit_test(bytes_behind_or_missing_are_refused),
         cmocka_unit_test(a_second_spelling_of_a_certificate_is_refused),
         cmocka_unit_test(an_empty_certificate_is_refused),
-        cmocka_unit_test(threads_share_a_trust),
+        cmocka_unit_test(threads_share_access),
     };
 
     return cmocka_run_group_tests(tests, certificate_root_make, certificate_root_free);

@@ -64,6 +64,53 @@ static void each_refusal_has_its_alert_and_its_counter(void **state)
     rig_stop();
 }
 
+/* Whoever it is, and with no alert: nothing was spent on it. */
+static void who_fails_too_often_is_refused_before_tls(void **state)
+{
+    const struct tls_peer_options stranger = { .dir = rig.dir, .name = "stranger" };
+    struct listener_limits limits = rig_limits;
+    struct tls_peer p;
+    unsigned failed = 0;
+
+    (void)state;
+    limits.handshakes_per_s_per_address = 1;
+    limits.handshake_exempt = "127.0.0.2";
+    rig_start(&limits);
+    while (alert_for(&stranger) == ALERT_UNKNOWN_CA) {
+        failed++;
+        assert_true(failed < 64);
+    }
+    assert_true(failed > 3);
+    assert_int_equal(rig_refused(LISTENER_REFUSED_UNKNOWN_CA), failed);
+    assert_int_equal(rig_refused(LISTENER_REFUSED_HANDSHAKES), 1);
+    const struct tls_peer_options known = { .dir = rig.dir, .name = "client" };
+
+    assert_false(tls_peer_open(&p, rig.port, &known)); /* behind the same address */
+    tls_peer_close(&p);
+    assert_int_equal(rig_refused(LISTENER_REFUSED_HANDSHAKES), 2);
+    rig_stop();
+}
+
+static void handshakes_have_a_rate_for_who_does_all_well(void **state)
+{
+    const struct tls_peer_options known = { .dir = rig.dir, .name = "client" };
+    struct listener_limits limits = rig_limits;
+    struct tls_peer p;
+    unsigned opened = 0;
+
+    (void)state;
+    limits.handshakes_per_s_per_address = 1;
+    rig_start(&limits);
+    while (tls_peer_open(&p, rig.port, &known)) {
+        tls_peer_close(&p);
+        assert_true(++opened < 64);
+    }
+    tls_peer_close(&p);
+    assert_true(opened >= 8); /* more, where it took longer than a second */
+    assert_int_equal(rig_refused(LISTENER_REFUSED_HANDSHAKES), 1);
+    rig_stop();
+}
+
 static void both_aes_suites_are_served_and_chacha_is_not(void **state)
 {
     static const char *const suites[] = { "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384" };
@@ -323,7 +370,7 @@ static void a_reload_counts_for_open_connections_too(void **state)
 {
     struct rig_pem room;
     struct listener_pem fresh, mismatch;
-    struct trust *other = NULL;
+    struct access *other;
     struct tls_peer before, after;
     const struct tls_peer_options stranger = { .dir = rig.dir, .name = "stranger" };
     char path[128];
@@ -331,7 +378,7 @@ static void a_reload_counts_for_open_connections_too(void **state)
 
     (void)state;
     (void)snprintf(path, sizeof(path), "%s/other.crt", rig.dir);
-    assert_int_equal(trust_load(path, &other, &f), 0);
+    other = anchors_in(path);
     rig_start(&rig_limits);
     rig_open(&before);
     rig_get(&before, "/now/1", 1);
@@ -347,13 +394,13 @@ static void a_reload_counts_for_open_connections_too(void **state)
     tls_peer_close(&after);
 
     /* The same authority: the connection goes on, with the certificate that it began with. */
-    assert_int_equal(listener_reload(rig.listener, &fresh, rig.trust, &f), 0);
+    assert_int_equal(listener_reload(rig.listener, &fresh, rig.access, &f), 0);
     rig_get(&before, "/now/1", 1);
     rig_get(&before, "/now/1", 1);
 
     /* Whose authority was taken away is nobody, also on a connection that is open. */
     assert_int_equal(listener_reload(rig.listener, &fresh, other, &f), 0);
-    trust_unref(other);
+    access_unref(other);
     assert_true(tls_peer_say(&before, "GET /now/1 HTTP/1.1\r\nHost: h\r\n\r\n"));
     assert_int_equal(tls_peer_response(&before, NULL), 401);
     assert_non_null(tls_peer_header(&before, "Connection"));
@@ -372,6 +419,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_refusal_has_its_alert_and_its_counter),
+        cmocka_unit_test(who_fails_too_often_is_refused_before_tls),
+        cmocka_unit_test(handshakes_have_a_rate_for_who_does_all_well),
         cmocka_unit_test(both_aes_suites_are_served_and_chacha_is_not),
         cmocka_unit_test(bytes_that_are_no_handshake_disturb_nobody),
         cmocka_unit_test(one_more_than_the_limit_in_all_is_refused_at_once),

@@ -71,7 +71,7 @@ static int load(struct failure *f)
     int result = material_load(&config, &m, &faults, f);
 
     if (result < 0) {
-        assert_null(m.trust); /* all or none */
+        assert_null(m.access); /* all or none */
         assert_null(m.policy);
         assert_true(faults.len_bytes > 0);
     }

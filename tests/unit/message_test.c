@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "common/message_tags.h"
 #include "tests/lib/trace_messages.h"
 
 static const uint16_t types[] = {
@@ -183,7 +184,7 @@ static void another_version_is_named_with_ours(void **state)
     assert_int_equal(message_check(&m, message_size(MESSAGE_HELLO), &f),
                      -ERROR_FAILED_PRECONDITION);
     assert_non_null(strstr(f.message, "version 7"));
-    assert_non_null(strstr(f.message, "version 3"));
+    assert_non_null(strstr(f.message, "version 4"));
     assert_true(f.next_step[0] != '\0');
 }
 
@@ -477,6 +478,58 @@ static void an_identity_differs_in_any_field(void **state)
     b = a;
     b.name_cut = 1;
     assert_false(domain_identity_equal(&a, &b));
+    b = a;
+    b.tags_unknown = 1;
+    assert_false(domain_identity_equal(&a, &b));
+    b = a;
+    assert_true(domain_tag_add(&b, "prod"));
+    assert_false(domain_identity_equal(&a, &b));
+    assert_true(domain_tag_add(&a, "prod"));
+    assert_true(domain_identity_equal(&a, &b));
+}
+
+static void a_set_of_tags_has_one_form(void **state)
+{
+    struct domain_identity a = { 0 }, b = { 0 };
+
+    (void)state;
+    assert_true(domain_tag_add(&a, "web") && domain_tag_add(&a, "a") && domain_tag_add(&a, "prod"));
+    assert_true(domain_tag_add(&b, "prod") && domain_tag_add(&b, "web") && domain_tag_add(&b, "a"));
+    assert_true(domain_tag_add(&b, "web"));
+    assert_true(domain_tags_equal(&a, &b));
+    assert_true(domain_has_tag(&a, "web") && !domain_has_tag(&a, "we") && !domain_has_tag(&a, ""));
+    assert_null(domain_identity_wrong(&a));
+    assert_false(domain_tag_add(&a, "") || domain_tag_add(&a, "A") || domain_tag_add(&a, "a b"));
+    assert_true(domain_tag_is_valid("0123456789-abcdefghijklmnopqrst"));
+    assert_false(domain_tag_is_valid("0123456789-abcdefghijklmnopqrstu"));
+    for (char c = 'a'; domain_identity_wrong(&a) == NULL && c <= 'n'; c++) {
+        char tag[] = { 'x', c, '\0' };
+
+        assert_int_equal(domain_tag_add(&a, tag), c < 'n'); /* 3 there already */
+    }
+    assert_null(domain_identity_wrong(&a));
+}
+
+static void other_forms_of_tags_are_refused(void **state)
+{
+    struct domain_identity right = { 0 }, d;
+
+    (void)state;
+    assert_true(domain_tag_add(&right, "prod") && domain_tag_add(&right, "web"));
+    assert_null(domain_identity_wrong(&right));
+#define WRONG_TAGS(change)                                                                         \
+    d = right;                                                                                     \
+    change;                                                                                        \
+    assert_non_null(domain_identity_wrong(&d))
+    WRONG_TAGS(d.tags[0][0] = '\0');                       /* a hole */
+    WRONG_TAGS(d.tags[1][0] = 'a');                        /* not in order */
+    WRONG_TAGS(memcpy(d.tags[1], d.tags[0], 32));          /* twice */
+    WRONG_TAGS(d.tags[1][0] = 'W');                        /* not of the alphabet */
+    WRONG_TAGS(d.tags[1][5] = 'x');                        /* something behind the NUL */
+    WRONG_TAGS(d.tags[9][5] = 'x');                        /* in an empty one */
+    WRONG_TAGS(memset(d.tags[1], 'x', sizeof(d.tags[1]))); /* not ended */
+    WRONG_TAGS(d.tags_unknown = 1);                        /* and yet there are some */
+    WRONG_TAGS(d.tags_unknown = 2);
 }
 
 static void resource_types_have_names_both_ways(void **state)
@@ -514,6 +567,8 @@ int main(void)
         cmocka_unit_test(a_name_that_was_cut_is_empty),
         cmocka_unit_test(random_bytes_behind_a_good_head_are_judged_without_fault),
         cmocka_unit_test(an_identity_differs_in_any_field),
+        cmocka_unit_test(a_set_of_tags_has_one_form),
+        cmocka_unit_test(other_forms_of_tags_are_refused),
         cmocka_unit_test(resource_types_have_names_both_ways),
     };
 

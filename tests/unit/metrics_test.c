@@ -63,6 +63,7 @@ static void the_most_that_there_can_be_fits(void **state)
     hello.version[sizeof(hello.version) - 1] = hello.backend[sizeof(hello.backend) - 1] = '\0';
     memset(&s.connections, 0xff, sizeof(s.connections));
     memset(&s.feeds, 0xff, sizeof(s.feeds));
+    memset(&s.limit_hits, 0xff, sizeof(s.limit_hits));
     memset(&s.watches, 0xff, sizeof(s.watches));
     s.watches.lag_sum_ns = UINT64_MAX;
     for (size_t i = 0; i < WATCH_LAG_BUCKETS; i++) {
@@ -126,6 +127,23 @@ static void of_a_mapper_that_is_away_nothing_is_told(void **state)
     assert_null(strstr(text, "xenresd_mapper_info"));
 }
 
+static void limits_that_were_hit_are_told_by_their_names(void **state)
+{
+    BUFFER_AUTO(out, HEALTH_METRICS_MAX_BYTES);
+    struct metrics_sources s = sources();
+
+    (void)state;
+    s.limit_hits[QUOTA_REQUESTS] = 3;
+    s.limit_hits[QUOTA_IDENTITIES] = 4;
+    s.feeds.refused_spools = 5;
+    const char *text = written(&s, &out);
+
+    has(text, "\nxenresd_limit_hits_total{limit=\"requests_per_second\"} 3\n");
+    has(text, "\nxenresd_limit_hits_total{limit=\"identities\"} 4\n");
+    has(text, "\nxenresd_limit_hits_total{limit=\"spool_bytes\"} 5\n");
+    has(text, "\nxenresd_limit_hits_total{limit=\"pauses_per_second\"} 0\n");
+}
+
 static void what_is_lost_of_traces_is_told_by_its_reason(void **state)
 {
     BUFFER_AUTO(out, HEALTH_METRICS_MAX_BYTES);
@@ -136,6 +154,7 @@ static void what_is_lost_of_traces_is_told_by_its_reason(void **state)
                                                 .open_losses = 3,
                                                 .vcpu_pauses = 4,
                                                 .pause_refusals = 5,
+                                                .tags_ignored = 6,
                                                 .traces = 6,
                                                 .traced_vcpus = 7 };
 
@@ -155,6 +174,7 @@ static void what_is_lost_of_traces_is_told_by_its_reason(void **state)
     has(text, "\nxenresd_mapper_open_losses_total 3\n");
     has(text, "\nxenresd_mapper_vcpu_pauses_total 4\n");
     has(text, "\nxenresd_mapper_pause_refusals_total 5\n");
+    has(text, "\nxenresd_mapper_tags_ignored_total 6\n");
     has(text, "\nxenresd_mapper_traces 6\n");
     has(text, "\nxenresd_mapper_traced_vcpus 7\n");
     has(text, "\nxenresd_delivered_bytes_total 8\n");
@@ -212,6 +232,7 @@ int main(void)
         TEST(the_most_that_there_can_be_fits),
         TEST(a_mappers_texts_stay_within_their_labels),
         TEST(of_a_mapper_that_is_away_nothing_is_told),
+        TEST(limits_that_were_hit_are_told_by_their_names),
         TEST(what_is_lost_of_traces_is_told_by_its_reason),
         TEST(every_reason_is_in_one_family),
         TEST(a_failed_reload_counts_until_one_succeeds),

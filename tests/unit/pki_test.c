@@ -9,6 +9,7 @@
 
 #include "auth/certificate.h"
 #include "common/clock.h"
+#include "tests/lib/anchors.h"
 #include "tests/lib/folder.h"
 #include "tests/lib/unit.h"
 
@@ -35,17 +36,16 @@ static const char *identity_of(const struct folder *dir, const char *name,
 {
     static struct identity who;
     X509_AUTO *certificate = read_certificate(dir, name);
-    struct trust *trust = NULL;
+    struct access *access = anchors_in(folder_path(dir, "ca.crt"));
     unsigned char *der = NULL;
     int len = i2d_X509(certificate, &der);
     struct identity_der chain = { der, (size_t)len };
     int result;
 
-    assert_int_equal(trust_load(folder_path(dir, "ca.crt"), &trust, NULL), 0);
-    result = trust_verify(trust, &chain, 1, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), &who,
-                          fault, NULL);
+    result = access_certificate(access, &chain, 1, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S),
+                                &who, fault, NULL);
     OPENSSL_free(der);
-    trust_unref(trust);
+    access_unref(access);
     return result == 0 ? who.text : "";
 }
 

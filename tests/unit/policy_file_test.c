@@ -143,7 +143,7 @@ static void comments_do_not_move_the_lines(void **state)
     assert_fault(
         "# one\n// two\n/* three\n four */\n\nrule \"a\" {\n bogus = 1\n}\n",
         "p.conf:7: no such option 'bogus'; expected one of: effect, identities, domains, types, "
-        "actions");
+        "actions, require_bound");
 }
 
 static void every_fault_of_a_file_that_parses_is_said(void **state)
@@ -161,34 +161,35 @@ static void every_fault_of_a_file_that_parses_is_said(void **state)
                   "    effect = allow\n"
                   "    effect = deny\n"
                   "}\n",
-                  "p.conf:11: effect stands twice in this rule\n");
-    assert_faults("rule \"one\" {\n"
-                  "    effect = permit\n"
-                  "    identities = { \"alice\",\n"
-                  "                   \"dns:Host\" }\n"
-                  "    domains = { \"web-1\", \"uuid:12\" }\n"
-                  "    types = { \"grant\" }\n"
-                  "    actions = { \"read\" }\n"
-                  "}\n"
-                  "rule \"two\" {\n"
-                  "}\n",
-                  "p.conf:2: effect \"permit\": expected allow or deny\n"
-                  "p.conf:3: identity \"alice\": expected all, or a pattern that begins with "
-                  "spiffe:, dns: or cn:\n"
-                  "p.conf:4: identity \"dns:Host\": names of hosts are compared in lower case: "
-                  "write them so\n"
-                  "p.conf:5: domain \"web-1\": expected all, dom0, name:PATTERN or uuid:UUID\n"
-                  "p.conf:5: domain \"uuid:12\": expected uuid: and 8-4-4-4-12 hexadecimal digits\n"
-                  "p.conf:6: type \"grant\": expected one of all, ioreq_server, grant_table, "
-                  "vmtrace_buf, vcpu_stats\n"
-                  "p.conf:7: action \"read\": expected one of all, list, snapshot, watch, decode, "
-                  "trace.read, "
-                  "trace.control, admin\n"
-                  "p.conf:9: rule \"two\" has no effect; expected effect = allow or deny\n"
-                  "p.conf:9: rule \"two\" has no identities; expected a list with at least one\n"
-                  "p.conf:9: rule \"two\" has no domains; expected a list with at least one\n"
-                  "p.conf:9: rule \"two\" has no types; expected a list with at least one\n"
-                  "p.conf:9: rule \"two\" has no actions; expected a list with at least one\n");
+                  "p.conf:11: effect stands twice in one section\n");
+    assert_faults(
+        "rule \"one\" {\n"
+        "    effect = permit\n"
+        "    identities = { \"alice\",\n"
+        "                   \"dns:Host\" }\n"
+        "    domains = { \"web-1\", \"uuid:12\" }\n"
+        "    types = { \"grant\" }\n"
+        "    actions = { \"read\" }\n"
+        "}\n"
+        "rule \"two\" {\n"
+        "}\n",
+        "p.conf:2: effect \"permit\": expected allow or deny\n"
+        "p.conf:3: identity \"alice\": expected all, or a pattern that begins with "
+        "spiffe:, dns:, cn:, jwt:, token: or group:\n"
+        "p.conf:4: identity \"dns:Host\": names of hosts are compared in lower case: "
+        "write them so\n"
+        "p.conf:5: domain \"web-1\": expected all, dom0, name:PATTERN, uuid:UUID or tag:TAG\n"
+        "p.conf:5: domain \"uuid:12\": expected uuid: and 8-4-4-4-12 hexadecimal digits\n"
+        "p.conf:6: type \"grant\": expected one of all, ioreq_server, grant_table, "
+        "vmtrace_buf, vcpu_stats\n"
+        "p.conf:7: action \"read\": expected one of all, list, snapshot, watch, decode, "
+        "trace.read, "
+        "trace.control, admin\n"
+        "p.conf:9: rule \"two\" has no effect; expected effect = allow or deny\n"
+        "p.conf:9: rule \"two\" has no identities; expected a list with at least one\n"
+        "p.conf:9: rule \"two\" has no domains; expected a list with at least one\n"
+        "p.conf:9: rule \"two\" has no types; expected a list with at least one\n"
+        "p.conf:9: rule \"two\" has no actions; expected a list with at least one\n");
 }
 
 static void identities_that_nobody_has_are_faults(void **state)
@@ -224,6 +225,132 @@ static void domains_that_mean_nothing_are_faults(void **state)
                      ACTIONS));
 }
 
+static void identities_of_tokens_and_groups_are_read(void **state)
+{
+    (void)state;
+    IDENTITY_FAULT("group:");
+    IDENTITY_FAULT("jwt:corp");
+    IDENTITY_FAULT("jwt:");
+    IDENTITY_FAULT("token:");
+    IDENTITY_FAULT("token:a b");
+    assert_good(
+        RULE("r", EFFECT,
+             "identities = { \"group:Domain Admins\", \"jwt:*\", \"jwt:corp:a\", \"token:?\" }",
+             DOMAINS, TYPES, ACTIONS));
+}
+
+static void groups_and_identities_have_maxima(void **state)
+{
+    char pattern[IDENTITY_TEXT_BYTES + 1], text[2048];
+
+    (void)state;
+    for (size_t len = IDENTITY_GROUPS_BYTES - 2; len <= IDENTITY_GROUPS_BYTES - 1; len++) {
+        memset(pattern, 'g', len);
+        pattern[len] = '\0';
+        (void)snprintf(text, sizeof text,
+                       RULE("r", EFFECT, "identities = \"group:%s\"", DOMAINS, TYPES, ACTIONS),
+                       pattern);
+        if (len < IDENTITY_GROUPS_BYTES - 1) {
+            assert_good(text);
+        } else {
+            assert_fault(text, "p.conf:3: identity \"group:ggg");
+        }
+    }
+}
+
+static void tags_are_words_and_no_patterns(void **state)
+{
+    (void)state;
+    DOMAIN_FAULT("tag:");
+    DOMAIN_FAULT("tag:Prod");
+    DOMAIN_FAULT("tag:prod*");
+    DOMAIN_FAULT("tag:aaaaaaaaaabbbbbbbbbbccccccccccdd");
+    assert_good(RULE("r", EFFECT, IDENTITIES,
+                     "domains = { \"tag:aaaaaaaaaabbbbbbbbbbccccccccccd\", \"tag:a-1\" }", TYPES,
+                     ACTIONS));
+}
+
+static void a_tag_is_one_of_the_domain_and_unknown_ones_are_denied(void **state)
+{
+    static const char allow[] =
+        RULE("a", EFFECT, IDENTITIES, "domains = \"tag:prod\"", TYPES, ACTIONS);
+    static const char deny[] =
+        GOOD RULE("d", "effect = deny", IDENTITIES, "domains = \"tag:prod\"", TYPES, ACTIONS);
+    const struct domain_identity none = { .domid = 1, .name = "a" };
+    const struct domain_identity tagged = { .domid = 1, .name = "a", .tags = { "prod", "web" } };
+    const struct domain_identity other = { .domid = 1, .name = "a", .tags = { "prod-2" } };
+    const struct domain_identity unknown = { .domid = 1, .name = "a", .tags_unknown = 1 };
+
+    (void)state;
+    assert_true(allows(allow, "cn:alice", &tagged, -1, ACTION_LIST));
+    assert_false(allows(allow, "cn:alice", &none, -1, ACTION_LIST));
+    assert_false(allows(allow, "cn:alice", &other, -1, ACTION_LIST));
+    assert_false(allows(allow, "cn:alice", &unknown, -1, ACTION_LIST));
+    assert_false(allows(deny, "cn:alice", &tagged, -1, ACTION_LIST));
+    assert_true(allows(deny, "cn:alice", &none, -1, ACTION_LIST));
+    assert_true(allows(deny, "cn:alice", &other, -1, ACTION_LIST));
+    assert_false(allows(deny, "cn:alice", &unknown, -1, ACTION_LIST));
+}
+
+static void who_is_not_bound_may_not_what_asks_for_it(void **state)
+{
+    BUFFER_AUTO(faults, 0);
+    struct policy *policy = load(RULE("r", EFFECT " require_bound = true",
+                                      "identities = \"group:ops\"", DOMAINS, TYPES, ACTIONS),
+                                 &faults);
+    struct identity who = { .text = "jwt:a:b", .groups = "dev\0ops\0" };
+    struct policy_question q = { &who, &web, -1, ACTION_LIST };
+
+    (void)state;
+    assert_non_null(policy);
+    assert_false(policy_decide(policy, &q).allowed);
+    who.is_bound = true;
+    assert_true(policy_decide(policy, &q).allowed);
+    memset(who.groups, 0, sizeof who.groups);
+    assert_false(policy_decide(policy, &q).allowed);
+    policy_unref(policy);
+    assert_good(RULE("r", EFFECT "\nrequire_bound = false", IDENTITIES, DOMAINS, TYPES, ACTIONS));
+    assert_fault(RULE("r", EFFECT "\nrequire_bound = yes", IDENTITIES, DOMAINS, TYPES, ACTIONS),
+                 "p.conf:3: require_bound \"yes\": expected true or false");
+    assert_fault(
+        RULE("r", "effect = deny\nrequire_bound = true", IDENTITIES, DOMAINS, TYPES, ACTIONS),
+        "p.conf:3: require_bound: who is not bound would get round");
+}
+
+static void limits_are_read_and_bounded(void **state)
+{
+    (void)state;
+    assert_good(GOOD "limits \"l\" { identities = all requests_per_second = 1000000\n"
+                     "bytes_per_second = 1099511627776 snapshots = 65536 streams = 1000000\n"
+                     "spool_mib = 1048576 pauses_per_second = 1000000 }\n");
+    assert_faults(
+        GOOD "limits \"l\" {\n"
+             "    identities = { \"bob\" }\n"
+             "    requests_per_second = 1000001\n"
+             "    bytes_per_second = 1099511627777\n"
+             "    snapshots = 0\n"
+             "    streams = -1\n"
+             "    spool_mib = 1.5\n"
+             "    pauses_per_second = many\n"
+             "}\n",
+        "p.conf:9: identity \"bob\": expected all, or a pattern that begins with spiffe:, "
+        "dns:, cn:, jwt:, token: or group:\n"
+        "p.conf:10: requests_per_second \"1000001\": expected a whole number from 1 to "
+        "1000000\n"
+        "p.conf:11: bytes_per_second \"1099511627777\": expected a whole number from 1 to "
+        "1099511627776\n"
+        "p.conf:12: snapshots \"0\": expected a whole number from 1 to 65536\n"
+        "p.conf:13: streams \"-1\": expected a whole number from 1 to 1000000\n"
+        "p.conf:14: spool_mib \"1.5\": expected a whole number from 1 to 1048576\n"
+        "p.conf:15: pauses_per_second \"many\": expected a whole number from 1 to 1000000\n");
+    assert_fault(GOOD "limits \"l\" { identities = all }\n",
+                 "p.conf:8: limits \"l\" sets no limit");
+    assert_fault(GOOD "limits \"l\" { streams = 1 }\n", "p.conf:8: limits \"l\" has no identities");
+    assert_fault(GOOD "limits \"l\" { identities = all effect = allow }\n",
+                 "p.conf:8: no such option 'effect'");
+    assert_fault("limits \"l\" { identities = all streams = 1 }\n", "p.conf: no rule");
+}
+
 static void an_option_that_stands_twice_is_a_fault(void **state)
 {
     (void)state;
@@ -248,7 +375,7 @@ static void syntax_is_a_fault_with_its_line(void **state)
     (void)state;
     assert_fault("rule \"r\" {\n effect = { \"allow\" }\n}\n", "p.conf:2: unexpected token '{'");
     assert_fault("rule {\n}\n", "p.conf:1: missing title");
-    assert_fault("\nfoo = 1\n", "p.conf:2: no such option 'foo'; expected one of: rule");
+    assert_fault("\nfoo = 1\n", "p.conf:2: no such option 'foo'; expected one of: rule, limits");
     assert_fault("rule \"r\" {\n effect = \"${HOME}\"\n}\n", "p.conf:2: ${ is not allowed");
     assert_fault("rule \"r\" {\n effect = allow\n", "p.conf:3: the file ends within");
     assert_fault("\"rule|effect\" = allow\n",
@@ -286,18 +413,26 @@ static void rules_and_patterns_have_maxima(void **state)
     static const char before[] =
         "rule \"r\" { effect = allow domains = all types = all actions = all\n"
         "identities = {";
+    static const char limits[] = "limits \"l",
+                      limits_rest[] = "\" { identities = all streams = 1 }\n";
     char *texts[] = {
         many("", begin, rest, POLICY_RULES_MAX),
         many("", begin, rest, POLICY_RULES_MAX + 1),
         many(before, "\"cn:", "\",\n", POLICY_PATTERNS_MAX),
         many(before, "\"cn:", "\",\n", POLICY_PATTERNS_MAX + 1),
+        many("", limits, limits_rest, POLICY_LIMITS_MAX),
+        many("", limits, limits_rest, POLICY_LIMITS_MAX + 1),
     };
 
     (void)state;
     assert_good(texts[0]);
-    assert_fault(texts[1], "p.conf:7169: more than 1024 rules");
+    assert_fault(texts[1], "p.conf:7169: more than 1024 sections of rule");
     assert_good(texts[2]);
     assert_fault(texts[3], "p.conf:258: more than 256 identities");
+    assert_fault(texts[4], "p.conf: no rule"); /* and nothing else */
+    assert_faults(texts[5],
+                  "p.conf:257: more than 256 sections of limits\np.conf: no rule; expected at "
+                  "least one (with effect = deny, to keep all out)\n");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         free(texts[i]);
     }
@@ -320,12 +455,12 @@ static void long_names_have_maxima(void **state)
             assert_fault(text, "p.conf:4: domain \"name:nnn");
         }
     }
-    for (size_t len = POLICY_RULE_NAME_MAX_BYTES; len <= POLICY_RULE_NAME_MAX_BYTES + 1; len++) {
+    for (size_t len = POLICY_NAME_MAX_BYTES; len <= POLICY_NAME_MAX_BYTES + 1; len++) {
         memset(name, 'n', len);
         name[len] = '\0';
         (void)snprintf(text, sizeof text, RULE("%s", EFFECT, IDENTITIES, DOMAINS, TYPES, ACTIONS),
                        name);
-        if (len == POLICY_RULE_NAME_MAX_BYTES) {
+        if (len == POLICY_NAME_MAX_BYTES) {
             assert_good(text);
         } else {
             assert_fault(text, "p.conf:1: rule \"nnn");
@@ -393,6 +528,12 @@ int main(void)
         cmocka_unit_test(every_fault_of_a_file_that_parses_is_said),
         cmocka_unit_test(identities_that_nobody_has_are_faults),
         cmocka_unit_test(domains_that_mean_nothing_are_faults),
+        cmocka_unit_test(identities_of_tokens_and_groups_are_read),
+        cmocka_unit_test(groups_and_identities_have_maxima),
+        cmocka_unit_test(tags_are_words_and_no_patterns),
+        cmocka_unit_test(a_tag_is_one_of_the_domain_and_unknown_ones_are_denied),
+        cmocka_unit_test(who_is_not_bound_may_not_what_asks_for_it),
+        cmocka_unit_test(limits_are_read_and_bounded),
         cmocka_unit_test(an_option_that_stands_twice_is_a_fault),
         cmocka_unit_test(a_rules_name_is_its_own),
         cmocka_unit_test(syntax_is_a_fault_with_its_line),

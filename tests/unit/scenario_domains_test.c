@@ -181,6 +181,33 @@ static void what_was_there_and_what_became_of_it(void **state)
     done(m);
 }
 
+static void tags_go_along_and_what_is_none_does_not(void **state)
+{
+    static char *tags[] = { (char *)(uintptr_t) "a-1", (char *)(uintptr_t) "prod" };
+    static char *lies[] = { (char *)(uintptr_t) "a\" }\nevent {" };
+    struct guest g;
+    struct made *m = begin();
+    Xenres__V1__Domain *one[] = { guest(&g, 1, 1, "web-1") };
+
+    (void)state;
+    g.domain.tags = tags;
+    g.domain.n_tags = 2;
+    say_list(m, 5, one, 1);
+    g.domain.tags = tags + 1;
+    g.domain.n_tags = 1;
+    say_change(m, 6, XENRES_DOMAIN_CHANGE_RETAGGED, &g.domain);
+    g.domain.tags = lies;
+    say_change(m, 7, XENRES_DOMAIN_CHANGE_RETAGGED, &g.domain);
+    const struct scenario *s = make(m);
+
+    assert_string_equal(s->domains[0].tags, "a-1 prod");
+    assert_int_equal(s->event_count, 2);
+    expect_event(s, 0, 1000, 0, SCENARIO_RETAG);
+    assert_string_equal(s->events[0].text, "prod");
+    assert_string_equal(s->events[1].text, "");
+    done(m);
+}
+
 /* A name has at most 255 bytes there. */
 static void long_names_are_cut(void **state)
 {
@@ -248,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_there_and_what_became_of_it),
+        cmocka_unit_test(tags_go_along_and_what_is_none_does_not),
         cmocka_unit_test(long_names_are_cut),
         cmocka_unit_test(what_a_gap_has_hidden_is_seen_in_the_next_list),
         cmocka_unit_test(more_than_the_simulator_takes_is_left_out),

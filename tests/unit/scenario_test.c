@@ -236,6 +236,8 @@ static void what_is_wrong_is_said_with_its_line(void **state)
     refused(DOMAIN("grants { frames = 16385 frames_max = 16384 }"), "from 1 to 16384");
     refused(DOMAIN("grants { frames = 8 frames_max = 4 }"), "above frames_max");
     refused(DOMAIN("grants { frames = 1 entries = 513 }"), "1 frames have 512");
+    refused(DOMAIN("grants { scribbles = true changes_per_second = 1 }"),
+            "neither changes_per_second");
     refused(DOMAIN("type = \"hvm\" ioreq \"8\" { }"), "an id from 0 to 7");
     refused(DOMAIN("ioreq \"0\" { }"), "a pv domain has no ioreq servers");
     refused("domain \"a\" { uuid = \"" UUID "\" }", "no domid");
@@ -271,6 +273,35 @@ static void what_is_wrong_is_said_with_its_line(void **state)
             "is one of the churn's");
 }
 
+static void tags_are_read_as_the_node_would_have_them(void **state)
+{
+    struct scenario *s = parsed(DOMAIN(
+        "tags = { \"prod\", \"a-1\" }\n") "event { step = 1 do = \"retag\" domain = \"a\" text = "
+                                          "\"x y\" }\n"
+                                          "event { step = 1 do = \"open_tags\" domain = \"a\" }\n");
+    char most[1024] = "tags = { ", more[1024];
+    size_t used = strlen(most);
+
+    (void)state;
+    assert_string_equal(s->domains[0].tags, "prod a-1");
+    assert_int_equal(s->events[0].action, SCENARIO_RETAG);
+    assert_string_equal(s->events[0].text, "x y");
+    scenario_free(s);
+    refused(DOMAIN("tags = { \"Prod\" }\n"), "tag \"Prod\": expected 1 to 31 of");
+    refused(DOMAIN("tags = { \"a\", \"b\", \"a\" }\n"), "tag \"a\" stands there twice");
+    for (int i = 0; i < MESSAGE_TAGS_MAX; i++) {
+        used +=
+            (size_t)snprintf(most + used, sizeof(most) - used,
+                             "%s\"aaaaaaaaaabbbbbbbbbbcccccccccc%c\"", i > 0 ? ", " : "", 'a' + i);
+    }
+    (void)snprintf(more, sizeof(more), DOMAIN("%s, \"z\" }\n"), most);
+    refused(more, "tag \"z\": more than 16");
+    (void)snprintf(more, sizeof(more), DOMAIN("%s }\n"), most);
+    s = parsed(more);
+    assert_int_equal(strlen(s->domains[0].tags), MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES - 1);
+    scenario_free(s);
+}
+
 static void every_operation_can_fail_with_any_errno(void **state)
 {
     static const struct {
@@ -281,6 +312,7 @@ static void every_operation_can_fail_with_any_errno(void **state)
         { "list", SCENARIO_OP_LIST },
         { "find", SCENARIO_OP_FIND },
         { "name", SCENARIO_OP_NAME },
+        { "tags", SCENARIO_OP_TAGS },
         { "size", SCENARIO_OP_SIZE },
         { "grant_version", SCENARIO_OP_GRANT_VERSION },
         { "map", SCENARIO_OP_MAP },
@@ -425,6 +457,7 @@ int main(void)
         cmocka_unit_test(traces_have_their_maxima),
         cmocka_unit_test(time_and_churn_are_read),
         cmocka_unit_test(what_is_wrong_is_said_with_its_line),
+        cmocka_unit_test(tags_are_read_as_the_node_would_have_them),
         cmocka_unit_test(every_operation_can_fail_with_any_errno),
         cmocka_unit_test(so_many_sections_and_not_one_more),
         cmocka_unit_test(so_many_frames_and_ioreq_servers_and_not_one_more),

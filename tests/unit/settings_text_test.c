@@ -129,16 +129,20 @@ static void only_text_is_text(void **state)
 
 static void sections_are_found_where_they_open(void **state)
 {
-    static const char text[] = "a = {\n1 }\ns \"t\" {\n u { }\n}\nb = 2 v\n{ }";
+    static const char text[] = "a = {\n1 }\ns \"t\" {\n s \"x\" { }\n}\nb = 2 s \"v\"\n{ }\n"
+                               "ss \"t\" { }\nr \"s\" { }";
     unsigned lines[2] = { 0 };
 
     (void)state;
-    assert_int_equal(settings_text_sections(text, strlen(text), lines, 1), 2);
+    assert_int_equal(settings_text_sections(text, strlen(text), "s", lines, 1), 2);
     assert_int_equal(lines[0], 3);
     assert_int_equal(lines[1], 0);
-    assert_int_equal(settings_text_sections(text, strlen(text), lines, 2), 2);
+    assert_int_equal(settings_text_sections(text, strlen(text), "s", lines, 2), 2);
     assert_int_equal(lines[1], 7);
-    assert_int_equal(settings_text_sections("", 0, lines, 2), 0);
+    assert_int_equal(settings_text_sections(text, strlen(text), "r", lines, 2), 1);
+    assert_int_equal(lines[0], 9);
+    assert_int_equal(settings_text_sections(text, strlen(text), "q", lines, 2), 0);
+    assert_int_equal(settings_text_sections("", 0, "s", lines, 2), 0);
 }
 
 /* libconfuse by itself counts a comment's line three times. */

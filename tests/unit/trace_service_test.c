@@ -62,6 +62,69 @@ static void a_trace_is_started_as_it_is_asked_for(void **state)
     json_decref(m);
 }
 
+/* --- within a share of the pauses ---------------------------------------------------------------------- */
+
+static void set_share(unsigned pauses)
+{
+    char text[sizeof(trace_rig_policy) + 128];
+
+    (void)snprintf(text, sizeof(text),
+                   "%slimits \"pauses\" { identities = { \"cn:alice\" } pauses_per_second = %u }\n",
+                   trace_rig_policy, pauses);
+    trace_rig_set_policy(&r, text);
+}
+
+/* Another trace of alice's: of domain `domid`, 400 pauses a second of each of two vCPUs. */
+static void add_running(uint16_t domid)
+{
+    struct message_trace *t = &r.traces[r.trace_count++];
+
+    *t = trace_rig_trace((uint8_t)domid);
+    t->domain = fake_domain(domid, "other", (uint8_t)domid, (uint8_t)domid).identity;
+}
+
+static void a_start_is_refused_beyond_the_callers_share_of_pauses(void **state)
+{
+    (void)state;
+    add_running(5);
+    add_running(6);
+    r.traces_a_page = 1; /* several questions */
+    set_share(2 * 800 + 100);
+    trace_call_fails(&r, &r.rpc.alice, "StartTrace",
+                     "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":101}", ERROR_RESOURCE_EXHAUSTED,
+                     NULL);
+    assert_int_equal(r.starts, 0);
+    assert_int_equal(r.asked, 3);
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace",
+                                "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":100}"));
+    assert_int_equal(r.start.pauses_per_second, 100);
+    /* What has ended, and what is another's, costs her nothing. */
+    trace_rig_end_trace(&r.traces[1], FEED_END_STOPPED_BY_CALLER);
+    snprintf(r.traces[2].owner, sizeof(r.traces[2].owner), "cn:bob");
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace",
+                                "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":1700}"));
+    trace_call_fails(&r, &r.rpc.alice, "StartTrace",
+                     "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":1701}", ERROR_RESOURCE_EXHAUSTED,
+                     NULL);
+    /* Nobody has a larger budget than the mapper gives. */
+    set_share(5000);
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace",
+                                "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":1000000}"));
+}
+
+static void who_asks_for_no_budget_gets_one_that_his_share_has(void **state)
+{
+    (void)state;
+    set_share(800);
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace", "{" WEB ",\"vcpus\":[0,1]}"));
+    assert_int_equal(r.start.pauses_per_second, 0); /* the mapper's own */
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace", "{" WEB ",\"vcpus\":[0,1,2]}"));
+    assert_int_equal(r.start.pauses_per_second, 266);
+    set_share(2);
+    trace_call_fails(&r, &r.rpc.alice, "StartTrace", "{" WEB ",\"vcpus\":[0,1,2]}",
+                     ERROR_RESOURCE_EXHAUSTED, NULL);
+}
+
 static void a_trace_is_told_with_all_that_is_known_of_it(void **state)
 {
     struct message_trace *t = &r.traces[0];
@@ -448,6 +511,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_trace_is_started_as_it_is_asked_for),
+        TEST(a_start_is_refused_beyond_the_callers_share_of_pauses),
+        TEST(who_asks_for_no_budget_gets_one_that_his_share_has),
         TEST(a_trace_is_told_with_all_that_is_known_of_it),
         TEST(what_cannot_be_traced_is_refused_by_its_field),
         TEST(what_the_mapper_refuses_is_told),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* Anchors, and chains below them: auth/identity.c's other half. */
-#include "auth/identity.h"
+/* Anchors, and chains below them: auth/trust. */
+#include "auth/trust.h"
 
 #include "tests/lib/certificate_root.h"
 #include "tests/lib/unit.h"
@@ -15,8 +15,8 @@ static enum identity_fault verify_below(const struct certificate_spec *subordina
     CERTIFICATE_AUTO client = certificates_make(&client_spec, &middle);
     const struct certificate *chain[] = { &client, &middle };
 
-    assert_int_equal(certificates_verify(root_trust, chain, 1, NULL), IDENTITY_UNKNOWN_CA);
-    return certificates_verify(root_trust, chain, 2, NULL);
+    assert_int_equal(certificates_verify(root_access, chain, 1, NULL), IDENTITY_UNKNOWN_CA);
+    return certificates_verify(root_access, chain, 2, NULL);
 }
 
 #define VERIFY_BELOW(...)                                                                          \
@@ -79,8 +79,8 @@ static void path_length_and_name_constraints_hold(void **state)
     const struct certificate *outside_chain[] = { &outside, &narrow };
 
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, chain, 3, NULL), IDENTITY_BAD_CERTIFICATE);
-    assert_int_equal(certificates_verify(root_trust, outside_chain, 2, NULL),
+    assert_int_equal(certificates_verify(root_access, chain, 3, NULL), IDENTITY_BAD_CERTIFICATE);
+    assert_int_equal(certificates_verify(root_access, outside_chain, 2, NULL),
                      IDENTITY_BAD_CERTIFICATE);
 }
 
@@ -106,7 +106,7 @@ static void a_chain_may_have_four_certificates_and_no_more(void **state)
         for (size_t i = 0; i < authorities; i++) {
             chain[i + 1] = &made[authorities - 1 - i];
         }
-        assert_int_equal(certificates_verify(root_trust, chain, authorities + 1, NULL),
+        assert_int_equal(certificates_verify(root_access, chain, authorities + 1, NULL),
                          authorities == 3 ? IDENTITY_OK : IDENTITY_BAD_CERTIFICATE);
         certificates_free(&made[4]);
     }
@@ -125,8 +125,8 @@ static void what_is_sent_along_for_nothing_does_no_harm(void **state)
     const struct certificate *turned[] = { &other, &client };
 
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, chain, 3, NULL), IDENTITY_OK);
-    assert_int_equal(certificates_verify(root_trust, turned, 2, NULL), IDENTITY_UNKNOWN_CA);
+    assert_int_equal(certificates_verify(root_access, chain, 3, NULL), IDENTITY_OK);
+    assert_int_equal(certificates_verify(root_access, turned, 2, NULL), IDENTITY_UNKNOWN_CA);
 }
 
 static void what_is_sent_along_counts(void **state)
@@ -139,8 +139,9 @@ static void what_is_sent_along_counts(void **state)
                                                                 &other };
 
     (void)state;
-    assert_int_equal(certificates_verify(root_trust, chain, IDENTITY_CHAIN_MAX, NULL), IDENTITY_OK);
-    assert_int_equal(certificates_verify(root_trust, chain, IDENTITY_CHAIN_MAX + 1, NULL),
+    assert_int_equal(certificates_verify(root_access, chain, IDENTITY_CHAIN_MAX, NULL),
+                     IDENTITY_OK);
+    assert_int_equal(certificates_verify(root_access, chain, IDENTITY_CHAIN_MAX + 1, NULL),
                      IDENTITY_BAD_CERTIFICATE);
 }
 
@@ -153,13 +154,13 @@ static void an_intermediate_authority_can_be_the_anchor(void **state)
     CERTIFICATE_AUTO stranger = certificates_make(&client_spec, &root);
     const struct certificate *anchors[] = { &sub }, *chain[] = { &client },
                              *strange[] = { &stranger };
-    struct trust *trust = certificates_trust(anchors, 1);
+    struct access *access = certificates_access(anchors, 1);
 
     (void)state;
-    assert_non_null(trust);
-    assert_int_equal(certificates_verify(trust, chain, 1, NULL), IDENTITY_OK);
-    assert_int_equal(certificates_verify(trust, strange, 1, NULL), IDENTITY_UNKNOWN_CA);
-    trust_unref(trust);
+    assert_non_null(access);
+    assert_int_equal(certificates_verify(access, chain, 1, NULL), IDENTITY_OK);
+    assert_int_equal(certificates_verify(access, strange, 1, NULL), IDENTITY_UNKNOWN_CA);
+    access_unref(access);
 }
 
 static void anchors_are_authorities(void **state)
@@ -171,8 +172,8 @@ static void anchors_are_authorities(void **state)
     const struct certificate *a[] = { &root, &client }, *b[] = { &old };
 
     (void)state;
-    assert_null(certificates_trust(a, 2));
-    assert_null(certificates_trust(b, 1));
+    assert_null(certificates_anchors(a, 2));
+    assert_null(certificates_anchors(b, 1));
 }
 
 static void assert_unloadable(const char *pem, const char *says)
@@ -208,10 +209,10 @@ static void anchors_have_a_maximum(void **state)
     for (size_t i = 0; i <= TRUST_ANCHORS_MAX; i++) {
         anchors[i] = &root;
     }
-    trust = certificates_trust(anchors, TRUST_ANCHORS_MAX);
+    trust = certificates_anchors(anchors, TRUST_ANCHORS_MAX);
     assert_non_null(trust);
-    trust_unref(trust);
-    assert_null(certificates_trust(anchors, TRUST_ANCHORS_MAX + 1));
+    trust_free(trust);
+    assert_null(certificates_anchors(anchors, TRUST_ANCHORS_MAX + 1));
 }
 
 static void a_file_of_anchors_has_a_maximum(void **state)
@@ -230,7 +231,7 @@ static void a_file_of_anchors_has_a_maximum(void **state)
     memcpy(pem + TRUST_FILE_MAX_BYTES - len, bytes, len);
     BIO_free(bio);
     assert_int_equal(trust_parse("ca.pem", pem, TRUST_FILE_MAX_BYTES, &trust, &f), 0);
-    trust_unref(trust);
+    trust_free(trust);
     assert_int_equal(trust_parse("ca.pem", pem, TRUST_FILE_MAX_BYTES + 1, &trust, &f),
                      -ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(f.message, "1048576"));

@@ -469,7 +469,7 @@ static void under_another_policy_a_cursor_leads_to_a_list(void **state)
     (void)snprintf(cursor, sizeof(cursor), "%s",
                    watch_text(watch_expect(&w, "checkpoint"), "cursor"));
     watch_done(&w);
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
     (void)snprintf(json, sizeof(json), "{\"cursor\":\"%s\"}", cursor);
     open_watch(&w, &rig.alice, json);

@@ -54,6 +54,43 @@ static void each_end_has_its_reason(void **state)
     }
 }
 
+/* Slowed, and not ended; its end is not slowed. */
+static void who_was_sent_enough_waits_and_is_told_an_end_at_once(void **state)
+{
+    static uint32_t blocks[4];
+    static uint8_t contents[sizeof(blocks) / sizeof(blocks[0]) * FEED_BLOCK_BYTES];
+    struct policy *policy = rpc_rig_parse_policy(
+        "rule \"all\" { effect = allow identities = { \"cn:alice\" } domains = { \"all\" }"
+        " types = { \"all\" } actions = { \"watch\" } }\n"
+        "limits \"slow\" { identities = { \"cn:alice\" } bytes_per_second = 10 }\n");
+    uint64_t hits[QUOTA_LIMIT_COUNT], began_ns;
+    struct watching w;
+
+    (void)state;
+    rpc_set_rules(rig.rpc, policy, NULL);
+    policy_unref(policy);
+    open_begun(&w, "{" GRANTS "}");
+    began_ns = clock_monotonic_ns();
+    put_changes(&w, 6, blocks, 4, contents, false);
+    watch_expect_nothing(&w);
+    (void)watch_await(&w,
+                      "changes"); /* with the time of a heartbeat, for which it has not enough */
+    assert_true(clock_monotonic_ns() - began_ns >
+                RPC_RIG_HEARTBEAT_MS * CLOCK_NS_PER_MS - CLOCK_NS_PER_MS * 20);
+    quota_count_hits(rig.quota, hits);
+    assert_true(hits[QUOTA_STREAM_BYTES] >= 2);
+    put_changes(&w, 7, blocks, 4, contents, false);
+    watch_expect_nothing(&w);
+    rpc_drain(rig.rpc);
+    (void)watch_expect(&w, "end");
+    watch_expect_end(&w, ERROR_UNAVAILABLE);
+    watch_done(&w);
+    /* And what comes new is refused until that is paid for. */
+    open_watch(&w, "{" GRANTS "}");
+    watch_expect_end(&w, ERROR_RESOURCE_EXHAUSTED);
+    watch_done(&w);
+}
+
 static void with_a_deadline_it_says_where_it_was(void **state)
 {
     struct watching w = { .feed = NULL };
@@ -119,6 +156,14 @@ static void when_the_gateway_stops_every_stream_says_where_it_was(void **state)
     mapper_slot_unref(slot);
 }
 
+static void set_policy_text(const char *text)
+{
+    struct policy *policy = rpc_rig_parse_policy(text);
+
+    rpc_set_rules(rig.rpc, policy, NULL);
+    policy_unref(policy);
+}
+
 static void set_policy(const char *actions)
 {
     char text[512];
@@ -127,10 +172,7 @@ static void set_policy(const char *actions)
                    "rule \"all\" { effect = allow identities = { \"cn:alice\" } domains = { "
                    "\"all\" } types = { \"grant_table\" } actions = { %s } }\n",
                    actions);
-    struct policy *policy = rpc_rig_parse_policy(text);
-
-    rpc_set_policy(rig.rpc, policy);
-    policy_unref(policy);
+    set_policy_text(text);
 }
 
 static void another_policy_ends_what_it_does_not_allow_and_nothing_else(void **state)
@@ -157,6 +199,61 @@ static void another_policy_ends_what_it_does_not_allow_and_nothing_else(void **s
     watch_done(&decoded);
 }
 
+#define WATCHES(effect, identities, domains, more)                                                 \
+    "rule \"" effect identities domains "\" { effect = " effect " identities = \"" identities      \
+    "\" domains = \"" domains "\" types = all actions = watch " more " }\n"
+
+/* Tags, groups, and keys that are proved: what a stream was opened by, and is judged by anew. */
+static void another_policy_judges_streams_by_tags_groups_and_keys_too(void **state)
+{
+    static const struct {
+        const char *text;
+        bool allowed;
+    } rows[] = {
+        { WATCHES("allow", "group:ops", "tag:fake", ""), true },
+        { WATCHES("allow", "group:ops", "tag:fakes", ""), false },
+        { WATCHES("allow", "group:op", "tag:fake", ""), false },
+        { WATCHES("allow", "group:d?v", "tag:fake", ""), true },
+        { WATCHES("allow", "group:ops", "all", "require_bound = true"), false },
+        { WATCHES("allow", "group:ops", "all", "") WATCHES("deny", "group:dev", "tag:fake", ""),
+          false },
+        { WATCHES("allow", "group:ops", "all", "") WATCHES("deny", "group:dev", "tag:other", ""),
+          true },
+    };
+
+    (void)state;
+    memcpy(rig.alice.groups, "ops\0dev\0", 9);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct watching w;
+
+        set_policy_text(rows[0].text);
+        open_begun(&w, "{" GRANTS "}");
+        watch_expect_nothing(&w);
+        set_policy_text(rows[i].text);
+        if (rows[i].allowed) {
+            watch_expect_nothing(&w);
+        } else {
+            assert_string_equal(watch_text(watch_expect(&w, "end"), "reason"),
+                                "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+            watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+        }
+        watch_done(&w);
+    }
+}
+
+static void who_has_proved_a_key_keeps_what_asks_for_it(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    rig.alice.is_bound = true;
+    open_begun(&w, "{" GRANTS "}");
+    watch_expect_nothing(&w);
+    set_policy_text(WATCHES("allow", "cn:alice", "all", "require_bound = true"));
+    watch_expect_nothing(&w);
+    watch_done(&w);
+}
+
 /* Not as when the gateway stops: what is left of the changes is for who may see it. */
 static void nothing_more_is_sent_of_what_is_not_allowed_any_more(void **state)
 {
@@ -174,6 +271,66 @@ static void nothing_more_is_sent_of_what_is_not_allowed_any_more(void **state)
     assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_PERMISSION_WITHDRAWN");
     assert_string_equal(watch_text(end, "cursor"), "");
     watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+    watch_done(&w);
+}
+
+/* With so much of the deny list, "" for none of it. */
+static void set_access(const char *deny_text)
+{
+    struct deny *deny = NULL;
+    struct access *access = NULL;
+    BUFFER_AUTO(faults, 4096);
+
+    assert_int_equal(deny_parse("deny", deny_text, strlen(deny_text), &deny, &faults, NULL), 0);
+    assert_int_equal(access_new(NULL, 0, deny, &access, NULL), 0);
+    rpc_set_access(rig.rpc, access);
+    access_unref(access);
+}
+
+static void who_is_revoked_has_his_streams_ended(void **state)
+{
+    struct watching w;
+
+    (void)state;
+    rig.alice.not_after_s = INT64_MAX;
+    open_begun(&w, "{" GRANTS "}");
+    set_access("identity:cn:bob\n");
+    watch_expect_nothing(&w);
+    set_access("identity:cn:alice\n");
+    const json_t *end = watch_expect(&w, "end");
+
+    assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+    assert_string_equal(watch_text(end, "message"), "the gateway no longer allows it");
+    watch_expect_end(&w, ERROR_PERMISSION_DENIED);
+    watch_done(&w);
+    /* Nor does he begin another. */
+    struct watching again;
+
+    open_watch(&again, "{" GRANTS "}");
+    watch_expect_end(&again, ERROR_UNAUTHENTICATED);
+    watch_done(&again);
+}
+
+/* Whether or not there is anything to say. */
+static void when_what_was_shown_expires_the_stream_says_so(void **state)
+{
+    static const int64_t end_s = 4000000000;
+    struct watching w;
+
+    (void)state;
+    set_access("# nobody\n");
+    rig.alice.not_after_s = end_s;
+    open_begun(&w, "{" GRANTS "}");
+    rpc_expire(rig.rpc, end_s);
+    watch_expect_nothing(&w);
+    rpc_expire(rig.rpc, end_s + 1); /* looks, and finds that the clock is not as far */
+    watch_expect_nothing(&w);
+    rig.alice.not_after_s = 1;
+    rpc_expire(rig.rpc, end_s + 1);
+    const json_t *end = watch_expect(&w, "end");
+
+    assert_string_equal(watch_text(end, "reason"), "WATCH_END_REASON_CREDENTIALS_EXPIRED");
+    watch_expect_end(&w, ERROR_UNAUTHENTICATED);
     watch_done(&w);
 }
 
@@ -419,10 +576,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_end_has_its_reason),
+        TEST(who_was_sent_enough_waits_and_is_told_an_end_at_once),
         TEST(with_a_deadline_it_says_where_it_was),
         TEST(when_the_gateway_stops_every_stream_says_where_it_was),
         TEST(another_policy_ends_what_it_does_not_allow_and_nothing_else),
+        TEST(another_policy_judges_streams_by_tags_groups_and_keys_too),
+        TEST(who_has_proved_a_key_keeps_what_asks_for_it),
         TEST(nothing_more_is_sent_of_what_is_not_allowed_any_more),
+        TEST(who_is_revoked_has_his_streams_ended),
+        TEST(when_what_was_shown_expires_the_stream_says_so),
         TEST(what_fails_before_it_has_begun_is_an_error_like_any_other),
         TEST(what_fails_later_has_an_end_too),
         TEST(a_stream_goes_on_from_its_cursor),

@@ -196,7 +196,7 @@ static void another_policy_is_asked_too(void **state)
         "rule \"all\" { effect = allow identities = { \"cn:alice\" } domains = { \"all\" }"
         " types = { \"all\" } actions = { \"list\" } }\n");
 
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
     watch_expect_nothing(&w); /* of what is about to be found it is not known yet */
     answer(&w, serial, &restored);
@@ -219,7 +219,7 @@ static void by_another_policy_it_may_not_be_there_any_more(void **state)
         "rule \"others\" { effect = allow identities = { \"cn:alice\" } domains = { \"name:db-*\" }"
         " types = { \"all\" } actions = { \"list\", \"watch\" } }\n");
 
-    rpc_set_policy(rig.rpc, policy);
+    rpc_set_rules(rig.rpc, policy, NULL);
     policy_unref(policy);
     watch_expect_nothing(&w);
     answer(&w, serial, &restored);

@@ -23,10 +23,12 @@ static struct connections connections;
 static struct tally tally;
 static struct watchdog *w;
 
+static _Atomic uint64_t now_ns = CLOCK_NS_PER_S;
+
 static uint64_t standing_still(void *arg)
 {
     (void)arg;
-    return CLOCK_NS_PER_S;
+    return now_ns;
 }
 
 static int set_up(void **state)
@@ -139,10 +141,48 @@ static void so_many_bytes_are_read_away_and_not_one_more(void **state)
     close(fd);
 }
 
+/* Asked until the thread has answered in time, which it does where nothing is stuck. */
+static bool becomes_well(void)
+{
+    bool is_well = watchdog_is_well(w);
+
+    for (int i = 0; i < WAIT_MS && !is_well; i++) {
+        (void)poll(NULL, 0, 1);
+        is_well = watchdog_is_well(w);
+    }
+    return is_well;
+}
+
+/* A connection that was ended and is there still: its thread hangs. */
+static void what_was_ended_has_to_go_in_time(void **state)
+{
+    struct connection hung = { .ended = true, .ended_ns = now_ns, .table = &connections };
+
+    (void)state;
+    assert_true(watchdog_is_well(w)); /* to the first question */
+    assert_true(becomes_well());
+    (void)pthread_mutex_lock(&connections.lock);
+    connections.head = &hung;
+    (void)pthread_mutex_unlock(&connections.lock);
+    now_ns += WATCHDOG_STUCK_S * CLOCK_NS_PER_S;
+    watchdog_look(w);
+    assert_true(becomes_well()); /* it has that long */
+    now_ns += 1;
+    watchdog_look(w);
+    assert_false(watchdog_is_well(w));
+    assert_false(watchdog_is_well(w));
+    (void)pthread_mutex_lock(&connections.lock);
+    connections.head = NULL;
+    (void)pthread_mutex_unlock(&connections.lock);
+    watchdog_look(w);
+    assert_true(becomes_well());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(so_many_linger_and_not_one_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_ended_has_to_go_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(so_many_bytes_are_read_away_and_not_one_more, set_up,
                                         tear_down),
     };

@@ -68,6 +68,41 @@ static void renames_are_told_while_a_name_is_watched(void **state)
     backend_ops->unwatch_name(b, 0xffff);
 }
 
+static struct backend_tags tags_of(uint16_t domid)
+{
+    struct backend_tags tags;
+
+    memset(&tags, 0xff, sizeof(tags));
+    assert_int_equal(backend_ops->domain_tags(b, domid, &tags, NULL), 0);
+    return tags;
+}
+
+#define TAGS "/local/domain/%u/" BACKEND_TAGS_NODE
+
+static void tags_are_dom0s_and_told_while_they_are_watched(void **state)
+{
+    (void)state;
+    assert_false(tags_of(0).is_untrusted || tags_of(tiny).is_untrusted);
+    assert_string_equal(tags_of(tiny).value, "");
+    backend_ops->watch_name(b, tiny);
+    assert_false(name_event_is_there(tiny));
+    run("xenstore-write " TAGS " 'prod web'", tiny);
+    assert_true(event_comes(BACKEND_EVENT_TAGS, tiny));
+    assert_string_equal(tags_of(tiny).value, "prod web");
+    assert_false(tags_of(tiny).is_untrusted);
+    run("xenstore-chmod " TAGS " n0 w%u", tiny, tiny); /* the guest's to write */
+    assert_true(event_comes(BACKEND_EVENT_TAGS, tiny));
+    assert_true(tags_of(tiny).is_untrusted);
+    assert_string_equal(tags_of(tiny).value, "");
+    run("xenstore-chmod " TAGS " n%u", tiny, tiny); /* its own */
+    assert_true(tags_of(tiny).is_untrusted);
+    run("xenstore-rm " TAGS, tiny);
+    assert_true(event_comes(BACKEND_EVENT_TAGS, tiny));
+    assert_string_equal(tags_of(tiny).value, "");
+    assert_false(tags_of(tiny).is_untrusted);
+    backend_ops->unwatch_name(b, tiny);
+}
+
 /* Told when it dies; what it had is given back after that, however long a busy host takes. */
 static bool is_gone_soon(uint16_t domid)
 {
@@ -157,7 +192,7 @@ static void a_lost_xenstored_is_told(void **state)
         }
         (void)poll(NULL, 0, 10);
     }
-    assert_int_equal(seen, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
+    assert_int_equal(seen, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME | BACKEND_EVENT_TAGS);
     assert_int_equal(backend_ops->domain_name(b, tiny, name, &cut, &f), -ERROR_UNAVAILABLE);
     print_message("    %s: %s; %s\n", f.message, f.cause, f.next_step);
     assert_true(name_event_is_there(tiny));
@@ -174,6 +209,7 @@ static void a_lost_xenstored_is_told(void **state)
 const struct CMUnitTest store_tests[] = {
     cmocka_unit_test(names_are_read_whatever_they_hold),
     cmocka_unit_test(renames_are_told_while_a_name_is_watched),
+    cmocka_unit_test(tags_are_dom0s_and_told_while_they_are_watched),
     cmocka_unit_test(domains_that_come_and_go_are_told),
     cmocka_unit_test(a_silent_xenstored_is_waited_for_with_a_limit),
     cmocka_unit_test(a_lost_xenstored_is_told),

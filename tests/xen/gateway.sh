@@ -246,6 +246,8 @@ check "a hostile name is escaped" hostile_name_is_escaped
 
 check "xenresd: no privilege, no handle to Xen" xenresd_has_no_privilege
 check "mapper: group access to Xen's nodes, no capability, no network socket" mapper_has_group_access_only
+check "xenresd: files by Landlock where the kernel has it" xenresd_has_what_the_kernel_can_take
+check "neither shows its memory" neither_shows_its_memory
 check "the mapper's socket is xenresd's alone" socket_is_for_xenresd_alone
 
 check "frames equal those mapped in dom0: PV, grant version 1" grant_table_equal linux-pv1
@@ -298,6 +300,7 @@ check "kill -9 of xenresd: the mapper lets go of all, and serves the next" kille
 check "mapper started as root: nothing of root is left" mapper_dropped_root
 check "frames equal those mapped in dom0: after the restart" grant_table_equal tiny
 check "guests, kernel and services are well" all_is_well
+check "nobody was killed by a filter" nobody_was_killed_by_a_filter
 check "guests end without a trace" guests_end_without_a_trace
 check "both services end when told to" services_stop
 if [ "$failed" -gt 0 ]; then

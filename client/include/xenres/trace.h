@@ -45,6 +45,7 @@ enum xenres_trace_end_reason {
     XENRES_TRACE_PERMISSION_WITHDRAWN = 13,
     XENRES_TRACE_DEADLINE = 14,
     XENRES_TRACE_FAILED = 15,
+    XENRES_TRACE_CREDENTIALS_EXPIRED = 16, /* of a stream, too */
     /* Found by the library: */
     XENRES_TRACE_NOT_FOUND = 101        /* after a cut, domain or trace are not there, or are hidden */
 };

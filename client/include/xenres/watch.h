@@ -58,7 +58,7 @@ XENRES_API const char *xenres_gap_reason_name(uint32_t reason);
 /* Why a watch is over. */
 enum xenres_end_reason {
     XENRES_END_INCARNATION_ENDED = 1, /* the domain died, is dying, or is another: watch that anew */
-    XENRES_END_RENAMED = 2,         /* it has another name, so that all has to be allowed anew */
+    XENRES_END_RENAMED = 2,         /* it has another name, or other tags: all has to be allowed anew */
     XENRES_END_RESOURCE_GONE = 3,
     XENRES_END_SAMPLING_FAILED = 4, /* `failure` says why */
     XENRES_END_MAPPER_GONE = 5,     /* this and the next: with XENRES_NO_RECONNECT only */
@@ -66,6 +66,7 @@ enum xenres_end_reason {
     XENRES_END_PERMISSION_WITHDRAWN = 7,
     XENRES_END_DEADLINE = 8,
     XENRES_END_FAILED = 9,          /* the gateway could not go on: `failure`. What may pass is a cut */
+    XENRES_END_CREDENTIALS_EXPIRED = 10, /* what was shown has: go on from `cursor` with another */
     /* Found by the library: */
     XENRES_END_NOT_FOUND = 101      /* after a cut, domain or resource are not there, or are hidden */
 };
@@ -363,7 +364,8 @@ enum xenres_domain_change_kind {
     XENRES_DOMAIN_CHANGE_RENAMED = 2,
     XENRES_DOMAIN_CHANGE_STATE = 3, /* shut down, crashed, or alive again */
     XENRES_DOMAIN_CHANGE_DYING = 4,
-    XENRES_DOMAIN_CHANGE_GONE = 5   /* `domain` is as it was last; or no longer fits the filter */
+    XENRES_DOMAIN_CHANGE_GONE = 5,  /* `domain` is as it was last; or no longer fits the filter */
+    XENRES_DOMAIN_CHANGE_RETAGGED = 6
 };
 
 typedef struct xenres_domain_change {

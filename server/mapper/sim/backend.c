@@ -112,6 +112,25 @@ static int sim_domain_name(struct backend *b, uint16_t domid, char out[MESSAGE_N
     return 0;
 }
 
+static int sim_domain_tags(struct backend *b, uint16_t domid, struct backend_tags *out,
+                           struct failure *f)
+{
+    const struct call c = { SCENARIO_OP_TAGS, { .domid = domid, .type = EXPLAIN_NO_RESOURCE } };
+    const struct scenario_fault *fault;
+    CALL_LOCKED(b);
+    int result = call_enter(b, &c, &fault, f);
+    if (result < 0) {
+        return result;
+    }
+    const struct guest *g = world_find(&b->sim->world, domid);
+    memset(out, 0, sizeof(*out));
+    if (g) {
+        *out = g->tags;
+    }
+    call_leave(b, &c, fault);
+    return 0;
+}
+
 static int sim_vcpu_info(struct backend *b, uint16_t domid, struct message_vcpu *out, uint32_t max,
                          uint32_t *count, struct failure *f)
 {
@@ -274,6 +293,7 @@ static const struct backend_ops ops = {
     .list = sim_list,
     .find = sim_find,
     .domain_name = sim_domain_name,
+    .domain_tags = sim_domain_tags,
     .size = resource_size,
     .map = resource_map,
     .unmap = resource_unmap,

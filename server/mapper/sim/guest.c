@@ -102,6 +102,7 @@ static void init(struct guest *g, const struct scenario *s, const struct guest_b
     g->stats = PAGES_NONE;
     memcpy(g->uuid, birth->uuid ? birth->uuid : g->spec->uuid, sizeof(g->uuid));
     memcpy(g->name, g->spec->name, sizeof(g->name));
+    memcpy(g->tags.value, g->spec->tags, sizeof(g->tags.value));
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
         guest_ioreqs_init(&g->ioreq[i], &g->spec->ioreq[i], i, g->spec->vcpus, draw_next(seed));
     }
@@ -176,8 +177,7 @@ int guest_ioreq_pages(struct guest *g, uint32_t id, bool *allocated, struct fail
 
 void guest_lose_pages(struct guest *g)
 {
-    pages_lose(&g->grants.shared);
-    pages_lose(&g->grants.status);
+    guest_grants_lose(&g->grants);
     for (uint32_t i = 0; i < SCENARIO_IOREQ_SERVERS_MAX; i++) {
         pages_lose(&g->ioreq[i].pages);
     }

@@ -10,6 +10,7 @@
 #ifndef XENRES_SIM_GUEST_H
 #define XENRES_SIM_GUEST_H
 
+#include "server/mapper/backend.h"
 #include "server/mapper/sim/guest_grants.h"
 #include "server/mapper/sim/guest_ioreqs.h"
 #include "server/mapper/sim/guest_vmtrace.h"
@@ -32,6 +33,7 @@ struct guest {
     uint32_t shutdown_code;        /* Xen's SHUTDOWN_*, where it is shut down or crashed */
     bool dying;                    /* destroyed, and held as a zombie */
     char name[MESSAGE_NAME_BYTES]; /* "": no name node */
+    struct backend_tags tags;
     uint64_t created_ns, advanced_ns;
     uint64_t ran_ns; /* of that, not paused */
     uint64_t cpu_time_ns;

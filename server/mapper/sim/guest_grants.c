@@ -110,11 +110,27 @@ int guest_grants_init(struct guest_grants *g, const struct scenario_domain *spec
     } else {
         fill(g);
     }
-    return 0;
+    return spec->grant_scribbles
+               ? guest_scribbler_start(&g->shared, g->frame_count, seed, &g->scribbler, f)
+               : 0;
+}
+
+static void stop_scribbling(struct guest_grants *g)
+{
+    guest_scribbler_stop(g->scribbler);
+    g->scribbler = NULL;
+}
+
+void guest_grants_lose(struct guest_grants *g)
+{
+    stop_scribbling(g);
+    pages_lose(&g->shared);
+    pages_lose(&g->status);
 }
 
 void guest_grants_done(struct guest_grants *g)
 {
+    stop_scribbling(g);
     pages_done(&g->shared);
     pages_done(&g->status);
 }

@@ -9,6 +9,7 @@
 #ifndef XENRES_SIM_GUEST_GRANTS_H
 #define XENRES_SIM_GUEST_GRANTS_H
 
+#include "server/mapper/sim/guest_scribbler.h"
 #include "server/mapper/sim/play.h"
 #include "server/mapper/sim/scenario.h"
 
@@ -21,6 +22,7 @@ struct guest_grants {
     const struct scenario_domain *spec;
     uint32_t version, frame_count; /* in use */
     struct pages shared, status;
+    struct guest_scribbler *scribbler; /* NULL: none */
     struct play_place play;
     uint64_t random;
     uint64_t owed;    /* in billionths, of changes by rate */
@@ -30,6 +32,8 @@ struct guest_grants {
 int guest_grants_init(struct guest_grants *g, const struct scenario_domain *spec, uint64_t seed,
                       const struct pages_observer *observer, struct failure *f);
 void guest_grants_done(struct guest_grants *g);
+/* Their memory goes away from under all who map it. */
+void guest_grants_lose(struct guest_grants *g);
 
 /* `elapsed_ns` of running, which with them is `ran_ns` in all. */
 void guest_grants_advance(struct guest_grants *g, uint64_t elapsed_ns, uint64_t ran_ns);

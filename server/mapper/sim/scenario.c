@@ -8,10 +8,12 @@
  */
 #include "server/mapper/sim/scenario.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "common/message_tags.h"
 #include "common/scope.h"
 #include "common/text.h"
 #include "server/mapper/sim/scenario_reader.h"
@@ -135,6 +137,11 @@ static void read_grants(struct scenario_reader *r, cfg_t *section, struct scenar
     d->grant_frames_max = scenario_reader_number(grants, "frames_max");
     d->grant_entries = scenario_reader_number(grants, "entries");
     d->grant_changes_per_second = scenario_reader_number(grants, "changes_per_second");
+    d->grant_scribbles = cfg_getbool(grants, "scribbles");
+    if (d->grant_scribbles &&
+        (d->grant_changes_per_second > 0 || *cfg_getstr(grants, "play") != '\0')) {
+        SCENARIO_FAULT(r, section, "scribbles goes with neither changes_per_second nor play");
+    }
     read_grants_play(r, grants, d);
     uint32_t capacity = d->grant_frames * (d->grant_version == 1 ? 512U : 256U);
     if (d->grant_frames > d->grant_frames_max) {
@@ -146,12 +153,33 @@ static void read_grants(struct scenario_reader *r, cfg_t *section, struct scenar
     }
 }
 
+static void read_tags(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
+{
+    struct domain_identity seen = { 0 };
+    size_t used = 0;
+    for (unsigned i = 0; i < cfg_size(section, "tags"); i++) {
+        const char *tag = cfg_getnstr(section, "tags", i);
+        if (!domain_tag_is_valid(tag)) {
+            SCENARIO_FAULT(r, section, "tag \"%s\": expected 1 to %d of a-z, 0-9 and -", tag,
+                           MESSAGE_TAG_BYTES - 1);
+        } else if (domain_has_tag(&seen, tag)) {
+            SCENARIO_FAULT(r, section, "tag \"%s\" stands there twice", tag);
+        } else if (!domain_tag_add(&seen, tag)) {
+            SCENARIO_FAULT(r, section, "tag \"%s\": more than %d", tag, MESSAGE_TAGS_MAX);
+        } else {
+            used += (size_t)snprintf(d->tags + used, sizeof(d->tags) - used, "%s%s",
+                                     used > 0 ? " " : "", tag);
+        }
+    }
+}
+
 static void read_domain(struct scenario_reader *r, cfg_t *section, struct scenario_domain *d)
 {
     const char *title = cfg_title(section);
     const char *name = cfg_getstr(section, "name");
     scenario_reader_text(r, section, "the title", title, d->title, sizeof(d->title));
     scenario_reader_text(r, section, "name", name[0] ? name : title, d->name, sizeof(d->name));
+    read_tags(r, section, d);
     if (cfg_getint(section, "domid") < 0) {
         SCENARIO_FAULT(r, section, "domain \"%s\" has no domid", title);
     }

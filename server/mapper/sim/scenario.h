@@ -68,6 +68,7 @@ struct scenario_vmtrace {
 struct scenario_domain {
     char title[64]; /* what events and faults call it */
     char name[MESSAGE_NAME_BYTES];
+    char tags[MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES]; /* as the node has them: a space between */
     uint8_t uuid[UUID_BYTES];
     uint16_t domid;
     bool present;         /* from the start */
@@ -77,6 +78,7 @@ struct scenario_domain {
     uint32_t cpu_percent; /* of each vCPU */
     uint32_t grant_version, grant_frames, grant_frames_max, grant_entries;
     uint32_t grant_changes_per_second;
+    bool grant_scribbles;           /* all over its shared frames, as fast as it can */
     const struct play *grants_play; /* NULL: none */
     struct scenario_vmtrace vmtrace;
     struct scenario_ioreq ioreq[SCENARIO_IOREQ_SERVERS_MAX];
@@ -94,6 +96,8 @@ enum scenario_action {
     SCENARIO_RENAME,
     SCENARIO_REWRITE_NAME,
     SCENARIO_REMOVE_NAME,
+    SCENARIO_RETAG,
+    SCENARIO_OPEN_TAGS, /* the guest writes them itself, as nobody should let it */
     SCENARIO_GROW,
     SCENARIO_SET_VERSION,
     SCENARIO_CHANGE,
@@ -117,7 +121,7 @@ struct scenario_event {
     uint32_t value;
     int32_t vcpu; /* of a trace's; -1: all */
     int64_t clock_step_ms;
-    char text[MESSAGE_NAME_BYTES];
+    char text[MESSAGE_TAGS_MAX * MESSAGE_TAG_BYTES]; /* a name, or tags */
 };
 
 /* The operations of backend.h, but for those that ask no hypervisor. */
@@ -126,6 +130,7 @@ enum scenario_operation {
     SCENARIO_OP_LIST,
     SCENARIO_OP_FIND,
     SCENARIO_OP_NAME,
+    SCENARIO_OP_TAGS,
     SCENARIO_OP_SIZE,
     SCENARIO_OP_GRANT_VERSION, /* the second call that the size of a grant table takes */
     SCENARIO_OP_MAP,

@@ -95,7 +95,8 @@ void scenario_reader_event(struct scenario_reader *r, cfg_t *section, struct sce
     }
     e->at_ms = e->step ? 0 : (uint64_t)cfg_getint(section, "at_ms");
     read_value(r, section, e);
-    scenario_reader_text(r, section, "text", cfg_getstr(section, "text"), e->text, sizeof(e->text));
+    scenario_reader_text(r, section, "text", cfg_getstr(section, "text"), e->text,
+                         e->action == SCENARIO_RETAG ? sizeof(e->text) : MESSAGE_NAME_BYTES);
 }
 
 void scenario_reader_fault(struct scenario_reader *r, cfg_t *section, struct scenario_fault *f)

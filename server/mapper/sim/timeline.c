@@ -94,6 +94,8 @@ static void perform_of_guest(struct world *w, const struct scenario_event *e, st
     case SCENARIO_RENAME: world_rename(w, g, e->text); break;
     case SCENARIO_REWRITE_NAME: world_name_event(w, g->domid); break;
     case SCENARIO_REMOVE_NAME: world_rename(w, g, ""); break;
+    case SCENARIO_RETAG: world_retag(w, g, e->text, false); break;
+    case SCENARIO_OPEN_TAGS: world_retag(w, g, "", true); break;
     case SCENARIO_GROW:
         if (e->value <= g->spec->grant_frames_max && e->value > g->grants.frame_count) {
             g->grants.frame_count = e->value;

@@ -20,26 +20,41 @@ struct guest *world_find(const struct world *w, uint16_t domid)
     return NULL;
 }
 
-void world_report_name(struct world *w, uint16_t domid)
+static void report(struct world *w, uint16_t domid, uint16_t event)
 {
-    if (w->renamed_count == WORLD_NAME_EVENTS_MAX) {
+    if (w->written_count == WORLD_NODE_EVENTS_MAX) {
         w->domains_changed = true; /* cannot happen faster than it is read */
         return;
     }
-    w->renamed[(w->renamed_first + w->renamed_count++) % WORLD_NAME_EVENTS_MAX] = domid;
+    uint32_t at = (w->written_first + w->written_count++) % WORLD_NODE_EVENTS_MAX;
+    w->written[at].domid = domid;
+    w->written[at].event = event;
+}
+
+void world_report_name(struct world *w, uint16_t domid)
+{
+    report(w, domid, BACKEND_EVENT_NAME);
+    report(w, domid, BACKEND_EVENT_TAGS);
 }
 
 void world_name_event(struct world *w, uint16_t domid)
 {
     if (w->name_watched[domid]) {
-        world_report_name(w, domid);
+        report(w, domid, BACKEND_EVENT_NAME);
+    }
+}
+
+static void tags_event(struct world *w, uint16_t domid)
+{
+    if (w->name_watched[domid]) {
+        report(w, domid, BACKEND_EVENT_TAGS);
     }
 }
 
 void world_forget_events(struct world *w)
 {
     w->domains_changed = false;
-    w->renamed_count = 0;
+    w->written_count = 0;
 }
 
 void world_report_all(struct world *w)
@@ -48,6 +63,7 @@ void world_report_all(struct world *w)
     w->domains_changed = true;
     for (uint32_t domid = 0; domid < WORLD_DOMIDS; domid++) {
         world_name_event(w, (uint16_t)domid);
+        tags_event(w, (uint16_t)domid);
     }
 }
 
@@ -92,6 +108,9 @@ void world_create(struct world *w, const struct guest_birth *birth)
     w->current[spec] = g;
     w->domains_changed = true;
     world_name_event(w, birth->domid);
+    if (g->tags.value[0]) {
+        tags_event(w, birth->domid);
+    }
 }
 
 static void remove_guest(struct world *w, struct guest *g)
@@ -118,8 +137,11 @@ void world_destroy(struct world *w, struct guest *g)
     g->dying = true;
     g->state = DOMAIN_DYING;
     g->shutdown_code = 0;
-    g->name[0] = '\0'; /* the toolstack takes the node away */
+    g->name[0] = '\0'; /* the toolstack takes the folder away */
     world_name_event(w, g->domid);
+    if (g->tags.value[0] || g->tags.is_untrusted) {
+        world_retag(w, g, "", false);
+    }
     if (g->mappings == 0) {
         remove_guest(w, g);
     }
@@ -135,8 +157,17 @@ void world_unmapped(struct world *w, struct guest *g)
 
 void world_rename(struct world *w, struct guest *g, const char *name)
 {
-    memcpy(g->name, name, strlen(name) + 1); /* both arrays have the same size */
+    memcpy(g->name, name, strlen(name) + 1); /* the scenario has seen that it fits */
     world_name_event(w, g->domid);
+}
+
+void world_retag(struct world *w, struct guest *g, const char *tags, bool is_open)
+{
+    g->tags = (struct backend_tags){ .is_untrusted = is_open };
+    if (!is_open) {
+        memcpy(g->tags.value, tags, strlen(tags)); /* an event's text has its size */
+    }
+    tags_event(w, g->domid);
 }
 
 int world_init(struct world *w, const struct scenario *s, struct failure *f)
@@ -166,16 +197,16 @@ void world_done(struct world *w)
 
 bool world_has_event(const struct world *w)
 {
-    return w->domains_changed || w->renamed_count > 0;
+    return w->domains_changed || w->written_count > 0;
 }
 
 bool world_next_event(struct world *w, unsigned *events, uint16_t *domid)
 {
-    if (w->renamed_count > 0) {
-        *events = BACKEND_EVENT_NAME;
-        *domid = w->renamed[w->renamed_first];
-        w->renamed_first = (w->renamed_first + 1) % WORLD_NAME_EVENTS_MAX;
-        w->renamed_count--;
+    if (w->written_count > 0) {
+        *events = w->written[w->written_first].event;
+        *domid = w->written[w->written_first].domid;
+        w->written_first = (w->written_first + 1) % WORLD_NODE_EVENTS_MAX;
+        w->written_count--;
         return true;
     }
     if (!w->domains_changed) {

@@ -12,7 +12,7 @@
 
 enum {
     WORLD_GUESTS_MAX = 2 * SCENARIO_DOMAINS_MAX, /* zombies included */
-    WORLD_NAME_EVENTS_MAX = 1024,
+    WORLD_NODE_EVENTS_MAX = 2048,
     WORLD_DOMIDS = 65536,
 };
 
@@ -39,8 +39,11 @@ struct world {
     bool event_done[SCENARIO_EVENTS_MAX];
     uint32_t steps; /* SIGUSR1s so far */
     bool domains_changed;
-    uint16_t renamed[WORLD_NAME_EVENTS_MAX];
-    uint32_t renamed_first, renamed_count;
+    struct {
+        uint16_t domid;
+        uint16_t event; /* NAME or TAGS */
+    } written[WORLD_NODE_EVENTS_MAX];
+    uint32_t written_first, written_count;
     bool name_watched[WORLD_DOMIDS];
 };
 
@@ -61,10 +64,12 @@ void world_destroy(struct world *w, struct guest *g);
 void world_unmapped(struct world *w, struct guest *g);
 
 void world_rename(struct world *w, struct guest *g, const char *name);
+/* `is_open`: by somebody who is not to be believed. */
+void world_retag(struct world *w, struct guest *g, const char *tags, bool is_open);
 /* Its name was written: who watches it is told. */
 void world_name_event(struct world *w, uint16_t domid);
 
-/* Tells of the name of `domid`, watched or not; of all domains and all watched names; of nothing. */
+/* Tells of name and tags of `domid`, watched or not; of all domains and all watched ones; of nothing. */
 void world_report_name(struct world *w, uint16_t domid);
 void world_report_all(struct world *w);
 void world_forget_events(struct world *w);

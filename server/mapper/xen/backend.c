@@ -44,6 +44,11 @@ static int name(struct backend *b, uint16_t domid, char out[MESSAGE_NAME_BYTES],
     return store_name(b->store, domid, out, cut, f);
 }
 
+static int tags(struct backend *b, uint16_t domid, struct backend_tags *out, struct failure *f)
+{
+    return store_tags(b->store, domid, out, f);
+}
+
 static int event_fd(struct backend *b)
 {
     return store_event_fd(b->store);
@@ -140,6 +145,7 @@ static const struct backend_ops ops = {
     .list = domain_list,
     .find = domain_find,
     .domain_name = name,
+    .domain_tags = tags,
     .size = frames_size,
     .map = frames_map,
     .unmap = frames_unmap,

@@ -17,9 +17,12 @@
 #include "server/mapper/explain.h"
 #include "server/mapper/xen/store_thread.h"
 
-_Static_assert((int)STORE_THREAD_VALUE_BYTES == (int)MESSAGE_NAME_BYTES, "a value is a name");
+_Static_assert((int)STORE_THREAD_VALUE_BYTES >= (int)MESSAGE_NAME_BYTES &&
+                   (int)STORE_THREAD_VALUE_BYTES >= (int)BACKEND_TAGS_BYTES,
+               "a value is a name, or tags");
 
 enum { DOMIDS = EXPLAIN_DOMID_RESERVED };
+enum { NODE_NAME, NODE_TAGS, NODES };
 
 /* A registration in xenstored: its token has a serial of its own, so that what is left in the queue
  * of an earlier one under the same path is told apart. */
@@ -27,7 +30,7 @@ struct watch {
     uint32_t serial; /* of the registration; 0: none */
     bool wanted;
     bool fired; /* the event that the registration itself makes has come */
-    bool due;   /* a NAME event is to be reported without one from xenstored */
+    bool due;   /* an event is to be reported without one from xenstored */
 };
 
 struct store {
@@ -41,19 +44,29 @@ struct store {
     uint64_t retry_ns;       /* not before this time */
     uint32_t serial;         /* the last one given */
     uint32_t unregistered;   /* wanted watches without a registration */
-    uint32_t due_cursor;     /* no `due` below */
+    uint32_t due_cursor;     /* of all nodes, one kind after the other: no `due` below */
     struct watch domains[2]; /* @introduceDomain, @releaseDomain */
-    struct watch names[DOMIDS];
+    struct watch nodes[NODES][DOMIDS];
 };
 
 static const char *const domain_paths[2] = { "@introduceDomain", "@releaseDomain" };
 
-static void name_path(uint16_t domid, char out[STORE_THREAD_PATH_BYTES])
+/* What is watched of each domain. */
+static const struct {
+    const char *name;
+    char token; /* 'd' is that of domains */
+    unsigned event;
+} nodes[NODES] = {
+    [NODE_NAME] = { "name", 'n', BACKEND_EVENT_NAME },
+    [NODE_TAGS] = { BACKEND_TAGS_NODE, 't', BACKEND_EVENT_TAGS },
+};
+
+static void node_path(uint32_t node, uint16_t domid, char out[STORE_THREAD_PATH_BYTES])
 {
-    snprintf(out, STORE_THREAD_PATH_BYTES, "/local/domain/%u/name", domid);
+    snprintf(out, STORE_THREAD_PATH_BYTES, "/local/domain/%u/%s", domid, nodes[node].name);
 }
 
-/* 'd' for domains, 'n' for names; number; serial */
+/* Kind; number; serial. */
 static void make_token(char kind, uint32_t number, uint32_t serial,
                        char out[STORE_THREAD_TOKEN_BYTES])
 {
@@ -94,8 +107,8 @@ static void lose_connection(struct store *s)
     s->unregistered = 0;
     s->due_cursor = 0;
     s->domains[0].serial = s->domains[1].serial = 0;
-    for (uint32_t domid = 0; domid < DOMIDS; domid++) {
-        struct watch *w = &s->names[domid];
+    for (uint32_t i = 0; i < NODES * DOMIDS; i++) {
+        struct watch *w = &s->nodes[i / DOMIDS][i % DOMIDS];
 
         if (w->wanted) {
             w->serial = 0;
@@ -183,10 +196,10 @@ void store_close(struct store *s)
     free(s);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names and tags --------------------------------------------------------------------------- */
 
 /* 0 or an errno, with the call that it is of. */
-static int read_node(struct store *s, const char *path, char value[MESSAGE_NAME_BYTES], bool *cut,
+static int read_node(struct store *s, const char *path, char *value, size_t value_bytes, bool *cut,
                      const char **call)
 {
     if (!connected(s)) {
@@ -194,7 +207,7 @@ static int read_node(struct store *s, const char *path, char value[MESSAGE_NAME_
         return s->connect_errno;
     }
     *call = "xs_read";
-    return store_thread_read(s->thread, path, value, cut);
+    return store_thread_read(s->thread, path, value, value_bytes, cut);
 }
 
 int store_name(struct store *s, uint16_t domid, char out[MESSAGE_NAME_BYTES], bool *cut,
@@ -205,14 +218,54 @@ int store_name(struct store *s, uint16_t domid, char out[MESSAGE_NAME_BYTES], bo
     const char *call;
     int errnum;
 
-    name_path(domid, path);
-    errnum = read_node(s, path, out, cut, &call);
+    node_path(NODE_NAME, domid, path);
+    errnum = read_node(s, path, out, MESSAGE_NAME_BYTES, cut, &call);
     if (errnum == ENOENT && s->connected) {
         memset(out, 0, MESSAGE_NAME_BYTES);
         *cut = false;
         return 0;
     }
     return errnum == 0 ? 0 : failure_xen(f, call, errnum, &subject);
+}
+
+/* Who may write the node, or the folder that it goes with. 0 or an errno; ENOENT is none. */
+static int is_untrusted(struct store *s, const char *path, const char *folder, bool *out)
+{
+    const char *const paths[] = { path, folder };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !*out; i++) {
+        int errnum = store_thread_is_open(s->thread, paths[i], out);
+
+        if (errnum != 0 && errnum != ENOENT) {
+            return errnum;
+        }
+    }
+    return 0;
+}
+
+int store_tags(struct store *s, uint16_t domid, struct backend_tags *out, struct failure *f)
+{
+    const struct explain_subject subject = { .domid = domid, .type = EXPLAIN_NO_RESOURCE };
+    char path[STORE_THREAD_PATH_BYTES], folder[STORE_THREAD_PATH_BYTES];
+    struct backend_tags tags = { 0 };
+    const char *call;
+    int errnum;
+
+    node_path(NODE_TAGS, domid, path);
+    snprintf(folder, sizeof(folder), "/local/domain/%u", domid);
+    errnum = read_node(s, path, tags.value, sizeof(tags.value), &tags.is_cut, &call);
+    if (errnum == 0 || (errnum == ENOENT && s->connected)) {
+        call = "xs_get_permissions";
+        errnum = is_untrusted(s, path, folder, &tags.is_untrusted);
+    }
+    if (errnum != 0) {
+        return failure_xen(f, call, errnum, &subject);
+    }
+    if (tags.is_untrusted) {
+        memset(tags.value, 0, sizeof(tags.value));
+    }
+    *out = tags;
+    return 0;
 }
 
 int store_check(struct store *s, struct failure *f)
@@ -224,7 +277,7 @@ int store_check(struct store *s, struct failure *f)
     char value[MESSAGE_NAME_BYTES];
     const char *call;
     bool cut;
-    int errnum = read_node(s, "/tool/xenstored", value, &cut, &call);
+    int errnum = read_node(s, "/tool/xenstored", value, sizeof(value), &cut, &call);
 
     /* That there is no such node is an answer. */
     if (errnum == 0 || (errnum == ENOENT && s->connected)) {
@@ -240,48 +293,57 @@ int store_event_fd(const struct store *s)
     return s->epoll_fd;
 }
 
-static void register_name(struct store *s, uint16_t domid)
+static void register_node(struct store *s, uint32_t node, uint16_t domid)
 {
-    struct watch *w = &s->names[domid];
+    struct watch *w = &s->nodes[node][domid];
     char path[STORE_THREAD_PATH_BYTES];
 
-    name_path(domid, path);
-    if (add_watch(s, w, 'n', domid, path) == 0) {
+    node_path(node, domid, path);
+    if (add_watch(s, w, nodes[node].token, domid, path) == 0) {
         s->unregistered--;
     }
 }
 
 void store_watch_name(struct store *s, uint16_t domid)
 {
-    if (domid >= DOMIDS || s->names[domid].wanted) {
-        return;
-    }
-    s->names[domid] = (struct watch){ .wanted = true };
-    s->unregistered++;
-    if (connected(s)) {
-        register_name(s, domid);
+    for (uint32_t node = 0; node < NODES && domid < DOMIDS; node++) {
+        struct watch *w = &s->nodes[node][domid];
+
+        if (w->wanted) {
+            continue;
+        }
+        *w = (struct watch){ .wanted = true };
+        s->unregistered++;
+        if (connected(s)) {
+            register_node(s, node, domid);
+        }
     }
 }
 
-void store_unwatch_name(struct store *s, uint16_t domid)
+static void unwatch_node(struct store *s, uint32_t node, uint16_t domid)
 {
     char path[STORE_THREAD_PATH_BYTES];
     char token[STORE_THREAD_TOKEN_BYTES];
-    struct watch *w;
+    struct watch *w = &s->nodes[node][domid];
 
-    if (domid >= DOMIDS || !s->names[domid].wanted) {
-        return;
-    }
-    w = &s->names[domid];
     if (w->serial == 0) {
         s->unregistered--;
     } else if (s->connected) {
-        name_path(domid, path);
-        make_token('n', domid, w->serial, token);
+        node_path(node, domid, path);
+        make_token(nodes[node].token, domid, w->serial, token);
         /* Where this fails, events still come, and nobody knows their serial. */
         (void)store_thread_unwatch(s->thread, path, token);
     }
     *w = (struct watch){ 0 };
+}
+
+void store_unwatch_name(struct store *s, uint16_t domid)
+{
+    for (uint32_t node = 0; node < NODES && domid < DOMIDS; node++) {
+        if (s->nodes[node][domid].wanted) {
+            unwatch_node(s, node, domid);
+        }
+    }
 }
 
 /* Before a draining: connects and registers what is missing, and reports all that was unwatched,
@@ -296,15 +358,15 @@ static void begin_draining(struct store *s)
     }
     usable = connected(s);
     s->due_cursor = 0;
-    for (uint32_t domid = 0; domid < DOMIDS && s->unregistered > 0; domid++) {
-        struct watch *w = &s->names[domid];
+    for (uint32_t i = 0; i < NODES * DOMIDS && s->unregistered > 0; i++) {
+        struct watch *w = &s->nodes[i / DOMIDS][i % DOMIDS];
 
         if (!w->wanted || w->serial != 0) {
             continue;
         }
         w->due = true;
         if (usable) {
-            register_name(s, (uint16_t)domid);
+            register_node(s, i / DOMIDS, (uint16_t)(i % DOMIDS));
             usable = w->serial != 0; /* one failure is enough: each may have to be waited for */
         }
     }
@@ -318,38 +380,46 @@ static bool next_due(struct store *s, unsigned *events, uint16_t *domid)
         *domid = 0;
         return true;
     }
-    for (; s->due_cursor < DOMIDS; s->due_cursor++) {
-        struct watch *w = &s->names[s->due_cursor];
+    for (; s->due_cursor < NODES * DOMIDS; s->due_cursor++) {
+        struct watch *w = &s->nodes[s->due_cursor / DOMIDS][s->due_cursor % DOMIDS];
 
         if (w->due) {
             w->due = false;
-            *events = BACKEND_EVENT_NAME;
-            *domid = (uint16_t)s->due_cursor;
+            *events = nodes[s->due_cursor / DOMIDS].event;
+            *domid = (uint16_t)(s->due_cursor % DOMIDS);
             return true;
         }
     }
     return false;
 }
 
-/* The watch that a token belongs to, NULL for one of the past. */
-static struct watch *watch_of_token(struct store *s, const char *token, char *kind, uint16_t *domid)
+/* The watch that a token belongs to, NULL for one of the past; and what its events say. */
+static struct watch *watch_of_token(struct store *s, const char *token, unsigned *event,
+                                    uint16_t *domid)
 {
     uint32_t number;
     uint32_t serial;
+    uint32_t node = 0;
     struct watch *w;
-    char end;
+    char kind, end;
 
-    if (sscanf(token, "%c%" SCNu32 ".%" SCNu32 "%c", kind, &number, &serial, &end) != 3) {
+    if (sscanf(token, "%c%" SCNu32 ".%" SCNu32 "%c", &kind, &number, &serial, &end) != 3) {
         return NULL;
     }
-    if (*kind == 'd' && number < 2) {
+    while (node < NODES && nodes[node].token != kind) {
+        node++;
+    }
+    if (kind == 'd' && number < 2) {
         w = &s->domains[number];
-    } else if (*kind == 'n' && number < DOMIDS) {
-        w = &s->names[number];
+        *event = BACKEND_EVENT_DOMAINS;
+        *domid = 0;
+    } else if (node < NODES && number < DOMIDS) {
+        w = &s->nodes[node][number];
+        *event = nodes[node].event;
+        *domid = (uint16_t)number;
     } else {
         return NULL;
     }
-    *domid = *kind == 'n' ? (uint16_t)number : 0;
     return w->serial == serial ? w : NULL;
 }
 
@@ -360,8 +430,7 @@ static int next_from_xenstored(struct store *s, unsigned *events, uint16_t *domi
     int errnum;
 
     while ((errnum = store_thread_event(s->thread, token)) == 0) {
-        char kind;
-        struct watch *w = watch_of_token(s, token, &kind, domid);
+        struct watch *w = watch_of_token(s, token, events, domid);
 
         if (w == NULL) {
             continue;
@@ -370,7 +439,6 @@ static int next_from_xenstored(struct store *s, unsigned *events, uint16_t *domi
             w->fired = true;
             continue;
         }
-        *events = kind == 'n' ? BACKEND_EVENT_NAME : BACKEND_EVENT_DOMAINS;
         return 1;
     }
     return errnum == EAGAIN ? 0 : -1;

@@ -17,12 +17,13 @@
 enum { THREAD_STACK_BYTES = 256 * 1024 };
 
 struct job {
-    enum { JOB_CONNECT, JOB_READ, JOB_WATCH, JOB_UNWATCH } kind;
+    enum { JOB_CONNECT, JOB_READ, JOB_PERMISSIONS, JOB_WATCH, JOB_UNWATCH } kind;
+    size_t value_bytes; /* of JOB_READ: how much may come */
     char path[STORE_THREAD_PATH_BYTES];
     char token[STORE_THREAD_TOKEN_BYTES];
     int errnum; /* from here on: the answer */
     int fd;
-    bool cut;
+    bool cut, is_open;
     char value[STORE_THREAD_VALUE_BYTES];
 };
 
@@ -102,9 +103,27 @@ static void run_read(struct store_thread *t, struct job *job)
         job->errnum = errno != 0 ? errno : EIO;
         return;
     }
-    job->cut = len_bytes >= sizeof(job->value) || memchr(value, '\0', len_bytes) != NULL;
+    job->cut = len_bytes >= job->value_bytes || memchr(value, '\0', len_bytes) != NULL;
     if (!job->cut) {
         memcpy(job->value, value, len_bytes);
+    }
+}
+
+/* The first entry is the owner's, and what everybody may who has none. */
+static void run_permissions(struct store_thread *t, struct job *job)
+{
+    SCOPE_FREE struct xs_permissions *entries = NULL;
+    unsigned count = 0;
+
+    errno = 0;
+    entries = xs_get_permissions(t->xs, XBT_NULL, job->path, &count);
+    if (entries == NULL || count == 0) {
+        job->errnum = errno != 0 ? errno : EIO;
+        return;
+    }
+    job->is_open = entries[0].id != 0 || (entries[0].perms & XS_PERM_WRITE) != 0;
+    for (unsigned i = 1; i < count; i++) {
+        job->is_open |= entries[i].id != 0 && (entries[i].perms & XS_PERM_WRITE) != 0;
     }
 }
 
@@ -131,6 +150,8 @@ static void run(struct store_thread *t, struct job *job)
         job->errnum = ENOTCONN;
     } else if (job->kind == JOB_READ) {
         run_read(t, job);
+    } else if (job->kind == JOB_PERMISSIONS) {
+        run_permissions(t, job);
     } else {
         run_watch(t, job);
     }
@@ -317,17 +338,31 @@ int store_thread_connect(struct store_thread *t, int *fd)
     return errnum;
 }
 
-int store_thread_read(struct store_thread *t, const char *path,
-                      char value[STORE_THREAD_VALUE_BYTES], bool *cut)
+int store_thread_read(struct store_thread *t, const char *path, char *value, size_t value_bytes,
+                      bool *cut)
 {
-    struct job job = { .kind = JOB_READ };
+    struct job job = { .kind = JOB_READ, .value_bytes = value_bytes };
+    int errnum;
+
+    assert(value_bytes <= sizeof(job.value));
+    copy_string(job.path, sizeof(job.path), path);
+    errnum = ask(t, &job);
+    if (errnum == 0) {
+        memcpy(value, job.value, value_bytes);
+        *cut = job.cut;
+    }
+    return errnum;
+}
+
+int store_thread_is_open(struct store_thread *t, const char *path, bool *is_open)
+{
+    struct job job = { .kind = JOB_PERMISSIONS };
     int errnum;
 
     copy_string(job.path, sizeof(job.path), path);
     errnum = ask(t, &job);
     if (errnum == 0) {
-        memcpy(value, job.value, sizeof(job.value));
-        *cut = job.cut;
+        *is_open = job.is_open;
     }
     return errnum;
 }

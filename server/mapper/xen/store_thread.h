@@ -27,7 +27,7 @@ enum {
     STORE_THREAD_PAUSE_MS = 4000,
     STORE_THREAD_PATH_BYTES = 48, /* "/local/domain/32751/name" and the like */
     STORE_THREAD_TOKEN_BYTES = 32,
-    STORE_THREAD_VALUE_BYTES = 256, /* of a value, with a NUL behind it */
+    STORE_THREAD_VALUE_BYTES = 512, /* of a value, with a NUL behind it */
 };
 
 int store_thread_start(struct store_thread **out);
@@ -38,10 +38,13 @@ void store_thread_stop(struct store_thread *t);
  * next connection. */
 int store_thread_connect(struct store_thread *t, int *fd);
 
-/* A node's value, any bytes. *cut: it is longer than there is room for, or holds a NUL; `value`
- * is "" then. ENOENT where there is no node. */
-int store_thread_read(struct store_thread *t, const char *path,
-                      char value[STORE_THREAD_VALUE_BYTES], bool *cut);
+/* A node's value, any bytes, NUL-ended and filled with zeros up to `value_bytes`, which are at most
+ * STORE_THREAD_VALUE_BYTES. *cut: it is longer than there is room for, or holds a NUL; `value` is ""
+ * then. ENOENT where there is no node. */
+int store_thread_read(struct store_thread *t, const char *path, char *value, size_t value_bytes,
+                      bool *cut);
+/* Whether any domain but dom0 may write the node, or owns it, and so may let others. */
+int store_thread_is_open(struct store_thread *t, const char *path, bool *is_open);
 int store_thread_watch(struct store_thread *t, const char *path, const char *token);
 int store_thread_unwatch(struct store_thread *t, const char *path, const char *token);
 

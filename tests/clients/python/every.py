@@ -14,6 +14,7 @@ from connectrpc.codec import proto_binary_codec, proto_json_codec
 from connectrpc.errors import ConnectError
 
 from gateway import address, http_client
+from gen.xenres.v1.access_connect import AccessService, AccessServiceClientSync
 from gen.xenres.v1.host_connect import HostService, HostServiceClientSync
 from gen.xenres.v1.inspect_connect import InspectService, InspectServiceClientSync
 from gen.xenres.v1.resource_connect import ResourceService, ResourceServiceClientSync
@@ -26,6 +27,7 @@ services = {
     "xenres.v1.ResourceService": (ResourceService.desc(), ResourceServiceClientSync),
     "xenres.v1.InspectService": (InspectService.desc(), InspectServiceClientSync),
     "xenres.v1.TraceService": (TraceService.desc(), TraceServiceClientSync),
+    "xenres.v1.AccessService": (AccessService.desc(), AccessServiceClientSync),
 }
 
 

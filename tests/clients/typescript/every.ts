@@ -9,6 +9,7 @@ import { ConnectError, createClient } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { gateway } from "./gateway.js";
+import { AccessService } from "./gen/xenres/v1/access_pb.js";
 import { HostService } from "./gen/xenres/v1/host_pb.js";
 import { InspectService } from "./gen/xenres/v1/inspect_pb.js";
 import { ResourceService } from "./gen/xenres/v1/resource_pb.js";
@@ -20,7 +21,7 @@ const transport = createConnectTransport({
   useBinaryFormat: way !== "json",
   useHttpGet: way === "get",
 });
-const services = [HostService, ResourceService, InspectService, TraceService];
+const services = [HostService, ResourceService, InspectService, TraceService, AccessService];
 
 function errorJson(reason: unknown) {
   const error = ConnectError.from(reason);

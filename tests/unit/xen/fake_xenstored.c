@@ -19,6 +19,9 @@ struct node {
     char path[64];
     char value[FAKE_XENSTORED_VALUE_MAX];
     uint32_t len;
+    bool has_value;
+    char permissions[64]; /* entries as on the wire, each NUL-ended */
+    uint32_t permissions_len;
 };
 
 /* The server. The thread answers; tests change it, under the lock. */
@@ -63,15 +66,38 @@ static void put_error(uint32_t request, const char *name)
     put_message(XS_ERROR, request, name, (uint32_t)strlen(name) + 1);
 }
 
-static void answer_read(uint32_t request, const char *path)
+static const struct node *find_node(const char *path)
 {
     for (int i = 0; i < FAKE_XENSTORED_NODES; i++) {
         if (strcmp(server.nodes[i].path, path) == 0) {
-            put_message(XS_READ, request, server.nodes[i].value, server.nodes[i].len);
-            return;
+            return &server.nodes[i];
         }
     }
-    put_error(request, "ENOENT");
+    return NULL;
+}
+
+static void answer_read(uint32_t request, const char *path)
+{
+    const struct node *node = find_node(path);
+
+    if (node != NULL && node->has_value) {
+        put_message(XS_READ, request, node->value, node->len);
+    } else {
+        put_error(request, "ENOENT");
+    }
+}
+
+static void answer_permissions(uint32_t request, const char *path)
+{
+    const struct node *node = find_node(path);
+
+    if (node == NULL) {
+        put_error(request, "ENOENT");
+    } else if (node->permissions_len == 0) {
+        put_message(XS_GET_PERMS, request, "n0", 3); /* dom0's */
+    } else {
+        put_message(XS_GET_PERMS, request, node->permissions, node->permissions_len);
+    }
 }
 
 static void answer_watch(uint32_t type, uint32_t request, const char *path, const char *token)
@@ -120,6 +146,8 @@ static void serve_connection(int fd)
         }
         if (head.type == XS_READ) {
             answer_read(head.req_id, body);
+        } else if (head.type == XS_GET_PERMS) {
+            answer_permissions(head.req_id, body);
         } else {
             answer_watch(head.type, head.req_id, body, body + strlen(body) + 1);
         }
@@ -201,17 +229,38 @@ void fake_xenstored_be_silent(bool silent)
     pthread_mutex_unlock(&server.lock);
 }
 
+static void tell_watchers(const char *path)
+{
+    for (uint32_t w = 0; w < server.watch_count; w++) {
+        if (strcmp(server.watches[w].path, path) == 0) {
+            put_event(path, server.watches[w].token);
+        }
+    }
+}
+
 void fake_xenstored_write(int i, const char *path, const char *value, size_t len)
 {
     pthread_mutex_lock(&server.lock);
     snprintf(server.nodes[i].path, sizeof(server.nodes[i].path), "%s", path);
     memcpy(server.nodes[i].value, value, len);
     server.nodes[i].len = (uint32_t)len;
-    for (uint32_t w = 0; w < server.watch_count; w++) {
-        if (strcmp(server.watches[w].path, path) == 0) {
-            put_event(path, server.watches[w].token);
-        }
+    server.nodes[i].has_value = true;
+    tell_watchers(path);
+    pthread_mutex_unlock(&server.lock);
+}
+
+void fake_xenstored_permit(int i, const char *path, const char *entries)
+{
+    struct node *node = &server.nodes[i];
+
+    pthread_mutex_lock(&server.lock);
+    snprintf(node->path, sizeof(node->path), "%s", path);
+    snprintf(node->permissions, sizeof(node->permissions), "%s", entries);
+    node->permissions_len = (uint32_t)strlen(entries) + 1;
+    for (uint32_t at = 0; at < node->permissions_len; at++) {
+        node->permissions[at] = node->permissions[at] == ' ' ? '\0' : node->permissions[at];
     }
+    tell_watchers(path);
     pthread_mutex_unlock(&server.lock);
 }
 

@@ -29,6 +29,9 @@ void fake_xenstored_hang_up(void);
 void fake_xenstored_be_silent(bool silent);
 /* A node in place i, and events to those who watch it. */
 void fake_xenstored_write(int i, const char *path, const char *value, size_t len_bytes);
+/* Whose the node in place i is, and who may do what with it, as xenstore-chmod has them: "n0 r5". One
+ * that was not written has no value. Without this it is dom0's alone. */
+void fake_xenstored_permit(int i, const char *path, const char *entries);
 /* An event with any token. */
 void fake_xenstored_fire(const char *path, const char *token);
 

@@ -16,6 +16,9 @@
 
 enum { LIMIT_MS = 20000 };
 
+#define EVENTS_ALL (BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME | BACKEND_EVENT_TAGS)
+#define TAGS       "/local/domain/1/" BACKEND_TAGS_NODE
+
 /* --- helpers ---------------------------------------------------------------------------------- */
 
 static struct store *store;
@@ -218,6 +221,9 @@ static void events_with_tokens_that_are_not_ours_are_dropped(void **state)
         "",
         "n",
         "n1",
+        "t1.0",
+        "t1.99999",
+        "t32752.1",
         "n1.",
         "n1.0",
         "n1.99999",
@@ -248,7 +254,7 @@ static void numbers_that_no_domain_has_are_not_watched(void **state)
     assert_int_equal(drain().events, 0);
     assert_int_equal(fake_xenstored_watch_count(), 2);
     store_watch_name(store, 0x7fef);
-    assert_int_equal(fake_xenstored_watch_count(), 3);
+    assert_int_equal(fake_xenstored_watch_count(), 4);
 }
 
 static void an_absent_xenstored_is_told_and_found_later(void **state)
@@ -276,10 +282,10 @@ static void an_absent_xenstored_is_told_and_found_later(void **state)
     moved_ns += STORE_RETRY_MS * CLOCK_NS_PER_MS;
     assert_name(1, "one");
     all = drain();
-    assert_int_equal(all.events, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
+    assert_int_equal(all.events, EVENTS_ALL);
     assert_int_equal(all.name_count, 2);
     assert_int_equal(drain().events, 0);
-    assert_int_equal(fake_xenstored_watch_count(), 4);
+    assert_int_equal(fake_xenstored_watch_count(), 2 + 2 * 2);
 }
 
 static void a_lost_connection_is_told_and_made_again(void **state)
@@ -296,14 +302,14 @@ static void a_lost_connection_is_told_and_made_again(void **state)
         all = drain();
         (void)poll(NULL, 0, 1);
     }
-    assert_int_equal(all.events, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
+    assert_int_equal(all.events, EVENTS_ALL);
     assert_int_equal(all.name_count, 2);
     assert_no_name(1, ERROR_UNAVAILABLE, ENOTCONN);
     assert_int_equal(drain().name_count, 2); /* still nobody watches */
 
     moved_ns += STORE_RETRY_MS * CLOCK_NS_PER_MS;
     all = drain();
-    assert_int_equal(all.events, BACKEND_EVENT_DOMAINS | BACKEND_EVENT_NAME);
+    assert_int_equal(all.events, EVENTS_ALL);
     assert_int_equal(all.name_count, 2);
     assert_int_equal(drain().events, 0);
     assert_int_equal(fake_xenstored_connections(), 2);
@@ -383,7 +389,7 @@ static void every_number_of_a_domain_can_be_watched(void **state)
     struct drained all;
 
     (void)state;
-    for (uint16_t domid = 0; domid < FAKE_XENSTORED_WATCHES - 2; domid++) {
+    for (uint16_t domid = 0; domid < FAKE_XENSTORED_WATCHES / 2 - 1; domid++) {
         store_watch_name(store, (uint16_t)(0x7fef - domid));
     }
     assert_int_equal(fake_xenstored_watch_count(), FAKE_XENSTORED_WATCHES);
@@ -392,6 +398,110 @@ static void every_number_of_a_domain_can_be_watched(void **state)
     all = drain();
     assert_int_equal(all.name_count, 1);
     assert_int_equal(all.domids[0], 0x7fef);
+}
+
+/* --- tags ------------------------------------------------------------------------------------- */
+
+static struct backend_tags tags_of_1(void)
+{
+    struct backend_tags tags;
+    struct failure f = { 0 };
+
+    memset(&tags, 0xff, sizeof(tags));
+    if (store_tags(store, 1, &tags, &f) != 0) {
+        fail_msg("%s: %s", f.message, f.cause);
+    }
+    assert_non_null(memchr(tags.value, '\0', sizeof(tags.value)));
+    return tags;
+}
+
+static void assert_tags(const char *expected)
+{
+    struct backend_tags tags = tags_of_1();
+
+    assert_string_equal(tags.value, expected);
+    assert_false(tags.is_cut || tags.is_untrusted);
+}
+
+static void tags_are_what_dom0_wrote(void **state)
+{
+    static char longest[BACKEND_TAGS_BYTES];
+
+    (void)state;
+    assert_tags("");
+    fake_xenstored_permit(3, "/local/domain/1", "n0 r1"); /* as the toolstack makes it */
+    assert_tags("");
+    fake_xenstored_write(2, TAGS, "web prod", 8);
+    assert_tags("web prod");
+    fake_xenstored_permit(2, TAGS, "n0 r1");
+    assert_tags("web prod");
+    memset(longest, 'x', sizeof(longest) - 1);
+    fake_xenstored_write(2, TAGS, longest, sizeof(longest) - 1);
+    assert_tags(longest);
+    fake_xenstored_write(2, TAGS, longest, sizeof(longest));
+    assert_true(tags_of_1().is_cut);
+    assert_string_equal(tags_of_1().value, "");
+}
+
+/* A guest that can write the node, or the folder, would choose its own tags or be rid of them. */
+static void tags_that_a_guest_could_write_are_not_looked_into(void **state)
+{
+    static const struct {
+        const char *entries;
+        bool is_untrusted;
+    } rows[] = {
+        { "n0", false },    { "r0", false },      { "n0 r1 n2", false },
+        { "n1", true }, /* its own */
+        { "n1 n0", true },  { "w0", true },       { "b0", true },
+        { "n0 w1", true },  { "n0 r1 b7", true }, { "b0 n1", true },
+        { "n0 w0", false }, /* dom0's anyway */
+    };
+
+    (void)state;
+    fake_xenstored_write(2, TAGS, "prod", 4);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (int folder = 0; folder < 2; folder++) {
+            fake_xenstored_permit(2, TAGS, folder == 0 ? rows[i].entries : "n0");
+            fake_xenstored_permit(3, "/local/domain/1", folder == 1 ? rows[i].entries : "n0");
+            struct backend_tags tags = tags_of_1();
+
+            if (tags.is_untrusted != rows[i].is_untrusted) {
+                fail_msg("row %zu, folder %d", i, folder);
+            }
+            assert_string_equal(tags.value, rows[i].is_untrusted ? "" : "prod");
+        }
+    }
+    fake_xenstored_permit(2, TAGS, "n0");
+    fake_xenstored_permit(3, "/local/domain/1", "n1");
+    fake_xenstored_permit(2, "/none", "n0"); /* taken away */
+    assert_true(tags_of_1().is_untrusted);
+}
+
+static void other_tags_are_an_event_of_their_own(void **state)
+{
+    (void)state;
+    store_watch_name(store, 1);
+    (void)drain();
+    fake_xenstored_write(2, TAGS, "prod", 4);
+    struct drained all = drain();
+
+    assert_int_equal(all.events, BACKEND_EVENT_TAGS);
+    fake_xenstored_permit(2, TAGS, "n1");
+    assert_int_equal(drain().events, BACKEND_EVENT_TAGS);
+    store_unwatch_name(store, 1);
+    fake_xenstored_write(2, TAGS, "", 0);
+    assert_int_equal(drain().events, 0);
+}
+
+static void tags_that_cannot_be_read_are_told(void **state)
+{
+    struct backend_tags tags;
+    struct failure f = { 0 };
+
+    (void)state;
+    fake_xenstored_be_silent(true);
+    assert_int_equal(store_tags(store, 1, &tags, &f), -ERROR_UNAVAILABLE);
+    assert_true(f.cause[0] != '\0' && f.next_step[0] != '\0');
 }
 
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -415,6 +525,10 @@ int main(void)
         WITH_SERVER(closing_does_not_wait_for_a_silent_xenstored),
         WITH_SERVER(descriptors_are_given_back),
         WITH_SERVER(every_number_of_a_domain_can_be_watched),
+        WITH_SERVER(tags_are_what_dom0_wrote),
+        WITH_SERVER(tags_that_a_guest_could_write_are_not_looked_into),
+        WITH_SERVER(other_tags_are_an_event_of_their_own),
+        WITH_SERVER(tags_that_cannot_be_read_are_told),
     };
 
     setenv("XENSTORED_PATH", "/nonexistent/xenstored", 1); /* until there is one */

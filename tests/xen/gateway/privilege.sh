@@ -17,7 +17,7 @@ each_thread_has() { # NAME LINE...: of /proc/PID/status
 }
 
 no_capabilities=('CapInh: 0000000000000000' 'CapPrm: 0000000000000000' 'CapEff: 0000000000000000'
-  'CapAmb: 0000000000000000' 'NoNewPrivs: 1')
+  'CapAmb: 0000000000000000' 'NoNewPrivs: 1' 'Seccomp: 2')
 
 open_files() { # NAME
   dom0_sh "ls -l /proc/$(deploy_pid "$1")/fd" | sed -n 's/.* -> //p'
@@ -26,13 +26,45 @@ open_files() { # NAME
 xenresd_has_no_privilege() {
   local pid
   pid=$(deploy_pid xenresd)
-  each_thread_has xenresd 'Uid: 990 990 990 990' 'Gid: 990 990 990 990' "${no_capabilities[@]}"
+  # It was root, and so could empty the bounding set, too.
+  each_thread_has xenresd 'Uid: 990 990 990 990' 'Gid: 990 990 990 990' 'CapBnd: 0000000000000000' "${no_capabilities[@]}"
   open_files xenresd >"$work/files"
   cat "$work/files"
   never grep -E '/dev/xen|/dev/mem|/proc/xen|xenstore|/dev/kvm' "$work/files"
   never dom0 grep -E '/dev/xen|libxen' "/proc/$pid/maps"
   # It cannot make itself what it is not: neither node is its to open.
   refuses EACCES su xenresd -c "resmap domains"
+}
+
+# What is left of the files: the folders that it reads again, and its state. Only the kernel knows, so it is asked whether
+# it has Landlock, and the log whether xenresd has missed it.
+xenresd_has_what_the_kernel_can_take() {
+  local lsm
+  lsm=$(dom0_sh 'cat /sys/kernel/security/lsm 2>/dev/null || { mount -t securityfs none /sys/kernel/security &&
+    cat /sys/kernel/security/lsm; } 2>/dev/null || true')
+  dom0 cat /var/log/xenresd.log >"$work/xenresd.log"
+  echo "lsm: $lsm"
+  case ,$lsm, in
+    *,landlock,*) never grep 'no Landlock' "$work/xenresd.log" ;;
+    *) grep -q 'no Landlock' "$work/xenresd.log" ;;
+  esac
+}
+
+# Neither leaves a core, nor is one read by another process of its user.
+neither_shows_its_memory() {
+  local name pid
+  for name in xenresd mapper; do
+    pid=$(deploy_pid "$name")
+    dom0 cat "/proc/$pid/limits" | grep -Eq '^Max core file size +0 +0 '
+    same "$(dom0 stat -c %u "/proc/$pid/mem")" 0 "owner of $name's memory"
+  done
+}
+
+# Traffic went through both under their filters: neither was ended by one.
+nobody_was_killed_by_a_filter() {
+  dom0_sh 'dmesg' >"$work/dmesg"
+  never grep -E 'audit.*type=1326|SIGSYS' "$work/dmesg"
+  dom0_sh "test -d /proc/$(deploy_pid xenresd) && test -d /proc/$(deploy_pid mapper)"
 }
 
 mapper_has_group_access_only() {

@@ -83,7 +83,7 @@ make_dom0() {
     ln -s "../lib/xen-4.17/bin/$program" "$dom0/usr/bin/$program"
   done
   install_dom0_program "$root/usr/bin/xenstore" "$dom0/usr/bin/xenstore"
-  for name in ls read write list rm watch exists; do
+  for name in ls read write list rm watch exists chmod; do
     ln -s xenstore "$dom0/usr/bin/xenstore-$name"
   done
   cp -L "$root/lib/x86_64-linux-gnu/libgcc_s.so.1" "$libraries" # xl opens it when a thread is cancelled

@@ -108,6 +108,7 @@ func calls(way string) (map[string]call, error) {
 	resources := xenresv1connect.NewResourceServiceClient(client, server, options...)
 	inspect := xenresv1connect.NewInspectServiceClient(client, server, options...)
 	traces := xenresv1connect.NewTraceServiceClient(client, server, options...)
+	access := xenresv1connect.NewAccessServiceClient(client, server, options...)
 	return map[string]call{
 		xenresv1connect.HostServiceGetHostProcedure:           unary(hosts.GetHost),
 		xenresv1connect.HostServiceListDomainsProcedure:       unary(hosts.ListDomains),
@@ -125,6 +126,8 @@ func calls(way string) (map[string]call, error) {
 		xenresv1connect.TraceServiceGetTraceProcedure:         unary(traces.GetTrace),
 		xenresv1connect.TraceServiceListTracesProcedure:       unary(traces.ListTraces),
 		xenresv1connect.TraceServiceReadTraceProcedure:        stream(traces.ReadTrace),
+		xenresv1connect.AccessServiceWhoAmIProcedure:          unary(access.WhoAmI),
+		xenresv1connect.AccessServiceExplainAccessProcedure:   unary(access.ExplainAccess),
 	}, nil
 }
 

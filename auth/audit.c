@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/audit.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "auth/audit_flood.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/scope.h"
+
+enum { RETRY_MS = 1000, LOUD_S = 10 };
+
+struct audit {
+    struct audit_options options;
+    struct audit_flood *flood;
+
+    pthread_mutex_t sync_lock; /* before `lock` */
+    uint64_t synced;           /* under it: the last record that is on the disk */
+
+    pthread_mutex_t lock;  /* of the log, and what follows */
+    pthread_cond_t wanted; /* the thread is */
+    struct audit_log *log;
+    uint64_t lost; /* records since writing began to fail */
+    int first_errno;
+    uint64_t checkpoint_ns; /* monotonic, of the last one */
+    uint64_t loud_ns;       /* … when the log was told that it fails; near the end of a disk that
+                               comes and goes */
+    bool is_stopping;
+
+    pthread_t thread;
+    bool is_started;
+
+    atomic_bool is_failing;
+    _Atomic uint64_t records, lost_in_all, suppressed, checkpoints, unsigned_records,
+        checkpoint_wall_ns;
+};
+
+static void add(_Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
+}
+
+static uint64_t value_of(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* --- a record, with the lock ------------------------------------------------------------------------ */
+
+/* That it could not be written is told to the log when it begins. */
+static void note_failure(struct audit *a, uint64_t records)
+{
+    int errnum = errno;
+
+    a->lost += records;
+    add(&a->lost_in_all, records);
+    if (!atomic_load(&a->is_failing)) {
+        a->first_errno = errnum;
+        if (a->loud_ns == 0 || clock_monotonic_ns() - a->loud_ns >= LOUD_S * CLOCK_NS_PER_S) {
+            a->loud_ns = clock_monotonic_ns();
+            log_error("the audit cannot be written: %s; %s", strerror(errnum),
+                      a->options.on_failure == AUDIT_REFUSE ? "nobody is served until it can"
+                                                            : "the service goes on without it");
+        }
+        atomic_store(&a->is_failing, true);
+        (void)pthread_cond_signal(&a->wanted);
+    }
+}
+
+static int append(struct audit *a, const char *body, size_t len)
+{
+    int result = audit_log_append(a->log, body, len);
+
+    if (result == 0) {
+        add(&a->records, 1);
+        add(&a->unsigned_records, 1);
+        if (value_of(&a->unsigned_records) == a->options.checkpoint_records) {
+            (void)pthread_cond_signal(&a->wanted);
+        }
+    }
+    return result;
+}
+
+/* What is missing comes first. */
+static int append_lost(struct audit *a)
+{
+    char body[AUDIT_BODY_MAX_BYTES];
+    struct audit_writer w;
+
+    audit_writer_begin(&w, body, sizeof body, AUDIT_LOST, clock_wall_ns());
+    audit_writer_number(&w, "records", a->lost);
+    audit_writer_text(&w, "detail", strerror(a->first_errno), 128);
+    int result = append(a, w.out, w.len);
+
+    if (result == 0) {
+        log_warning("the audit can be written again; %llu records are missing",
+                    (unsigned long long)a->lost);
+        a->lost = 0;
+        atomic_store(&a->is_failing, false);
+        (void)pthread_cond_signal(&a->wanted);
+    }
+    return result;
+}
+
+static int write_locked(struct audit *a, const char *body, size_t len)
+{
+    int result = atomic_load(&a->is_failing) ? append_lost(a) : 0;
+
+    if (result == 0) {
+        result = append(a, body, len);
+    }
+    if (result != 0) {
+        note_failure(a, 1);
+    }
+    return result;
+}
+
+/* --- the disk ---------------------------------------------------------------------------------------- */
+
+/* Whoever comes while another waits for the disk is served by the next turn, with all who came. */
+static int sync_to(struct audit *a, uint64_t sequence)
+{
+    int result = 0;
+
+    (void)pthread_mutex_lock(&a->sync_lock);
+    if (a->synced < sequence) {
+        (void)pthread_mutex_lock(&a->lock);
+        uint64_t last = audit_log_last(a->log);
+        SCOPE_FD int fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
+
+        (void)pthread_mutex_unlock(&a->lock);
+        result = fd >= 0 && fdatasync(fd) == 0 ? 0 : -1;
+        if (result == 0) {
+            a->synced = last;
+        } else {
+            int errnum = errno;
+
+            (void)pthread_mutex_lock(&a->lock);
+            errno = errnum;
+            note_failure(a, 0);
+            (void)pthread_mutex_unlock(&a->lock);
+        }
+    }
+    (void)pthread_mutex_unlock(&a->sync_lock);
+    return result;
+}
+
+/* --- what callers see ------------------------------------------------------------------------------ */
+
+static int refuse(struct failure *f)
+{
+    int result = failure_set(f, ERROR_UNAVAILABLE, "the gateway cannot write its audit");
+
+    failure_cause(f, result, "its disk is full or broken, and it is to serve nobody then");
+    failure_retry(f, result, RETRY_MS);
+    return failure_next(f, result, "try again later; its operator finds the reason in its log");
+}
+
+int audit_check(const struct audit *a, struct failure *f)
+{
+    return a == NULL || a->options.on_failure == AUDIT_CONTINUE ||
+                   !atomic_load_explicit(&a->is_failing, memory_order_relaxed)
+               ? 0
+               : refuse(f);
+}
+
+int audit_write(struct audit *a, const struct audit_record *r, struct failure *f)
+{
+    char body[AUDIT_BODY_MAX_BYTES];
+
+    if (a == NULL) {
+        return 0;
+    }
+    if (audit_event_floods(r->event) && !audit_flood_take(a->flood, r, clock_monotonic_ns())) {
+        add(&a->suppressed, 1);
+        return 0;
+    }
+    size_t len = audit_record_format(r, clock_wall_ns(), body);
+
+    (void)pthread_mutex_lock(&a->lock);
+    int result = write_locked(a, body, len);
+    uint64_t sequence = audit_log_last(a->log);
+
+    (void)pthread_mutex_unlock(&a->lock);
+    if (result == 0 && a->options.sync == AUDIT_SYNC_EACH && !audit_event_floods(r->event)) {
+        result = sync_to(a, sequence);
+    }
+    return result == 0 || a->options.on_failure == AUDIT_CONTINUE ? 0 : refuse(f);
+}
+
+void audit_reopen(struct audit *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&a->lock);
+    if (audit_log_reopen(a->log) != 0) {
+        note_failure(a, 0);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+void audit_count(const struct audit *a, struct audit_counters *out)
+{
+    *out = (struct audit_counters){ 0 };
+    if (a != NULL) {
+        *out = (struct audit_counters){
+            .records = value_of(&a->records),
+            .lost = value_of(&a->lost_in_all),
+            .suppressed = value_of(&a->suppressed),
+            .checkpoints = value_of(&a->checkpoints),
+            .unsigned_records = value_of(&a->unsigned_records),
+            .checkpoint_wall_ns = value_of(&a->checkpoint_wall_ns),
+            .is_failing = atomic_load(&a->is_failing),
+        };
+    }
+}
+
+/* --- its thread -------------------------------------------------------------------------------------- */
+
+/* Signs what there is, and tells the journal. */
+static void checkpoint(struct audit *a)
+{
+    char line[AUDIT_LINE_MAX_BYTES];
+    size_t len = 0;
+
+    (void)pthread_mutex_lock(&a->lock);
+    int result = audit_log_checkpoint(a->log, line, &len);
+    uint64_t sequence = audit_log_last(a->log);
+
+    if (result == 0) {
+        a->checkpoint_ns = clock_monotonic_ns();
+        atomic_store(&a->unsigned_records, 0);
+        atomic_store(&a->checkpoint_wall_ns, clock_wall_ns());
+        add(&a->records, 1);
+        add(&a->checkpoints, 1);
+    } else {
+        note_failure(a, 0);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+    if (result == 0 && a->options.on_checkpoint != NULL) {
+        line[len - 1] = '\0'; /* its newline */
+        a->options.on_checkpoint(a->options.arg, line, sequence);
+    }
+}
+
+static bool wants_checkpoint(const struct audit *a)
+{
+    uint64_t count = value_of(&a->unsigned_records);
+
+    return count >= a->options.checkpoint_records ||
+           (count > 0 &&
+            clock_monotonic_ns() - a->checkpoint_ns >= a->options.checkpoint_ms * CLOCK_NS_PER_MS);
+}
+
+static void try_again(struct audit *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    if (append_lost(a) != 0) {
+        note_failure(a, 0);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+/* Of what was left out, how much. */
+static void write_sums(struct audit *a, bool all)
+{
+    struct audit_flood_sum sum;
+
+    while (audit_flood_next(a->flood, clock_monotonic_ns(), all, &sum)) {
+        struct identity who = { 0 };
+        struct audit_record r = { .event = sum.event, .suppressed = sum.suppressed };
+        char body[AUDIT_BODY_MAX_BYTES];
+
+        memcpy(who.text, sum.who, sizeof who.text);
+        r.who = !sum.is_peer && !sum.is_others ? &who : NULL;
+        r.peer = sum.is_peer && !sum.is_others ? sum.who : NULL;
+        r.detail = sum.is_others ? "others like it, of several callers, were not written"
+                                 : "others like it were not written";
+        r.outcome = sum.event == AUDIT_DENIED  ? ERROR_PERMISSION_DENIED
+                    : sum.event == AUDIT_LIMIT ? ERROR_RESOURCE_EXHAUSTED
+                                               : ERROR_UNAUTHENTICATED;
+        size_t len = audit_record_format(&r, clock_wall_ns(), body);
+
+        (void)pthread_mutex_lock(&a->lock);
+        (void)write_locked(a, body, len);
+        (void)pthread_mutex_unlock(&a->lock);
+    }
+}
+
+/* False: it is time to end. */
+static bool rest(struct audit *a, bool was_failing)
+{
+    struct timespec until;
+    uint64_t at_ns;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    at_ns = (uint64_t)until.tv_sec * CLOCK_NS_PER_S + (uint64_t)until.tv_nsec +
+            a->options.tick_ms * CLOCK_NS_PER_MS;
+    until = (struct timespec){ .tv_sec = (time_t)(at_ns / CLOCK_NS_PER_S),
+                               .tv_nsec = (long)(at_ns % CLOCK_NS_PER_S) };
+    (void)pthread_mutex_lock(&a->lock);
+    while (!a->is_stopping && atomic_load(&a->is_failing) == was_failing &&
+           (was_failing || value_of(&a->unsigned_records) < a->options.checkpoint_records) &&
+           pthread_cond_timedwait(&a->wanted, &a->lock, &until) == 0) {
+    }
+    bool goes_on = !a->is_stopping;
+
+    (void)pthread_mutex_unlock(&a->lock);
+    return goes_on;
+}
+
+static void tell_failing(struct audit *a, bool *told)
+{
+    bool is_failing = atomic_load(&a->is_failing);
+
+    if (is_failing != *told && a->options.on_failing != NULL) {
+        a->options.on_failing(a->options.arg, is_failing);
+    }
+    *told = is_failing;
+}
+
+static void *run(void *arg)
+{
+    struct audit *a = arg;
+    bool told = false;
+    uint64_t last_synced = 0;
+
+    (void)prctl(PR_SET_NAME, "audit");
+    while (rest(a, told)) {
+        tell_failing(a, &told);
+        if (told) {
+            try_again(a);
+            tell_failing(a, &told);
+        }
+        write_sums(a, false);
+        if (!told && wants_checkpoint(a)) {
+            checkpoint(a);
+        }
+        if (a->options.sync != AUDIT_SYNC_NONE && value_of(&a->records) != last_synced && !told) {
+            last_synced = value_of(&a->records);
+            (void)sync_to(a, UINT64_MAX);
+            (void)audit_log_sync_state(a->log);
+        }
+    }
+    return NULL;
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+static void audit_free(struct audit *a)
+{
+    audit_log_close(a->log);
+    audit_flood_free(a->flood);
+    (void)pthread_cond_destroy(&a->wanted);
+    (void)pthread_mutex_destroy(&a->lock);
+    (void)pthread_mutex_destroy(&a->sync_lock);
+    free(a);
+}
+
+int audit_new(const struct audit_options *options, struct audit **out, struct failure *f)
+{
+    struct audit *a = calloc(1, sizeof *a);
+    pthread_condattr_t monotonic;
+    bool made = false;
+
+    if (a == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the audit");
+    }
+    a->options = *options;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&a->wanted, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_mutex_init(&a->lock, NULL);
+    (void)pthread_mutex_init(&a->sync_lock, NULL);
+    int result = audit_flood_new(&a->flood, f);
+
+    if (result == 0) {
+        result = audit_log_open(&options->log, &a->log, &made, f);
+    }
+    if (result != 0) {
+        audit_free(a);
+        return result;
+    }
+    if (made) {
+        log_info(
+            "a chain of audit records begins; whoever checks them needs %s/audit.key: move it to "
+            "where this service cannot read it",
+            options->log.state_dir);
+    }
+    *out = a;
+    return 0;
+}
+
+int audit_start(struct audit *a, struct failure *f)
+{
+    if (a == NULL) {
+        return 0;
+    }
+    const struct audit_record r = { .event = AUDIT_START, .detail = "xenresd " XENRES_VERSION };
+
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes is a disk that is full */
+    int result = audit_log_recover(a->log, f);
+
+    a->checkpoint_ns = clock_monotonic_ns();
+    if (result == 0 || a->options.on_failure == AUDIT_CONTINUE) {
+        result = audit_write(a, &r, f); /* which tries that again */
+    }
+    if (result == 0 && pthread_create(&a->thread, NULL, run, a) != 0) {
+        result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot start the audit's thread");
+    }
+    a->is_started = result == 0;
+    return result;
+}
+
+void audit_stop(struct audit *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    if (a->is_started) {
+        const struct audit_record r = { .event = AUDIT_STOP };
+
+        (void)pthread_mutex_lock(&a->lock);
+        a->is_stopping = true;
+        (void)pthread_cond_signal(&a->wanted);
+        (void)pthread_mutex_unlock(&a->lock);
+        (void)pthread_join(a->thread, NULL);
+        write_sums(a, true);
+        (void)audit_write(a, &r, NULL);
+        if (!atomic_load(&a->is_failing)) {
+            checkpoint(a);
+        }
+        if (!atomic_load(&a->is_failing)) {
+            (void)sync_to(a, UINT64_MAX);
+            audit_log_stop(a->log);
+        }
+    }
+    audit_free(a);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/audit_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/scope.h"
+
+enum { SEQUENCE_DIGITS = 20 };
+
+static int fail_call(struct failure *f, const char *call, const char *path)
+{
+    int errnum = errno;
+    int result = failure_set(f, ERROR_FAILED_PRECONDITION, "cannot write the audit to %s: %s", path,
+                             strerror(errnum));
+
+    failure_call(f, result, call, errnum);
+    return failure_next(f, result, "let the service's user write there, or set audit.file");
+}
+
+static int check(const struct audit_file *a, int fd, uint64_t *len_bytes, struct failure *f)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0) {
+        return fail_call(f, "fstat", a->path);
+    }
+    if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
+        (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != a->owner.uid)) {
+        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
+                                 "%s is no regular file, or others could write it", a->path);
+
+        return failure_next(f, result, "move it away, or chmod 600 and chown it");
+    }
+    *len_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+/* An existing one is never given away, and never made through a link. */
+static int open_it(struct audit_file *a, struct failure *f)
+{
+    const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    SCOPE_FD int fd = open(a->path, flags | O_CREAT | O_EXCL, 0600);
+    uint64_t len_bytes = 0;
+
+    if (fd >= 0 && geteuid() == 0 && a->owner.uid != (uid_t)-1 &&
+        fchown(fd, a->owner.uid, a->owner.gid) != 0) {
+        return fail_call(f, "fchown", a->path);
+    }
+    if (fd < 0 && errno == EEXIST) {
+        fd = open(a->path, flags);
+    }
+    if (fd < 0) {
+        return fail_call(f, "open", a->path);
+    }
+    int result = check(a, fd, &len_bytes, f);
+
+    if (result == 0) {
+        a->fd = scope_take_fd(&fd);
+        a->len_bytes = len_bytes;
+        a->is_torn = false;
+    }
+    return result;
+}
+
+int audit_file_open(struct audit_file *a, const char *path, const struct audit_owner *owner,
+                    struct failure *f)
+{
+    struct audit_file opened = { .owner = *owner, .fd = -1 };
+    size_t len = strlen(path);
+
+    if (len + SEQUENCE_DIGITS + 16 >= sizeof opened.path) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "the path of the audit is too long");
+    }
+    memcpy(opened.path, path, len + 1);
+    int result = open_it(&opened, f);
+
+    if (result == 0) {
+        *a = opened;
+    }
+    return result;
+}
+
+void audit_file_close(struct audit_file *a)
+{
+    scope_close_fd(&a->fd);
+}
+
+static bool take_back(struct audit_file *a)
+{
+    a->is_torn = ftruncate(a->fd, (off_t)a->len_bytes) != 0;
+    return !a->is_torn;
+}
+
+int audit_file_append(struct audit_file *a, const char *line, size_t len)
+{
+    size_t written = 0;
+
+    if (a->is_torn && !take_back(a)) {
+        return -1;
+    }
+    while (written < len) {
+        ssize_t n = write(a->fd, line + written, len - written);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            int errnum = n < 0 ? errno : ENOSPC;
+
+            if (written > 0) {
+                (void)take_back(a);
+            }
+            errno = errnum;
+            return -1;
+        }
+        written += (size_t)n;
+    }
+    a->len_bytes += len;
+    return 0;
+}
+
+bool audit_file_is_replaced(const struct audit_file *a)
+{
+    struct stat there, ours;
+
+    return stat(a->path, &there) != 0 || fstat(a->fd, &ours) != 0 || there.st_ino != ours.st_ino ||
+           there.st_dev != ours.st_dev;
+}
+
+static void directory_of(const struct audit_file *a, char directory[PATH_MAX])
+{
+    const char *slash = strrchr(a->path, '/');
+    size_t len = slash == NULL ? 0 : slash == a->path ? 1 : (size_t)(slash - a->path);
+
+    memcpy(directory, len > 0 ? a->path : ".", len > 0 ? len : 1);
+    directory[len > 0 ? len : 1] = '\0';
+}
+
+bool audit_file_can_rotate(const struct audit_file *a)
+{
+    char directory[PATH_MAX];
+
+    directory_of(a, directory);
+    return access(directory, W_OK | X_OK) == 0;
+}
+
+void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequence,
+                     char name[PATH_MAX])
+{
+    int n = snprintf(name, PATH_MAX, "%s.%s%s%0*llu", a->path, word != NULL ? word : "",
+                     word != NULL ? "-" : "", SEQUENCE_DIGITS, (unsigned long long)sequence);
+
+    if (n < 0 || n >= PATH_MAX) {
+        name[0] = '\0'; /* audit_file_open() has seen to it that it fits */
+    }
+}
+
+/* What is there already is nobody's to lose. */
+int audit_file_put_aside(struct audit_file *a, const char *name)
+{
+    if (renameat2(AT_FDCWD, a->path, AT_FDCWD, name, RENAME_NOREPLACE) != 0) {
+        return -1;
+    }
+    audit_file_close(a);
+    return 0;
+}
+
+/* NAME.20-DIGITS, and nothing else of what is in the directory. */
+static bool is_one(const char *entry, const char *base, size_t base_len)
+{
+    return strncmp(entry, base, base_len) == 0 && entry[base_len] == '.' &&
+           strlen(entry) == base_len + 1 + SEQUENCE_DIGITS &&
+           strspn(entry + base_len + 1, "0123456789") == SEQUENCE_DIGITS;
+}
+
+bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH_MAX])
+{
+    char directory[PATH_MAX], oldest[NAME_MAX + 1] = "";
+    const char *slash = strrchr(a->path, '/');
+    const char *base = slash != NULL ? slash + 1 : a->path;
+    size_t base_len = strlen(base);
+    unsigned count = 0;
+
+    directory_of(a, directory);
+    SCOPE_DIR DIR *dir = opendir(directory);
+    const struct dirent *entry;
+
+    while (dir != NULL && count < AUDIT_FILES_MAX && (entry = readdir(dir)) != NULL) {
+        if (is_one(entry->d_name, base, base_len)) {
+            count++;
+            if (oldest[0] == '\0' || strcmp(entry->d_name, oldest) < 0) {
+                memcpy(oldest, entry->d_name, strlen(entry->d_name) + 1);
+            }
+        }
+    }
+    return count > keep && snprintf(name, PATH_MAX, "%s/%s", directory, oldest) < PATH_MAX;
+}

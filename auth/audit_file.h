@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * The file that the audit's lines are in, as bytes: a line is in it whole, or what there is of it is
+ * taken back. Put aside, it is named PATH.SEQUENCE, so that names sort in the order of the chain. Knows
+ * nothing of records. One thread.
+ */
+#ifndef XENRES_AUTH_AUDIT_FILE_H
+#define XENRES_AUTH_AUDIT_FILE_H
+
+#include <limits.h>
+
+#include "auth/audit_state.h"
+
+enum { AUDIT_FILES_MAX = 10000 }; /* put aside, that are looked at to remove the oldest */
+
+struct audit_file {
+    char path[PATH_MAX];
+    struct audit_owner owner;
+    int fd;             /* -1: none is open */
+    uint64_t len_bytes; /* of what is ours */
+    bool is_torn;       /* there are bytes behind it that could not be taken back */
+};
+
+/* Opens it, or makes it, mode 0600. -ERROR_FAILED_PRECONDITION: it is no regular file, others could
+ * write it, or the directory does not let us. */
+int audit_file_open(struct audit_file *a, const char *path, const struct audit_owner *owner,
+                    struct failure *f);
+void audit_file_close(struct audit_file *a);
+
+/* 0, or -1 with errno: then nothing of it is there, or will be when the next one is written. */
+int audit_file_append(struct audit_file *a, const char *line, size_t len);
+
+/* Whether another file is at its path by now, or none: somebody has put it aside. */
+bool audit_file_is_replaced(const struct audit_file *a);
+/* May it be put aside at all? */
+bool audit_file_can_rotate(const struct audit_file *a);
+/* PATH.000…SEQUENCE, or with a word PATH.WORD-SEQUENCE. */
+void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequence,
+                     char name[PATH_MAX]);
+/* Puts it aside under that name, and closes it. -1 with errno: it stays as it was. */
+int audit_file_put_aside(struct audit_file *a, const char *name);
+/* The oldest of more than `keep` that were put aside; false: there are no more. */
+bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH_MAX]);
+
+#endif

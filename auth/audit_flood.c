@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/audit_flood.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <xxhash.h>
+
+#include "common/clock.h"
+
+enum { LOOKED_AT = 8 }; /* places for one name */
+
+struct place {
+    bool is_used;
+    uint32_t written;
+    uint64_t begun_ns;
+    struct audit_flood_sum sum;
+};
+
+struct audit_flood {
+    uint64_t seed; /* so that nobody can choose names that fall onto one place */
+    pthread_mutex_t lock;
+    uint64_t all_begun_ns; /* under it, and so the rest */
+    uint32_t all_written;
+    struct place places[AUDIT_FLOOD_NAMES];
+    struct place others[AUDIT_EVENT_COUNT];
+};
+
+int audit_flood_new(struct audit_flood **out, struct failure *f)
+{
+    struct audit_flood *d = calloc(1, sizeof *d);
+
+    if (d == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the audit");
+    }
+    if (getrandom(&d->seed, sizeof d->seed, 0) != (ssize_t)sizeof d->seed ||
+        pthread_mutex_init(&d->lock, NULL) != 0) {
+        free(d);
+        return failure_set(f, ERROR_INTERNAL, "cannot set the audit up");
+    }
+    *out = d;
+    return 0;
+}
+
+void audit_flood_free(struct audit_flood *d)
+{
+    if (d != NULL) {
+        (void)pthread_mutex_destroy(&d->lock);
+        free(d);
+    }
+}
+
+/* The identity, or the address without its port, which is another one each time. */
+static size_t name_of(const struct audit_record *r, struct audit_flood_sum *sum)
+{
+    const char *from = r->who != NULL ? r->who->text : r->peer != NULL ? r->peer : "";
+    const char *colon = r->who == NULL ? strrchr(from, ':') : NULL;
+    size_t len = colon != NULL ? (size_t)(colon - from) : strlen(from);
+
+    len = len < sizeof sum->who ? len : sizeof sum->who - 1;
+    memcpy(sum->who, from, len);
+    sum->who[len] = '\0';
+    sum->event = r->event;
+    sum->is_peer = r->who == NULL;
+    return len;
+}
+
+static bool is_over(const struct place *p, uint64_t now_ns)
+{
+    return now_ns - p->begun_ns >= AUDIT_FLOOD_PERIOD_S * CLOCK_NS_PER_S;
+}
+
+static void begin(struct place *p, const struct audit_flood_sum *sum, uint64_t now_ns)
+{
+    *p = (struct place){ .is_used = true, .begun_ns = now_ns, .sum = *sum };
+}
+
+/* The name's place, a free one, or that of the others. One whose period has ended is free once nothing is
+ * to be told of it. */
+static struct place *find(struct audit_flood *d, const struct audit_flood_sum *sum, size_t len,
+                          uint64_t now_ns)
+{
+    uint64_t hash = XXH3_64bits_withSeed(sum->who, len, d->seed + (uint64_t)sum->event);
+    struct place *free_one = NULL;
+
+    for (uint64_t i = 0; i < LOOKED_AT; i++) {
+        struct place *p = &d->places[(hash + i) % AUDIT_FLOOD_NAMES];
+
+        if (p->is_used && p->sum.event == sum->event && p->sum.is_peer == sum->is_peer &&
+            strcmp(p->sum.who, sum->who) == 0) {
+            return p;
+        }
+        if (free_one == NULL && (!p->is_used || (is_over(p, now_ns) && p->sum.suppressed == 0))) {
+            free_one = p;
+        }
+    }
+    if (free_one != NULL) {
+        begin(free_one, sum, now_ns);
+        return free_one;
+    }
+    struct place *others = &d->others[sum->event];
+
+    if (!others->is_used) {
+        begin(others, sum, now_ns);
+        others->sum.is_others = true;
+        others->sum.who[0] = '\0';
+    }
+    return others;
+}
+
+static bool take(struct audit_flood *d, struct place *p, uint64_t now_ns)
+{
+    if (is_over(p, now_ns) && p->sum.suppressed == 0) {
+        p->begun_ns = now_ns;
+        p->written = 0;
+    }
+    if (now_ns - d->all_begun_ns >= AUDIT_FLOOD_PERIOD_S * CLOCK_NS_PER_S) {
+        d->all_begun_ns = now_ns;
+        d->all_written = 0;
+    }
+    if (p->written >= AUDIT_FLOOD_RECORDS || d->all_written >= AUDIT_FLOOD_ALL) {
+        p->sum.suppressed++;
+        return false;
+    }
+    p->written++;
+    d->all_written++;
+    return true;
+}
+
+bool audit_flood_take(struct audit_flood *d, const struct audit_record *r, uint64_t now_ns)
+{
+    struct audit_flood_sum sum = { 0 };
+    size_t len = name_of(r, &sum);
+
+    (void)pthread_mutex_lock(&d->lock);
+    bool taken = take(d, find(d, &sum, len, now_ns), now_ns);
+
+    (void)pthread_mutex_unlock(&d->lock);
+    return taken;
+}
+
+static bool tell(struct place *p, uint64_t now_ns, bool all, struct audit_flood_sum *out)
+{
+    if (!p->is_used || p->sum.suppressed == 0 || (!all && !is_over(p, now_ns))) {
+        return false;
+    }
+    *out = p->sum;
+    p->is_used = false;
+    return true;
+}
+
+bool audit_flood_next(struct audit_flood *d, uint64_t now_ns, bool all, struct audit_flood_sum *out)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; !found && i < AUDIT_FLOOD_NAMES; i++) {
+        found = tell(&d->places[i], now_ns, all, out);
+    }
+    for (size_t i = 0; !found && i < AUDIT_EVENT_COUNT; i++) {
+        found = tell(&d->others[i], now_ns, all, out);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    return found;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * How a worker reads files again that are not its own: a key that only root may read, above all. Its
+ * supervisor keeps the right to, and hands it a descriptor, open for reading, of a file that the
+ * configuration names (reload_files.h): by number, so that no path of the worker's is ever opened. Requests
+ * and answers are fixed messages on a socketpair; a digest of the path goes with the number, so that a worker
+ * that has read another configuration than its supervisor is refused, and not given another file.
+ *
+ * The supervisor's half is its one thread's, and never waits for the worker; the worker's is any thread's,
+ * and waits for the supervisor a few seconds at most.
+ */
+#ifndef XENRES_SERVER_KEEPER_H
+#define XENRES_SERVER_KEEPER_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "server/config.h"
+
+/* Both ends, close-on-exec. */
+int keeper_pair(int *supervisor_fd, int *worker_fd, struct failure *f);
+
+/* Answers what has come. False: the worker is gone, or speaks otherwise; the end is to be closed then. */
+bool keeper_serve(int supervisor_fd, const struct config *config);
+
+/* From now on guarded_file_read() asks here for the files of `config`, and opens all others itself.
+ * Both outlive all reading. */
+void keeper_use(int worker_fd, const struct config *config);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/rpc/admission.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+static int64_t now_s(void)
+{
+    return (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+}
+
+void admission_take(struct exchange *x)
+{
+    struct rpc *rpc = x->rpc;
+
+    access_unref(x->access);
+    pthread_mutex_lock(&rpc->lock);
+    x->access = rpc->access != NULL ? access_ref(rpc->access) : NULL;
+    x->access_number = atomic_load(&rpc->rules_number);
+    pthread_mutex_unlock(&rpc->lock);
+}
+
+static int expired(struct failure *f)
+{
+    int result = failure_set(f, ERROR_UNAUTHENTICATED, "what was shown to the gateway has expired");
+
+    return failure_next(f, result, "connect with a certificate or token that is valid");
+}
+
+static int revoked(struct failure *f, enum error_code code)
+{
+    int result = failure_set(f, code, "what was shown to the gateway is not accepted any more");
+
+    failure_cause(f, result, "it was revoked");
+    return failure_next(f, result, "ask the operator of the gateway for access");
+}
+
+/* 0, or why not: what the operator reads stays here. */
+static int look(const struct exchange *x, enum error_code when_revoked, enum log_level level,
+                struct failure *f)
+{
+    enum identity_fault fault = IDENTITY_OK;
+    struct failure said = { 0 };
+    int result = 0;
+
+    if (x->access != NULL) {
+        result = access_still(x->access, x->call.who, now_s(), &fault, &said);
+    }
+    if (result == 0 && x->access != NULL && x->bearer != NULL) {
+        result = access_token_still(x->access, x->bearer, &said);
+    }
+    if (result == 0) {
+        return 0;
+    }
+    log_failure(level, x->head.peer_address, &said);
+    return fault == IDENTITY_EXPIRED ? expired(f) : revoked(f, when_revoked);
+}
+
+int admission_begin(struct exchange *x)
+{
+    admission_take(x);
+    int result = look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure);
+
+    if (result != 0) {
+        x->reply.close = true; /* what its connection showed is worth nothing now */
+    }
+    return result;
+}
+
+bool admission_is_over(struct exchange *x)
+{
+    bool changed = atomic_load(&x->rpc->rules_number) != x->access_number;
+
+    if (x->access != NULL && now_s() > x->call.who->not_after_s) {
+        (void)expired(&x->failure);
+        return true;
+    }
+    if (!changed) {
+        return false;
+    }
+    admission_take(x);
+    if (x->head.still != NULL && !x->head.still(x->head.arg)) {
+        (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
+        return true;
+    }
+    return look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure) != 0;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/rpc/bearer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "server/rpc/admission.h"
+#include "server/rpc/query.h"
+
+enum { LOG_PERIOD_S = 10, LOGGED_MAX = 100 };
+
+#define CHALLENGE         "Bearer"
+#define CHALLENGE_REFUSED "Bearer error=\"invalid_token\""
+
+/* RFC 6750, 2.3 allows it, and 5.3 says why not: addresses get into logs and histories. */
+static int check_target(struct exchange *x)
+{
+    const char *query = strchr(x->head.target, '?');
+    struct query q = { .count = 0 };
+    struct failure ignored;
+    bool has_token = query != NULL && query_parse(query + 1, &q, &ignored) == 0 &&
+                     query_find(&q, "access_token") != NULL;
+
+    query_done(&q);
+    if (!has_token) {
+        return 0;
+    }
+    int result = failure_set(&x->failure, ERROR_INVALID_ARGUMENT,
+                             "a token in the URL is not accepted, whatever it is");
+
+    failure_cause(&x->failure, result, "URLs are kept in logs and histories");
+    return failure_next(
+        &x->failure, result,
+        "send it as \"Authorization: Bearer …\"; replace it if others may have seen "
+        "the URL");
+}
+
+static int refuse_nobody(struct exchange *x)
+{
+    struct failure *f = &x->failure;
+    int result = failure_set(f, ERROR_UNAUTHENTICATED, "nobody is known on this connection");
+
+    if (x->head.is_anonymous) {
+        failure_cause(f, result, "neither a client certificate nor a bearer token was shown");
+        return failure_next(f, result, "show a token, or connect with a client certificate");
+    }
+    failure_cause(f, result,
+                  "no client certificate was shown, or it has expired, or its authority is not "
+                  "trusted any more");
+    return failure_next(f, result, "connect with a client certificate of this gateway's authority");
+}
+
+/* "Bearer TOKEN", and nothing else. NULL with `f`. */
+static const char *read_header(const char *value, struct failure *f)
+{
+    static const char scheme[] = "Bearer ";
+    const char *token = value + strlen(scheme);
+
+    if (strncasecmp(value, scheme, strlen(scheme)) != 0) {
+        int result = failure_set(f, ERROR_UNAUTHENTICATED,
+                                 "the request is authorised in a way that is not known here");
+
+        failure_next(f, result, "send \"Authorization: Bearer TOKEN\", or no such header");
+        return NULL;
+    }
+    token += strspn(token, " ");
+    return token;
+}
+
+/* Any stranger may send as many as he likes: of each ten seconds so many get into the log. */
+static bool may_log(struct rpc *rpc)
+{
+    uint64_t period = clock_monotonic_ns() / (LOG_PERIOD_S * CLOCK_NS_PER_S) << 8;
+    uint64_t seen = atomic_load(&rpc->refusals_logged);
+    uint64_t next = seen >= period ? seen + 1 : period + 1;
+
+    return next - period <= LOGGED_MAX &&
+           atomic_compare_exchange_strong(&rpc->refusals_logged, &seen, next);
+}
+
+/* The log learns what exactly was wrong; the answer has its class. */
+static int refuse_token(struct exchange *x)
+{
+    struct failure *f = &x->failure;
+
+    if (f->code == ERROR_UNAUTHENTICATED) {
+        if (may_log(x->rpc)) {
+            log_info("%s: refused a bearer token: %s", x->head.peer_address,
+                     f->cause[0] != '\0' ? f->cause : f->message);
+        }
+        f->cause[0] = '\0';
+        failure_next(f, -f->code,
+                     "get a new token, and look at the gateway's log for what is wrong");
+    }
+    return -f->code;
+}
+
+static int verify(struct exchange *x, const char *token)
+{
+    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+
+    x->bearer = malloc(sizeof(*x->bearer));
+    if (x->bearer == NULL) {
+        return failure_set(&x->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
+    }
+    if (access_token(x->access, token, strlen(token), x->head.who, now_s, x->bearer, &x->failure) !=
+        0) {
+        return refuse_token(x);
+    }
+    x->call.who = &x->bearer->who;
+    return 0;
+}
+
+int bearer_take(struct exchange *x)
+{
+    unsigned count = 0;
+    const char *header = NULL;
+
+    admission_take(x);
+    if (x->access != NULL) {
+        header = x->head.header(x->head.arg, "Authorization", &count);
+        x->challenge = count > 0                        ? CHALLENGE_REFUSED
+                       : access_takes_tokens(x->access) ? CHALLENGE
+                                                        : NULL;
+    }
+    if (x->access != NULL && check_target(x) != 0) {
+        return -x->failure.code;
+    }
+    if (count > 1) {
+        return failure_set(&x->failure, ERROR_INVALID_ARGUMENT,
+                           "the request has the header Authorization twice");
+    }
+    /* One that was known and is not any more is not made somebody by a token. */
+    if (x->head.who == NULL && (count == 0 || header == NULL || !x->head.is_anonymous)) {
+        return refuse_nobody(x);
+    }
+    if (header == NULL) {
+        return 0;
+    }
+    const char *token = read_header(header, &x->failure);
+
+    return token != NULL ? verify(x, token) : refuse_token(x);
+}

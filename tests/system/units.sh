@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The xenresd authors
+#
+# The units of systemd in deploy/, by systemd's own account: that it understands every line, and how exposed what they
+# start is.
+. "$(dirname "$0")/../lib/functions.sh"
+requires systemd-analyze python3 curl setpriv
+
+# Programs of the build are in the places of the installed ones.
+stage() {
+    local unit
+    mkdir -p "$work/units"
+    for unit in "$top"/deploy/*.service "$top"/deploy/*.socket; do
+        sed "s|/usr/local/sbin|$BUILD|" "$unit" >"$work/units/${unit##*/}"
+    done
+}
+
+analyze() { SYSTEMD_UNIT_PATH="$work/units:" systemd-analyze --no-pager "$@"; }
+
+every_line_is_understood() {
+    # It complains of units of the machine's, too.
+    analyze verify --man=no "$work"/units/*.service "$work"/units/*.socket >"$work/said" 2>&1 || true
+    same "$(grep -F xenresd "$work/said" || true)" "" "what systemd does not understand"
+}
+
+exposure_is_at_most() { # UNIT TENTHS
+    analyze security --offline=true --threshold="$2" "$work/units/$1" >"$work/said" 2>&1 || {
+        tail -n 1 "$work/said"
+        return 1
+    }
+    tail -n 1 "$work/said"
+}
+
+# A score that nothing can fail is none.
+a_unit_without_restrictions_would_fail() {
+    grep -E '^(\[|Type|ExecStart|Description)' "$work/units/xenresd.service" >"$work/units/bare.service"
+    ! exposure_is_at_most bare.service 40
+}
+
+# What the program asks its manager for is what the unit gives.
+sockets_have_the_names_that_xenresd_knows() {
+    same "$(sed -n 's/^FileDescriptorName=//p' "$top/deploy/xenresd.socket")" public
+    same "$(sed -n 's/^FileDescriptorName=//p' "$top/deploy/xenresd-health.socket")" health
+    same "$(grep -h '^Service=' "$top"/deploy/*.socket | sort -u)" Service=xenresd.service
+}
+
+# As systemd starts it: both sockets handed over, a socket for notifications, and a watchdog of two seconds.
+as_systemd_does() { # PROGRAM...
+    exec python3 - "$work/manager.sock" "$work/told" "$@" <<'END'
+import os, signal, socket, sys
+
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+public = socket.create_server(("127.0.0.1", 0))
+health = socket.create_server(("127.0.0.1", 0))
+child = os.fork()
+if child == 0:
+    os.dup2(os.dup(public.fileno()), 13)
+    os.dup2(os.dup(health.fileno()), 14)
+    os.dup2(13, 3)
+    os.dup2(14, 4)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES="public:health",
+                      NOTIFY_SOCKET=sys.argv[1], WATCHDOG_USEC="2000000", WATCHDOG_PID=str(os.getpid()))
+    os.execv(sys.argv[3], sys.argv[3:])
+signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+with open(sys.argv[2], "w", buffering=1) as told:
+    print("ports", public.getsockname()[1], health.getsockname()[1], child, file=told)
+    while True:
+        word = notify.recv(4096).decode().replace("\n", " ")
+        print(word, file=told)
+        if "STOPPING=1" in word:
+            break
+os.waitpid(child, 0)
+END
+}
+
+told() { [ "$(grep -c "$1" "$work/told")" -ge "$2" ]; }
+
+the_service_lives_as_systemd_has_it() {
+    local _ public health child
+    wait_until 20 told READY=1 1
+    read -r _ public health child <"$work/told"
+    same "$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$health/healthz")" 200 "health, by its socket"
+    XENRES_SERVER=https://127.0.0.1:$public "$BUILD/xenres" --timeout 20 host >"$work/host"
+    # Four times in the two seconds that the manager waits.
+    wait_until 20 told WATCHDOG=1 5
+    # Who hangs says nothing: that is what a watchdog is for.
+    kill -STOP "$child"
+    local before
+    before=$(grep -c WATCHDOG=1 "$work/told")
+    read -rt 1.5 <> <(:) || true
+    [ "$(grep -c WATCHDOG=1 "$work/told")" -le "$((before + 1))" ]
+    kill -CONT "$child"
+    wait_until 20 told WATCHDOG=1 "$((before + 2))"
+}
+
+# Its files are beneath folders that Landlock leaves it.
+it_reads_its_files_again() {
+    local before
+    before=$(grep -c 'reloaded policy' "$work/service.log" || true)
+    kill -HUP "$(sed -n 's/^ports .* //p' "$work/told")"
+    wait_until 10 told RELOADING=1 1
+    wait_until 10 reloaded_more_than "$before"
+    # Another file in its place, as editors and renewers leave it.
+    cp -p "$work/demo/policy.conf" "$work/demo/policy.new"
+    mv "$work/demo/policy.new" "$work/demo/policy.conf"
+    kill -HUP "$(sed -n 's/^ports .* //p' "$work/told")"
+    wait_until 10 reloaded_more_than "$((before + 1))"
+}
+reloaded_more_than() { [ "$(grep -c 'reloaded policy' "$work/service.log")" -gt "$1" ]; }
+
+stage
+check "systemd understands every line" every_line_is_understood
+check "xenresd's exposure is at most 2.0" exposure_is_at_most xenresd.service 20
+check "the mapper's exposure is at most 4.0" exposure_is_at_most xenresd-mapper.service 40
+check "a unit without restrictions would fail" a_unit_without_restrictions_would_fail
+check "sockets have the names that xenresd knows" sockets_have_the_names_that_xenresd_knows
+
+# The demonstration makes the files; then the service alone, beside a mapper that runs by itself.
+# Both as an ordinary user, as User= has it.
+start_demo
+stop demo
+sed "s|^ *program *=.*||; s|^mapper {|mapper {\n    socket = \"$work/demo/mapper.sock\"|" "$work/demo/xenresd.conf" >"$work/demo/alone.conf"
+cp "$BUILD/xenresd" "$BUILD/xenresd-mapper-sim" "$work/demo/"
+as_user=()
+if [ "$(id -u)" -eq 0 ]; then
+    chown -R nobody "$work/demo"
+    as_user=(setpriv --reuid nobody --regid nogroup --clear-groups)
+fi
+start mapper "${as_user[@]}" "$work/demo/xenresd-mapper-sim" --socket "$work/demo/mapper.sock" --export "$work/demo/export"
+start service as_systemd_does "$(command -v setpriv)" "${as_user[@]:1}" "$work/demo/xenresd" --config "$work/demo/alone.conf"
+check "the service lives as systemd has it" the_service_lives_as_systemd_has_it
+check "it reads its files again" it_reads_its_files_again

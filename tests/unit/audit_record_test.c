@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "auth/audit_record.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "tests/lib/unit.h"
+
+/* The body as an object; freed by the caller. */
+static json_t *parse(const struct audit_record *r, uint64_t wall_ns, size_t *len)
+{
+    char body[AUDIT_BODY_MAX_BYTES], text[AUDIT_BODY_MAX_BYTES + 3];
+    json_error_t error;
+
+    *len = audit_record_format(r, wall_ns, body);
+    assert_true(*len <= sizeof body);
+    assert_null(memchr(body, '\n', *len));
+    snprintf(text, sizeof text, "{%.*s}", (int)*len, body);
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+
+    if (object == NULL) {
+        print_message("%s\n%s\n", error.text, text);
+    }
+    assert_non_null(object);
+    return object;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+static void all_fields_are_there(void **state)
+{
+    const struct identity who = { .text = "cn:alice", .token_id = "jti-1" };
+    const struct domain_identity domain = { .domid = 7, .name = "web-1", .uuid = { 0xab } };
+    const struct audit_record r = { .event = AUDIT_DENIED,
+                                    .who = &who,
+                                    .peer = "[::1]:9",
+                                    .domain = &domain,
+                                    .type = "grant_table",
+                                    .has_id = true,
+                                    .id = 3,
+                                    .action = "snapshot",
+                                    .rule = "none",
+                                    .line = 12,
+                                    .outcome = ERROR_PERMISSION_DENIED,
+                                    .reason = "why",
+                                    .has_counts = true,
+                                    .messages = 1,
+                                    .bytes = UINT64_MAX,
+                                    .lost = 0,
+                                    .suppressed = 5,
+                                    .detail = "a sentence" };
+    size_t len;
+    json_t *o = parse(&r, UINT64_C(1790000000123456789), &len);
+
+    (void)state;
+    assert_string_equal(text_of(o, "time"), "2026-09-21T14:13:20.123456Z");
+    assert_string_equal(text_of(o, "event"), "denied");
+    assert_string_equal(text_of(o, "outcome"), "permission_denied");
+    assert_string_equal(text_of(o, "identity"), "cn:alice");
+    assert_string_equal(text_of(o, "token"), "jti-1");
+    assert_string_equal(text_of(o, "peer"), "[::1]:9");
+    assert_int_equal((int)json_number_value(json_object_get(o, "domid")), 7);
+    assert_string_equal(text_of(o, "uuid"), "ab000000-0000-0000-0000-000000000000");
+    assert_string_equal(text_of(o, "domain"), "web-1");
+    assert_string_equal(text_of(o, "incarnation"), "00000000000000000000000000000000");
+    assert_string_equal(text_of(o, "type"), "grant_table");
+    assert_int_equal((int)json_number_value(json_object_get(o, "id")), 3);
+    assert_string_equal(text_of(o, "rule"), "none");
+    assert_int_equal((int)json_number_value(json_object_get(o, "line")), 12);
+    assert_int_equal((int)json_number_value(json_object_get(o, "suppressed")), 5);
+    assert_string_equal(text_of(o, "detail"), "a sentence");
+    assert_null(json_object_get(o, "cut"));
+    json_decref(o);
+}
+
+static void what_is_not_set_is_left_out(void **state)
+{
+    const struct audit_record r = { .event = AUDIT_STOP };
+    size_t len;
+    json_t *o = parse(&r, 0, &len);
+
+    (void)state;
+    assert_int_equal(json_object_size(o), 3);
+    json_decref(o);
+}
+
+/* A name that would be a field, a line, or text other than it is. */
+static void hostile_names_stay_names(void **state)
+{
+    const struct domain_identity domain = {
+        .name = "a\",\"event\":\"stop\"}\n\\\x1b[2J\xff\xe2\x80\xae"
+    };
+    const struct audit_record r = { .event = AUDIT_SNAPSHOT, .domain = &domain };
+    size_t len;
+    json_t *o = parse(&r, 0, &len);
+
+    (void)state;
+    assert_string_equal(text_of(o, "event"), "snapshot");
+    assert_string_equal(text_of(o, "domain"),
+                        "a\",\"event\":\"stop\"}\\x0a\\\\\\x1b[2J\\xff\\xe2\\x80\\xae");
+    json_decref(o);
+}
+
+static void fill(char *text, size_t bytes, char with)
+{
+    memset(text, with, bytes - 1);
+    text[bytes - 1] = '\0';
+}
+
+/* All fields at their longest, of the characters that need the most room: it fits, and says what is cut. */
+static void the_largest_record_has_room(void **state)
+{
+    struct identity who = { .token_id = "" };
+    struct domain_identity domain = { .domid = UINT16_MAX };
+    static char long_text[8192];
+    const char worst[] = { '\\', '"', '\x01', 'a', '\xff' };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof worst; i++) {
+        fill(who.text, sizeof who.text, worst[i]);
+        fill(who.token_id, sizeof who.token_id, worst[i]);
+        fill(domain.name, sizeof domain.name, worst[i]);
+        fill(long_text, sizeof long_text, worst[i]);
+        memset(domain.uuid, 0xff, sizeof domain.uuid);
+        const struct audit_record r = {
+            .event = AUDIT_AUTHENTICATION_FAILED,
+            .who = &who,
+            .peer = long_text,
+            .domain = &domain,
+            .type = long_text,
+            .has_id = true,
+            .id = UINT32_MAX,
+            .action = long_text,
+            .rule = long_text,
+            .line = UINT32_MAX,
+            .outcome = ERROR_PERMISSION_DENIED,
+            .reason = long_text,
+            .has_counts = true,
+            .messages = UINT64_MAX,
+            .bytes = UINT64_MAX,
+            .lost = UINT64_MAX,
+            .suppressed = UINT64_MAX,
+            .detail = long_text,
+        };
+        size_t len;
+        json_t *o = parse(&r, UINT64_MAX, &len);
+
+        assert_true(json_is_true(json_object_get(o, "cut")));
+        assert_non_null(json_object_get(o, "detail"));
+        assert_non_null(json_object_get(o, "suppressed"));
+        if (worst[i] == 'a' || worst[i] == '"' || worst[i] == '\\') {
+            /* As much as an identity can have: printable ASCII. */
+            assert_int_equal(strlen(text_of(o, "identity")),
+                             (sizeof who.text - 1) * (worst[i] == '\\' ? 2 : 1));
+        }
+        json_decref(o);
+    }
+}
+
+static void every_event_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    for (int a = 0; a < AUDIT_EVENT_COUNT; a++) {
+        const char *name = audit_event_name((enum audit_event)a);
+
+        assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
+        for (int b = 0; b < a; b++) {
+            assert_string_not_equal(name, audit_event_name((enum audit_event)b));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_fields_are_there),
+        cmocka_unit_test(what_is_not_set_is_left_out),
+        cmocka_unit_test(hostile_names_stay_names),
+        cmocka_unit_test(the_largest_record_has_room),
+        cmocka_unit_test(every_event_has_a_name_of_its_own),
+    };
+
+    return UNIT_RUN(tests);
+}
