@@ -50,21 +50,31 @@ static const char *address_of(const char *listen, char out[ADDRESS_MAX_BYTES])
     return out;
 }
 
+static void check_authorities(const struct examine_options *o, const char *path)
+{
+    BUFFER_AUTO(pem, MATERIAL_PEM_MAX_BYTES);
+
+    if (guarded_file_read(path, GUARDED_PUBLIC, &pem, NULL) == 0) {
+        examine_authorities(o, pem.data, pem.len_bytes);
+    }
+}
+
 void check_certificates(const struct config *config, int64_t now_s, check_tell *say, void *arg)
 {
-    struct looked_at server = { "tls.certificate", config->tls_certificate, say, arg };
-    struct looked_at clients = { "tls.client_ca", config->tls_client_ca, say, arg };
-    const struct examine_options of_server = { now_s, tell, &server };
-    const struct examine_options of_clients = { now_s, tell, &clients };
+    struct looked_at at = { "tls.certificate", config->tls_certificate, say, arg };
+    const struct examine_options options = { now_s, tell, &at };
+    struct access_options access = { 0 };
     char address[ADDRESS_MAX_BYTES];
-    BUFFER_AUTO(server_pem, MATERIAL_PEM_MAX_BYTES);
-    BUFFER_AUTO(clients_pem, MATERIAL_PEM_MAX_BYTES);
+    BUFFER_AUTO(pem, MATERIAL_PEM_MAX_BYTES);
 
-    if (guarded_file_read(server.path, GUARDED_PUBLIC, &server_pem, NULL) == 0) {
-        examine_server(&of_server, server_pem.data, server_pem.len_bytes,
+    if (guarded_file_read(at.path, GUARDED_PUBLIC, &pem, NULL) == 0) {
+        examine_server(&options, pem.data, pem.len_bytes,
                        address_of(config->server_listen, address));
     }
-    if (guarded_file_read(clients.path, GUARDED_PUBLIC, &clients_pem, NULL) == 0) {
-        examine_authorities(&of_clients, clients_pem.data, clients_pem.len_bytes);
+    material_access_options(config, &access);
+    for (size_t i = 0; i < access.trust_count; i++) {
+        at.path = access.trusts[i].ca;
+        at.option = at.path == config->tls_client_ca ? "tls.client_ca" : "trust.ca";
+        check_authorities(&options, at.path);
     }
 }

@@ -74,22 +74,23 @@ static void tell(const struct init_options *o)
     const char *host = o->name_count > 0 ? o->names[0] : "THIS-HOST";
     const char *open = strchr(host, ':') != NULL ? "[" : "", *close = open[0] != '\0' ? "]" : "";
 
-    printf("made in %s:\n"
-           "    xenresd.conf               what the gateway does; all options with their meaning\n"
-           "    policy.conf                who may do what: cn:%s all but to start traces\n"
-           "    export                     what may ever leave this host: all but domain 0's, and no\n"
-           "                               trace is started\n"
-           "    deny                       who is kept out: nobody so far\n"
-           "    server.crt, server.key     of the server, for %d days; the key is %s's alone\n"
-           "    clients.crt                the authority that clients' certificates come from\n"
-           "    ca/ca.crt, ca/ca.key       that authority: who has its key is anybody. Take it off "
-           "this\n"
-           "                               host, to where certificates are made\n"
-           "    ca/%s.crt, ca/%s.key   of the administrator, for %d days: move them, with ca.crt,\n"
-           "                               to where the clients are\n"
-           "\n",
-           dir, o->admin, INIT_LEAF_DAYS, geteuid() == 0 ? o->user : "this user", o->admin,
-           o->admin, INIT_LEAF_DAYS);
+    printf(
+        "made in %s:\n"
+        "    xenresd.conf               what the gateway does; all options with their meaning\n"
+        "    policy.conf                who may do what: cn:%s all but to start traces\n"
+        "    export                     what may ever leave this host: all but domain 0's, and no\n"
+        "                               trace is started\n"
+        "    deny                       who is kept out: nobody so far\n"
+        "    server.crt, server.key     of the server, for %d days; the key is %s's alone\n"
+        "    clients.crt                the authority that clients' certificates come from\n"
+        "    ca/ca.crt, ca/ca.key       that authority: who has its key is anybody. Take it off "
+        "this\n"
+        "                               host, to where certificates are made\n"
+        "    ca/%s.crt, ca/%s.key   of the administrator, for %d days: move them, with ca.crt,\n"
+        "                               to where the clients are\n"
+        "\n",
+        dir, o->admin, INIT_LEAF_DAYS, geteuid() == 0 ? o->user : "this user", o->admin, o->admin,
+        INIT_LEAF_DAYS);
     printf("next:\n"
            "    1. xenresd --check --config %s/xenresd.conf\n"
            "    2. systemctl enable --now xenresd-mapper xenresd; "

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "server/mapper/journal.h"
 #include "tests/lib/mapper_rig.h"
 #include "tests/lib/sim_rig.h"
@@ -204,6 +205,21 @@ static void as_many_vcpus_are_paused_and_not_one_more(void **state)
     assert_says("ok  vCPUs not asked      128, ");
 }
 
+static void a_clock_of_1970_is_a_no(void **state)
+{
+    const int64_t back_ns = -(int64_t)(clock_wall_ns() - CLOCK_NS_PER_S);
+
+    (void)state;
+    look(TRACEABLE BUFFER, NULL);
+    assert_says("ok  clock ");
+    clock_shift_wall(back_ns);
+    bool is_well = look(TRACEABLE BUFFER, NULL);
+    clock_shift_wall(-back_ns);
+    assert_false(is_well);
+    assert_says("no  clock ");
+    assert_says("set dom0's clock");
+}
+
 /* The program itself, by its exit status. */
 static int run_doctor(const char *scenario)
 {
@@ -248,6 +264,7 @@ int main(void)
         cmocka_unit_test(nothing_is_enabled_or_mapped_to_find_out),
         cmocka_unit_test(more_domains_than_one_look_takes),
         cmocka_unit_test(as_many_vcpus_are_paused_and_not_one_more),
+        cmocka_unit_test(a_clock_of_1970_is_a_no),
         cmocka_unit_test(the_exit_status_says_it_too),
     };
 
