@@ -177,11 +177,11 @@ the_administrator_is_let_in() {
 
 is_ready() { curl -sf --unix-socket "$work/run/health.sock" http://localhost/readyz >/dev/null; }
 
-as_user() { # COMMAND...
+as_user() { # COMMAND...: instead of this shell
     if [ "$(id -u)" -eq 0 ]; then
-        setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
+        exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
     else
-        "$@"
+        exec "$@"
     fi
 }
 
