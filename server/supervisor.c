@@ -458,6 +458,8 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
         result = supervise(&s, f);
         sd_notify(0, "STOPPING=1");
         s.stopping = true;
+        /* Nobody answers it any more: a worker that is reading its files again is not to wait for that. */
+        scope_close_fd(&s.keeper_fd);
         end_child(&s, CHILD_WORKER); /* first: its requests still need the mapper */
         end_child(&s, CHILD_MAPPER);
     }

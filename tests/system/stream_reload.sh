@@ -100,7 +100,14 @@ streams_come_and_go_while_signals_rain() {
 a_stop_in_the_midst_of_it_ends_each_stream() {
     open last ResourceService/Watch "{\"domain\":\"busy\",$grants}"
     comes last '^{"changes":'
+    # The worker finds both signals: it reads its files again when nobody hands them over any more.
+    local worker
+    worker=$(pgrep -P "${pid[demo]}" -f -- --worker)
+    kill -STOP "$worker"
     kill -HUP "${pid[demo]}"
+    kill -TERM "${pid[demo]}"
+    wait_until 10 grep -q '^ShdPnd:.*4001$' "/proc/$worker/status"
+    kill -CONT "$worker"
     stop demo TERM 30
     comes last WATCH_END_REASON_SHUTTING_DOWN
     close last
