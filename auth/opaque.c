@@ -273,14 +273,19 @@ int opaque_verify(const struct opaque_set *set, const char *token, size_t len, i
     (void)snprintf(out->who.text, sizeof(out->who.text), "token:%s", e->name);
     memcpy(out->who.token_id, e->id, OPAQUE_ID_BYTES);
     memcpy(out->who.groups, e->groups, sizeof(e->groups));
+    memcpy(out->key, e->hash, sizeof(e->hash));
     return 0;
 }
 
-bool opaque_has(const struct opaque_set *set, const char *id, const char *name)
+bool opaque_has(const struct opaque_set *set, const struct token *token, const char *name)
 {
-    const struct opaque_entry *e = strlen(id) == ID_DIGITS ? find(set, id) : NULL;
+    const struct identity *who = &token->who;
+    const struct opaque_entry *e =
+        strlen(who->token_id) == ID_DIGITS ? find(set, who->token_id) : NULL;
 
-    return e != NULL && strcmp(e->name, name) == 0;
+    return e != NULL && strcmp(e->name, name) == 0 &&
+           memcmp(e->hash, token->key, sizeof(e->hash)) == 0 && who->not_after_s < e->expires_s &&
+           memcmp(e->groups, who->groups, sizeof(e->groups)) == 0;
 }
 
 static bool make_random(struct opaque_entry *e, char token[OPAQUE_TOKEN_BYTES])

@@ -56,8 +56,9 @@ bool opaque_is_one(const char *token, size_t len);
 int opaque_verify(const struct opaque_set *set, const char *token, size_t len, int64_t now_s,
                   struct token *out, struct failure *f);
 
-/* Is one with this id still there, and of whom it was? */
-bool opaque_has(const struct opaque_set *set, const char *id, const char *name);
+/* Is the line of this verified token, of `name`, still there, with the same secret and groups, and no earlier
+ * end? */
+bool opaque_has(const struct opaque_set *set, const struct token *token, const char *name);
 
 /* Makes a token of new random numbers, and appends its line, with a line end. `groups`: with commas
  * between; "": none. -ERROR_INVALID_ARGUMENT: a name, a date or groups that cannot be. */

@@ -15,7 +15,7 @@ struct token {
     struct identity who; /* without a certificate: fingerprint of zeros, not bound */
     bool has_binding;    /* RFC 8705: it is worth nothing but on a connection of this certificate */
     uint8_t binding[32]; /* SHA-256 of that */
-    uint8_t key[32];     /* of a signed one: its key's digest, as in jwks.h */
+    uint8_t key[32];     /* of a signed one: its key's digest, as in jwks.h; else what is kept of it */
 };
 
 enum token_fault {

@@ -183,7 +183,7 @@ int tokens_still(const struct tokens *t, const struct token *token, struct failu
     const char *name = after(token->who.text, "token:");
     const char *issuer = after(token->who.text, "jwt:");
 
-    if (name != NULL && t->opaque != NULL && opaque_has(t->opaque, token->who.token_id, name)) {
+    if (name != NULL && t->opaque != NULL && opaque_has(t->opaque, token, name)) {
         return 0;
     }
     for (size_t i = 0; issuer != NULL && i < t->issuer_count; i++) {

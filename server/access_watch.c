@@ -86,11 +86,20 @@ static bool load(const struct config *config, struct listener *listener, struct 
     return result == 0;
 }
 
+/* What failed may have failed for another reason than the files: no memory, no descriptor, no answer. */
+static bool is_retry_due(const struct access_watch *w)
+{
+    return w->retry_at_ns != 0 && clock_monotonic_ns() >= w->retry_at_ns;
+}
+
 void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
                        struct metrics *metrics)
 {
-    if (access_watch_note(w)) {
-        metrics_access_reloaded(metrics, load(w->config, listener, rpc));
+    if (access_watch_note(w) || is_retry_due(w)) {
+        bool loaded = load(w->config, listener, rpc);
+
+        metrics_access_reloaded(metrics, loaded);
+        w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }
     rpc_expire(rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
 }

@@ -18,7 +18,10 @@
 #include "server/metrics.h"
 #include "server/rpc/rpc.h"
 
-enum { ACCESS_WATCH_MS = 1000 }; /* how often access_watch_tick() is to be called */
+enum {
+    ACCESS_WATCH_MS = 1000, /* how often access_watch_tick() is to be called */
+    ACCESS_RETRY_S = 10,    /* after which what could not be read is tried again, changed or not */
+};
 
 /* What a file was; two that are alike are the same content. */
 struct file_stamp {
@@ -34,7 +37,8 @@ struct access_watch {
     const char *paths[ACCESS_FILES_MAX];
     size_t count;
     struct file_stamp stamps[ACCESS_FILES_MAX];
-    bool is_due; /* whatever the stamps say */
+    bool is_due;          /* whatever the stamps say */
+    uint64_t retry_at_ns; /* 0: the last reading is in force */
 };
 
 /* `config` outlives it. */

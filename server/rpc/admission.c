@@ -61,7 +61,10 @@ static int look(const struct exchange *x, enum error_code when_revoked, enum log
 int admission_begin(struct exchange *x)
 {
     admission_take(x);
-    int result = look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure);
+    /* Its head may have come long before its body, and the rules have changed in between. */
+    bool stays = x->head.still == NULL || x->head.still(x->head.arg);
+    int result = stays ? look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure)
+                       : revoked(&x->failure, ERROR_UNAUTHENTICATED);
 
     if (result != 0) {
         x->reply.close = true; /* what its connection showed is worth nothing now */

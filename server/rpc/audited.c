@@ -22,7 +22,7 @@ static struct audit_record record_of(const struct exchange *x, enum audit_event 
     }
     return (struct audit_record){
         .event = event,
-        .who = x->head.who,
+        .who = c->who,
         .peer = x->head.peer_address,
         .domain = is_resolved ? &c->identity : NULL,
         .named = c->domain,

@@ -215,8 +215,8 @@ static bool is_within_rate(struct exchange *x)
 {
     struct failure f = { 0 };
 
-    if (x->head.who == NULL || x->is_options ||
-        quota_request(x->rpc->options.quota, x->head.who, &f) == 0) {
+    if (x->call.who == NULL || x->is_options ||
+        quota_request(x->rpc->options.quota, x->call.who, &f) == 0) {
         return true;
     }
     x->failure = x->failure.code == 0 ? f : x->failure;
@@ -252,8 +252,8 @@ const struct exchange_reply *exchange_reply(struct exchange *x)
     if (!x->built) {
         reply_build(x);
         x->built = true;
-        if (!x->reply.streamed && x->head.who != NULL) {
-            (void)quota_sent(x->rpc->options.quota, x->head.who, body_bytes(x));
+        if (!x->reply.streamed && x->call.who != NULL) {
+            (void)quota_sent(x->rpc->options.quota, x->call.who, body_bytes(x));
         }
     }
     return &x->reply;

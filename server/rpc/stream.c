@@ -193,9 +193,8 @@ static bool is_forbidden(struct exchange *x)
 static bool has_to_leave(struct exchange *x)
 {
     return x->leaving || is_late(x) ||
-           (x->call.method->handler->leave != NULL &&
-            (is_stopping(x) || is_unaudited(x) || admission_is_over(x) ||
-             (x->renewal == NULL && is_forbidden(x))));
+           (x->call.method->handler->leave != NULL && (is_stopping(x) || is_unaudited(x))) ||
+           admission_is_over(x) || (x->renewal == NULL && is_forbidden(x));
 }
 
 /* --- how fast it may be ------------------------------------------------------------------------- */
