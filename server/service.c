@@ -58,7 +58,7 @@ struct service {
     int public_fd, health_fd; /* until listener and health take them */
     bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
     int signal_fd, wake_fd, keeper_fd;
-    uint8_t machine_uuid[UUID_BYTES]; /* zeros: there is none */
+    uint8_t machine_uuid[UUID_BYTES], boot_uuid[UUID_BYTES]; /* zeros: there is none */
     struct metrics metrics;
     struct mapper_counters counters;
     uint64_t counters_due_ns;
@@ -134,6 +134,15 @@ static void read_machine_uuid(uint8_t out[UUID_BYTES])
     }
 }
 
+static void read_boot_uuid(uint8_t out[UUID_BYTES])
+{
+    sd_id128_t id;
+
+    if (sd_id128_get_boot(&id) >= 0) {
+        memcpy(out, id.bytes, UUID_BYTES);
+    }
+}
+
 /* What needs rights that the sandbox takes away. */
 static int prepare(struct service *s, struct buffer *faults, struct failure *f)
 {
@@ -144,6 +153,7 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         keeper_use(s->keeper_fd, s->config);
     }
     read_machine_uuid(s->machine_uuid);
+    read_boot_uuid(s->boot_uuid);
     access_watch_init(&s->access_watch, s->config);
     int result = material_load(s->config, &s->material, faults, f);
 
@@ -323,6 +333,7 @@ static int start_rpc(struct service *s, struct failure *f)
     };
 
     memcpy(options.machine_uuid, s->machine_uuid, sizeof(options.machine_uuid));
+    memcpy(options.boot_uuid, s->boot_uuid, sizeof(options.boot_uuid));
     if (result == 0) {
         result = rpc_new(&options, &rpc, f);
     }

@@ -40,8 +40,8 @@ struct call {
     struct watch_meter *watch_meter;
     uint64_t heartbeat_ns; /* streams that are silent so long say that they live */
     const struct seal *seal;
-    const uint8_t *machine_uuid; /* of UUID_BYTES; zeros: none */
-    struct policy *policy;       /* in force when the call began; a stream's is kept up to date */
+    const uint8_t *machine_uuid, *boot_uuid; /* of UUID_BYTES; zeros: none */
+    struct policy *policy; /* in force when the call began; a stream's is kept up to date */
     const struct exchange_head *head;
     const struct identity *who;
     struct quota_share share; /* of `who`: of methods that watch */
@@ -51,10 +51,10 @@ struct call {
     const struct uri *uri;           /* of methods that are no messages */
 
     /* What prepare() says. */
-    const char *domain;        /* how the client named it; NULL: about no one domain */
-    const char *incarnation;   /* "" for any */
-    int type;                  /* enum resource_type; -1: any */
-    bool has_id;               /* … of which that is, `id`: for the audit */
+    const char *domain;      /* how the client named it; NULL: about no one domain */
+    const char *incarnation; /* "" for any */
+    int type;                /* enum resource_type; -1: any */
+    bool has_id;             /* … of which that is, `id`: for the audit */
     uint32_t id;
     bool also_decode;          /* the policy has to allow that as well as the method's action */
     uint64_t arena_bytes;      /* as far as is known: what the answer will hold; 0: it is not */

@@ -442,6 +442,7 @@ bool dispatch_run(struct exchange *x)
     c->heartbeat_ns = x->rpc->options.heartbeat_ms * CLOCK_NS_PER_MS;
     c->seal = x->rpc->options.seal;
     c->machine_uuid = x->rpc->options.machine_uuid;
+    c->boot_uuid = x->rpc->options.boot_uuid;
     c->timers = x->rpc->timers;
     c->host_memo = x->rpc->host_memo;
     if (c->method->cost == METHOD_COST_WATCH) {

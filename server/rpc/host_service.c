@@ -4,14 +4,10 @@
 /* HostService, first half: the host as the mapper and this process see it. */
 #include "xenres/v1/host.pb-c.h"
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
-#include <systemd/sd-id128.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/scope.h"
 #include "server/rpc/host_memo.h"
 #include "server/rpc/present.h"
 #include "server/rpc/services.h"
@@ -21,20 +17,7 @@ enum {
     HOST_ABIS_MAX = 16,
 };
 
-static char boot_id[UUID_TEXT_BYTES]; /* "" where the kernel does not say */
-static pthread_once_t boot_id_once = PTHREAD_ONCE_INIT;
-
-static void read_boot_id(void)
-{
-    SCOPE_FD int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    char text[UUID_TEXT_BYTES] = "";
-    uint8_t uuid[UUID_BYTES];
-
-    if (fd >= 0 && read(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 &&
-        text_to_uuid(text, uuid)) {
-        text_from_uuid(uuid, boot_id);
-    }
-}
+static const uint8_t none[UUID_BYTES];
 
 static int host_prepare(struct call *c, struct failure *f)
 {
@@ -177,8 +160,6 @@ static Xenres__V1__Gateway *present_gateway(struct call *c)
 static void present_host_uuid(struct call *c, const struct message_host_answer *a,
                               Xenres__V1__Host *m)
 {
-    static const uint8_t none[UUID_BYTES];
-
     if (memcmp(a->uuid, none, sizeof(none)) != 0) {
         m->uuid = present_uuid(&c->pool, a->uuid);
         m->uuid_source = present_text(&c->pool, a->uuid_source);
@@ -199,9 +180,10 @@ static int host_respond(struct call *c, struct failure *f)
     if (m == NULL || host == NULL) {
         return call_no_memory(f);
     }
-    pthread_once(&boot_id_once, read_boot_id);
     (void)gethostname(hostname, sizeof(hostname) - 1);
-    host->boot_id = pool_string(p, boot_id);
+    if (memcmp(c->boot_uuid, none, sizeof(none)) != 0) {
+        host->boot_id = present_uuid(p, c->boot_uuid);
+    }
     host->hostname = present_text(p, hostname);
     if (c->answer != NULL) {
         present_host_uuid(c, &c->answer->host_answer, host);

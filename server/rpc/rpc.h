@@ -32,8 +32,9 @@ struct rpc_options {
     struct access *access; /* NULL: whoever is known by his connection is known */
     struct quota *quota;
     const struct seal *seal;
-    struct audit *audit; /* outlives it; NULL: it is off */
+    struct audit *audit;              /* outlives it; NULL: it is off */
     uint8_t machine_uuid[UUID_BYTES]; /* the host's where its firmware has none; zeros: none */
+    uint8_t boot_uuid[UUID_BYTES];    /* of this start of the host; zeros: not known */
     uint32_t request_timeout_ms;      /* the longest; a client may ask for less */
     uint32_t request_max_bytes;       /* of a message received */
     uint32_t response_max_bytes;      /* of a message sent; raw frames are not bound by it */

@@ -148,6 +148,10 @@ a_worker_that_hangs_is_ended_and_comes_back() {
 }
 
 # Likewise; and what only root can take away, where it was root.
+what_it_can_read_no_longer_it_has_read_before() {
+    contains "$("$BUILD/xenres" -o json host)" "$(cat /proc/sys/kernel/random/boot_id)" "the host's boot"
+}
+
 the_mapper_has_a_filter_too() {
     local threads line
     cat "/proc/$(mapper_pid)"/task/*/status | tr '\t' ' ' >"$work/status"
@@ -221,6 +225,7 @@ NOTIFY_SOCKET=@xenresd-test-nobody start_demo
 exec 9<&-
 check "children get nothing that they need not" children_get_nothing_that_they_need_not
 check "the serving process has no privilege" the_serving_process_has_no_privilege
+check "what it can read no longer, it has read before" what_it_can_read_no_longer_it_has_read_before
 check "the mapper has a filter, too" the_mapper_has_a_filter_too
 check "the supervisor has little" the_supervisor_has_little
 check "a killed mapper fails what is in flight, and comes back" a_killed_mapper_fails_what_is_in_flight_and_comes_back
