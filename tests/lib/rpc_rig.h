@@ -126,6 +126,7 @@ static inline void rpc_rig_init_limited(struct rpc_rig *r, const char *socket_pa
         .quota = r->quota,
         .seal = r->seal,
         .machine_uuid = { 0xcd },
+        .boot_uuid = { 0xb0 },
         .request_timeout_ms = FAKE_WAIT_MS,
         .request_max_bytes = RPC_RIG_REQUEST_MAX_BYTES,
         .response_max_bytes = at_most->response_max_bytes,
