@@ -248,6 +248,29 @@ static void who_is_revoked_is_refused_on_a_connection_that_is_open(void **state)
     forget_all();
 }
 
+/* A head that came before, and a body that is sent when the list is in force. */
+static void who_is_revoked_while_his_body_is_awaited_is_refused(void **state)
+{
+    CERTIFICATE_AUTO made =
+        make((struct certificate_spec)CLIENT(.names = "URI:spiffe://corp/dora"), &corp);
+    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
+    struct tls_peer p;
+    size_t len = 0;
+
+    (void)state;
+    write_chain("dora", (const struct certificate *[]){ &made }, 1);
+    assert_true(open_as(&p, (struct tls_peer_options){ .name = "dora" }));
+    assert_int_equal(get_host(&p), 200);
+    assert_true(tls_peer_say(&p, "POST /xenres.v1.HostService/GetHost HTTP/1.1\r\nHost: test\r\n"
+                                 "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{"));
+    write_crl(&made);
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
+    assert_true(tls_peer_say(&p, "}"));
+    assert_int_equal(tls_peer_response(&p, &len), 401);
+    tls_peer_close(&p);
+    forget_all();
+}
+
 static void a_list_with_a_fault_changes_nothing_and_is_told(void **state)
 {
     struct pair p = watch_both();
@@ -313,6 +336,7 @@ int main(void)
         cmocka_unit_test(a_fingerprint_on_the_deny_list_is_out_within_two_seconds),
         cmocka_unit_test(a_certificate_on_its_authoritys_list_is_out_within_two_seconds),
         cmocka_unit_test(who_is_revoked_is_refused_on_a_connection_that_is_open),
+        cmocka_unit_test(who_is_revoked_while_his_body_is_awaited_is_refused),
         cmocka_unit_test(a_list_with_a_fault_changes_nothing_and_is_told),
         cmocka_unit_test(what_expires_ends_its_streams_and_its_connections),
     };
