@@ -59,6 +59,12 @@ xenres_shows_it_in_place_of_a_certificate() {
     xenres --token-file "$mine" host >/dev/null
     says 26 "neither a client certificate nor a bearer token" xenres host
 }
+the_audit_names_its_bearer() {
+    with_token snapshot db-1 grant_table --count 1 --output "$work/frames" >/dev/null 2>&1 || true # allowed or not
+    contains "$(tail -n 3 "$work/demo/audit.log")" '"identity":"token:' "who asked"
+    contains "$(tail -n 3 "$work/demo/audit.log")" "\"token\":\"$(id_of)\"" "the token's id"
+}
+
 a_file_that_others_may_read_is_not_used() {
     cp "$mine" "$work/open"
     chmod 644 "$work/open"
@@ -118,6 +124,7 @@ printf 'tls { client_certificate = "optional" }\ntokens { file = "%s" }\n' "$fil
 sed -i 's|"spiffe:[^"]*visitor"|"all"|' "$work/demo/policy.conf"
 start_demo --verbose
 check "xenres shows a token in place of a certificate" xenres_shows_it_in_place_of_a_certificate
+check "the audit names its bearer" the_audit_names_its_bearer
 check "a token's file that others may read is not used" a_file_that_others_may_read_is_not_used
 check "what is no token is not sent" what_is_no_token_is_not_sent
 check "a new token of a name is good beside the old one" two_of_one_name_are_good_at_a_time
