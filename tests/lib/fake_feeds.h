@@ -226,6 +226,10 @@ static inline void fake_feeds_put(struct subscription *u, const struct subscript
 
 static inline void fake_feeds_fail(struct subscription *u, enum error_code code)
 {
+    if (u == NULL) {
+        fail_msg("it has not subscribed");
+        return;
+    }
     assert_true(u->put < FAKE_FEEDS_ITEMS);
     u->failures[u->put++] = (int)code;
     u->request.wake(u->request.arg);
