@@ -5,6 +5,9 @@
 # Guests that write anything all over their grant tables, as fast as they can, while those are
 # snapshotted, decoded and watched: each answer is whole and of the size that was asked for, and nobody
 # dies of it. What is read out of bounds, an instrumented build sees.
+#
+# time-limit: 240
+# runs-alone: the two guests take a processor each
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
 requires curl jq pgrep
@@ -58,11 +61,12 @@ streams_go_on() { # DOMAIN OPTION...
     local domain=$1
     shift
     : >"$work/watched"
-    start watching "$BUILD/xenres" -o json watch "$domain" grant_table --period 10ms "$@"
-    wait_until 30 has_seen_much
-    stop watching INT || true
+    start watching "$BUILD/xenres" -o json watch "$domain" grant_table --period 200ms "$@"
+    wait_until 60 has_seen_much
+    stop watching KILL || true
+    head -n 40 "$work/watching.log" | tail -n 20 | jq -e . >/dev/null
 }
-has_seen_much() { [ "$(wc -l <"$work/watching.log")" -ge 40 ] && tail -n 2 "$work/watching.log" | head -n 1 | jq -e . >/dev/null; }
+has_seen_much() { [ "$(head -n 40 "$work/watching.log" | wc -l)" -eq 40 ]; }
 
 nobody_died() {
     same "$(children)" "$served_by" "processes"
