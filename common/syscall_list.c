@@ -38,6 +38,7 @@ const struct syscall_rule syscall_list_runtime[] = {
     SYSCALL(exit),
     SYSCALL(exit_group),
     SYSCALL_IF(prctl, 0, SYSCALL_INT, PR_SET_NAME),
+    SYSCALL_IF(prctl, 0, SYSCALL_INT, PR_GET_NAME), /* libsystemd's, where the journal is full */
     /* signals: of pthreads, of abort(), and the return from a handler */
     SYSCALL(rt_sigprocmask),
     SYSCALL(rt_sigaction),

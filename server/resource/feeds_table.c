@@ -383,10 +383,10 @@ static void watch_done(void *arg, const struct mapper_result *result)
 
     (void)pthread_mutex_lock(&s->lock);
     feeds_table_take_doorbell(s);
-    y->is_asking = false;
-    if (opened == 0) {
+    if (opened == 0) { /* as long as it asks, it is not what makes room */
         opened = check_spool(s, y, result->answer->watch_answer.spool_bytes, &f);
     }
+    y->is_asking = false;
     if (opened == 0) {
         install(s, y, &result->answer->watch_answer, &view);
     } else if (y->phase == FEED_STARTING) {

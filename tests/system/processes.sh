@@ -138,6 +138,7 @@ the_serving_process_has_no_privilege() {
 # Who watches the supervisor says how long a worker may be silent.
 a_worker_that_hangs_is_ended_and_comes_back() {
     local worker
+    rm -f "$work/demo/health.sock" # of the killed one, whose worker may still be ending
     WATCHDOG_USEC=2000000 start_demo
     worker=$(worker_pid)
     kill -STOP "$worker"
