@@ -51,6 +51,11 @@ static const struct kind *kind_of(const char *pattern)
     return NULL;
 }
 
+bool identity_has_kind(const char *pattern)
+{
+    return kind_of(pattern) != NULL;
+}
+
 const char *identity_pattern_fault(const char *pattern)
 {
     const struct kind *kind = kind_of(pattern);

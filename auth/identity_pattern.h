@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+/* Does it begin with one of these? */
+bool identity_has_kind(const char *pattern);
 /* NULL: it is a pattern. Else what was expected. */
 const char *identity_pattern_fault(const char *pattern);
 /* NULL: it is one identity, and no pattern. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/identity_pattern.h"
 #include "auth/policy_file.h"
 #include "common/message_tags.h"
 #include "common/settings.h"
@@ -80,69 +81,13 @@ static const char *group_pattern_fault(const char *glob)
                                                        : NULL;
 }
 
-static const char *spiffe_pattern_fault(const char *uri)
-{
-    static const char scheme[] = "spiffe://";
-    size_t literal = strcspn(uri, "*?");
-
-    return strncmp(uri, scheme, literal < strlen(scheme) ? literal : strlen(scheme)) != 0
-               ? "expected spiffe:spiffe://TRUST-DOMAIN/PATH"
-               : NULL;
-}
-
-static const char *host_pattern_fault(const char *name)
-{
-    for (const char *c = name; *c != '\0'; c++) {
-        if (*c >= 'A' && *c <= 'Z') {
-            return "names of hosts are compared in lower case: write them so";
-        }
-    }
-    return NULL;
-}
-
-static const char *jwt_pattern_fault(const char *name)
-{
-    return strpbrk(name, ":*?") == NULL ? "expected jwt:ISSUER:SUBJECT" : NULL;
-}
-
-static const char *any_pattern_fault(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-
 /* What no identity looks like: such a pattern would stand there for nothing. */
-static const char *identity_pattern_fault(const char *pattern)
+static const char *text_pattern_fault(const char *pattern)
 {
-    static const struct {
-        const char *prefix;
-        const char *(*fault)(const char *name);
-    } kinds[] = {
-        { "spiffe:", spiffe_pattern_fault }, { "dns:", host_pattern_fault },
-        { "cn:", any_pattern_fault },        { "jwt:", jwt_pattern_fault },
-        { "token:", any_pattern_fault },
-    };
-    size_t kind = 0;
-
-    while (kind < sizeof kinds / sizeof kinds[0] && !has_prefix(pattern, kinds[kind].prefix)) {
-        kind++;
-    }
-    if (kind == sizeof kinds / sizeof kinds[0]) {
-        return "expected all, or a pattern that begins with spiffe:, dns:, cn:, jwt:, token: or "
-               "group:";
-    }
-    if (strchr(pattern, ':')[1] == '\0') {
-        return "expected a name behind the colon";
-    }
-    for (const char *c = pattern; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~') {
-            return "identities are printable ASCII without spaces";
-        }
-    }
-    if (strlen(pattern) >= IDENTITY_TEXT_BYTES) {
-        return "longer than any identity";
-    }
-    return kinds[kind].fault(strchr(pattern, ':') + 1);
+    return identity_has_kind(pattern)
+               ? identity_pattern_fault(pattern)
+               : "expected all, or a pattern that begins with spiffe:, dns:, cn:, jwt:, token: or "
+                 "group:";
 }
 
 static const char *parse_identity(const char *text, struct identity_pattern *out,
@@ -152,7 +97,7 @@ static const char *parse_identity(const char *text, struct identity_pattern *out
     const char *glob = is_group ? text + strlen("group:") : is_all ? "*" : text;
     const char *fault = is_group ? group_pattern_fault(glob)
                         : is_all ? NULL
-                                 : identity_pattern_fault(text);
+                                 : text_pattern_fault(text);
 
     if (fault == NULL) {
         out->kind = is_group ? IDENTITY_PATTERN_GROUP : IDENTITY_PATTERN_TEXT;
