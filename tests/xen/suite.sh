@@ -75,14 +75,15 @@ skip() { # REASON
 }
 
 check() { # TEXT FUNCTION [ARG...]
-  local text=$1 number=$((passed + failed + skipped + 1)) status start=${EPOCHREALTIME/[.,]/}
+  local text=$1 number=$((passed + failed + skipped + 1)) status start=${EPOCHREALTIME/[.,]/} said_before
   shift
   [[ $text =~ ${CASES:-} ]] || return 0
+  said_before=$(wc -c <"$work/console.log")
   set +e # an `if` would take set -e away from the function
   (
     exec {report}>&1
     set -eE
-    trap 'echo "line $LINENO failed: $BASH_COMMAND" >&$report' ERR
+    trap 'where_it_failed "$BASH_COMMAND" >&$report' ERR
     "$@"
   ) >"$work/check.log" 2>&1 </dev/null
   status=$?
@@ -90,8 +91,23 @@ check() { # TEXT FUNCTION [ARG...]
   case $status in
     0) passed=$((passed + 1)); echo "ok $number - $text # $(((${EPOCHREALTIME/[.,]/} - start) / 1000)) ms" ;;
     77) skipped=$((skipped + 1)); echo "ok $number - $text # SKIP $(cat "$work/skip-reason")" ;;
-    *) failed=$((failed + 1)); echo "not ok $number - $text"; sed 's/^/# /' "$work/check.log" ;;
+    *)
+      failed=$((failed + 1))
+      echo "not ok $number - $text"
+      sed 's/^/# /' "$work/check.log"
+      tail -c "+$((said_before + 1))" "$work/console.log" | tail -n 20 | sed 's/^/# console meanwhile: /'
+      ;;
   esac
+}
+
+# In a trap: the command, and the lines that led to it, the innermost first.
+where_it_failed() { # COMMAND
+  local frame=0 line
+  echo "failed: $1"
+  while line=$(caller "$frame"); do
+    echo "  at ${line##*/} line ${line%% *}"
+    frame=$((frame + 1))
+  done
 }
 
 # same ACTUAL EXPECTED [WHAT]: fails with both shown.
@@ -133,20 +149,25 @@ eventually() { # SECONDS COMMAND [ARG...]
 }
 
 # again CLEANUP FUNCTION [ARG...]: FUNCTION, and when it fails once more, after dom0's shell ran CLEANUP: busy guests die
-# at times under emulation, and what a test is about fails each time.
+# at times under emulation, and what a test is about fails each time. Where Xen told of such a death meanwhile, twice more.
 again() {
-  local cleanup=$1 status
+  local cleanup=$1 try status said_before
   shift
-  set +e # an `if` would take set -e away from the function
-  (
-    set -eE
-    "$@"
-  )
-  status=$?
-  set -e
-  [ "$status" -ne 0 ] || return 0
-  dom0_sh "$cleanup" || true
-  "$@"
+  for try in 1 2 3 4; do
+    said_before=$(wc -c <"$work/console.log")
+    set +e # an `if` would take set -e away from the function
+    (
+      set -eE
+      "$@"
+    )
+    status=$?
+    set -e
+    [ "$status" -ne 0 ] || return 0
+    dom0_sh "$cleanup" || true
+    [ "$try" -eq 1 ] || tail -c "+$((said_before + 1))" "$work/console.log" | grep -q 'Triple fault' || break
+    echo "try $((try + 1)):"
+  done
+  return "$status"
 }
 
 # create CONFIG [SETTING...]: starts a guest of rig/guests and prints its domain number.

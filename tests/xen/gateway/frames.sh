@@ -20,6 +20,10 @@ alive() { # DOMAIN...: still there, and not crashed
   done
 }
 
+comes_to_version() { # DOMAIN VERSION: of its grant table
+  dom0 wait-for 10 sh -c "resmap grants $1 | grep version=$2 || { resmap grants $1; resmap domains | grep '^$1 '; exit 1; }"
+}
+
 # frames_equal NAME TYPE ID FIRST COUNT: three ways through the gateway, and past it, on a paused guest.
 frames_equal() {
   local name=$1 type=$2 id=$3 first=$4 count=$5 domain before status=0
@@ -146,7 +150,7 @@ looking_adds_no_frame() {
 status_frames_are_let_go() {
   local domain before
   domain=$(create tiny-switch)
-  dom0 wait-for 10 sh -c "resmap grants $domain | grep version=2"
+  comes_to_version "$domain" 2
   client grants tiny-switch >"$work/answer.json" # needs both kinds of frames
   before=$(mappings)
   raw "$work/frames" tiny-switch grant_table 1
@@ -155,7 +159,7 @@ status_frames_are_let_go() {
   show grants "$work/answer.json" | grep -q '^11 transitive'
   same "$(mappings)" "$before" "live mappings after status frames were asked for"
   dom0 provoke poke "$domain" 0x300000 1
-  dom0 wait-for 10 sh -c "resmap grants $domain | grep version=1"
+  comes_to_version "$domain" 1
   alive "$domain"
   # What was cached of version 2 is not taken for version 1.
   client grants tiny-switch >"$work/answer.json"
@@ -169,7 +173,7 @@ status_frames_are_let_go() {
 held_status_frames_would_be_seen() {
   local domain
   domain=$(create tiny-switch)
-  dom0 wait-for 10 sh -c "resmap grants $domain | grep version=2"
+  comes_to_version "$domain" 2
   dom0_sh "resmap hold $domain 1 1 0 1 >/tmp/hold.log 2>&1 &"
   dom0 wait-for 10 grep -q holding /tmp/hold.log
   dom0 provoke poke "$domain" 0x300000 1

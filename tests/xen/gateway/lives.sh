@@ -79,7 +79,7 @@ name_used_again() {
   old_domain=$domain old_uuid=$uuid old_incarnation=$incarnation
   dom0 xl destroy again
   create tiny-v2 'name="again"' >/dev/null
-  dom0 wait-for 10 sh -c 'resmap grants $(xl domid again) | grep version=2'
+  comes_to_version "$(dom0 xl domid again)" 2
   look again
   [ "$domain" != "$old_domain" ]
   [ "$uuid" != "$old_uuid" ]

@@ -3,13 +3,17 @@
 /*
  * What the guests made of one assembler file share: a PVH kernel's beginning, 32 bit, no paging, no drivers, and a few
  * hypercalls. It maps two frames of the guest's own grant table, and goes on at `main`. Included, once, before anything
- * else.
+ * else. Who waits, sleeps: a guest that asks Xen for something in a loop dies at times under emulation.
  */
         .set GRANT_TABLE, 0x80000000    /* where we put the table: beyond our RAM, so it replaces nothing */
         .set V1_ENTRY, 8
         .set V2_ENTRY, 16
         .set HYPERCALL, 32              /* bytes of a stub in the hypercall page */
         .set GO_ON, 0x300000            /* RAM that nothing is loaded into: for dom0 to write to */
+
+        .set SHARED_INFO, 0x80100000
+        .set SYSTEM_TIME, SHARED_INFO + 48      /* nanoseconds, of vCPU 0, as old as its last sleep or a second */
+        .set STEP_NS, 20000000
 
         .section .note.Xen,"a",@note
         .align 4
@@ -40,10 +44,15 @@ found_xen:
         xorl %edx, %edx
         wrmsr
 
-        call map_grant_frame            /* frame 0 */
+        movl $0, physmap_space          /* XENMAPSPACE_shared_info */
+        movl $SHARED_INFO >> 12, physmap_gpfn
+        call map_frame
+        movl $1, physmap_space          /* XENMAPSPACE_grant_table, from here on */
+        movl $GRANT_TABLE >> 12, physmap_gpfn
+        call map_frame                  /* frame 0 */
         incl physmap_index
         incl physmap_gpfn
-        call map_grant_frame            /* frame 1: the table now has two frames in use */
+        call map_frame                  /* frame 1: the table now has two frames in use */
 
         jmp main
 
@@ -55,21 +64,38 @@ grant_set_version:
         jmp *%eax
 
 /* XENMEM_add_to_physmap with what `physmap` says. */
-map_grant_frame:
+map_frame:
         movl $physmap, %ecx
         movl $7, %ebx
         movl $hypercall_page + 12*HYPERCALL, %eax
         jmp *%eax
+
+/* Until STEP_NS after the last sleep's end was due, or from now on where that is over. */
+sleep:  movl SYSTEM_TIME, %eax
+        movl SYSTEM_TIME + 4, %edx
+        cmpl poll_timeout + 4, %edx
+        jb 2f
+        ja 1f
+        cmpl poll_timeout, %eax
+        jbe 2f
+1:      movl %eax, poll_timeout
+        movl %edx, poll_timeout + 4
+2:      addl $STEP_NS, poll_timeout
+        adcl $0, poll_timeout + 4
+        movl $3, %ebx                   /* SCHEDOP_poll, for no event */
+        movl $poll, %ecx                /* and on into */
 sched_op:
         movl $hypercall_page + 29*HYPERCALL, %eax
         jmp *%eax
 
         .data
-        .align 4
+        .align 8
+poll:           .long 0, 0              /* ports: none */
+poll_timeout:   .long 0, 0              /* Xen's time, nanoseconds */
 physmap:        .word 0x7ff0, 0         /* DOMID_SELF */
-physmap_space:  .long 1                 /* XENMAPSPACE_grant_table */
+physmap_space:  .long 0
 physmap_index:  .long 0
-physmap_gpfn:   .long GRANT_TABLE >> 12
+physmap_gpfn:   .long 0
 start_info:     .long 0
 set_version:    .long 2
 

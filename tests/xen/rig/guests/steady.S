@@ -24,21 +24,9 @@
         .set COMMAND, GO_ON
         .set STEPS, GO_ON + 4
         .set REST, 4
-        .set SHARED_INFO, 0x80100000
-        .set SYSTEM_TIME, SHARED_INFO + 48      /* nanoseconds, of vCPU 0, as old as its last sleep or a second */
-        .set STEP_NS, 20000000
 
         .text
-main:
-        movl $0, physmap_space          /* XENMAPSPACE_shared_info */
-        movl $0, physmap_index
-        movl $SHARED_INFO >> 12, physmap_gpfn
-        call map_grant_frame
-        movl $1, physmap_space          /* the table's again: frame 1 was the last */
-        movl $1, physmap_index
-        movl $(GRANT_TABLE >> 12) + 1, physmap_gpfn
-
-        movl $0, COMMAND
+main:   movl $0, COMMAND
         movl $0, STEPS
         movl start_info, %ebx
         movl 24(%ebx), %ebx             /* hvm_start_info.cmdline_paddr */
@@ -90,22 +78,6 @@ step:   movl STEPS, %eax
         inb %dx, %al
         ret
 
-/* Until STEP_NS after the last sleep's end was due, or from now on where that is over. */
-sleep:  movl SYSTEM_TIME, %eax
-        movl SYSTEM_TIME + 4, %edx
-        cmpl poll_timeout + 4, %edx
-        jb 2f
-        ja 1f
-        cmpl poll_timeout, %eax
-        jbe 2f
-1:      movl %eax, poll_timeout
-        movl %edx, poll_timeout + 4
-2:      addl $STEP_NS, poll_timeout
-        adcl $0, poll_timeout + 4
-        movl $3, %ebx                   /* SCHEDOP_poll, for no event */
-        movl $poll, %ecx
-        jmp sched_op
-
 /* Xen wipes all entries but the reserved ones. */
 to_version_1:
         movl $1, set_version
@@ -133,7 +105,7 @@ write_entry:
 
 grow:   incl physmap_index
         incl physmap_gpfn
-        call map_grant_frame
+        call map_frame
         movl physmap_index, %edx
         leal 0x20000(%edx), %ecx
         movl $0x00070001, %ebx
@@ -152,5 +124,3 @@ reboot: movl $2, %ebx                   /* SCHEDOP_shutdown */
 commands:       .long 0, to_version_1, to_version_2, grow, 0, reboot
 first_words:    .long 0x00030005, 0x00030005, 0x00030001, 0
 shutdown:       .long 1                 /* SHUTDOWN_reboot */
-poll:           .long 0, 0              /* ports: none */
-poll_timeout:   .long 0, 0              /* Xen's time, nanoseconds */

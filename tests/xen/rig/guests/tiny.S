@@ -7,7 +7,7 @@
  *   b  blocks for ever; nothing changes any more
  *   i  reads io port 0x510 in a loop: real ioreqs, once a test has made an ioreq server for that port; counts in ref 20
  *   2  switches to grant table version 2 (which wipes all but the reserved refs), writes v2 entries, then blocks
- *   s  the same, but waits (busily) until the word at 0x300000 is not 0, then switches back to version 1, then blocks
+ *   s  the same, but waits until the word at 0x300000 is not 0, then switches back to version 1, then blocks
  *
  * Version 1 entries (modes b and i):
  *   refs 8..15   flags 5 (permit_access, readonly), domid = ref, frame = 0x1000 + ref
@@ -62,9 +62,7 @@ port_reads:
 switch_back:
         movl $0, GO_ON
         call use_version_2
-1:      xorl %ecx, %ecx                 /* SCHEDOP_yield */
-        xorl %ebx, %ebx
-        call sched_op
+1:      call sleep
         cmpl $0, GO_ON
         je 1b
         movl $1, set_version
