@@ -95,7 +95,7 @@ static int start_gateway(void **state)
                    "tls { client_certificate = \"optional\" }\n"
                    "tokens { file = \"%s\" }\nserver { deny = \"%s/deny\" }\n"
                    "issuer \"corp\" { issuer = \"" ISSUER "\" audience = \"xenresd\" jwks = "
-                   "\"%s/jwks.json\" }\n",
+                   "\"%s/jwks.json\" groups = { \"corp-*\" } }\n",
                    file, gateway.dir, gateway.dir);
     gateway_write("demo/xenresd.conf", "ae", conf);
     gateway_start(false);
@@ -264,6 +264,20 @@ static void a_bound_token_needs_its_certificate(void **state)
         assert_non_null(strstr(answer, "bound to another certificate"));
         assert_int_equal(with_token(NULL, token), 401);
     }
+}
+
+/* `ops` is of the file of opaque tokens: that an issuer says so of its own bearers does not count. */
+static void an_issuer_gives_its_own_groups_only(void **state)
+{
+    const char *own = mint(JOSE_ES256, ES256, "{" WHO "," LATER ",\"groups\":[\"corp-ops\"]}");
+    const char *both =
+        mint(JOSE_ES256, ES256, "{" WHO "," LATER ",\"groups\":[\"corp-ops\",\"ops\"]}");
+
+    (void)state;
+    assert_int_equal(with_token(NULL, own), 200);
+    assert_int_equal(with_token(NULL, both), 401);
+    assert_non_null(strstr(answer, "a group that is not its issuer's to give"));
+    assert_null(strstr(answer, "corp"));
 }
 
 /* --- who is not ------------------------------------------------------------------------------- */
@@ -579,6 +593,7 @@ int main(void)
         cmocka_unit_test(one_connection_bears_several_tokens),
         cmocka_unit_test(a_token_goes_before_the_certificate),
         cmocka_unit_test(a_bound_token_needs_its_certificate),
+        cmocka_unit_test(an_issuer_gives_its_own_groups_only),
         cmocka_unit_test(bad_tokens_are_told_their_class),
         cmocka_unit_test(altered_tokens_are_not_genuine),
         cmocka_unit_test(a_header_is_there_once_and_says_bearer),
