@@ -175,6 +175,15 @@ static int verify_jwt(struct tokens *t, const char *text, size_t len, int64_t no
     return result;
 }
 
+bool tokens_are_cheap(struct tokens *t, const char *token, size_t len, int64_t now_s)
+{
+    uint8_t digest[TOKEN_DIGEST_BYTES];
+    struct token ignored;
+
+    return opaque_is_one(token, len) || (len <= JWT_MAX_BYTES && token_digest(token, len, digest) &&
+                                         token_memory_find(t->memory, digest, now_s, &ignored));
+}
+
 int tokens_verify(struct tokens *t, const char *token, size_t len,
                   const struct identity *certificate, int64_t now_s, struct token *out,
                   struct failure *f)

@@ -33,6 +33,8 @@ void tokens_free(struct tokens *t); /* NULL is fine */
 /* Is any token accepted at all? */
 bool tokens_are_accepted(const struct tokens *t);
 
+/* Would that be found out without verifying a signature: is it an opaque one, or remembered? */
+bool tokens_are_cheap(struct tokens *t, const char *token, size_t len, int64_t now_s);
 /* Who bears `token` (hostile) at `now_s` on a connection with this certificate, or without one (NULL):
  * out->who. -ERROR_UNAUTHENTICATED: message for the bearer, cause for the log, see token.h. Deny lists
  * are not looked at. */
