@@ -202,6 +202,16 @@ static bool still(void *arg)
     return r->connection->anonymous || who(r->connection) != NULL;
 }
 
+/* exchange_head's `certificates`. */
+static size_t certificates(void *arg, struct identity_der out[IDENTITY_CHAIN_MAX])
+{
+    const struct request *r = arg;
+
+    return r->body->everyone == NULL && !r->connection->anonymous
+               ? tls_certificates(r->connection->tls, out)
+               : 0;
+}
+
 /* exchange_head's `token_wait_ns`. */
 static uint64_t token_wait_ns(void *arg)
 {
@@ -253,6 +263,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .header = header,
         .each_header = each_header,
         .still = still,
+        .certificates = certificates,
         .token_wait_ns = token_wait_ns,
         .token_refused = token_refused,
         .arg = r,
