@@ -9,11 +9,6 @@
 
 /* --- bad certificates -------------------------------------------------------------------------- */
 
-#define CLIENT(...)                                                                                \
-    {                                                                                              \
-        CERTIFICATES_CLIENT, __VA_ARGS__                                                           \
-    }
-
 static void each_bad_certificate_has_its_alert(void **state)
 {
     static const struct {
