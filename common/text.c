@@ -316,3 +316,18 @@ bool text_glob(const char *pattern, const char *text)
     }
     return *pattern == '\0';
 }
+
+bool text_is_word(const char *words, const char *text)
+{
+    size_t len = strlen(text);
+
+    for (const char *at = words; *at != '\0'; at += strspn(at, " ")) {
+        size_t word = strcspn(at, " ");
+
+        if (word == len && memcmp(at, text, len) == 0) {
+            return true;
+        }
+        at += word;
+    }
+    return false;
+}

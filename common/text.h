@@ -48,6 +48,9 @@ bool text_is_utf8(const char *text, size_t len);
 /* The largest length up to `len` that does not end within a UTF-8 character. */
 size_t text_cut(const char *text, size_t len);
 
+/* Is it one of `words`, which have spaces between? */
+bool text_is_word(const char *words, const char *text);
+
 /* Shell-like glob over whole strings: only * and ? (one character, or one byte where the text is
  * not UTF-8) are special. No exponential backtracking: at most pattern × text steps. */
 bool text_glob(const char *pattern, const char *text);

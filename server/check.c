@@ -37,18 +37,36 @@ static void begin_line(struct findings *all, const char *option)
     buffer_printf(all->faults, "%s: ", option);
 }
 
-static void find(struct findings *all, int result, const struct failure *fault, const char *option)
+static void end_line(struct findings *all, int result, const struct failure *fault)
 {
-    if (result == 0) {
-        return;
-    }
-    begin_line(all, option);
     buffer_printf(all->faults, "%s%s%s\n", fault->message, fault->next_step[0] != '\0' ? "; " : "",
                   fault->next_step);
     if (all->result == 0) {
         all->result = result;
         if (all->first != NULL) {
             *all->first = *fault;
+        }
+    }
+}
+
+static void find(struct findings *all, int result, const struct failure *fault, const char *option)
+{
+    if (result != 0) {
+        begin_line(all, option);
+        end_line(all, result, fault);
+    }
+}
+
+static void check_listeners(struct findings *all, const struct config *c)
+{
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listener[i];
+        struct failure fault = { 0 };
+        int result = listener_check_address(l->listen, &fault);
+
+        if (result != 0) {
+            buffer_printf(all->faults, "%s:%u: listener \"%s\": ", all->path, l->line, l->title);
+            end_line(all, result, &fault);
         }
     }
 }
@@ -220,6 +238,7 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
     int result = listener_check_address(config->server_listen, &fault);
 
     find(&all, result, &fault, "server.listen");
+    check_listeners(&all, config);
     result = health_check(config->server_health, &fault);
     find(&all, result, &fault, "server.health");
     result = listener_check_exempt(config->limits_handshake_exempt, &fault);

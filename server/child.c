@@ -17,7 +17,8 @@
 enum {
     ARGUMENTS_MAX = 24,
     FIRST_FD = 3, /* SD_LISTEN_FDS_START */
-    PASSED_MAX = 3,
+    PASSED_MAX = 2 + LISTENER_DOORS_MAX,
+    NAMES_BYTES = PASSED_MAX * (DOORS_NAME_BYTES + 1),
 };
 
 /* In the child: descriptors `fds` become 3, 4, …, and nothing stays open behind them: what a careless
@@ -104,11 +105,27 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
     become(c->mapper_program, (char **)(uintptr_t)arguments);
 }
 
+/* What the worker finds from the first descriptor on, in this order. */
+struct passed {
+    int fds[PASSED_MAX];
+    int count;
+    char names[NAMES_BYTES]; /* with colons between: LISTEN_FDNAMES */
+};
+
+static void pass(struct passed *p, const char *name, int fd)
+{
+    size_t used = strlen(p->names);
+
+    if (fd >= 0) {
+        p->fds[p->count++] = fd;
+        (void)snprintf(p->names + used, sizeof(p->names) - used, "%s%s", used > 0 ? ":" : "", name);
+    }
+}
+
 _Noreturn void child_become_worker(const struct config *c, const struct child_sockets *sockets)
 {
     follow(sockets->parent);
-    const int fds[PASSED_MAX] = { sockets->public_fd, sockets->keeper_fd, sockets->health_fd };
-    const int count = sockets->health_fd >= 0 ? 3 : 2;
+    struct passed passed = { .count = 0 };
     char pid[24], fd_count[24], silence[24];
     const char *arguments[] = {
         "xenresd",  "--config",           c->path,
@@ -116,13 +133,18 @@ _Noreturn void child_become_worker(const struct config *c, const struct child_so
         NULL
     };
 
+    for (size_t i = 0; i < sockets->doors->count; i++) {
+        pass(&passed, sockets->doors->name[i], sockets->doors->door[i].listen_fd);
+    }
+    pass(&passed, "keeper", sockets->keeper_fd);
+    pass(&passed, "health", sockets->health_fd);
     /* The handing over of sockets as sd_listen_fds(3) and sd_notify(3) have it. */
     if (setenv("LISTEN_PID", number(pid, getpid()), 1) != 0 ||
-        setenv("LISTEN_FDS", number(fd_count, count), 1) != 0 ||
-        setenv("LISTEN_FDNAMES", count == 3 ? "public:keeper:health" : "public:keeper", 1) != 0 ||
+        setenv("LISTEN_FDS", number(fd_count, passed.count), 1) != 0 ||
+        setenv("LISTEN_FDNAMES", passed.names, 1) != 0 ||
         setenv("NOTIFY_SOCKET", sockets->notify_path, 1) != 0 || unsetenv("WATCHDOG_PID") != 0 ||
         setenv("WATCHDOG_USEC", number(silence, (int64_t)sockets->watchdog_us), 1) != 0 ||
-        !place_descriptors(fds, count)) {
+        !place_descriptors(passed.fds, passed.count)) {
         _exit(126);
     }
     become("/proc/self/exe", (char **)(uintptr_t)arguments);

@@ -14,18 +14,19 @@
 #include <sys/types.h>
 
 #include "server/config.h"
+#include "server/doors.h"
 
 /* Who starts them, and what it has bound for them. Borrowed. */
 struct child_sockets {
-    pid_t parent;            /* they end with it */
-    bool verbose;            /* they log as much as it does */
-    int mapper_fd;           /* listening, for the mapper */
-    int public_fd;           /* listening, for the worker */
-    int health_fd;           /* likewise; -1: none */
-    int keeper_fd;           /* where the worker asks for files (keeper.h) */
-    const char *mapper_path; /* of mapper_fd: where the worker connects */
-    const char *notify_path; /* where the worker says that it is ready, and lives */
-    uint64_t watchdog_us;    /* so long it may be silent; 0: for ever */
+    pid_t parent;              /* they end with it */
+    bool verbose;              /* they log as much as it does */
+    int mapper_fd;             /* listening, for the mapper */
+    const struct doors *doors; /* listening, for the worker */
+    int health_fd;             /* likewise; -1: none */
+    int keeper_fd;             /* where the worker asks for files (keeper.h) */
+    const char *mapper_path;   /* of mapper_fd: where the worker connects */
+    const char *notify_path;   /* where the worker says that it is ready, and lives */
+    uint64_t watchdog_us;      /* so long it may be silent; 0: for ever */
 };
 
 /* `worker_uid`: the only user that the mapper serves. */

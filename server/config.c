@@ -9,6 +9,7 @@
 
 #include "auth/guarded_file.h"
 #include "common/settings.h"
+#include "common/text.h"
 #include "server/config_titled.h"
 
 /* A row of the table, as the code below walks it. */
@@ -92,28 +93,12 @@ static const struct option *find_option(const char *section, const char *name, s
     return NULL;
 }
 
-/* Is `text` one of these, which have spaces between? */
-static bool is_word_of(const char *words, const char *text)
-{
-    size_t len = strlen(text);
-
-    for (const char *at = words; *at != '\0'; at += strspn(at, " ")) {
-        size_t word = strcspn(at, " ");
-
-        if (word == len && memcmp(at, text, len) == 0) {
-            return true;
-        }
-        at += word;
-    }
-    return false;
-}
-
 static void validate_text(cfg_t *section, const struct option *o, const char *text)
 {
     if (strlen(text) >= CONFIG_TEXT_BYTES) {
         settings_fault(section, "%s.%s has more than %d bytes", o->section, o->name,
                        CONFIG_TEXT_BYTES - 1);
-    } else if (o->words != NULL && !is_word_of(o->words, text)) {
+    } else if (o->words != NULL && !text_is_word(o->words, text)) {
         settings_fault(section, "%s.%s is \"%s\"; expected one of: %s", o->section, o->name, text,
                        o->words);
     }
@@ -258,15 +243,51 @@ static void check_together(const struct config *c, struct buffer *faults)
     }
 }
 
-/* Where nobody has to show a certificate, something else has to say who he is. */
-static void check_tokens(const struct config *c, struct buffer *faults)
+/* A listener at which nobody could be known, or nobody come in, is a mistake. */
+static void check_door(const struct config *c, const char *listener, unsigned line,
+                       const char *certificate, const char *token, struct buffer *faults)
 {
-    if (strcmp(c->tls_client_certificate, "optional") == 0 && c->issuer_count == 0 &&
-        c->tokens_file[0] == '\0') {
-        settings_fault_at(faults, c->path, line_of("tls", "client_certificate"),
-                          "tls.client_certificate is optional, and no bearer token is accepted; "
-                          "expected a section issuer, or tokens.file");
+    bool takes_tokens = c->issuer_count > 0 || c->tokens_file[0] != '\0';
+    const char *missing = !takes_tokens                ? "a section issuer, or tokens.file"
+                          : strcmp(token, "none") == 0 ? "bearer_token optional or required"
+                                                       : NULL;
+
+    if (missing != NULL && strcmp(certificate, "required") != 0) {
+        settings_fault_at(
+            faults, c->path, line,
+            "%sclient_certificate is %s, and no bearer token is accepted; expected %s", listener,
+            certificate, missing);
+    } else if (!takes_tokens && strcmp(token, "required") == 0) {
+        settings_fault_at(faults, c->path, line,
+                          "%sbearer_token is required, and none is accepted; expected %s", listener,
+                          missing);
     }
+}
+
+static void check_doors(const struct config *c, struct buffer *faults)
+{
+    char listener[CONFIG_TITLE_BYTES + 16];
+    unsigned line = line_of("tls", "client_certificate");
+
+    check_door(c, "tls.", line != 0 ? line : line_of("tokens", "bearer_token"),
+               c->tls_client_certificate, c->tokens_bearer_token, faults);
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listener[i];
+
+        (void)snprintf(listener, sizeof(listener), "listener \"%s\": ", l->title);
+        check_door(c, listener, l->line, l->client_certificate, l->bearer_token, faults);
+    }
+}
+
+/* Is a certificate demanded anywhere? */
+static bool demands_certificates(const struct config *c)
+{
+    bool demands = strcmp(c->tls_client_certificate, "required") == 0;
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        demands |= strcmp(c->listener[i].client_certificate, "required") == 0;
+    }
+    return demands;
 }
 
 /* Whoever names authorities with bounds does not want those of a default that has none. */
@@ -277,8 +298,7 @@ static void check_authorities(struct config *c, struct buffer *faults)
     if (c->trust_count > 0 && given == 0) {
         c->tls_client_ca[0] = '\0';
     }
-    if (c->tls_client_ca[0] == '\0' && c->trust_count == 0 &&
-        strcmp(c->tls_client_certificate, "required") == 0) {
+    if (c->tls_client_ca[0] == '\0' && c->trust_count == 0 && demands_certificates(c)) {
         settings_fault_at(faults, c->path, given,
                           "tls.client_ca is empty; expected a file, or a section trust");
     }
@@ -331,7 +351,7 @@ int config_load(const char *path, struct config *out, struct buffer *faults, str
         check_together(&loaded, faults);
         check_audit(&loaded, faults);
         check_authorities(&loaded, faults);
-        check_tokens(&loaded, faults);
+        check_doors(&loaded, faults);
         if (faults->len_bytes > 0) {
             result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
         }

@@ -29,6 +29,7 @@ enum {
         char title[CONFIG_TITLE_BYTES];                                                            \
         unsigned line;
 #define TITLED_TEXT(section, name, need, text)                     char name[CONFIG_TEXT_BYTES];
+#define TITLED_CHOICE(section, name, value, words, text)           char name[CONFIG_TEXT_BYTES];
 #define TITLED_NUMBER(section, name, value, low, high, unit, text) int64_t name;
 #define TITLED_LIST(section, name, need, fault, text)                                              \
     char name[CONFIG_LIST_BYTES];                                                                  \
@@ -39,6 +40,7 @@ enum {
 #include "server/config_titled.def"
 #undef TITLED
 #undef TITLED_TEXT
+#undef TITLED_CHOICE
 #undef TITLED_NUMBER
 #undef TITLED_LIST
 #undef TITLED_END
@@ -54,6 +56,7 @@ struct config {
 #undef CONFIG_NUMBER
 #define TITLED(section, max, text)
 #define TITLED_TEXT(section, name, need, text)
+#define TITLED_CHOICE(section, name, value, words, text)
 #define TITLED_NUMBER(section, name, value, low, high, unit, text)
 #define TITLED_LIST(section, name, need, fault, text)
 #define TITLED_END(section, max)                                                                   \
@@ -62,6 +65,7 @@ struct config {
 #include "server/config_titled.def"
 #undef TITLED
 #undef TITLED_TEXT
+#undef TITLED_CHOICE
 #undef TITLED_NUMBER
 #undef TITLED_LIST
 #undef TITLED_END

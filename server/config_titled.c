@@ -17,11 +17,12 @@ enum need { OPTIONAL, REQUIRED };
 
 /* A row of the table, as the code below walks it. */
 struct row {
-    enum { ROW_BEGIN, ROW_TEXT, ROW_NUMBER, ROW_LIST, ROW_END } kind;
+    enum { ROW_BEGIN, ROW_TEXT, ROW_CHOICE, ROW_NUMBER, ROW_LIST, ROW_END } kind;
     const char *section, *name;
     size_t offset; /* in the section's struct; of ROW_BEGIN: of the sections in struct config */
     enum need need;
     const char *(*fault)(const char *text); /* of ROW_LIST: of each text; NULL: any */
+    const char *default_text, *words;       /* of ROW_CHOICE */
     int64_t default_number, low, high;
     const char *unit, *text;
     size_t given_offset;                     /* of ROW_LIST */
@@ -43,6 +44,14 @@ static const struct row table[] = {
       .name = #name_,                                                                              \
       .offset = offsetof(struct config_##section_, name_),                                         \
       .need = (need_),                                                                             \
+      .text = (text_) },
+#define TITLED_CHOICE(section_, name_, value_, words_, text_)                                      \
+    { .kind = ROW_CHOICE,                                                                          \
+      .section = #section_,                                                                        \
+      .name = #name_,                                                                              \
+      .offset = offsetof(struct config_##section_, name_),                                         \
+      .default_text = (value_),                                                                    \
+      .words = (words_),                                                                           \
       .text = (text_) },
 #define TITLED_NUMBER(section_, name_, value_, low_, high_, unit_, text_)                          \
     { .kind = ROW_NUMBER,                                                                          \
@@ -67,6 +76,7 @@ static const struct row table[] = {
 #include "server/config_titled.def"
 #undef TITLED
 #undef TITLED_TEXT
+#undef TITLED_CHOICE
 #undef TITLED_NUMBER
 #undef TITLED_LIST
 #undef TITLED_END
@@ -130,9 +140,9 @@ size_t config_titled_schema(struct config_titled_schema *s, cfg_opt_t *root)
             assert(kinds < CONFIG_TITLED_KINDS_MAX);
             root[kinds++] = section;
         }
-        s->rows[i] = row->kind == ROW_LIST                              ? list
-                     : row->kind == ROW_TEXT || row->kind == ROW_NUMBER ? one
-                                                                        : end;
+        s->rows[i] = row->kind == ROW_LIST                            ? list
+                     : row->kind != ROW_BEGIN && row->kind != ROW_END ? one
+                                                                      : end;
     }
     return kinds;
 }
@@ -173,6 +183,17 @@ static void take_text(struct reading *r, const struct row *row, const struct val
     } else {
         memcpy(field, value->text, strlen(value->text) + 1);
     }
+}
+
+static void take_choice(struct reading *r, const struct row *row, const struct value *value,
+                        char *field)
+{
+    if (!text_is_word(row->words, value->text)) {
+        FAULT(r, row, value->line, "%s is \"%s\"; expected one of: %s", row->name, value->text,
+              row->words);
+        return;
+    }
+    memcpy(field, value->text, strlen(value->text) + 1);
 }
 
 static void take_number(struct reading *r, const struct row *row, const struct value *value,
@@ -228,11 +249,14 @@ static void take_option(struct reading *r, const struct row *row, const cfg_opt_
         }
         if (row->kind == ROW_NUMBER) {
             *(int64_t *)field = row->default_number;
+        } else if (row->kind == ROW_CHOICE) {
+            memcpy(field, row->default_text, strlen(row->default_text) + 1);
         }
         return;
     }
     switch (row->kind) {
     case ROW_TEXT: take_text(r, row, option->values[0]->ptr, field); break;
+    case ROW_CHOICE: take_choice(r, row, option->values[0]->ptr, field); break;
     case ROW_NUMBER: take_number(r, row, option->values[0]->ptr, field); break;
     default: take_list(r, row, option, field);
     }
@@ -300,6 +324,10 @@ void config_titled_print(FILE *out)
             fprintf(out, "%s.%s = %lld (%lld to %lld %s): %s\n", row->section, row->name,
                     (long long)row->default_number, (long long)row->low, (long long)row->high,
                     row->unit, row->text);
+            break;
+        case ROW_CHOICE:
+            fprintf(out, "%s.%s = \"%s\" (%s): %s\n", row->section, row->name, row->default_text,
+                    row->words, row->text);
             break;
         case ROW_TEXT:
         case ROW_LIST:

@@ -144,9 +144,8 @@ static void look_at_health(struct doctor *d)
     }
 }
 
-static void look_at_listener(struct doctor *d)
+static void look_at_listener(struct doctor *d, const char *where)
 {
-    const char *where = d->config->server_listen;
     struct failure f = { 0 };
     SCOPE_FD int fd = -1;
 
@@ -155,10 +154,11 @@ static void look_at_listener(struct doctor *d)
     } else if (f.xen_errno == EADDRINUSE && d->is_running) {
         doctor_row(d, DOCTOR_OK, "listener", "%s is served", where);
     } else if (f.xen_errno == EADDRINUSE) {
-        doctor_row(d, DOCTOR_FAILED, "listener",
-                   "%s is another program's: `ss -ltnp` says whose; stop it, or change "
-                   "server.listen (where it is systemd's for xenresd.socket, start xenresd)",
-                   where);
+        doctor_row(
+            d, DOCTOR_FAILED, "listener",
+            "%s is another program's: `ss -ltnp` says whose; stop it, or change "
+            "the address in xenresd.conf (where it is systemd's for xenresd.socket, start xenresd)",
+            where);
     } else {
         doctor_row_failure(d, DOCTOR_FAILED, "listener", &f);
     }
@@ -190,7 +190,10 @@ void doctor_service(struct doctor *d)
     look_at_user(d, &uid);
     look_at_state(d, uid);
     look_at_health(d);
-    look_at_listener(d);
+    look_at_listener(d, d->config->server_listen);
+    for (size_t i = 0; i < d->config->listener_count; i++) {
+        look_at_listener(d, d->config->listener[i].listen);
+    }
     if (access("/run/systemd/system", F_OK) != 0) {
         doctor_row(d, DOCTOR_OK, "systemd", "not there: somebody else starts the programs");
         return;

@@ -25,6 +25,7 @@
 #include "server/alive.h"
 #include "server/audit_service.h"
 #include "server/confinement.h"
+#include "server/doors.h"
 #include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
@@ -55,8 +56,8 @@ struct service {
     struct access_watch access_watch;
     struct seal *seal;
     struct audit *audit;
-    int public_fd, health_fd; /* until listener and health take them */
-    bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
+    struct doors doors;
+    int health_fd; /* until health takes it */
     int signal_fd, wake_fd, keeper_fd;
     uint8_t machine_uuid[UUID_BYTES], boot_uuid[UUID_BYTES]; /* zeros: there is none */
     struct metrics metrics;
@@ -103,10 +104,10 @@ static void take_inherited(struct service *s)
     for (int i = 0; i < count; i++) {
         int fd = SD_LISTEN_FDS_START + i;
 
-        if (strcmp(names[i], "public") == 0 && s->public_fd < 0) {
-            s->public_fd = fd;
-            s->public_is_shared = true;
-        } else if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
+        if (doors_take(&s->doors, names[i], fd)) {
+            continue;
+        }
+        if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
             s->health_fd = fd;
         } else if (strcmp(names[i], "keeper") == 0 && s->keeper_fd < 0) {
             s->keeper_fd = fd;
@@ -164,11 +165,8 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
     if (result == 0) {
         result = audit_service_open(s->config, &s->rpc, &s->audit, f);
     }
-    if (result == 0 && s->public_fd < 0) {
-        result = listener_bind(s->config->server_listen, &s->public_fd, f);
-    }
     if (result == 0) {
-        log_info("listening on port %u", listener_bound_port(s->public_fd));
+        result = doors_bind(&s->doors, s->config, f);
     }
     if (result == 0 && s->health_fd < 0) {
         result = health_bind(s->config->server_health, &s->health_fd, f);
@@ -345,11 +343,10 @@ static int start_listeners(struct service *s, struct failure *f)
 {
     const struct config *c = s->config;
     const struct listener_options public = {
-        .listen_fd = s->public_fd,
-        .is_shared = s->public_is_shared,
+        .doors = s->doors.door,
+        .door_count = s->doors.count,
         .pem = material_pem(&s->material),
         .access = s->material.access,
-        .certificate_optional = strcmp(c->tls_client_certificate, "optional") == 0,
         .rpc = atomic_load(&s->rpc),
         .audit = s->audit,
         .limits = {
@@ -371,7 +368,7 @@ static int start_listeners(struct service *s, struct failure *f)
     int result = listener_start(&public, &s->listener, f);
 
     if (result == 0) {
-        s->public_fd = -1;
+        doors_handed_on(&s->doors);
     }
     if (result == 0 && s->health_fd >= 0) {
         result = health_start(&health, &s->health, f);
@@ -528,7 +525,7 @@ static void stop(struct service *s)
     material_done(&s->material);
     mapper_counters_done(&s->counters);
     (void)pthread_mutex_destroy(&s->look_lock);
-    scope_close_fd(&s->public_fd);
+    doors_close(&s->doors);
     scope_close_fd(&s->health_fd);
     scope_close_fd(&s->wake_fd);
     scope_close_fd(&s->signal_fd);
@@ -539,13 +536,13 @@ int service_run(const struct service_options *options, struct failure *f)
 {
     struct service s = {
         .config = options->config,
-        .public_fd = -1,
         .health_fd = -1,
         .signal_fd = -1,
         .wake_fd = -1,
         .keeper_fd = -1,
         .look_lock = PTHREAD_MUTEX_INITIALIZER,
     };
+    doors_init(&s.doors, options->config);
     metrics_init(&s.metrics);
     mapper_counters_init(&s.counters);
     int result = start(&s, options, f);

@@ -53,7 +53,8 @@ struct supervisor {
     struct child children[CHILD_COUNT];
     char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
         notify_socket[RUNTIME_BYTES + 16];
-    int mapper_fd, public_fd, health_fd, signal_fd, notify_fd;
+    struct doors doors;
+    int mapper_fd, health_fd, signal_fd, notify_fd;
     int keeper_fd; /* of the worker that runs; -1: none */
     uint16_t port;
     uid_t worker_uid;
@@ -129,10 +130,11 @@ static int bind_sockets(struct supervisor *s, struct failure *f)
         result = failed(f, "hand the sockets to the worker's user", "chown");
     }
     if (result == 0) {
-        result = listener_bind(c->server_listen, &s->public_fd, f);
+        doors_init(&s->doors, c);
+        result = doors_bind(&s->doors, c, f);
     }
     if (result == 0) {
-        s->port = listener_bound_port(s->public_fd);
+        s->port = listener_bound_port(s->doors.door[0].listen_fd);
         result = health_bind(c->server_health, &s->health_fd, f);
     }
     return result;
@@ -180,7 +182,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
             .parent = parent,
             .verbose = s->options->verbose,
             .mapper_fd = s->mapper_fd,
-            .public_fd = s->public_fd,
+            .doors = &s->doors,
             .health_fd = s->health_fd,
             .keeper_fd = worker_keeper_fd,
             .mapper_path = s->mapper_socket,
@@ -427,7 +429,6 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
 {
     struct supervisor s = { .options = options,
                             .mapper_fd = -1,
-                            .public_fd = -1,
                             .health_fd = -1,
                             .signal_fd = -1,
                             .notify_fd = -1,
@@ -465,7 +466,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
     }
     remove_runtime(&s);
     scope_close_fd(&s.mapper_fd);
-    scope_close_fd(&s.public_fd);
+    doors_close(&s.doors);
     scope_close_fd(&s.health_fd);
     scope_close_fd(&s.notify_fd);
     scope_close_fd(&s.keeper_fd);

@@ -255,6 +255,12 @@ static void refuse_length(uint64_t length_bytes, size_t max_bytes, struct failur
 
 static enum MHD_Result begin(struct request *r, const char *method, const char *version)
 {
+    static const enum exchange_tokens tokens[] = {
+        [LISTENER_REQUIRED] = EXCHANGE_TOKENS_DEMANDED,
+        [LISTENER_OPTIONAL] = EXCHANGE_TOKENS_TAKEN,
+        [LISTENER_NONE] = EXCHANGE_TOKENS_REFUSED,
+    };
+
     judge_again(r);
     const struct framing framing = heading_framing(r->mhd, version);
     const struct exchange_head head = {
@@ -269,6 +275,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .arg = r,
         .who = who(r->connection),
         .is_anonymous = r->connection->anonymous,
+        .tokens = r->body->everyone != NULL ? EXCHANGE_TOKENS_TAKEN : tokens[r->connection->token],
         .peer_address = r->connection->peer,
         .received_ns = r->received_ns,
     };

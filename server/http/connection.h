@@ -48,14 +48,14 @@ struct connection {
     atomic_uint refs;
 
     /* The connection's own thread, or the pump's, while it is parked. */
-    gnutls_session_t tls;       /* the daemon's; NULL: none */
-    struct identity who;        /* of the verified certificate */
-    bool known;                 /* `who` is filled in, and let in by `judged` */
-    struct credentials *judged; /* counted */
-    bool may_be_anonymous;      /* set before the handshake: without a certificate he is let in */
-    bool anonymous;             /* he was: nobody is known, but it may be somebody with a token */
-    bool refused;               /* the reason is told already */
-    uint32_t tokens_refused;    /* that were shown on it */
+    gnutls_session_t tls;                    /* the daemon's; NULL: none */
+    struct identity who;                     /* of the verified certificate */
+    bool known;                              /* `who` is filled in, and let in by `judged` */
+    struct credentials *judged;              /* counted */
+    enum listener_demand certificate, token; /* its door's; set before the handshake */
+    bool anonymous;          /* he was: nobody is known, but it may be somebody with a token */
+    bool refused;            /* the reason is told already */
+    uint32_t tokens_refused; /* that were shown on it */
     struct inflow inflow;
     struct outflow outflow;
     bool linger; /* input may be unread when it closes: see watchdog_linger() */

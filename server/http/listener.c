@@ -3,6 +3,7 @@
 
 #include "server/http/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -28,8 +29,16 @@ enum {
     DAEMON_LOG_BYTES = 512,
 };
 
-struct listener {
+/* A daemon of its own. */
+struct door {
+    struct listener *listener;
     struct MHD_Daemon *daemon;
+    struct listener_door is;
+};
+
+struct listener {
+    struct door doors[LISTENER_DOORS_MAX];
+    size_t door_count;
     struct watchdog *watchdog;
     struct pump *pump;
     struct connections connections;
@@ -37,11 +46,8 @@ struct listener {
     struct tally tally;
     struct body body;
     struct listener_limits limits;
-    int listen_fd;
-    bool is_shared;
     const struct identity *everyone;
     bool plaintext;
-    bool certificate_optional;
 
     struct credentials_place credentials;
 };
@@ -96,7 +102,7 @@ static bool may_shake_hands(struct listener *l, const struct sockaddr *address,
 /* Before any memory or TLS is spent on it. */
 static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, socklen_t len_bytes)
 {
-    struct listener *l = arg;
+    struct listener *l = ((struct door *)arg)->listener;
     char peer[SOCKET_PEER_BYTES];
     enum listener_refusal why;
 
@@ -110,9 +116,13 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
     return MHD_NO;
 }
 
-static bool begin_connection(struct listener *l, struct connection *c)
+static bool begin_connection(const struct door *d, struct connection *c)
 {
-    c->may_be_anonymous = l->certificate_optional;
+    struct listener *l = d->listener;
+
+    c->certificate = d->is.certificate;
+    c->token = d->is.token;
+    c->anonymous = l->everyone == NULL && d->is.certificate == LISTENER_NONE;
     if (l->everyone != NULL) {
         c->who = *l->everyone;
         c->known = true;
@@ -122,13 +132,14 @@ static bool begin_connection(struct listener *l, struct connection *c)
         return true;
     }
     return tls_begin(
-        c, &l->tally, l->everyone == NULL,
+        c, &l->tally, l->everyone == NULL && !c->anonymous,
         MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
 }
 
 /* NULL: refused; the socket is shut down, and the daemon closes it when it sees that. */
-static struct connection *open_connection(struct listener *l, struct MHD_Connection *mhd)
+static struct connection *open_connection(struct door *d, struct MHD_Connection *mhd)
 {
+    struct listener *l = d->listener;
     const struct sockaddr *address =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
@@ -137,7 +148,7 @@ static struct connection *open_connection(struct listener *l, struct MHD_Connect
     struct connection *c = connection_add(&l->connections, mhd, fd, address, credentials, &why);
 
     credentials_unref(credentials);
-    if (c != NULL && !begin_connection(l, c)) {
+    if (c != NULL && !begin_connection(d, c)) {
         connection_remove(c);
         c = NULL;
     }
@@ -176,12 +187,12 @@ static void close_connection(struct listener *l, struct connection *c)
 static void on_connection(void *arg, struct MHD_Connection *mhd, void **context,
                           enum MHD_ConnectionNotificationCode what)
 {
-    struct listener *l = arg;
+    struct door *d = arg;
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = open_connection(l, mhd);
+        *context = open_connection(d, mhd);
     } else if (*context != NULL) {
-        close_connection(l, *context);
+        close_connection(d->listener, *context);
         *context = NULL;
     }
 }
@@ -198,8 +209,9 @@ static uint32_t thread_count(const struct listener_limits *limits)
     return cores < THREADS_MIN ? THREADS_MIN : cores > THREADS_MAX ? THREADS_MAX : (uint32_t)cores;
 }
 
-static int start_daemon(struct listener *l, struct failure *f)
+static int start_daemon(struct door *d, struct failure *f)
 {
+    struct listener *l = d->listener;
     uint32_t threads = thread_count(&l->limits);
     uint32_t idle_s = l->limits.idle_timeout_s > l->limits.handshake_timeout_s
                           ? l->limits.idle_timeout_s
@@ -208,7 +220,7 @@ static int start_daemon(struct listener *l, struct failure *f)
      * leaves what is above it in the backlog, lies beyond them. */
     uint32_t limit = (l->limits.connections + 2 * threads) * threads;
     const struct MHD_OptionItem options[] = {
-        { MHD_OPTION_LISTEN_SOCKET, l->listen_fd, NULL },
+        { MHD_OPTION_LISTEN_SOCKET, d->is.listen_fd, NULL },
         { MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES, NULL },
         { MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit, NULL },
         { MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle_s, NULL },
@@ -234,15 +246,15 @@ static int start_daemon(struct listener *l, struct failure *f)
     with_pool[count] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 
     /* Never MHD_USE_EPOLL: with TLS it spins while any handshake is unfinished. */
-    l->daemon = MHD_start_daemon(
+    d->daemon = MHD_start_daemon(
         (l->plaintext ? 0U : MHD_USE_TLS) | MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD |
             MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-        0, on_accept, l, body_on_request, &l->body, MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_NOTIFY_COMPLETED,
+        0, on_accept, d, body_on_request, &l->body, MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, d, MHD_OPTION_NOTIFY_COMPLETED,
         body_on_completed, &l->body, MHD_OPTION_URI_LOG_CALLBACK, body_on_target, &l->body,
         MHD_OPTION_ARRAY, with_pool, MHD_OPTION_ARRAY, l->plaintext ? &tls[2] : tls,
         MHD_OPTION_END);
-    if (l->daemon == NULL) {
+    if (d->daemon == NULL) {
         return failure_set(f, ERROR_INTERNAL, "cannot start the HTTP server (with %u threads)",
                            threads);
     }
@@ -279,6 +291,30 @@ static int start_limits(struct listener *l, const struct listener_limits *limits
     return result;
 }
 
+/* Nobody comes in any more; who is in has until `deadline_ns`, and is gone then. */
+static void end_connections(struct listener *l, uint64_t deadline_ns)
+{
+    atomic_store(&l->connections.stopping, true); /* replies say close from now on */
+    for (size_t i = 0; i < l->door_count; i++) {
+        (void)MHD_quiesce_daemon(l->doors[i].daemon);
+        if (!l->doors[i].is.is_shared) {
+            (void)shutdown(l->doors[i].is.listen_fd,
+                           SHUT_RDWR); /* who waits in the backlog is told */
+        }
+    }
+    connections_wait_quiet(&l->connections, deadline_ns);
+    /* A daemon aborts the process when it stops with a connection suspended. After this none is,
+     * nor will be; exchanges that still run outlive their connections. */
+    atomic_store(&l->connections.abandoning, true);
+    connections_each(&l->connections, body_abandon, NULL);
+    if (l->pump != NULL) {
+        pump_stop(scope_take_pointer(l->pump));
+    }
+    for (size_t i = 0; i < l->door_count; i++) {
+        MHD_stop_daemon(l->doors[i].daemon);
+    }
+}
+
 int listener_start(const struct listener_options *options, struct listener **out, struct failure *f)
 {
     struct listener *l = calloc(1, sizeof(*l));
@@ -298,16 +334,17 @@ int listener_start(const struct listener_options *options, struct listener **out
     l->limits = options->limits;
     l->everyone = options->everyone;
     l->plaintext = options->plaintext;
-    l->certificate_optional = options->certificate_optional;
-    l->listen_fd = options->listen_fd;
-    l->is_shared = options->is_shared;
     l->body = (struct body){ .rpc = options->rpc,
                              .connections = &l->connections,
                              .tally = &l->tally,
                              .handshakes = &l->handshakes,
                              .credentials = &l->credentials,
                              .everyone = l->everyone };
-    result = socket_prepare(l->listen_fd, f);
+    assert(options->door_count >= 1 && options->door_count <= LISTENER_DOORS_MAX);
+    for (size_t i = 0; result == 0 && i < options->door_count; i++) {
+        l->doors[i] = (struct door){ .listener = l, .is = options->doors[i] };
+        result = socket_prepare(options->doors[i].listen_fd, f);
+    }
     if (result == 0) {
         result = listener_reload(l, &options->pem, options->access, f);
     }
@@ -318,11 +355,13 @@ int listener_start(const struct listener_options *options, struct listener **out
         result = pump_start(thread_count(&l->limits), streaming_turn, &l->pump, f);
         l->body.pump = l->pump;
     }
-    if (result == 0) {
-        result = start_daemon(l, f);
+    while (result == 0 && l->door_count < options->door_count) {
+        result = start_daemon(&l->doors[l->door_count], f);
+        l->door_count += result == 0;
     }
     if (result != 0) {
-        listener_free(l); /* the descriptor stays the caller's */
+        end_connections(l, clock_monotonic_ns());
+        listener_free(l); /* the descriptors stay the caller's */
         return result;
     }
     *out = l;
@@ -373,20 +412,9 @@ void listener_counters(struct listener *l, struct listener_counters *out)
 
 void listener_stop(struct listener *l, uint32_t grace_ms)
 {
-    uint64_t deadline_ns = clock_monotonic_ns() + grace_ms * CLOCK_NS_PER_MS;
-
-    atomic_store(&l->connections.stopping, true); /* replies say close from now on */
-    (void)MHD_quiesce_daemon(l->daemon);
-    if (!l->is_shared) {
-        (void)shutdown(l->listen_fd, SHUT_RDWR); /* who waits in the backlog is told now */
+    end_connections(l, clock_monotonic_ns() + grace_ms * CLOCK_NS_PER_MS);
+    for (size_t i = 0; i < l->door_count; i++) {
+        (void)close(l->doors[i].is.listen_fd);
     }
-    connections_wait_quiet(&l->connections, deadline_ns);
-    /* The daemon aborts the process when it stops with a connection suspended. After this none is,
-     * nor will be; exchanges that still run outlive their connections. */
-    atomic_store(&l->connections.abandoning, true);
-    connections_each(&l->connections, body_abandon, NULL);
-    pump_stop(scope_take_pointer(l->pump));
-    MHD_stop_daemon(l->daemon);
-    (void)close(l->listen_fd);
     listener_free(l);
 }

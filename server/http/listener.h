@@ -2,10 +2,11 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The public listener: TLS 1.3 with client certificates, HTTP/1.1, through libmicrohttpd.
+ * The public listener: TLS 1.3, HTTP/1.1, through libmicrohttpd, at one or several doors.
  *
- * Owns the daemon, its threads and every connection. Each connection belongs to one thread of the
- * daemon; a suspended one is resumed by whoever completes its exchange. Credentials are counted and
+ * Owns a daemon for each door, their threads and every connection; limits, credentials and counters are
+ * those of all doors. Each connection belongs to one thread of its daemon; a suspended one is resumed by
+ * whoever completes its exchange. Credentials are counted and
  * can be exchanged while it runs: connections keep the server's certificate that they began with,
  * and their clients are verified by the authorities in force at each request.
  */
@@ -24,7 +25,8 @@ struct audit;
 struct listener;
 
 struct listener_limits {
-    uint32_t threads;     /* 1 to 16, and as many of the pump; 0: as many as cores, 2 to 4 */
+    uint32_t
+        threads; /* 1 to 16 at each door, and as many of the pump; 0: as many as cores, 2 to 4 */
     uint32_t connections; /* in all */
     uint32_t connections_per_address;
     uint32_t handshake_timeout_s;   /* from accept to a finished handshake */
@@ -74,12 +76,28 @@ struct listener_pem {
     size_t key_len_bytes;
 };
 
-struct listener_options {
+/* Whether clients are to show something of a kind. */
+enum listener_demand {
+    LISTENER_REQUIRED,
+    LISTENER_OPTIONAL,
+    LISTENER_NONE, /* a certificate is not asked for; a token is refused, whatever it is */
+};
+
+/* An address at which clients come in, and what they show there: in which mix. At a door without
+ * certificates no token is good that is bound to one. */
+struct listener_door {
     int listen_fd;  /* bound and listening; the listener closes it */
     bool is_shared; /* others hold it too, and go on with it: it is not shut down at the end */
+    enum listener_demand certificate, token;
+};
+
+enum { LISTENER_DOORS_MAX = 9 };
+
+struct listener_options {
+    const struct listener_door *doors; /* 1 to LISTENER_DOORS_MAX; copied */
+    size_t door_count;
     struct listener_pem pem;
-    struct access *access;     /* a reference is taken */
-    bool certificate_optional; /* who shows none may bear a token; else he is refused */
+    struct access *access; /* a reference is taken */
     struct rpc *rpc;
     struct audit *audit; /* outlives it; NULL: it is off */
     struct listener_limits limits;

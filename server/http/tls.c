@@ -114,7 +114,7 @@ static int verify(gnutls_session_t session)
     if (c == NULL) {
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
-    if (c->may_be_anonymous && showed_none(session)) {
+    if (c->certificate == LISTENER_OPTIONAL && showed_none(session)) {
         c->anonymous = true;
         return 0;
     }

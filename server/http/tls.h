@@ -24,8 +24,8 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:%SERVER_PRECEDENCE"
 
 /* Prepares a session that has not begun. `c` is the session's until it closes; `t` outlives it.
- * `with_client_certificate`: asked for, verified, and required unless
- * c->may_be_anonymous. False: no memory. */
+ * `with_client_certificate`: asked for, verified, and required unless c->certificate is
+ * LISTENER_OPTIONAL. False: no memory. */
 bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
                gnutls_session_t session);
 

@@ -55,6 +55,29 @@ static int refuse_nobody(struct exchange *x)
     return failure_next(f, result, "connect with a client certificate of this gateway's authority");
 }
 
+/* Where it came in, tokens are not what makes him somebody, or only they are. */
+static int check_door(struct exchange *x, unsigned count)
+{
+    struct failure *f = &x->failure;
+
+    if (x->head.tokens == EXCHANGE_TOKENS_REFUSED && count > 0) {
+        int result =
+            failure_set(f, ERROR_UNAUTHENTICATED, "bearer tokens are not taken at this address");
+
+        failure_cause(f, result, "its listener takes client certificates only");
+        return failure_next(f, result,
+                            "leave the token out, or use an address of the gateway that takes "
+                            "tokens; replace it if others may have seen it");
+    }
+    if (x->head.tokens == EXCHANGE_TOKENS_DEMANDED && count == 0) {
+        int result = failure_set(f, ERROR_UNAUTHENTICATED, "no bearer token was shown");
+
+        failure_cause(f, result, "the listener at this address demands one of everybody");
+        return failure_next(f, result, "send \"Authorization: Bearer TOKEN\"");
+    }
+    return 0;
+}
+
 /* "Bearer TOKEN", and nothing else. NULL with `f`. */
 static const char *read_header(const char *value, struct failure *f)
 {
@@ -146,11 +169,12 @@ int bearer_take(struct exchange *x)
     admission_take(x);
     if (x->access != NULL) {
         header = x->head.header(x->head.arg, "Authorization", &count);
-        x->challenge = count > 0                        ? CHALLENGE_REFUSED
-                       : access_takes_tokens(x->access) ? CHALLENGE
-                                                        : NULL;
+        x->challenge = count > 0                                   ? CHALLENGE_REFUSED
+                       : x->head.tokens == EXCHANGE_TOKENS_REFUSED ? NULL
+                       : access_takes_tokens(x->access)            ? CHALLENGE
+                                                                   : NULL;
     }
-    if (x->access != NULL && check_target(x) != 0) {
+    if (x->access != NULL && (check_target(x) != 0 || check_door(x, count) != 0)) {
         return -x->failure.code;
     }
     if (count > 1) {

@@ -33,6 +33,13 @@ enum { EXCHANGE_HEADERS_MAX = 48 }; /* in a reply: ours, and a handler's metadat
 struct rpc; /* all services, with what they need: rpc.h */
 struct exchange;
 
+/* What a bearer token is worth where the request came in. */
+enum exchange_tokens {
+    EXCHANGE_TOKENS_TAKEN,    /* instead of the certificate's identity, or where there is none */
+    EXCHANGE_TOKENS_REFUSED,  /* whatever it is */
+    EXCHANGE_TOKENS_DEMANDED, /* as taken; who has none is refused, whatever his certificate is */
+};
+
 /* The head of a request. Strings are NUL-ended, hostile, and live as long as the exchange. */
 struct exchange_head {
     const char *method; /* "POST" */
@@ -58,8 +65,9 @@ struct exchange_head {
     void *arg;
     const struct identity *who; /* of the connection; NULL: nobody, which is refused … */
     bool is_anonymous;          /* … but where a bearer token says who it is */
-    const char *peer_address;   /* for the log */
-    uint64_t received_ns;       /* monotonic: deadlines count from here */
+    enum exchange_tokens tokens;
+    const char *peer_address; /* for the log */
+    uint64_t received_ns;     /* monotonic: deadlines count from here */
 };
 
 /* NULL only when memory ran out. A refusal is a reply like any other. */

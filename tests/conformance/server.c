@@ -214,8 +214,10 @@ int main(void)
         die("cannot make a directory", NULL);
     }
     struct access *access = make_access(dir);
-    struct listener_options options = {
-        .listen_fd = -1,
+    struct listener_door door = { .certificate = LISTENER_REQUIRED, .token = LISTENER_OPTIONAL };
+    const struct listener_options options = {
+        .doors = &door,
+        .door_count = 1,
         .access = access,
         .pem = pem_of(wanted, dir),
         .rpc = start_rpc(wanted, dir),
@@ -231,10 +233,10 @@ int main(void)
     };
 
     remove_dir(dir);
-    if (listener_bind("127.0.0.1:0", &options.listen_fd, &f) != 0) {
+    if (listener_bind("127.0.0.1:0", &door.listen_fd, &f) != 0) {
         die("cannot listen", &f);
     }
-    uint16_t port = listener_bound_port(options.listen_fd);
+    uint16_t port = listener_bound_port(door.listen_fd);
 
     if (listener_start(&options, &listener, &f) != 0) {
         die("cannot serve", &f);

@@ -364,8 +364,10 @@ static const struct listener_limits rig_limits = {
 static inline void rig_start(const struct listener_limits *limits)
 {
     struct rig_pem room;
-    struct listener_options options = {
-        .listen_fd = -1,
+    struct listener_door door = { .certificate = LISTENER_REQUIRED, .token = LISTENER_OPTIONAL };
+    const struct listener_options options = {
+        .doors = &door,
+        .door_count = 1,
         .pem = rig_pem("server", &room),
         .access = rig.access,
         .limits = *limits,
@@ -373,8 +375,8 @@ static inline void rig_start(const struct listener_limits *limits)
     struct failure f = { 0 };
 
     rig.seen = 0;
-    assert_int_equal(listener_bind("127.0.0.1:0", &options.listen_fd, &f), 0);
-    rig.port = listener_bound_port(options.listen_fd);
+    assert_int_equal(listener_bind("127.0.0.1:0", &door.listen_fd, &f), 0);
+    rig.port = listener_bound_port(door.listen_fd);
     if (listener_start(&options, &rig.listener, &f) != 0) {
         fail_msg("%s", f.message);
     }

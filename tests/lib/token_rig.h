@@ -10,6 +10,9 @@
 
 #include "tests/lib/gateway.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 #include "tests/lib/minter.h"
 
 enum { TOKENS_MAX = 64, ANSWER_BYTES = 65536, REQUEST_BYTES = 32768 };
@@ -57,6 +60,28 @@ static inline const char *mint(enum jose_algorithm a, const char *header, const 
 
     minter_mint(&minter, a, header, claims, &token);
     return show(buffer_string(&token));
+}
+
+/* One that is bound to the certificate in the file (RFC 8705, 3.1). */
+static inline const char *bound_token(const char *path)
+{
+    char claims[512];
+    uint8_t digest[32];
+    unsigned len = sizeof(digest);
+    BUFFER_AUTO(text, 64);
+    FILE *file = fopen(path, "re");
+
+    assert_non_null(file);
+    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
+
+    assert_non_null(certificate);
+    assert_int_equal(X509_digest(certificate, EVP_sha256(), digest, &len), 1);
+    X509_free(certificate);
+    (void)fclose(file);
+    minter_encode(&text, digest, sizeof(digest));
+    (void)snprintf(claims, sizeof(claims), "{" WHO "," LATER ",\"cnf\":{\"x5t#S256\":\"%s\"}}",
+                   buffer_string(&text));
+    return mint(JOSE_ES256, ES256, claims);
 }
 
 static inline void write_keys(const struct minter *m)

@@ -7,9 +7,6 @@
  */
 #include "tests/lib/token_rig.h"
 
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-
 #include "auth/opaque_file.h"
 
 /* --- who is let in ---------------------------------------------------------------------------- */
@@ -68,26 +65,11 @@ static void a_token_goes_before_the_certificate(void **state)
 
 static void a_bound_token_needs_its_certificate(void **state)
 {
-    char path[GATEWAY_PATH_BYTES], claims[512];
-    uint8_t digest[32];
-    unsigned len = sizeof(digest);
-    BUFFER_AUTO(text, 64);
+    char path[GATEWAY_PATH_BYTES];
 
     (void)state;
     gateway_path("demo/operator.crt", path);
-    FILE *file = fopen(path, "re");
-
-    assert_non_null(file);
-    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
-
-    assert_non_null(certificate);
-    assert_int_equal(X509_digest(certificate, EVP_sha256(), digest, &len), 1);
-    X509_free(certificate);
-    (void)fclose(file);
-    minter_encode(&text, digest, sizeof(digest));
-    (void)snprintf(claims, sizeof(claims), "{" WHO "," LATER ",\"cnf\":{\"x5t#S256\":\"%s\"}}",
-                   buffer_string(&text));
-    const char *token = mint(JOSE_ES256, ES256, claims);
+    const char *token = bound_token(path);
 
     for (int i = 0; i < 2; i++) { /* remembered or not */
         assert_int_equal(with_token("operator", token), 200);

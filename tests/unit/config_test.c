@@ -319,9 +319,40 @@ static void issuers_and_what_needs_them(void **state)
     expect_fault("tls {\n client_certificate = \"optional\"\n}\n",
                  ":2: tls.client_certificate is optional, and no bearer token is accepted");
     expect_fault("tls {\n client_certificate = \"perhaps\"\n}\n",
-                 "expected one of: required optional");
+                 "expected one of: required optional none");
     expect_fault("issuer \"a\" {\n issuer = \"https://i\"\n jwks = \"/k\"\n}\n",
                  ":4: issuer \"a\": audience is missing");
+}
+
+static void listeners_have_a_mix_each(void **state)
+{
+    struct attempt a;
+
+    (void)state;
+    load(&a, "tokens { file = \"/t\" }\n"
+             "listener \"a\" { listen = \"[::1]:1\" }\n"
+             "listener \"b\" { listen = \"127.0.0.1:2\" client_certificate = none }\n");
+    assert_int_equal(a.result, 0);
+    assert_int_equal(a.config.listener_count, 2);
+    assert_string_equal(a.config.listener[0].client_certificate, "required");
+    assert_string_equal(a.config.listener[0].bearer_token, "optional");
+    assert_string_equal(a.config.listener[1].client_certificate, "none");
+    buffer_done(&a.faults);
+    expect_fault("listener \"a\" {\n client_certificate = none\n}\n",
+                 ":3: listener \"a\": listen is missing");
+    expect_fault("listener \"a\" {\n listen = \"[::1]:1\"\n client_certificate = never\n}\n",
+                 ":3: listener \"a\": client_certificate is \"never\"; expected one of: required "
+                 "optional none");
+    /* Nobody could be known there. */
+    expect_fault("tokens { file = \"/t\" }\nlistener \"a\" {\n listen = \"[::1]:1\"\n"
+                 " client_certificate = none\n bearer_token = none\n}\n",
+                 "no bearer token is accepted; expected bearer_token optional or required");
+    expect_fault("listener \"a\" {\n listen = \"[::1]:1\"\n bearer_token = required\n}\n",
+                 "bearer_token is required, and none is accepted; expected a section issuer");
+    /* Somewhere a certificate is demanded: somebody has to have issued it. */
+    expect_fault("tokens { file = \"/t\" }\ntls { client_ca = \"\" client_certificate = none }\n"
+                 "listener \"a\" { listen = \"[::1]:1\" }\n",
+                 "tls.client_ca is empty; expected a file");
 }
 
 /* No list is any group, an empty one is none. */
@@ -365,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_list_has_a_maximum),
         cmocka_unit_test(authorities_without_bounds_are_named),
         cmocka_unit_test(issuers_and_what_needs_them),
+        cmocka_unit_test(listeners_have_a_mix_each),
         cmocka_unit_test(groups_that_an_issuer_may_give),
     };
 
