@@ -51,6 +51,7 @@ struct connection {
     gnutls_session_t tls;       /* the daemon's; NULL: none */
     struct identity who;        /* of the verified certificate */
     bool known;                 /* `who` is filled in, and let in by `judged` */
+    int64_t until_s;            /* … so long */
     struct credentials *judged; /* counted */
     bool may_be_anonymous;      /* set before the handshake: without a certificate he is let in */
     bool anonymous;             /* he was: nobody is known, but it may be somebody with a token */

@@ -116,6 +116,7 @@ static bool begin_connection(struct listener *l, struct connection *c)
     if (l->everyone != NULL) {
         c->who = *l->everyone;
         c->known = true;
+        c->until_s = c->who.not_after_s;
     }
     if (l->plaintext) {
         connection_enter(c, CONNECTION_IDLE);

@@ -43,9 +43,9 @@ struct exchange_head {
     void (*each_header)(void *arg,
                         void (*each)(void *each_arg, const char *name, const char *value),
                         void *each_arg);
-    /* Is `who` still known by his connection, now that what decides it is another? On the thread that
-     * has the exchange. NULL: always. */
-    bool (*still)(void *arg);
+    /* Is `who` still known by his connection, now that what decides it is another, and until when? On the
+     * thread that has the exchange. NULL: always. */
+    bool (*still)(void *arg, int64_t *until_s);
     void *arg;
     const struct identity *who; /* of the connection; NULL: nobody, which is refused … */
     bool is_anonymous;          /* … but where a bearer token says who it is */
