@@ -24,7 +24,8 @@ enum {
 
 /* `spiffe:…` of exactly one URI SAN, which has to be a SPIFFE ID; else `dns:…` of exactly one DNS
  * SAN, in lower case; else `cn:…` of exactly one common name. Two of a kind are refused, and the
- * next kind is not tried then. Printable ASCII without spaces; anything else is refused. */
+ * next kind is not tried then. Printable ASCII without spaces, * and ?, so that each can be written as it is
+ * where somebody is denied; anything else is refused. */
 struct identity {
     char text[IDENTITY_TEXT_BYTES]; /* "spiffe:spiffe://example.org/agent" */
     uint8_t fingerprint[32];        /* SHA-256 of the connection's certificate; zeros: none */
