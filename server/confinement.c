@@ -79,6 +79,7 @@ int confinement_enter(const struct confinement *options, struct failure *f)
     const struct sandbox_options sandbox = {
         .user = c->server_user,
         .open_files = (uint64_t)c->limits_open_files,
+        .open_files_least = (uint64_t)c->limits_connections + CONFIG_OTHER_FILES,
         .end_with_parent = options->supervised,
         .files = &files,
     };
