@@ -117,20 +117,29 @@ static void a_chain_that_is_too_long_has_its_alert(void **state)
 
 static void older_tls_and_other_ciphers_have_their_alerts(void **state)
 {
+    static const int older[] = { TLS1_2_VERSION, TLS1_1_VERSION, TLS1_VERSION };
     CERTIFICATE_AUTO made =
         make((struct certificate_spec)CLIENT(.names = "URI:spiffe://corp/good"), &corp);
+    struct tls_peer p;
 
     (void)state;
     write_chain("good", (const struct certificate *[]){ &made }, 1);
-    assert_int_equal(
-        alert_for((struct tls_peer_options){ .name = "good", .max_version = TLS1_2_VERSION }),
-        ALERT_PROTOCOL_VERSION);
+    assert_true(
+        open_as(&p, (struct tls_peer_options){ .name = "good" })); /* with all that it takes */
+    assert_int_equal(get_host(&p), 200);
+    tls_peer_close(&p);
+    for (size_t i = 0; i < sizeof(older) / sizeof(older[0]); i++) {
+        assert_int_equal(alert_for((struct tls_peer_options){
+                             .name = "good", .weak = true, .max_version = older[i] }),
+                         ALERT_PROTOCOL_VERSION);
+    }
     assert_int_equal(alert_for((struct tls_peer_options){
                          .name = "good", .ciphersuites = "TLS_CHACHA20_POLY1305_SHA256" }),
                      ALERT_HANDSHAKE_FAILURE);
-    assert_int_equal(alert_for((struct tls_peer_options){
-                         .name = "good", .ciphersuites = "TLS_AES_128_CCM_SHA256" }),
-                     ALERT_HANDSHAKE_FAILURE);
+    assert_int_equal(
+        alert_for((struct tls_peer_options){
+            .name = "good", .ciphersuites = "TLS_AES_128_CCM_8_SHA256:TLS_AES_128_CCM_SHA256" }),
+        ALERT_HANDSHAKE_FAILURE);
 }
 
 /* --- revocation -------------------------------------------------------------------------------- */
