@@ -207,7 +207,8 @@ static unsigned weight(enum identity_fault fault)
 static int ask_trust(const struct trust *t, const struct chain *chain, int64_t now_s,
                      struct identity *who, enum identity_fault *fault, struct failure *f)
 {
-    int result = trust_verify(t, chain, now_s, fault, f);
+    int64_t end_s;
+    int result = trust_verify(t, chain, now_s, &end_s, fault, f);
 
     if (result != 0) {
         return result;
@@ -217,6 +218,7 @@ static int ask_trust(const struct trust *t, const struct chain *chain, int64_t n
     if (result != 0) {
         return -ERROR_UNAUTHENTICATED;
     }
+    who->not_after_s = end_s; /* its own is among those */
     if (!trust_may_name(t, who->text)) {
         *fault = IDENTITY_NOT_SPOKEN_FOR;
         result =
@@ -240,9 +242,13 @@ static int ask_trusts(const struct access *a, const struct chain *chain, int64_t
     (void)failure_set(&best, ERROR_UNAUTHENTICATED, "the peer's authorities are not known");
     for (size_t i = 0; i < a->trust_count; i++) {
         enum identity_fault why;
+        struct identity found;
         struct failure said = { 0 };
 
-        if (ask_trust(a->trusts[i], chain, now_s, who, &why, &said) == 0) {
+        if (ask_trust(a->trusts[i], chain, now_s, &found, &why, &said) == 0) {
+            if (!vouched || found.not_after_s > who->not_after_s) {
+                *who = found;
+            }
             vouched = true;
         } else if (weight(why) >= weight(*fault)) {
             *fault = why;
@@ -279,6 +285,16 @@ int access_still(const struct access *a, const struct identity *who, int64_t now
                            who->text);
     }
     return 0;
+}
+
+bool access_lists_end(const struct access *a, int64_t since_s, int64_t now_s)
+{
+    for (size_t i = 0; i < a->trust_count; i++) {
+        if (trust_lists_end(a->trusts[i], since_s, now_s)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool access_takes_tokens(const struct access *a)

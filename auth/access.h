@@ -57,7 +57,8 @@ void access_unref(struct access *a); /* NULL is fine */
  * reads the identity. -ERROR_UNAUTHENTICATED with `*fault` set.
  *
  * One anchor file that verifies it and may speak for the identity suffices; but what one of them has
- * revoked is revoked.
+ * revoked is revoked. It is good until the first of the chain ends, the anchor included; by the anchor file
+ * by which that is latest.
  */
 int access_certificate(const struct access *a, const struct identity_der *certificates,
                        size_t count, int64_t now_s, struct identity *out,
@@ -76,8 +77,11 @@ int access_token_still(const struct access *a, const struct token *token, struct
 
 /* Is that, which was found before, to be let go on? -ERROR_UNAUTHENTICATED: what was shown has
  * ended, or the deny list keeps it out; *fault, where not NULL: IDENTITY_EXPIRED or IDENTITY_REVOKED.
- * Of revocation lists it knows nothing: a certificate is verified again for those. */
+ * Of revocation lists it knows nothing: a certificate is verified again for those, when they are others,
+ * and when one stops to count. */
 int access_still(const struct access *a, const struct identity *who, int64_t now_s,
                  enum identity_fault *fault, struct failure *f);
+/* Does a revocation list stop to count behind `since_s`, and until `now_s`? */
+bool access_lists_end(const struct access *a, int64_t since_s, int64_t now_s);
 
 #endif

@@ -91,19 +91,30 @@ int certificate_check_client(X509 *certificate, struct failure *f)
     return 0;
 }
 
+bool certificate_time(const ASN1_TIME *time, int64_t *out_s)
+{
+    struct tm tm;
+
+    if (time == NULL || ASN1_TIME_to_tm(time, &tm) != 1) {
+        return false;
+    }
+    *out_s = timegm(&tm);
+    return true;
+}
+
 int certificate_facts(const X509 *certificate, struct identity *out, struct failure *f)
 {
-    struct tm end;
     unsigned len = sizeof out->fingerprint;
+    int64_t end_s;
 
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
+    if (!certificate_time(X509_get0_notAfter(certificate), &end_s)) {
         return certificate_cause(
             f, failure_set(f, ERROR_UNAUTHENTICATED, "the certificate's end cannot be read"));
     }
     if (X509_digest(certificate, EVP_sha256(), out->fingerprint, &len) != 1) {
         return certificate_cause(f, failure_set(f, ERROR_INTERNAL, "cannot compute a fingerprint"));
     }
-    out->not_after_s = timegm(&end);
+    out->not_after_s = end_s;
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #define XENRES_AUTH_CERTIFICATE_H
 
 #include <openssl/x509.h>
+#include <stdbool.h>
 
 #include "auth/identity.h"
 
@@ -23,6 +24,8 @@ void certificate_free(X509 **certificate);
 /* Checks of a verified certificate's own statements: that it was issued for a TLS client. */
 int certificate_check_client(X509 *certificate, struct failure *f);
 
+/* Seconds since 1970 of one of its times, or of a revocation list's. False: it cannot be read. */
+bool certificate_time(const ASN1_TIME *time, int64_t *out_s);
 /* Its end and its SHA-256. */
 int certificate_facts(const X509 *certificate, struct identity *out, struct failure *f);
 

@@ -24,11 +24,13 @@ enum {
 
 /* `spiffe:…` of exactly one URI SAN, which has to be a SPIFFE ID; else `dns:…` of exactly one DNS
  * SAN, in lower case; else `cn:…` of exactly one common name. Two of a kind are refused, and the
- * next kind is not tried then. Printable ASCII without spaces; anything else is refused. */
+ * next kind is not tried then. Printable ASCII without spaces, * and ?, so that each can be written as it is
+ * where somebody is denied; anything else is refused. */
 struct identity {
     char text[IDENTITY_TEXT_BYTES]; /* "spiffe:spiffe://example.org/agent" */
     uint8_t fingerprint[32];        /* SHA-256 of the connection's certificate; zeros: none */
-    int64_t not_after_s;            /* the end of what was shown, seconds since 1970 */
+    int64_t
+        not_after_s; /* the end of what was shown, seconds since 1970: the first to end of a chain */
     char token_id[IDENTITY_TOKEN_ID_BYTES]; /* of the token that was shown; "": none */
     char groups[IDENTITY_GROUPS_BYTES]; /* that a token claims, each NUL-ended, an empty one last */
     bool is_bound; /* whoever shows this has proved to hold a key that belongs to it */

@@ -4,7 +4,8 @@
 /*
  * How identities and patterns of them are written in files: `spiffe:…`, `dns:…`, `cn:…`,
  * `jwt:ISSUER:SUBJECT`, `token:NAME`; in a pattern * and ? are a glob's. What could match no identity
- * at all is a fault, as it would stand there for nothing. Pure, any thread.
+ * at all is a fault, as it would stand there for nothing. And whoever shows an identity that cannot be
+ * written exactly is let in nowhere: nobody could deny him alone. Pure, any thread.
  */
 #ifndef XENRES_AUTH_IDENTITY_PATTERN_H
 #define XENRES_AUTH_IDENTITY_PATTERN_H

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/identity_pattern.h"
 #include "common/text.h"
 
 /* 9999-12-31T23:59:59Z: what is later is no date, and overflows nothing. */
@@ -106,6 +107,10 @@ static int read_subject(const json_t *claims, const struct jwt_issuer *issuer, s
                             JWT_SUBJECT_MAX_BYTES);
     }
     (void)snprintf(who->text, sizeof(who->text), "jwt:%s:%s", issuer->name, sub);
+    if (identity_exact_fault(who->text) != NULL) { /* no deny list could name it */
+        return token_refuse(f, TOKEN_MALFORMED,
+                            "its sub has * or ?, which make a pattern of the identity");
+    }
     if (jti == NULL) {
         return 0;
     }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/identity_pattern.h"
+
 enum { SPIFFE_TRUST_DOMAIN_MAX_BYTES = 255, DNS_NAME_MAX_BYTES = 253, DNS_LABEL_MAX_BYTES = 63 };
 
 #define GENERAL_NAMES_AUTO __attribute__((cleanup(free_general_names))) GENERAL_NAMES
@@ -149,6 +151,9 @@ static int write_name(const struct kind *kind, const ASN1_STRING *value,
     fault = kind->fault(text + prefix_len);
     if (fault != NULL) {
         return refuse(f, fault);
+    }
+    if (identity_exact_fault(text) != NULL) { /* no deny list could name it */
+        return refuse(f, "it has * or ?, which make a pattern of it");
     }
     memcpy(out, text, prefix_len + len + 1);
     return 0;

@@ -265,7 +265,39 @@ static int set_up(X509_STORE_CTX *ctx, const struct trust *t, const struct chain
     return 0;
 }
 
-int trust_verify(const struct trust *t, const struct chain *chain, int64_t now_s,
+/* An authority whose time is over vouches for nobody, however long the client's certificate may last. */
+static int find_end(X509_STORE_CTX *ctx, int64_t *end_s, struct failure *f)
+{
+    STACK_OF(X509) *verified = X509_STORE_CTX_get0_chain(ctx);
+    int64_t first_s = INT64_MAX, one_s;
+
+    for (int i = 0; i < sk_X509_num(verified); i++) {
+        if (!certificate_time(X509_get0_notAfter(sk_X509_value(verified, i)), &one_s)) {
+            return failure_set(f, ERROR_UNAUTHENTICATED, "an authority's end cannot be read");
+        }
+        first_s = one_s < first_s ? one_s : first_s;
+    }
+    *end_s = first_s;
+    return 0;
+}
+
+bool trust_lists_end(const struct trust *t, int64_t since_s, int64_t now_s)
+{
+    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(t->store);
+    int64_t end_s;
+
+    for (int i = 0; i < sk_X509_OBJECT_num(objects) && !t->accepts_expired_crls; i++) {
+        const X509_CRL *list = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
+
+        if (list != NULL && certificate_time(X509_CRL_get0_nextUpdate(list), &end_s) &&
+            end_s > since_s && end_s <= now_s) { /* OpenSSL's bounds: from that second on */
+            return true;
+        }
+    }
+    return false;
+}
+
+int trust_verify(const struct trust *t, const struct chain *chain, int64_t now_s, int64_t *end_s,
                  enum identity_fault *fault, struct failure *f)
 {
     CONTEXT_AUTO *ctx = X509_STORE_CTX_new();
@@ -285,6 +317,10 @@ int trust_verify(const struct trust *t, const struct chain *chain, int64_t now_s
                              "certificate %d of the chain, counted from the client's as 0",
                              X509_STORE_CTX_get_error_depth(ctx));
     }
-    *fault = IDENTITY_OK;
-    return 0;
+    int result = find_end(ctx, end_s, f);
+
+    if (result == 0) {
+        *fault = IDENTITY_OK;
+    }
+    return result;
 }

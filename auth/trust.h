@@ -50,10 +50,13 @@ int trust_bind(struct trust *t, const char *patterns, struct failure *f);
 /* NULL where it is a pattern that identities of certificates can have, else what is wrong with it. */
 const char *trust_pattern_fault(const char *pattern);
 
-/* Does the chain lead to one of the anchors, at the time `now_s`? -ERROR_UNAUTHENTICATED with
- * `*fault` set. */
-int trust_verify(const struct trust *t, const struct chain *chain, int64_t now_s,
+/* Does the chain lead to one of the anchors, at the time `now_s`? Then *end_s is when the first of what it
+ * took for that ends, the anchor included. -ERROR_UNAUTHENTICATED with `*fault` set. */
+int trust_verify(const struct trust *t, const struct chain *chain, int64_t now_s, int64_t *end_s,
                  enum identity_fault *fault, struct failure *f);
+/* Does one of its lists stop to count behind `since_s`, and until `now_s`? What trust_verify() said before
+ * that is worth nothing then. */
+bool trust_lists_end(const struct trust *t, int64_t since_s, int64_t now_s);
 /* May they speak for it? */
 bool trust_may_name(const struct trust *t, const char *identity);
 

@@ -37,7 +37,10 @@ void access_watch_init(struct access_watch *w, const struct config *config)
 {
     struct access_options options;
 
-    *w = (struct access_watch){ .config = config };
+    *w = (struct access_watch){
+        .config = config,
+        .judged_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S),
+    };
     material_access_options(config, &options);
     w->count = access_files(&options, w->paths);
     (void)access_watch_note(w);
@@ -86,6 +89,28 @@ static bool load(const struct config *config, struct listener *listener, struct 
     return result == 0;
 }
 
+/* By what is in force. */
+static void judge_again(struct access_watch *w, int64_t now_s, struct listener *listener,
+                        struct rpc *rpc)
+{
+    struct access *access = rpc_access(rpc);
+    struct failure f = { 0 };
+
+    if (access != NULL && access_lists_end(access, w->judged_s, now_s)) {
+        log_warning(
+            "a revocation list is older than it says it may be: whoever it is needed for is "
+            "let in no more, until there is a newer one");
+        if (listener_set_access(listener, access, &f) == 0) {
+            rpc_set_access(rpc, access);
+        } else {
+            log_failure(LOG_LEVEL_ERROR, "judging anew who is let in", &f);
+            now_s = w->judged_s; /* once more, then */
+        }
+    }
+    w->judged_s = now_s;
+    access_unref(access);
+}
+
 /* What failed may have failed for another reason than the files: no memory, no descriptor, no answer. */
 static bool is_retry_due(const struct access_watch *w)
 {
@@ -101,6 +126,9 @@ void access_watch_tick(struct access_watch *w, struct listener *listener, struct
         metrics_access_reloaded(metrics, loaded);
         w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }
+    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+
+    judge_again(w, now_s, listener, rpc);
     rpc_judge_traces(rpc);
-    rpc_expire(rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
+    rpc_expire(rpc, now_s);
 }

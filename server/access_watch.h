@@ -5,7 +5,8 @@
  * The files that decide who somebody is, looked at while the service runs: one that changed (which
  * file it is, its size, its times) has all of them read again, and then the new ones are in force at
  * once, for connections and streams that are open as well, or, where one of them has a fault, the old
- * ones stay and the fault is told. So that who is put on a list is out without anybody's signal.
+ * ones stay and the fault is told. So that who is put on a list is out without anybody's signal. When a
+ * revocation list's time is over everybody is judged anew, too: nobody stays in by what lets nobody in.
  *
  * The service's thread.
  */
@@ -39,6 +40,7 @@ struct access_watch {
     struct file_stamp stamps[ACCESS_FILES_MAX];
     bool is_due;          /* whatever the stamps say */
     uint64_t retry_at_ns; /* 0: the last reading is in force */
+    int64_t judged_s;     /* all that ended by then was noticed; wall clock */
 };
 
 /* `config` outlives it. */
@@ -48,8 +50,8 @@ bool access_watch_note(struct access_watch *w);
 /* Whoever noted them did not put into force what he read. */
 void access_watch_forget(struct access_watch *w);
 
-/* Has what changed read again; streams end whose clients' time is over, and traces whose owners may not
- * have them any more. */
+/* Has what changed read again; streams end whose clients' time is over, or whose authority's list's, and
+ * traces whose owners may not have them any more. */
 void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
                        struct metrics *metrics);
 

@@ -5,6 +5,7 @@
 
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,7 +44,10 @@ static void look_at_files(struct doctor *d, const char *path)
                    "files", "%.*s", len, at);
         at += len;
     }
-    if (status != 0 && d->failures == 0) {
+    if (status == -ERROR_DEADLINE_EXCEEDED) {
+        doctor_row(d, DOCTOR_FAILED, "files", "xenresd --check --config %s does not end: run it",
+                   path);
+    } else if (status != 0 && d->failures == 0) {
         doctor_row(d, DOCTOR_FAILED, "files", "xenresd --check --config %s ended with %d: run it",
                    path, status);
     }
@@ -101,12 +105,36 @@ static void look_at_xen(struct doctor *d)
         argv[count++] = c->mapper_scenario;
     }
     status = doctor_program(argv, &said);
-    fprintf(d->to, "\nThe Xen half, as %s --doctor has it:\n%s", program,
-            buffer_string(&said) != NULL ? buffer_string(&said) : "");
+    fprintf(d->to, "\nThe Xen half, as %s --doctor has it:\n", program);
+    doctor_text(d, (const char *)said.data, said.len_bytes);
     if (status != 0) {
         fputc('\n', d->to);
+    }
+    if (status == -ERROR_DEADLINE_EXCEEDED) {
+        doctor_row(d, DOCTOR_WARNING, "the Xen half", "it does not end: run it");
+    } else if (status != 0) {
         doctor_row(d, DOCTOR_WARNING, "the Xen half", "what is `no` above has its cure there");
     }
+}
+
+/* Whatever holds it up: a file system that does not answer, a socket that nobody listens at any more. */
+static void on_alarm(int signal)
+{
+    static const char words[] =
+        "FAILED   doctor: what it looked at last does not answer, and it gives up\n";
+
+    (void)signal;
+    (void)!write(STDOUT_FILENO, words, sizeof(words) - 1);
+    _exit(COMMAND_STATUS_FAILED);
+}
+
+static void begin_time(void)
+{
+    const struct sigaction act = { .sa_handler = on_alarm };
+
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* what was found until then is told */
+    (void)sigaction(SIGALRM, &act, NULL);
+    (void)alarm(DOCTOR_ALL_S);
 }
 
 static int look(const char *path)
@@ -115,6 +143,7 @@ static int look(const char *path)
     struct doctor d = { .to = stdout, .config = &config };
     BUFFER_AUTO(faults, DOCTOR_SAID_MAX_BYTES);
 
+    begin_time();
     config_defaults(&config);
     (void)config_load(path, &config, &faults, NULL); /* look_at_files() says what is wrong */
     look_at_files(&d, path);

@@ -236,10 +236,10 @@ static void check_together(const struct config *c, struct buffer *faults)
                           (long long)c->limits_connections_per_address,
                           (long long)c->limits_connections);
     }
-    if (c->limits_open_files < c->limits_connections + 64) {
+    if (c->limits_open_files < c->limits_connections + CONFIG_OTHER_FILES) {
         settings_fault_at(faults, c->path, line_of("limits", "open_files"),
-                          "limits.open_files is %lld; expected at least limits.connections + 64",
-                          (long long)c->limits_open_files);
+                          "limits.open_files is %lld; expected at least limits.connections + %d",
+                          (long long)c->limits_open_files, CONFIG_OTHER_FILES);
     }
 }
 

@@ -18,6 +18,7 @@
 
 enum {
     CONFIG_TEXT_BYTES = 512,
+    CONFIG_OTHER_FILES = 64, /* that are open beside connections */
     CONFIG_TITLE_BYTES = 64,
     CONFIG_LIST_BYTES = 4096, /* of all texts in one list: each NUL-ended, an empty one last */
     CONFIG_FILE_MAX_BYTES = 256 * 1024,

@@ -5,23 +5,54 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scope.h"
+#include "common/text.h"
+
+enum { ROW_BYTES = 16 * 1024 };
+
+static void show(struct doctor *d, const char *text, size_t len, bool has_lines)
+{
+    while (len > 0) {
+        size_t whole = text_harmless_length(text, len, TEXT_UTF8);
+
+        if (whole > 0) {
+            (void)fwrite(text, 1, whole, d->to);
+        } else if (has_lines && text[0] == '\n') {
+            fputc('\n', d->to);
+        } else {
+            fprintf(d->to, "\\x%02x", (unsigned)(unsigned char)text[0]);
+        }
+        whole += whole == 0;
+        text += whole;
+        len -= whole;
+    }
+}
+
+void doctor_text(struct doctor *d, const char *text, size_t len)
+{
+    show(d, text, len, true);
+}
 
 void doctor_row(struct doctor *d, enum doctor_level level, const char *what, const char *format,
                 ...)
 {
     static const char *const words[] = { "ok", "warning", "FAILED" };
+    char line[ROW_BYTES];
     va_list arguments;
 
-    fprintf(d->to, "%-8s %s: ", words[level], what);
     va_start(arguments, format);
-    vfprintf(d->to, format, arguments);
+    (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    fprintf(d->to, "%-8s %s: ", words[level], what);
+    show(d, line, strlen(line), false);
     fputc('\n', d->to);
     d->warnings += level == DOCTOR_WARNING;
     d->failures += level == DOCTOR_FAILED;
@@ -42,6 +73,29 @@ static _Noreturn void become(const char *const *argv, int to)
     _exit(127);
 }
 
+/* What it says, until it says no more. False: it has not ended in time. */
+static bool hear(int from, struct buffer *said)
+{
+    uint64_t deadline_ns = clock_monotonic_ns() + DOCTOR_PROGRAM_MS * CLOCK_NS_PER_MS;
+    struct pollfd row = { .fd = from, .events = POLLIN };
+    char piece[4096];
+
+    for (;;) {
+        int ready = poll(&row, 1, clock_poll_timeout_ms(deadline_ns, DOCTOR_PROGRAM_MS));
+        ssize_t n = ready > 0 ? read(from, piece, sizeof(piece)) : 0;
+
+        if (n > 0 && said->len_bytes + (size_t)n <= said->max_bytes) {
+            (void)buffer_append(said, piece, (size_t)n);
+        }
+        if (ready > 0 && n <= 0) {
+            return true;
+        }
+        if (clock_monotonic_ns() >= deadline_ns) { /* also of one that goes on and on */
+            return false;
+        }
+    }
+}
+
 int doctor_program(const char *const *argv, struct buffer *said)
 {
     int ends[2], status = 0;
@@ -58,20 +112,17 @@ int doctor_program(const char *const *argv, struct buffer *said)
         become(argv, to);
     }
     (void)close(scope_take_fd(&to));
-    for (;;) {
-        char piece[4096];
-        ssize_t n = pid > 0 ? read(from, piece, sizeof(piece)) : 0;
-
-        if (n > 0 && said->len_bytes + (size_t)n <= said->max_bytes) {
-            (void)buffer_append(said, piece, (size_t)n);
-        } else if (n == 0 || (n < 0 && errno != EINTR)) {
-            break;
-        }
-    }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
     if (pid < 0) {
         return -ERROR_RESOURCE_EXHAUSTED;
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    bool has_ended = hear(from, said);
+
+    if (!has_ended) {
+        (void)kill(pid, SIGKILL);
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return !has_ended          ? -ERROR_DEADLINE_EXCEEDED
+           : WIFEXITED(status) ? WEXITSTATUS(status)
+                               : 128 + WTERMSIG(status);
 }

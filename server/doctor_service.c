@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scope.h"
 #include "server/doctor.h"
 #include "server/http/listener.h"
@@ -55,7 +56,7 @@ static void look_at_state(struct doctor *d, uid_t uid)
 static int connect_unix(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    SCOPE_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    SCOPE_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (strlen(path) >= sizeof(address.sun_path)) {
         errno = ENAMETOOLONG;
@@ -65,6 +66,21 @@ static int connect_unix(const char *path)
     return fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0
                ? scope_take_fd(&fd)
                : -1;
+}
+
+/* False: errno says why. */
+static bool is_connected(int fd)
+{
+    struct pollfd row = { .fd = fd, .events = POLLOUT };
+    int error = ETIMEDOUT;
+    socklen_t len = sizeof(error);
+
+    if (poll(&row, 1, DOCTOR_WAIT_MS) == 1 &&
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+        error = errno;
+    }
+    errno = error;
+    return error == 0;
 }
 
 static int connect_tcp(const char *where)
@@ -86,32 +102,36 @@ static int connect_tcp(const char *where)
         errno = EINVAL;
         return -1;
     }
-    SCOPE_FD int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool done = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0;
+    SCOPE_FD int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool done = fd >= 0 && (connect(fd, found->ai_addr, found->ai_addrlen) == 0 ||
+                            (errno == EINPROGRESS && is_connected(fd)));
 
     freeaddrinfo(found);
     return done ? scope_take_fd(&fd) : -1;
 }
 
-/* Sends the one request, and reads its answer to the end. */
+/* Sends the one request, and reads its answer to the end: all of it in time, however slowly it comes. */
 static bool ask(int fd, char answer[ANSWER_MAX_BYTES])
 {
     static const char request[] =
         "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    const struct timeval wait = { .tv_sec = DOCTOR_WAIT_MS / 1000 };
+    const uint64_t deadline_ns = clock_monotonic_ns() + DOCTOR_WAIT_MS * CLOCK_NS_PER_MS;
+    struct pollfd row = { .fd = fd, .events = POLLIN };
     size_t len = 0;
     ssize_t n = 1;
 
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0 ||
-        send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(request) - 1) {
+    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(request) - 1) {
         return false;
     }
     while (n > 0 && len < ANSWER_MAX_BYTES - 1) {
+        if (poll(&row, 1, clock_poll_timeout_ms(deadline_ns, DOCTOR_WAIT_MS)) != 1) {
+            return false;
+        }
         n = recv(fd, answer + len, ANSWER_MAX_BYTES - 1 - len, 0);
         len += n > 0 ? (size_t)n : 0;
     }
     answer[len] = '\0';
-    return n >= 0;
+    return n >= 0 && memchr(answer, '\0', len) == NULL;
 }
 
 static void look_at_health(struct doctor *d)
@@ -174,7 +194,9 @@ static void look_at_unit(struct doctor *d, const char *unit)
     const char *text = buffer_string(&said);
     int len = text != NULL ? (int)strcspn(text, "\n") : 0;
 
-    if (status == 0) {
+    if (status < 0) {
+        doctor_row(d, DOCTOR_WARNING, unit, "systemctl does not answer: run it");
+    } else if (status == 0) {
         doctor_row(d, DOCTOR_OK, unit, "%.*s", len, text);
     } else if (len == 6 && strncmp(text, "failed", 6) == 0) {
         doctor_row(d, DOCTOR_FAILED, unit, "it failed: journalctl -u %s says why", unit);

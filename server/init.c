@@ -17,6 +17,7 @@
 #include "auth/pki.h"
 #include "common/scope.h"
 #include "server/config.h"
+#include "server/init_folder.h"
 #include "server/init_texts.h"
 #include "server/material.h"
 #include "server/sandbox.h"
@@ -162,36 +163,27 @@ static int check_place(const struct making *m, struct failure *f)
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-static int make_folder(const char *path, mode_t mode, bool *is_ours, struct failure *f)
-{
-    if (mkdir(path, 0700) != 0) {
-        return errno == EEXIST ? 0 : failed(f, "make", path);
-    }
-    *is_ours = true;
-    return chmod(path, mode) == 0 ? 0 : failed(f, "make", path);
-}
-
+/* Looked at once more, now that nobody can put another one there. */
 static int make_folders(struct making *m, struct failure *f)
 {
-    int result = make_folder(m->o->dir, 0755, &m->made_dir, f);
+    SCOPE_FD int dir = -1;
+    SCOPE_FD int state_dir = -1;
+    char path[PATH_MAX];
+    int result = init_folder_open(m->o->dir, 0755, geteuid(), getegid(), &m->made_dir, &dir, f);
 
     if (result == 0) {
-        result = make_folder(m->o->state_dir, 0700, &m->made_state_dir, f);
+        result = init_folder_open(m->o->state_dir, 0700, m->uid, m->gid, &m->made_state_dir,
+                                  &state_dir, f);
     }
-    if (result == 0 && m->made_state_dir && m->is_root &&
-        chown(m->o->state_dir, m->uid, m->gid) != 0) {
-        result = failed(f, "give away", m->o->state_dir);
+    if (result != 0) {
+        return result;
     }
-    if (result == 0) {
-        char path[PATH_MAX];
-
-        join(path, m->o->dir, ".init.XXXXXX");
-        if (mkdtemp(path) == NULL) {
-            return failed(f, "make", path);
-        }
-        memcpy(m->stage, path, sizeof(path));
+    join(path, m->o->dir, ".init.XXXXXX");
+    if (mkdtemp(path) == NULL) {
+        return failed(f, "make", path);
     }
-    return result;
+    memcpy(m->stage, path, sizeof(path));
+    return 0;
 }
 
 static int make_certificates(const struct making *m, struct failure *f)
@@ -265,7 +257,7 @@ static int set_apart(const struct making *m, struct failure *f)
         }
     }
     join(from, m->stage, "server.key");
-    return m->is_root && chown(from, m->uid, m->gid) != 0 ? failed(f, "give away", from) : 0;
+    return m->is_root && lchown(from, m->uid, m->gid) != 0 ? failed(f, "give away", from) : 0;
 }
 
 static int write_texts(const struct making *m, struct failure *f)
@@ -369,7 +361,9 @@ static int make(struct making *m, struct failure *f)
 
 int init_make(const struct init_options *options, struct failure *f)
 {
-    struct making m = { .o = options, .is_root = geteuid() == 0 };
+    struct making m = {
+        .o = options, .is_root = geteuid() == 0, .uid = geteuid(), .gid = getegid()
+    };
     int result = check_dir(options->dir, f);
 
     (void)gethostname(m.host_name, sizeof(m.host_name) - 1);

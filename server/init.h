@@ -35,6 +35,9 @@ struct init_options {
 };
 
 /*
+ * Neither folder may be a link, nor others' than this user's to write, nor in one in which others could
+ * replace it; the state folder may be the serving user's.
+ *
  * -ERROR_ALREADY_EXISTS: something of what would be made is there; -ERROR_INVALID_ARGUMENT: a name that
  * cannot be; -ERROR_NOT_FOUND: there is no such user; -ERROR_FAILED_PRECONDITION: the folder cannot be
  * written, or others can write it. Nothing was changed then.

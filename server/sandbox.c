@@ -69,23 +69,36 @@ static int drop_root(const char *user, struct failure *f)
     return 0;
 }
 
+/* Exactly so, for good: less than there is, or more, where that may be raised while this is still root. */
 static int limit(int resource, uint64_t value, const char *name, struct failure *f)
 {
-    struct rlimit now, want = { .rlim_cur = value, .rlim_max = value };
+    const struct rlimit want = { .rlim_cur = value, .rlim_max = value };
 
-    if (getrlimit(resource, &now) != 0) {
-        return refused(f, name, errno);
-    }
-    if (now.rlim_max != RLIM_INFINITY && want.rlim_max > now.rlim_max) {
-        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
-                                 "%s is limited to %llu, but %llu is "
-                                 "configured",
-                                 name, (unsigned long long)now.rlim_max, (unsigned long long)value);
-
-        return failure_next(f, result,
-                            "raise the limit of the service, or lower limits.open_files");
-    }
     return setrlimit(resource, &want) == 0 ? 0 : refused(f, name, errno);
+}
+
+/* As many as are configured, or, where nobody may raise what there is, that, if it is enough. */
+static int limit_files(const struct sandbox_options *o, struct failure *f)
+{
+    struct rlimit now;
+    int result = limit(RLIMIT_NOFILE, o->open_files, "RLIMIT_NOFILE", f);
+
+    if (result == 0 || f->xen_errno != EPERM || getrlimit(RLIMIT_NOFILE, &now) != 0) {
+        return result;
+    }
+    unsigned long long there = now.rlim_max, wanted = o->open_files;
+
+    if (there >= o->open_files_least) {
+        log_warning(
+            "RLIMIT_NOFILE is limited to %llu, where limits.open_files is %llu: that has to do",
+            there, wanted);
+        return limit(RLIMIT_NOFILE, there, "RLIMIT_NOFILE", f);
+    }
+    result = failure_set(f, ERROR_FAILED_PRECONDITION,
+                         "RLIMIT_NOFILE is limited to %llu, but %llu is configured", there, wanted);
+    return failure_next(f, result,
+                        "raise the limit of the service (LimitNOFILE= of its unit; the host's is "
+                        "fs.nr_open), or lower limits.open_files and limits.connections");
 }
 
 /* Asked for anew, since a change of user forgets it; a parent that died in between is noticed by its
@@ -147,7 +160,7 @@ static int give_up_files(const struct sandbox_files *files, struct failure *f)
 int sandbox_enter(const struct sandbox_options *options, struct failure *f)
 {
     pid_t parent = getppid();
-    int result = limit(RLIMIT_NOFILE, options->open_files, "RLIMIT_NOFILE", f);
+    int result = limit_files(options, f);
 
     if (result == 0) {
         result = limit(RLIMIT_MEMLOCK, 0, "RLIMIT_MEMLOCK", f);

@@ -21,7 +21,8 @@
 
 struct sandbox_options {
     const char *user;                  /* to become when root; not looked at otherwise */
-    uint64_t open_files;               /* RLIMIT_NOFILE */
+    uint64_t open_files;               /* RLIMIT_NOFILE, raised where this is root and may */
+    uint64_t open_files_least;         /* else what there is, if it is so many; and else it fails */
     bool end_with_parent;              /* SIGTERM when the parent dies */
     const struct sandbox_files *files; /* what it still reaches */
 };

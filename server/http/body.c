@@ -185,21 +185,25 @@ static void judge_again(struct request *r)
     }
 }
 
-/* Nobody, where the certificate has expired since the handshake. */
+/* Nobody, where the certificate, or what vouches for it, has expired since the handshake. */
 static const struct identity *who(const struct connection *c)
 {
     int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
 
-    return c->known && now_s <= c->who.not_after_s ? &c->who : NULL;
+    return c->known && now_s <= c->until_s ? &c->who : NULL;
 }
 
 /* exchange_head's `still`. */
-static bool still(void *arg)
+static bool still(void *arg, int64_t *until_s)
 {
     struct request *r = arg;
 
     judge_again(r);
-    return r->connection->anonymous || who(r->connection) != NULL;
+    if (r->connection->anonymous) {
+        return true;
+    }
+    *until_s = r->connection->until_s;
+    return who(r->connection) != NULL;
 }
 
 /* exchange_head's `certificates`. */

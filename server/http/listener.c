@@ -126,6 +126,7 @@ static bool begin_connection(const struct door *d, struct connection *c)
     if (l->everyone != NULL) {
         c->who = *l->everyone;
         c->known = true;
+        c->until_s = c->who.not_after_s;
     }
     if (l->plaintext) {
         connection_enter(c, CONNECTION_IDLE);

@@ -124,6 +124,7 @@ static int verify(gnutls_session_t session)
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
     c->known = true;
+    c->until_s = c->who.not_after_s;
     return 0;
 }
 
@@ -135,7 +136,10 @@ void tls_verify_again(struct connection *c, struct tally *t)
     struct failure f = { 0 };
 
     c->known = identify(c->tls, credentials_access(c->judged), &again, &fault, &f) == 0;
-    if (!c->known) {
+    if (c->known) { /* by an authority, perhaps, that ends before the one that vouched before */
+        c->until_s =
+            again.not_after_s < c->who.not_after_s ? again.not_after_s : c->who.not_after_s;
+    } else {
         tally_refuse(t, faults[fault].why, c->peer, f.message[0] != '\0' ? f.message : NULL);
     }
 }

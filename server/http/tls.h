@@ -29,7 +29,8 @@
 bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
                gnutls_session_t session);
 
-/* Verifies the certificate of the handshake anew, by the access of `c->judged`: sets `c->known`. */
+/* Verifies the certificate of the handshake anew, by the access of `c->judged`: sets `c->known` and
+ * `c->until_s`. */
 void tls_verify_again(struct connection *c, struct tally *t);
 
 /* Of the handshake, as received; how many, 0 where there are none, or too many. The session's. */

@@ -249,7 +249,7 @@ static void consider(struct found *found, const struct domain_entry *e)
     found->first_alive = found->alive++ == 0 ? e : found->first_alive;
 }
 
-static void find_domid(const struct domain_list *l, uint16_t domid, struct found *found)
+const struct domain_entry *domain_list_at(const struct domain_list *l, uint16_t domid)
 {
     size_t low = 0;
     size_t high = l->count;
@@ -263,8 +263,15 @@ static void find_domid(const struct domain_list *l, uint16_t domid, struct found
             high = middle;
         }
     }
-    if (low < l->count && l->entries[low].identity.domid == domid) {
-        consider(found, &l->entries[low]);
+    return low < l->count && l->entries[low].identity.domid == domid ? &l->entries[low] : NULL;
+}
+
+static void find_domid(const struct domain_list *l, uint16_t domid, struct found *found)
+{
+    const struct domain_entry *e = domain_list_at(l, domid);
+
+    if (e != NULL) {
+        consider(found, e);
     }
 }
 

@@ -71,6 +71,8 @@ struct domain_filter {
 int domain_list_find(const struct domain_list *l, const struct domain_spelling *spelling,
                      const struct domain_filter *filter, struct domain_entry *out,
                      struct failure *f);
+/* The domain of that number, whoever may see it; NULL: there is none. As long as the list. */
+const struct domain_entry *domain_list_at(const struct domain_list *l, uint16_t domid);
 /* Those words, for who finds out later that one is not visible: -ERROR_NOT_FOUND. */
 int domain_list_none(const char *text, struct failure *f);
 

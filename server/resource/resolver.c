@@ -64,6 +64,10 @@ void resolver_changed(struct resolver *r)
 /* Answers from `list`. */
 static void answer(struct resolver_request *q, const struct domain_list *list)
 {
+    if (q->only_list) {
+        q->result = 0;
+        return;
+    }
     q->result = domain_list_find(list, &q->spelling, &q->filter, &q->domain, &q->failure);
 }
 
@@ -295,4 +299,22 @@ bool resolver_start(struct resolver *r, struct resolver_request *q)
 
     pthread_mutex_unlock(&r->lock);
     return first && refresh(r, q);
+}
+
+bool resolver_finds_life(struct resolver *r, const struct domain_identity *life,
+                         struct domain_identity *now)
+{
+    pthread_mutex_lock(&r->lock);
+    struct domain_list *list = r->list != NULL ? domain_list_ref(r->list) : NULL;
+
+    pthread_mutex_unlock(&r->lock);
+    const struct domain_entry *e = list != NULL ? domain_list_at(list, life->domid) : NULL;
+    bool lives = e != NULL &&
+                 memcmp(e->identity.incarnation, life->incarnation, sizeof(life->incarnation)) == 0;
+
+    if (lives) {
+        *now = e->identity;
+    }
+    domain_list_unref(list);
+    return lives;
 }

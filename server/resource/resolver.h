@@ -31,6 +31,7 @@ struct resolver_request {
     struct domain_filter filter; /* called on any thread, also after resolver_start() */
     uint64_t deadline_ns;
     bool anew;               /* from a list that is made after now */
+    bool only_list;          /* no domain is looked for: 0, as soon as there is a good list */
     void (*done)(void *arg); /* once, where resolver_start() says so; any thread */
     void *arg;
 
@@ -57,5 +58,10 @@ void resolver_changed(struct resolver *r);
 
 /* True: the answer stands, and `done` is not called. False: it will be. */
 bool resolver_start(struct resolver *r, struct resolver_request *request);
+
+/* Whether that life of a domain goes on, and who it is now, whoever may see it: of a list as new as the one
+ * that the last request was answered from, or newer. */
+bool resolver_finds_life(struct resolver *r, const struct domain_identity *life,
+                         struct domain_identity *now);
 
 #endif

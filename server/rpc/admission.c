@@ -33,7 +33,7 @@ static int revoked(struct failure *f, enum error_code code)
 {
     int result = failure_set(f, code, "what was shown to the gateway is not accepted any more");
 
-    failure_cause(f, result, "it was revoked");
+    failure_cause(f, result, "it was revoked, or nobody can say any more whether it was");
     return failure_next(f, result, "ask the operator of the gateway for access");
 }
 
@@ -58,13 +58,24 @@ static int look(const struct exchange *x, enum error_code when_revoked, enum log
     return fault == IDENTITY_EXPIRED ? expired(f) : revoked(f, when_revoked);
 }
 
+/* By his connection. */
+static bool is_vouched_for(struct exchange *x)
+{
+    x->until_s = INT64_MAX;
+    return x->head.still == NULL || x->head.still(x->head.arg, &x->until_s);
+}
+
+int64_t admission_end_s(const struct exchange *x)
+{
+    return x->until_s < x->call.who->not_after_s ? x->until_s : x->call.who->not_after_s;
+}
+
 int admission_begin(struct exchange *x)
 {
     admission_take(x);
     /* Its head may have come long before its body, and the rules have changed in between. */
-    bool stays = x->head.still == NULL || x->head.still(x->head.arg);
-    int result = stays ? look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure)
-                       : revoked(&x->failure, ERROR_UNAUTHENTICATED);
+    int result = is_vouched_for(x) ? look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure)
+                                   : revoked(&x->failure, ERROR_UNAUTHENTICATED);
 
     if (result != 0) {
         x->reply.close = true; /* what its connection showed is worth nothing now */
@@ -76,7 +87,7 @@ bool admission_is_over(struct exchange *x)
 {
     bool changed = atomic_load(&x->rpc->rules_number) != x->access_number;
 
-    if (x->access != NULL && now_s() > x->call.who->not_after_s) {
+    if (x->access != NULL && now_s() > admission_end_s(x)) {
         (void)expired(&x->failure);
         return true;
     }
@@ -84,9 +95,10 @@ bool admission_is_over(struct exchange *x)
         return false;
     }
     admission_take(x);
-    if (x->head.still != NULL && !x->head.still(x->head.arg)) {
+    if (!is_vouched_for(x)) {
         (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
         return true;
     }
+    streams_retime(&x->rpc->streams, &x->entry, admission_end_s(x));
     return look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure) != 0;
 }

@@ -18,6 +18,8 @@ void admission_take(struct exchange *x);
 /* When a call begins: 0, or -ERROR_UNAUTHENTICATED in `x->failure`. Takes the access in force. */
 int admission_begin(struct exchange *x);
 
+/* When what was shown ends, by the access that was taken last. */
+int64_t admission_end_s(const struct exchange *x);
 /* Of an open stream: true where it has to end, and `x->failure` says why. ERROR_UNAUTHENTICATED: what was
  * shown has expired; ERROR_PERMISSION_DENIED: it was revoked. */
 bool admission_is_over(struct exchange *x);

@@ -104,6 +104,8 @@ struct handler {
      * asked with c->is_absent, if he may do this anywhere at all: then take() looks for the domain that is
      * meant, decides whether he may do it there, which nobody else has, and sets c->identity. */
     bool outlives_domain;
+    /* It is about no one domain, and asks call_finds_life() of many. */
+    bool needs_domains;
     /* Takes from an answer what it needs, on the mapper's thread: quick. An enum handler_next or a
      * failure. NULL: call_keep(). */
     int (*take)(struct call *c, const union message *answer, struct mapper_slot *slot,
@@ -139,6 +141,10 @@ int call_read_incarnation(const struct call *c, uint8_t out[16], struct failure 
 /* True where the policy lets the caller do it; `domain` and `type` as in struct policy_question. */
 bool call_allows(const struct call *c, const struct domain_identity *domain, int type,
                  enum action action);
+/* Whether that life of a domain goes on, and who it is now, whoever may see it. Of calls about a domain, and
+ * of handlers that have needs_domains. */
+bool call_finds_life(struct call *c, const struct domain_identity *life,
+                     struct domain_identity *now);
 /* What the call holds, from now on, of the caller's share of the arena, beside its slot: images. It is
  * given back at the end of the call. -ERROR_RESOURCE_EXHAUSTED: it holds what it held. */
 int call_hold(struct call *c, uint64_t bytes, struct failure *f);

@@ -154,6 +154,12 @@ static void give_quota(struct exchange *x)
     }
 }
 
+bool call_finds_life(struct call *c, const struct domain_identity *life,
+                     struct domain_identity *now)
+{
+    return resolver_finds_life(exchange_of(c)->rpc->resolver, life, now);
+}
+
 int call_hold(struct call *c, uint64_t bytes, struct failure *f)
 {
     struct exchange *x = exchange_of(c);
@@ -256,6 +262,9 @@ static bool resolved(struct exchange *x)
         return true; /* what the mapper said of it stands */
     }
     x->failure.code = 0;
+    if (q->only_list) {
+        return ask(x);
+    }
     c->identity = q->domain.identity;
     c->max_vcpus = q->domain.max_vcpus;
     return authorise(x) != 0 || check_incarnation(x) != 0 || ask(x);
@@ -282,6 +291,7 @@ static bool resolve(struct exchange *x, bool anew)
     q->filter = (struct domain_filter){ .visible = is_visible, .arg = &x->call };
     q->deadline_ns = x->deadline_ns;
     q->anew = anew;
+    q->only_list = x->call.domain == NULL;
     q->done = on_resolved;
     q->arg = x;
     return resolver_start(x->rpc->resolver, q) && resolved(x);
@@ -454,7 +464,8 @@ bool dispatch_run(struct exchange *x)
         return true;
     }
     if (c->domain == NULL) {
-        return authorise(x) != 0 || ask(x);
+        return authorise(x) != 0 ||
+               (c->method->handler->needs_domains ? resolve(x, false) : ask(x));
     }
     int result = domain_spelling_parse(c->domain, &x->resolving.spelling, &x->failure);
 

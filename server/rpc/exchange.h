@@ -50,9 +50,9 @@ struct exchange_head {
     void (*each_header)(void *arg,
                         void (*each)(void *each_arg, const char *name, const char *value),
                         void *each_arg);
-    /* Is `who` still known by his connection, now that what decides it is another? On the thread that
-     * has the exchange. NULL: always. */
-    bool (*still)(void *arg);
+    /* Is `who` still known by his connection, now that what decides it is another, and until when? On the
+     * thread that has the exchange. NULL: always. */
+    bool (*still)(void *arg, int64_t *until_s);
     /* The certificates that were shown for him, as received; how many. The connection's, while it is open.
      * On the thread that has the exchange. NULL: none. */
     size_t (*certificates)(void *arg, struct identity_der out[IDENTITY_CHAIN_MAX]);

@@ -119,6 +119,15 @@ void rpc_judge_traces(struct rpc *rpc)
     access_unref(access);
 }
 
+struct access *rpc_access(struct rpc *rpc)
+{
+    pthread_mutex_lock(&rpc->lock);
+    struct access *access = rpc->access != NULL ? access_ref(rpc->access) : NULL;
+
+    pthread_mutex_unlock(&rpc->lock);
+    return access;
+}
+
 void rpc_expire(struct rpc *rpc, int64_t now_s)
 {
     streams_expire(&rpc->streams, now_s);

@@ -49,6 +49,8 @@ void rpc_look_again(struct rpc *rpc);
 void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access);
 /* With the policy in force. */
 void rpc_set_access(struct rpc *rpc, struct access *access);
+/* The one in force, a reference; NULL: none is asked. */
+struct access *rpc_access(struct rpc *rpc);
 /* Streams whose clients' certificates or tokens have expired end. To be called often: once a second. */
 void rpc_expire(struct rpc *rpc, int64_t now_s);
 /* Traces whose owners may not have them any more end: see trace_owners.h. To be called once a second, and

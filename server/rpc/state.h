@@ -87,6 +87,7 @@ struct exchange {
     unsigned rules_number;  /* of call.policy */
     struct access *access;  /* counted; NULL: none is asked */
     unsigned access_number; /* as rules_number: of this */
+    int64_t until_s;        /* … by which his connection vouches for who asks, so long */
 
     void (*on_ready)(void *arg);
     void *on_ready_arg;
@@ -102,8 +103,8 @@ struct exchange {
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
     struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
-    bool is_audited;           /* of a stream: the audit was told that it began, not that it ended */
-    uint64_t messages;         /* … that were made */
+    bool is_audited;   /* of a stream: the audit was told that it began, not that it ended */
+    uint64_t messages; /* … that were made */
     struct stream_entry entry; /* of one that has to be told to leave */
     uint64_t streamed_bytes;   /* read of a stream so far */
     uint64_t slowed_until_ns;  /* of a stream: what its caller may be sent a second is used up; 0 */

@@ -74,7 +74,7 @@ void stream_begin(struct exchange *x)
     x->reply.streamed = true;
     pool_init(&x->message_pool, NULL, 0, EXCHANGE_POOL_MAX_BYTES);
     if (x->call.method->handler->leave != NULL) {
-        streams_add(&x->rpc->streams, &x->entry, &x->call, x->call.who->not_after_s);
+        streams_add(&x->rpc->streams, &x->entry, &x->call, admission_end_s(x));
     }
 }
 

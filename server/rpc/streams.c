@@ -32,6 +32,17 @@ void streams_add(struct streams *s, struct stream_entry *e, struct call *call, i
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+void streams_retime(struct streams *s, struct stream_entry *e, int64_t not_after_s)
+{
+    if (e->call == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    e->not_after_s = not_after_s;
+    s->earliest_s = not_after_s < s->earliest_s ? not_after_s : s->earliest_s;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 void streams_remove(struct streams *s, struct stream_entry *e)
 {
     if (e->call == NULL) {

@@ -36,6 +36,8 @@ void streams_init(struct streams *s);
 void streams_done(struct streams *s); /* none may be left */
 /* `not_after_s`: until when what was shown for it is good. */
 void streams_add(struct streams *s, struct stream_entry *e, struct call *call, int64_t not_after_s);
+/* It is another time now. One that was not added is fine. */
+void streams_retime(struct streams *s, struct stream_entry *e, int64_t not_after_s);
 /* When this returns, the call is not woken any more. One that was not added is fine. */
 void streams_remove(struct streams *s, struct stream_entry *e);
 void streams_wake(struct streams *s); /* all */

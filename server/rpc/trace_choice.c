@@ -16,6 +16,16 @@ void trace_choice_of_domain(struct call *c, const char *domain, const char *inca
     c->type = RESOURCE_VMTRACE_BUF;
 }
 
+/* Of a domain that was renamed into what he may not see, its old name would be a way around the policy. */
+bool trace_choice_allows(struct call *c, const struct message_trace *t, enum action action)
+{
+    struct domain_identity now;
+
+    return call_allows(c, &t->domain, RESOURCE_VMTRACE_BUF, action) &&
+           (!call_finds_life(c, &t->domain, &now) ||
+            call_allows(c, &now, RESOURCE_VMTRACE_BUF, action));
+}
+
 int trace_choice_read(struct trace_choice *choice, const char *text, struct failure *f)
 {
     choice->has_id = text[0] != '\0';
@@ -91,15 +101,15 @@ static int read_wanted(const struct call *c, struct wanted *out, struct failure 
                                                : result;
 }
 
-/* It is the name of then that counts, and the policy's word on that. */
-static bool may_be_meant(const struct call *c, const struct trace_choice *choice,
+/* It is the name of then that counts, and the policy's word on that, and on who it is. */
+static bool may_be_meant(struct call *c, const struct trace_choice *choice,
                          const struct wanted *wanted, const struct message_trace *t)
 {
     return domain_spelling_means(&wanted->spelling, &t->domain) &&
            (!wanted->has_incarnation ||
             memcmp(wanted->incarnation, t->domain.incarnation, sizeof(wanted->incarnation)) == 0) &&
            (!choice->has_id || memcmp(t->trace_id, choice->id, sizeof(choice->id)) == 0) &&
-           call_allows(c, &t->domain, c->type, c->method->action);
+           trace_choice_allows(c, t, c->method->action);
 }
 
 /* Lives of one domain have its UUID: what is asked for is the last of them. */

@@ -8,7 +8,8 @@
  * Where no domain answers to the name, it is that of a domain which did when it was traced: among all traces,
  * page by page, those whose recorded identity the name means and on which the policy lets the caller do
  * this. So a name is never about another domain than before, and what is hidden is as what is not there: a
- * domain of now that he may see always comes first. Pure, any thread.
+ * domain of now that he may see always comes first; and where the life that was traced goes on, renamed, the
+ * policy's word on who that is now counts as well. Any thread.
  */
 #ifndef XENRES_RPC_TRACE_CHOICE_H
 #define XENRES_RPC_TRACE_CHOICE_H
@@ -25,6 +26,8 @@ struct trace_choice {
     struct message_trace found; /* of those of one domain the last */
 };
 
+/* Does the policy let the caller do this to it: on who its domain was, and on who that is, where it lives? */
+bool trace_choice_allows(struct call *c, const struct message_trace *t, enum action action);
 /* What a call about the traces of one domain says in prepare(). */
 void trace_choice_of_domain(struct call *c, const char *domain, const char *incarnation);
 /* "": any. -ERROR_INVALID_ARGUMENT: not 32 hexadecimal digits. */

@@ -9,6 +9,7 @@
 #include "server/rpc/page.h"
 #include "server/rpc/present_trace.h"
 #include "server/rpc/services.h"
+#include "server/rpc/trace_choice.h"
 
 #define PAGE_TRACES "page.traces"
 
@@ -80,7 +81,7 @@ static int traces_take(struct call *c, const union message *answer, struct mappe
     for (uint32_t i = first_of(&l->place, a); i < a->trace_count; i++) {
         const struct message_trace *t = &a->traces[i];
 
-        if (!call_allows(c, &t->domain, RESOURCE_VMTRACE_BUF, ACTION_TRACE_READ)) {
+        if (!trace_choice_allows(c, t, ACTION_TRACE_READ)) {
             continue;
         }
         if (l->count == l->page_size) {
@@ -117,5 +118,9 @@ static int traces_respond(struct call *c, struct failure *f)
 }
 
 const struct handler trace_service_list_traces = {
-    .prepare = traces_prepare, .ask = traces_ask, .take = traces_take, .respond = traces_respond
+    .prepare = traces_prepare,
+    .needs_domains = true,
+    .ask = traces_ask,
+    .take = traces_take,
+    .respond = traces_respond,
 };

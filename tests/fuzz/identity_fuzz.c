@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/identity_pattern.h"
 #include "auth/access.h"
 #include "auth/certificate.h"
 #include "auth/name.h"
@@ -51,6 +52,7 @@ static void check_text(const char *text)
     for (size_t i = 0; i < len; i++) {
         check(text[i] > ' ' && text[i] <= '~');
     }
+    check(identity_exact_fault(text) == NULL); /* it can be denied */
 }
 
 static void read_first(const struct identity_der *first)

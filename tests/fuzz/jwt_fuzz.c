@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/identity_pattern.h"
 #include "auth/jwt_claims.h"
 #include "auth/opaque.h"
 
@@ -54,6 +55,7 @@ static void check_token(const struct token *t, const char *prefix)
     for (size_t i = 0; i < len; i++) {
         check(who->text[i] > ' ' && who->text[i] <= '~');
     }
+    check(identity_exact_fault(who->text) == NULL); /* it can be denied */
     check(who->not_after_s >= now_s && !who->is_bound);
     check(strnlen(who->token_id, sizeof(who->token_id)) < sizeof(who->token_id));
     check(who->groups[sizeof(who->groups) - 1] == '\0');

@@ -92,19 +92,36 @@ static inline void write_chain(const char *name, const struct certificate *const
     BIO_free(pem);
 }
 
-static inline void write_crl(const struct certificate *revoked)
+/* `b` may be NULL. */
+static inline void write_lists(const struct certificate_list *a, const struct certificate_list *b)
 {
-    const struct certificate_list list = {
-        .issuer = &corp, .revoked = { revoked }, .begin_s = now - 60, .end_s = now + 3600
-    };
     BIO *pem = BIO_new(BIO_s_mem());
     char *bytes;
 
-    certificates_list_write(pem, &list);
+    certificates_list_write(pem, a);
+    if (b != NULL) {
+        certificates_list_write(pem, b);
+    }
     long len = BIO_get_mem_data(pem, &bytes);
 
     replace("demo/corp.crl", bytes, (size_t)len);
     BIO_free(pem);
+}
+
+/* It counts for `life_s` from now on. */
+static inline void write_crl_of(const struct certificate *revoked, int64_t life_s)
+{
+    const int64_t begin_s = (int64_t)time(NULL) - CERTIFICATES_NOW_S;
+    const struct certificate_list list = {
+        .issuer = &corp, .revoked = { revoked }, .begin_s = now - 60, .end_s = begin_s + life_s
+    };
+
+    write_lists(&list, NULL);
+}
+
+static inline void write_crl(const struct certificate *revoked)
+{
+    write_crl_of(revoked, 3600);
 }
 
 static inline struct certificate make(struct certificate_spec spec,

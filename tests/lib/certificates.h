@@ -181,6 +181,18 @@ static inline void certificates_free(struct certificate *c)
     EVP_PKEY_free(c->key);
 }
 
+/* The same authority with the same key, that ends at another time. */
+static inline struct certificate certificates_renew(const struct certificate *c, int64_t end_s)
+{
+    struct certificate made = { X509_dup(c->x509), c->key };
+
+    CERTIFICATES_MUST(made.x509 != NULL && EVP_PKEY_up_ref(c->key) == 1);
+    CERTIFICATES_MUST(ASN1_TIME_set(X509_getm_notAfter(made.x509), CERTIFICATES_NOW_S + end_s) !=
+                      NULL);
+    CERTIFICATES_MUST(X509_sign(made.x509, made.key, EVP_sha256()) > 0);
+    return made;
+}
+
 #define CERTIFICATE_AUTO __attribute__((cleanup(certificates_free))) struct certificate
 
 /* OPENSSL_free() releases the bytes. */

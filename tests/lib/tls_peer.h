@@ -90,6 +90,7 @@ static inline bool tls_peer_open(struct tls_peer *p, uint16_t port,
     SSL_CTX_set_info_callback(p->context, tls_peer_on_info);
     if (options->weak) {
         SSL_CTX_set_security_level(p->context, 0);
+        SSL_CTX_set_min_proto_version(p->context, TLS1_VERSION);
     }
     if (options->name != NULL) {
         (void)snprintf(path, sizeof(path), "%s/%s.crt", options->dir, options->name);

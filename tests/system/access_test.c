@@ -34,6 +34,16 @@ static void each_bad_certificate_has_its_alert(void **state)
           ALERT_BAD_CERTIFICATE, "bad_certificate" },
         { "nul-in-name", false, CLIENT(.common_name_len = 6), ALERT_BAD_CERTIFICATE,
           "bad_certificate" },
+        { "pattern-as-name",
+          false,
+          { .common_name = "al?ce",
+            .constraints = "CA:FALSE",
+            .usage = "digitalSignature",
+            .extended_usage = "clientAuth" },
+          ALERT_BAD_CERTIFICATE,
+          "bad_certificate" },
+        { "weak-digest", false, CLIENT(.names = "URI:spiffe://corp/x", .sha1 = true),
+          ALERT_BAD_CERTIFICATE, "bad_certificate" },
         { "weak-key", false, CLIENT(.names = "URI:spiffe://corp/x", .key = "RSA-1024"),
           ALERT_BAD_CERTIFICATE, "bad_certificate" },
         { "for-servers",
@@ -102,20 +112,29 @@ static void a_chain_that_is_too_long_has_its_alert(void **state)
 
 static void older_tls_and_other_ciphers_have_their_alerts(void **state)
 {
+    static const int older[] = { TLS1_2_VERSION, TLS1_1_VERSION, TLS1_VERSION };
     CERTIFICATE_AUTO made =
         make((struct certificate_spec)CLIENT(.names = "URI:spiffe://corp/good"), &corp);
+    struct tls_peer p;
 
     (void)state;
     write_chain("good", (const struct certificate *[]){ &made }, 1);
-    assert_int_equal(
-        alert_for((struct tls_peer_options){ .name = "good", .max_version = TLS1_2_VERSION }),
-        ALERT_PROTOCOL_VERSION);
+    assert_true(
+        open_as(&p, (struct tls_peer_options){ .name = "good" })); /* with all that it takes */
+    assert_int_equal(get_host(&p), 200);
+    tls_peer_close(&p);
+    for (size_t i = 0; i < sizeof(older) / sizeof(older[0]); i++) {
+        assert_int_equal(alert_for((struct tls_peer_options){
+                             .name = "good", .weak = true, .max_version = older[i] }),
+                         ALERT_PROTOCOL_VERSION);
+    }
     assert_int_equal(alert_for((struct tls_peer_options){
                          .name = "good", .ciphersuites = "TLS_CHACHA20_POLY1305_SHA256" }),
                      ALERT_HANDSHAKE_FAILURE);
-    assert_int_equal(alert_for((struct tls_peer_options){
-                         .name = "good", .ciphersuites = "TLS_AES_128_CCM_SHA256" }),
-                     ALERT_HANDSHAKE_FAILURE);
+    assert_int_equal(
+        alert_for((struct tls_peer_options){
+            .name = "good", .ciphersuites = "TLS_AES_128_CCM_8_SHA256:TLS_AES_128_CCM_SHA256" }),
+        ALERT_HANDSHAKE_FAILURE);
 }
 
 /* --- revocation -------------------------------------------------------------------------------- */
@@ -320,6 +339,94 @@ static void what_expires_ends_its_streams_and_its_connections(void **state)
     free(s);
 }
 
+static int64_t in_a_while(void)
+{
+    return (int64_t)time(NULL) - CERTIFICATES_NOW_S + LIFE_S;
+}
+
+static void expect_expiry(struct stream *s)
+{
+    await_said(s, 0, "WATCH_END_REASON_CREDENTIALS_EXPIRED");
+    await_said(s, 0, "\"unauthenticated\"");
+    tls_peer_close(&s->peer);
+    free(s);
+}
+
+/* The client's own certificate lasts much longer. */
+static void an_authority_that_expires_ends_what_it_vouches_for(void **state)
+{
+    struct certificate_spec spec = CERTIFICATES_AUTHORITY("brief");
+    struct stream *s = malloc(sizeof(*s));
+
+    (void)state;
+    assert_non_null(s);
+    spec.begin_s = -60;
+    spec.end_s = in_a_while() - now;
+    CERTIFICATE_AUTO brief = make(spec, &corp);
+    CERTIFICATE_AUTO made =
+        make((struct certificate_spec)CLIENT(.names = "URI:spiffe://corp/below"), &brief);
+    const struct certificate_list of_brief = { .issuer = &brief,
+                                               .begin_s = now - 60,
+                                               .end_s = now + 3600 };
+    const struct certificate_list of_corp = { .issuer = &corp,
+                                              .begin_s = now - 60,
+                                              .end_s = now + 3600 };
+    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
+
+    write_lists(&of_corp, &of_brief);
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
+    write_chain("below", (const struct certificate *[]){ &made, &brief }, 2);
+    open_stream(s, "below");
+    expect_expiry(s);
+    assert_int_equal(alert_as("below"), ALERT_CERTIFICATE_EXPIRED);
+    forget_all();
+}
+
+/* The one of before lasted longer: what it vouched for is judged by that which took its place. */
+static void an_anchor_that_ends_earlier_takes_its_place_for_open_streams_too(void **state)
+{
+    CERTIFICATE_AUTO made =
+        make((struct certificate_spec)CLIENT(.names = "URI:spiffe://corp/anchored"), &corp);
+    CERTIFICATE_AUTO ending = certificates_renew(&corp, in_a_while());
+    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
+    struct stream *s = malloc(sizeof(*s));
+
+    (void)state;
+    assert_non_null(s);
+    write_chain("anchored", (const struct certificate *[]){ &made }, 1);
+    open_stream(s, "anchored");
+    write_chain("corp", (const struct certificate *[]){ &ending }, 1);
+    expect_expiry(s);
+    assert_int_equal(alert_as("anchored"), ALERT_CERTIFICATE_EXPIRED);
+    assert_int_equal(metric("xenresd_access_reloads_total{result=\"success\"}"), before + 1);
+    write_chain("corp", (const struct certificate *[]){ &corp }, 1);
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 2);
+}
+
+/* Nobody can say any more who is revoked: what a new connection gets, open ones get as well. A newer list in
+ * time changes nothing for anybody. */
+static void a_list_that_is_too_old_ends_what_it_was_needed_for(void **state)
+{
+    struct pair p = watch_both();
+    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
+    size_t heard;
+
+    (void)state;
+    write_crl_of(NULL, LIFE_S);
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
+    write_crl_of(NULL, 2 * LIFE_S);
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 2);
+    gateway_pause_ms(LIFE_S * 1000);
+    heard = p.of_bob->len;
+    await_said(p.of_bob, heard, "\"heartbeat\"");
+    await_said(p.of_alice, 0, "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+    await_said(p.of_bob, 0, "WATCH_END_REASON_PERMISSION_WITHDRAWN");
+    assert_int_equal(alert_as("alice"), ALERT_BAD_CERTIFICATE);
+    assert_true(log_says("a revocation list is older than it says it may be"));
+    done(&p);
+    forget_all();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +441,9 @@ int main(void)
         cmocka_unit_test(who_is_revoked_while_his_body_is_awaited_is_refused),
         cmocka_unit_test(a_list_with_a_fault_changes_nothing_and_is_told),
         cmocka_unit_test(what_expires_ends_its_streams_and_its_connections),
+        cmocka_unit_test(an_authority_that_expires_ends_what_it_vouches_for),
+        cmocka_unit_test(an_anchor_that_ends_earlier_takes_its_place_for_open_streams_too),
+        cmocka_unit_test(a_list_that_is_too_old_ends_what_it_was_needed_for),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);

@@ -6,7 +6,7 @@
 # administrator in; what stands in the way, --check and `xenresd doctor` say.
 # shellcheck source=tests/lib/functions.sh
 . "$(dirname "$0")/../lib/functions.sh"
-requires openssl curl
+requires openssl curl python3
 
 xenresd=$BUILD/xenresd
 etc=$work/etc
@@ -170,6 +170,57 @@ doctor_finds_a_port_that_is_taken() {
     contains "$(cat "$work/said")" "FAILED   listener: 127.0.0.1:$port is another program's"
 }
 
+# Somebody else at the health listener's address: says WHAT to each who comes, and goes on as MORE does.
+impostor() { # NAME WHAT MORE
+    rm -f "$work/$1.port"
+    start "$1" python3 -u -c '
+import socket, sys, time
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], file=open(sys.argv[1] + ".new", "w"))
+import os; os.rename(sys.argv[1] + ".new", sys.argv[1])
+while True:
+    c, _ = s.accept()
+    try:
+        c.recv(4096)
+        c.sendall(sys.argv[2].encode("latin-1").decode("unicode_escape").encode("latin-1"))
+        while sys.argv[3] == "drip":
+            time.sleep(0.2)
+            c.sendall(b"x")
+    except OSError:
+        pass
+    c.close()' "$work/$1.port" "$2" "$3"
+    wait_file "$1" "$work/$1.port" 20
+    sed "s|health = .*|health = \"127.0.0.1:$(cat "$work/$1.port")\"|" "$work/run.conf" >"$work/$1.conf"
+}
+
+what_others_say_is_shown_escaped() {
+    impostor liar 'HTTP/1.1 503 x\r\n\r\n\x1b]0;mine\x07\x9b1m not ready \xe2\x80\xae\r' end
+    ! doctor "$work/liar.conf" || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" 'is not ready: \x1b]0;mine\x07\x9b1m not ready \xe2\x80\xae\x0d; see below'
+    ! LC_ALL=C grep -aq $'[\x01-\x08\x0b-\x1f\x7f]' "$work/said"
+}
+
+who_answers_slowly_is_not_waited_for() {
+    local begun=$SECONDS
+    impostor drip 'HTTP/1.1 200 x\r\n\r\n' drip
+    ! doctor "$work/drip.conf" || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "what answers at 127.0.0.1:$(cat "$work/drip.port") is no xenresd"
+    [ "$((SECONDS - begun))" -lt 20 ]
+}
+
+a_program_that_does_not_end_is_not_waited_for() {
+    local begun=$SECONDS
+    [ "$(id -u)" -eq 0 ] || skip "the Xen half is looked at by root"
+    printf '#!/bin/sh\necho here\nexec sleep 600\n' >"$work/sleeper"
+    chmod 755 "$work/sleeper"
+    sed "s|# program = .*|program = \"$work/sleeper\"|" "$work/run.conf" >"$work/sleeper.conf"
+    grep -q "program = \"$work/sleeper\"" "$work/sleeper.conf"
+    ! doctor "$work/sleeper.conf" || true
+    contains "$(cat "$work/said")" "warning  the Xen half: it does not end"
+    contains "$(cat "$work/said")" "here"
+    [ "$((SECONDS - begun))" -lt 30 ]
+}
+
 the_administrator_is_let_in() {
     contains "$(XENRES_SERVER="https://localhost:$port" XENRES_CACERT=$etc/ca/ca.crt XENRES_CERT=$etc/ca/alice.crt \
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
@@ -209,4 +260,7 @@ wait_until 20 is_ready
 port=$(sed -n "s/.*listening on port \([0-9]*\)$/\1/p" "$work/xenresd.log")
 check "doctor says that it serves" doctor_says_that_it_serves
 check "doctor finds a port that is taken" doctor_finds_a_port_that_is_taken
+check "what others say is shown escaped" what_others_say_is_shown_escaped
+check "who answers slowly is not waited for" who_answers_slowly_is_not_waited_for
+check "a program that does not end is not waited for" a_program_that_does_not_end_is_not_waited_for
 check "the administrator is let in" the_administrator_is_let_in

@@ -219,6 +219,28 @@ a_guest_that_shuts_down_ends_its_trace() {
     same "$(trace_of doomed shutdownCode)" 3
 }
 
+# Whoever may see what is called "shop" may not read, by the name of before, what is called "vault" now.
+a_new_name_hides_what_was_traced_under_the_old_one() {
+    local name
+    ask operator StartTrace '{"domain":"shop"}' >"$work/said"
+    same "$(ask reader ListTraces '{}' | jq -c '[.traces[].domain.name]')" '["shop"]'
+    who=reader read_trace shop shop
+    comes shop .data
+    kill -USR1 "$(cat "$work/mapper.pid")"
+    ends_with shop RENAMED ""
+    for name in shop 6 "${uuid}06"; do
+        refused not_found reader GetTrace "{\"domain\":\"$name\"}"
+        who=reader read_trace hidden "$name" ",\"traceId\":\"$(last shop .begin | jq -r .begin.trace.traceId)\""
+        wait_until 20 is_over hidden
+        same "$(said hidden | tail -n 1 | jq -r .endOfStream.error.code)" not_found
+    done
+    ask reader GetTrace '{"domain":"shop"}' | sed 's/shop/none/g; s/"value":"[^"]*"//' >"$work/hidden"
+    ask reader GetTrace '{"domain":"none"}' | sed 's/"value":"[^"]*"//' >"$work/absent"
+    cmp "$work/hidden" "$work/absent"
+    same "$(ask reader ListTraces '{}' | jq -c .traces)" null
+    same "$(ask operator GetTrace '{"domain":"shop"}' | jq -r .trace.endReason)" TRACE_END_REASON_RENAMED
+}
+
 where_nothing_can_be_traced_the_cure_is_told() {
     refused failed_precondition operator StartTrace '{"domain":"plain"}'
     contains "$(jq -r '.details[0].debug.nextStep' "$work/said")" vmtrace
@@ -256,7 +278,9 @@ domain "made" { domid = 2 uuid = "${uuid}02" type = "pvh" vcpus = 1 vmtrace { si
 domain "left" { domid = 3 uuid = "${uuid}03" type = "hvm" vcpus = 1 vmtrace { size = 1048576 rate = 262144 enabled = true } }
 domain "doomed" { domid = 4 uuid = "${uuid}04" type = "hvm" vcpus = 1 vmtrace { size = 1048576 rate = 262144 } }
 domain "plain" { domid = 5 uuid = "${uuid}05" type = "hvm" vcpus = 1 }
+domain "shop" { domid = 6 uuid = "${uuid}06" type = "hvm" vcpus = 1 vmtrace { size = 1048576 rate = 262144 } }
 event { step = 1 do = "crash" domain = "doomed" }
+event { step = 2 do = "rename" domain = "shop" text = "vault" }
 END
 as_user=() user=$(id -un)
 if [ "$(id -u)" -eq 0 ]; then
@@ -268,16 +292,22 @@ wait_file demo "$dir/env" 30
 # shellcheck source=/dev/null
 . "$dir/env"
 stop demo
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout "$dir/other.key" \
-    -out "$work/other.csr" 2>/dev/null
-openssl x509 -req -in "$work/other.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAcreateserial -CAserial "$work/serial" \
-    -days 2 -out "$dir/other.crt" 2>/dev/null \
-    -extfile <(printf 'extendedKeyUsage=clientAuth\nsubjectAltName=URI:spiffe://xenres.demo/other\n')
+issue() { # NAME
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -keyout "$dir/$1.key" \
+        -out "$work/$1.csr" 2>/dev/null
+    openssl x509 -req -in "$work/$1.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAcreateserial \
+        -CAserial "$work/serial" -days 2 -out "$dir/$1.crt" 2>/dev/null \
+        -extfile <(printf 'extendedKeyUsage=clientAuth\nsubjectAltName=URI:spiffe://xenres.demo/%s\n' "$1")
+}
+issue other
+issue reader
 cat >>"$dir/policy.conf" <<'END'
 rule "others" { effect = allow identities = { "spiffe:spiffe://xenres.demo/other" } domains = { "all" }
     types = { "vmtrace_buf" }
     actions = { "trace.read", "trace.control" } # other
 }
+rule "shops are read" { effect = allow identities = { "spiffe:spiffe://xenres.demo/reader" }
+    domains = { "name:shop" } types = { "vmtrace_buf" } actions = { "trace.read" } }
 rule "visitors see" { effect = allow identities = { "spiffe:spiffe://xenres.demo/visitor" } domains = { "all" }
     types = { "vmtrace_buf" } actions = { "list" } }
 END
@@ -294,6 +324,7 @@ check "a lease ends, unless somebody reads" a_lease_ends_unless_somebody_reads
 check "what others left on is taken over only when told" what_others_left_on_is_taken_over_only_when_told
 check "a cursor that is too old is out of range" a_cursor_that_is_too_old_is_out_of_range
 check "a guest that shuts down ends its trace" a_guest_that_shuts_down_ends_its_trace
+check "a new name hides what was traced under the old one" a_new_name_hides_what_was_traced_under_the_old_one
 check "where nothing can be traced, the cure is told" where_nothing_can_be_traced_the_cure_is_told
 check "what traces do is counted" what_traces_do_is_counted
 check "another policy withdraws what it does not allow" another_policy_withdraws

@@ -175,6 +175,58 @@ static void what_was_shown_is_good_to_its_last_second(void **state)
     access_unref(access);
 }
 
+static int64_t end_of(const struct access *access, const struct certificate *const *chain,
+                      size_t count)
+{
+    struct identity who;
+
+    assert_int_equal(certificates_verify(access, chain, count, &who), IDENTITY_OK);
+    return who.not_after_s - CERTIFICATES_NOW_S;
+}
+
+static void a_chain_ends_with_the_first_of_it_that_ends(void **state)
+{
+    const struct certificate_spec brief_spec = {
+        .common_name = "brief", .constraints = "critical,CA:TRUE", .begin_s = -9, .end_s = 50
+    };
+    const struct certificate_spec long_spec = CERTIFICATES_AUTHORITY("long");
+    CERTIFICATE_AUTO brief = certificates_make(&brief_spec, &root);
+    CERTIFICATE_AUTO lasting = certificates_make(&long_spec, &root);
+    CERTIFICATE_AUTO ending_root = certificates_renew(&root, 70);
+    CERTIFICATE_AUTO below_brief = client_of(&brief, NULL);
+    CERTIFICATE_AUTO below_long = client_of(&lasting, NULL);
+    const struct certificate *a[] = { &below_brief, &brief }, *b[] = { &below_long, &lasting };
+    struct access *access = access_of(bound(&root, "cn:*\0"), NULL, NULL);
+
+    (void)state;
+    assert_int_equal(end_of(access, a, 2), 50);
+    assert_int_equal(end_of(access, b, 2), CERTIFICATES_YEAR_S);
+    access_unref(access);
+    access = access_of(bound(&ending_root, "cn:*\0"), NULL, NULL); /* the anchor, too */
+    assert_int_equal(end_of(access, a, 2), 50);
+    assert_int_equal(end_of(access, b, 2), 70);
+    access_unref(access);
+    access = access_of(bound(&brief, "cn:*\0"), NULL, NULL);
+    assert_int_equal(end_of(access, a, 1), 50);
+    access_unref(access);
+}
+
+/* Whoever of them vouches longest lets it in that long. */
+static void of_several_anchors_the_last_to_end_counts(void **state)
+{
+    CERTIFICATE_AUTO ending_root = certificates_renew(&root, 70);
+    CERTIFICATE_AUTO client = client_of(&root, NULL);
+    const struct certificate *chain = &client;
+    struct access *access = access_of(bound(&ending_root, "cn:*\0"), bound(&root, "cn:*\0"), NULL);
+    struct access *turned = access_of(bound(&root, "cn:*\0"), bound(&ending_root, "cn:*\0"), NULL);
+
+    (void)state;
+    assert_int_equal(end_of(access, &chain, 1), CERTIFICATES_YEAR_S);
+    assert_int_equal(end_of(turned, &chain, 1), CERTIFICATES_YEAR_S);
+    access_unref(access);
+    access_unref(turned);
+}
+
 /* --- files ------------------------------------------------------------------------------------ */
 
 static void write_anchor(const struct folder *dir, const char *name)
@@ -254,6 +306,8 @@ int main(void)
         cmocka_unit_test(the_refusal_that_says_most_is_told),
         cmocka_unit_test(patterns_are_checked_when_the_configuration_is_read),
         cmocka_unit_test(who_is_on_the_deny_list_is_revoked),
+        cmocka_unit_test(a_chain_ends_with_the_first_of_it_that_ends),
+        cmocka_unit_test(of_several_anchors_the_last_to_end_counts),
         cmocka_unit_test(what_was_shown_is_good_to_its_last_second),
         cmocka_unit_test(all_files_are_right_or_none_counts),
         cmocka_unit_test(a_damaged_anchor_is_refused),

@@ -96,6 +96,33 @@ static void an_old_list_is_refused_unless_that_is_said_to_be_fine(void **state)
     assert_int_equal(verify_chain(&early, 1, true, &good_chain, 1), IDENTITY_UNCHECKED);
 }
 
+/* In its last second it counts no more, as OpenSSL has it, who then lets nobody in. */
+static void when_a_list_stops_to_count_is_told(void **state)
+{
+    CERTIFICATE_AUTO client = client_of(&root);
+    const struct certificate *chain = &client;
+    const struct certificate_list list = { .issuer = &root, .begin_s = -100, .end_s = 10 };
+    const int64_t end_s = CERTIFICATES_NOW_S + 10;
+    struct access *access = with_lists(&list, 1, false, NULL);
+    struct access *lenient = with_lists(&list, 1, true, NULL);
+
+    (void)state;
+    assert_non_null(access);
+    assert_int_equal(certificates_verify(access, &chain, 1, NULL), IDENTITY_OK);
+    assert_false(access_lists_end(access, end_s - 100, end_s - 1));
+    assert_true(access_lists_end(access, end_s - 1, end_s));
+    assert_true(access_lists_end(access, end_s - 100, end_s + 100));
+    assert_false(access_lists_end(access, end_s, end_s + 100)); /* once */
+    assert_false(access_lists_end(lenient, end_s - 100, end_s + 100));
+    access_unref(access);
+    access_unref(lenient);
+    const struct certificate_list over = { .issuer = &root, .begin_s = -100, .end_s = 0 };
+    const struct certificate_list nearly = { .issuer = &root, .begin_s = -100, .end_s = 1 };
+
+    assert_int_equal(verify_chain(&over, 1, false, &chain, 1), IDENTITY_UNCHECKED);
+    assert_int_equal(verify_chain(&nearly, 1, false, &chain, 1), IDENTITY_OK);
+}
+
 static void each_authority_between_has_to_have_a_list(void **state)
 {
     const struct certificate_spec middle_spec = CERTIFICATES_AUTHORITY("middle");
@@ -322,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_on_the_list_is_revoked),
         cmocka_unit_test(an_old_list_is_refused_unless_that_is_said_to_be_fine),
+        cmocka_unit_test(when_a_list_stops_to_count_is_told),
         cmocka_unit_test(each_authority_between_has_to_have_a_list),
         cmocka_unit_test(a_list_of_somebody_elses_key_lets_nobody_in),
         cmocka_unit_test(an_anchor_itself_needs_no_list_above_it),

@@ -128,6 +128,23 @@ static void of_another_issuer(void **state)
                "none of the issuers");
 }
 
+/* Who could be denied by a pattern only, or together with others, is nobody. */
+static void a_subject_that_a_deny_list_cannot_name_is_refused(void **state)
+{
+    static const char *const bad[] = { "*", "al?ce", "https://x/?user=1" };
+    BUFFER_AUTO(claims, 4096);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        buffer_reset(&claims);
+        buffer_printf(&claims,
+                      "{\"iss\":\"https://issuer.example\",\"aud\":\"xenresd\"," FOREVER
+                      ",\"sub\":\"%s\"}",
+                      bad[i]);
+        is_refused(HEADER, buffer_string(&claims), TOKEN_MALFORMED, "its sub has * or ?");
+    }
+}
+
 static void subjects_and_ids_are_bounded(void **state)
 {
     static const char *const bad[] = { "\"\"",         "7",           "\"a b\"", "\"a\\nb\"",
@@ -302,6 +319,7 @@ int main(void)
         cmocka_unit_test(dates_that_are_none),
         cmocka_unit_test(for_somebody_else),
         cmocka_unit_test(of_another_issuer),
+        cmocka_unit_test(a_subject_that_a_deny_list_cannot_name_is_refused),
         cmocka_unit_test(subjects_and_ids_are_bounded),
         cmocka_unit_test(groups_come_all_or_none),
         cmocka_unit_test(bindings_that_cannot_be_checked),

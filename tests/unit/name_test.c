@@ -3,6 +3,7 @@
 
 #include "auth/name.h"
 
+#include "auth/deny.h"
 #include "tests/lib/certificates.h"
 #include "tests/lib/unit.h"
 
@@ -84,6 +85,31 @@ static void only_printable_ascii_is_taken(void **state)
     assert_string_equal(NAME_OF(.common_name = "al\nice"), "");
     assert_string_equal(NAME_OF(.common_name = "al\303\254ce"), "");
     assert_string_equal(NAME_OF(.common_name = "a\x7f"), "");
+}
+
+/* Who could be denied by a pattern only, or together with others, is nobody. */
+static void what_a_deny_list_cannot_name_is_refused(void **state)
+{
+    static const char *const bad[] = { "*", "?", "a*", "al?ce", "*.example.org" };
+    static const char *const good[] = { "a#b", "#", "a:b", "a\"b", "a\\b", "identity:x", "[a]" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_string_equal(NAME_OF(.common_name = bad[i]), "");
+    }
+    assert_string_equal(NAME_OF(.common_name = "a", .names = "DNS:*.example.org"), "");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct identity who = { .token_id = "" };
+        struct deny *deny = NULL;
+        char line[128];
+        BUFFER_AUTO(faults, 4096);
+
+        strcpy(who.text, NAME_OF(.common_name = good[i]));
+        (void)snprintf(line, sizeof(line), "identity:%s\n", who.text);
+        assert_int_equal(deny_parse("deny", line, strlen(line), &deny, &faults, NULL), 0);
+        assert_int_equal(deny_find(deny, &who), 1);
+        deny_free(deny);
+    }
 }
 
 static void spiffe_ids_are_checked(void **state)
@@ -187,6 +213,7 @@ int main(void)
         cmocka_unit_test(two_common_names_or_none_are_refused),
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(only_printable_ascii_is_taken),
+        cmocka_unit_test(what_a_deny_list_cannot_name_is_refused),
         cmocka_unit_test(spiffe_ids_are_checked),
         cmocka_unit_test(lengths_have_maxima),
         cmocka_unit_test(a_dns_name_has_labels_of_63_and_253_bytes_at_most),

@@ -111,6 +111,50 @@ static void no_altered_token_is_taken(void **state)
     opaque_free(set);
 }
 
+/* Is a token that was verified by its first line good by that one? */
+static bool is_good_by(const struct token *token, const char *name, const char *fields)
+{
+    struct opaque_set *set = parse(fields);
+    bool good = opaque_has(set, token, name);
+
+    opaque_free(set);
+    return good;
+}
+
+/* Whatever of it says less, or something else, ends what began by it. */
+static void another_line_of_the_same_id_is_another_token(void **state)
+{
+    char token[OPAQUE_TOKEN_BYTES], line[2048];
+    char name[80], id[40], salt[80], hash[80], date[40], groups[80], sooner[OPAQUE_DATE_BYTES],
+        later[OPAQUE_DATE_BYTES];
+    BUFFER_AUTO(text, 4096);
+    struct token verified;
+
+    (void)state;
+    assert_int_equal(opaque_make("backup", "ops,night", NOW + 1000, token, &text, NULL), 0);
+    assert_int_equal(sscanf(buffer_string(&text), "%79s %39s %79s %79s %39s %79s", name, id, salt,
+                            hash, date, groups),
+                     6);
+    struct opaque_set *set = parse(buffer_string(&text));
+
+    assert_int_equal(opaque_verify(set, token, strlen(token), NOW, &verified, NULL), 0);
+    opaque_free(set);
+    assert_true(opaque_date(NOW + 999, sooner) && opaque_date(NOW + 1001, later));
+#define GOOD_BY(...)                                                                               \
+    (snprintf(line, sizeof(line), "%s %s %s %s %s %s\n", __VA_ARGS__) > 0 &&                       \
+     is_good_by(&verified, "backup", line))
+    assert_true(GOOD_BY(name, id, salt, hash, date, groups));
+    assert_true(GOOD_BY(name, id, salt, hash, later, groups));
+    assert_false(GOOD_BY(name, id, salt, hash, sooner, groups));
+    assert_false(GOOD_BY("other", id, salt, hash, date, groups));
+    assert_false(GOOD_BY(name, id, salt, HEX HEX, date, groups)); /* another secret */
+    assert_false(GOOD_BY(name, id, salt, hash, date, "ops"));
+    assert_false(GOOD_BY(name, id, salt, hash, date, "-"));
+    assert_false(GOOD_BY(name, ID, salt, hash, date, groups));
+    assert_false(is_good_by(&verified, "backup", "# nobody\n"));
+#undef GOOD_BY
+}
+
 static void tokens_expire(void **state)
 {
     FOLDER_AUTO dir = folder_make();
@@ -370,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_that_was_added_says_who_bears_it),
         cmocka_unit_test(no_altered_token_is_taken),
+        cmocka_unit_test(another_line_of_the_same_id_is_another_token),
         cmocka_unit_test(tokens_expire),
         cmocka_unit_test(what_is_refused_says_why_and_quotes_no_secret),
         cmocka_unit_test(comments_and_lines_of_several_tokens),

@@ -205,6 +205,46 @@ static void of_lives_of_one_domain_the_last_is_meant(void **state)
     watch_done(&w);
 }
 
+static size_t listed(const struct identity *who)
+{
+    json_t *m = trace_call_json(&r, who, "ListTraces", "{}");
+    size_t count = json_array_size(json_object_get(m, "traces"));
+
+    json_decref(m);
+    return count;
+}
+
+/* What is called vault was called web-9 when it was traced: whoever may see web-* only is told what he is
+ * told of what is not there, by whatever it was or is called. */
+static void of_a_life_that_goes_on_the_policy_decides_on_who_it_is_too(void **state)
+{
+    static const char *const methods[] = { "GetTrace", "ReadTrace" };
+    static const char *const asked[] = {
+        "{\"domain\":\"web-9\"}",
+        "{\"domain\":\"3\"}",
+        "{\"domain\":\"33000000-0000-0000-0000-000000000000\"}",
+        "{\"domain\":\"web-9\",\"traceId\":\"7a010000000000000000000000000000\"}",
+        "{\"domain\":\"web-9\",\"incarnation\":\"03000000000000000000000000000000\"}",
+    };
+    const struct message_domain renamed = fake_domain(3, "web-9", 0x33, 3);
+    const struct message_domain before = fake_domain(3, "web-9", 0x33, 9);
+
+    (void)state;
+    r.trace_count = 0;
+    hold(0, 1, &renamed);
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        for (size_t j = 0; j < 2; j++) {
+            trace_call_fails(&r, &r.carol, methods[j], asked[i], ERROR_NOT_FOUND, NULL);
+        }
+    }
+    assert_int_equal(listed(&r.carol), 0);
+    expect_trace(&r.rpc.alice, asked[0], '1'); /* who may see both */
+    assert_int_equal(listed(&r.rpc.alice), 1);
+    hold(0, 1, &before); /* of a life that is over there is no other name */
+    expect_trace(&r.carol, asked[0], '1');
+    assert_int_equal(listed(&r.carol), 1);
+}
+
 /* Of what is over there is nothing to stop or to renew. */
 static void only_what_is_read_outlives_its_domain(void **state)
 {
@@ -263,6 +303,7 @@ int main(void)
         TEST(the_policy_decides_on_who_it_was),
         TEST(an_answer_does_not_tell_what_is_hidden_from_what_is_not_there),
         TEST(a_domain_that_is_there_comes_first),
+        TEST(of_a_life_that_goes_on_the_policy_decides_on_who_it_is_too),
         TEST(of_lives_of_one_domain_the_last_is_meant),
         TEST(only_what_is_read_outlives_its_domain),
         TEST(a_cursor_leads_on_in_the_trace_of_a_domain_that_is_no_more),
