@@ -126,6 +126,17 @@ int audit_file_append(struct audit_file *a, const char *line, size_t len)
     return 0;
 }
 
+int audit_file_look(struct audit_file *a)
+{
+    struct stat st;
+
+    if (fstat(a->fd, &st) != 0) {
+        return -1;
+    }
+    a->len_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
 bool audit_file_is_replaced(const struct audit_file *a)
 {
     struct stat there, ours;
@@ -162,10 +173,46 @@ void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequ
     }
 }
 
-/* What is there already is nobody's to lose. */
+int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t sequence,
+                         char name[PATH_MAX])
+{
+    struct stat st;
+
+    audit_file_name(a, word, sequence, name);
+    size_t len = strlen(name);
+
+    for (unsigned i = 1; lstat(name, &st) == 0; i++) {
+        if (i > AUDIT_NAMES_MAX) {
+            errno = EEXIST;
+            return -1;
+        }
+        (void)snprintf(name + len, PATH_MAX - len, ".%u", i);
+    }
+    return errno == ENOENT ? 0 : -1;
+}
+
+/* What is there already is nobody's to lose. Where the file system cannot see to that, it is looked at: nobody
+ * else makes files there. */
+static int rename_to_nothing(const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+    if (lstat(to, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return errno == ENOENT ? rename(from, to) : -1;
+}
+
 int audit_file_put_aside(struct audit_file *a, const char *name)
 {
-    if (renameat2(AT_FDCWD, a->path, AT_FDCWD, name, RENAME_NOREPLACE) != 0) {
+    if (rename_to_nothing(a->path, name) != 0) {
         return -1;
     }
     audit_file_close(a);
@@ -186,13 +233,13 @@ bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH
     const char *slash = strrchr(a->path, '/');
     const char *base = slash != NULL ? slash + 1 : a->path;
     size_t base_len = strlen(base);
-    unsigned count = 0;
+    unsigned count = 0; /* of any: a directory's end is its bound */
 
     directory_of(a, directory);
     SCOPE_DIR DIR *dir = opendir(directory);
     const struct dirent *entry;
 
-    while (dir != NULL && count < AUDIT_FILES_MAX && (entry = readdir(dir)) != NULL) {
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
         if (is_one(entry->d_name, base, base_len)) {
             count++;
             if (oldest[0] == '\0' || strcmp(entry->d_name, oldest) < 0) {

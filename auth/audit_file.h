@@ -13,7 +13,7 @@
 
 #include "auth/audit_state.h"
 
-enum { AUDIT_FILES_MAX = 10000 }; /* put aside, that are looked at to remove the oldest */
+enum { AUDIT_NAMES_MAX = 99 }; /* that one name is tried with, where something is there already */
 
 struct audit_file {
     char path[PATH_MAX];
@@ -32,6 +32,8 @@ void audit_file_close(struct audit_file *a);
 /* 0, or -1 with errno: then nothing of it is there, or will be when the next one is written. */
 int audit_file_append(struct audit_file *a, const char *line, size_t len);
 
+/* How long it is by now; -1 with errno. */
+int audit_file_look(struct audit_file *a);
 /* Whether another file is at its path by now, or none: somebody has put it aside. */
 bool audit_file_is_replaced(const struct audit_file *a);
 /* May it be put aside at all? */
@@ -39,6 +41,9 @@ bool audit_file_can_rotate(const struct audit_file *a);
 /* PATH.000…SEQUENCE, or with a word PATH.WORD-SEQUENCE. */
 void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequence,
                      char name[PATH_MAX]);
+/* The same, or with a number behind it, if something has that name. -1 with errno. */
+int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t sequence,
+                         char name[PATH_MAX]);
 /* Puts it aside under that name, and closes it. -1 with errno: it stays as it was. */
 int audit_file_put_aside(struct audit_file *a, const char *name);
 /* The oldest of more than `keep` that were put aside; false: there are no more. */

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -81,134 +80,6 @@ static void each_record_can_be_on_the_disk_first(void **state)
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(audit_rig_write(&r, i), 0);
     }
-    audit_rig_done(&r);
-}
-
-/* --- files --------------------------------------------------------------------------------------------- */
-
-static void rotation_keeps_the_chain_and_no_more_files_than_asked_for(void **state)
-{
-    static char names[AUDIT_RIG_FILES][NAME_MAX + 1];
-    struct audit_rig r;
-
-    (void)state;
-    audit_rig_init(&r);
-    r.options.log.max_bytes = 4096;
-    r.options.log.keep = 3;
-    audit_rig_start(&r);
-    for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(audit_rig_write(&r, i), 0);
-    }
-    audit_rig_stop(&r);
-    assert_int_equal(audit_rig_list(&r, names), 4);
-    assert_true(audit_rig_whole(&r)->first_sequence > 1);
-    assert_true(audit_rig_count(&r, "\"event\":\"file_removed\"") > 0);
-    audit_rig_done(&r);
-}
-
-static void a_file_that_was_put_aside_is_followed_by_another(void **state)
-{
-    struct audit_rig r;
-
-    (void)state;
-    audit_rig_init(&r);
-    audit_rig_start(&r);
-    assert_int_equal(audit_rig_write(&r, 1), 0);
-    audit_reopen(r.audit); /* nobody has: nothing */
-    assert_int_equal(rename(folder_path(&r.dir, "audit.log"), folder_path(&r.dir, "audit.log.1")),
-                     0);
-    audit_reopen(r.audit);
-    assert_int_equal(audit_rig_write(&r, 2), 0);
-    audit_rig_stop(&r);
-    assert_int_equal(audit_rig_count(&r, "\"reason\":\"reopened\""), 1);
-    (void)audit_rig_whole(&r);
-    audit_rig_done(&r);
-}
-
-/* Whoever moves the file away while the service is down: the next one goes on. */
-static void a_file_that_is_gone_is_told(void **state)
-{
-    struct audit_rig r;
-
-    (void)state;
-    audit_rig_init(&r);
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    assert_int_equal(rename(folder_path(&r.dir, "audit.log"), folder_path(&r.dir, "audit.log.1")),
-                     0);
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    assert_int_equal(audit_rig_count(&r, "the file was gone or empty"), 1);
-    (void)audit_rig_whole(&r);
-    audit_rig_done(&r);
-}
-
-/* What was cut off is not made good: a record says it, and the verifier finds it missing. */
-static void a_file_that_was_cut_is_put_aside(void **state)
-{
-    static const struct audit_rig_check with_all;
-    struct audit_rig r;
-    struct audit_report report;
-    struct failure f;
-
-    (void)state;
-    audit_rig_init(&r);
-    audit_rig_start(&r);
-    assert_int_equal(audit_rig_write(&r, 1), 0);
-    audit_rig_stop(&r);
-    assert_int_equal(truncate(folder_path(&r.dir, "audit.log"), 700), 0);
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    assert_int_equal(audit_rig_count(&r, "shorter than it was left"), 1);
-    assert_int_equal(audit_rig_verify(&r, &with_all, &report, &f), -ERROR_DATA_LOSS);
-    audit_rig_done(&r);
-}
-
-static void append_text(const struct audit_rig *r, const char *text)
-{
-    FILE *file = fopen(folder_path(&r->dir, "audit.log"), "ae");
-
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    assert_int_equal(fclose(file), 0);
-}
-
-static void a_torn_line_is_taken_off_and_told(void **state)
-{
-    struct audit_rig r;
-
-    (void)state;
-    audit_rig_init(&r);
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    append_text(&r, "{\"seq\":5,\"ti");
-    assert_int_equal(audit_rig_whole(&r)->torn_bytes, 12);
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    assert_int_equal(audit_rig_whole(&r)->torn_bytes, 0);
-    assert_int_equal(audit_rig_count(&r, "\"torn_bytes\":12"), 1);
-    audit_rig_done(&r);
-}
-
-static void bytes_of_others_are_kept_for_who_looks(void **state)
-{
-    static const struct audit_rig_check with_all;
-    static char names[AUDIT_RIG_FILES][NAME_MAX + 1];
-    struct audit_rig r;
-    struct audit_report report;
-    struct failure f;
-
-    (void)state;
-    audit_rig_init(&r);
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    append_text(&r, "not of the audit\n");
-    audit_rig_start(&r);
-    audit_rig_stop(&r);
-    assert_int_equal(audit_rig_list(&r, names), 2);
-    assert_non_null(strstr(names[0], "audit.log.damaged-"));
-    assert_int_equal(audit_rig_verify(&r, &with_all, &report, &f), -ERROR_DATA_LOSS);
-    assert_int_equal(report.verified_sequence, 4); /* all before it */
     audit_rig_done(&r);
 }
 
@@ -312,16 +183,6 @@ static void on_failing(void *arg, bool is_failing)
     atomic_store(&failing, is_failing);
 }
 
-/* As a disk that is full: the file may not grow beyond what it has and a little. */
-static void limit_files(uint64_t bytes)
-{
-    struct rlimit limit;
-
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes != 0 ? bytes : limit.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 static void wait_failing(int wanted)
 {
     while (atomic_load(&failing) != wanted) {
@@ -341,7 +202,7 @@ static void a_full_disk_refuses_until_there_is_room(void **state)
     audit_rig_init(&r);
     r.options.on_failing = on_failing;
     audit_rig_start(&r);
-    limit_files(8192);
+    audit_rig_limit_files(8192);
     for (unsigned i = 0; i < 100; i++) {
         refused += audit_rig_write(&r, i) == -ERROR_UNAVAILABLE;
     }
@@ -352,7 +213,7 @@ static void a_full_disk_refuses_until_there_is_room(void **state)
     audit_count(r.audit, &counted);
     assert_int_equal(counted.lost, refused);
     assert_true(counted.is_failing);
-    limit_files(0);
+    audit_rig_limit_files(0);
     wait_failing(0); /* its thread finds it out by itself */
     assert_int_equal(audit_check(r.audit, NULL), 0);
     assert_int_equal(audit_rig_write(&r, 1), 0);
@@ -376,13 +237,13 @@ static void a_full_disk_is_told_and_gone_on_from_where_that_is_the_choice(void *
     r.options.on_failure = AUDIT_CONTINUE;
     r.options.on_failing = on_failing;
     audit_rig_start(&r);
-    limit_files(8192);
+    audit_rig_limit_files(8192);
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(audit_rig_write(&r, i), 0);
     }
     assert_int_equal(audit_check(r.audit, NULL), 0);
     wait_failing(1);
-    limit_files(0);
+    audit_rig_limit_files(0);
     wait_failing(0);
     audit_rig_stop(&r);
     (void)audit_rig_whole(&r);
@@ -400,11 +261,11 @@ static void a_start_without_room_is_the_operators_choice(void **state)
     audit_rig_init(&r);
     audit_rig_start(&r);
     audit_rig_stop(&r);
-    limit_files(100);
+    audit_rig_limit_files(100);
     assert_int_equal(audit_rig_try_start(&r, &f), -ERROR_UNAVAILABLE);
     r.options.on_failure = AUDIT_CONTINUE;
     audit_rig_start(&r);
-    limit_files(0);
+    audit_rig_limit_files(0);
     audit_rig_stop(&r);
     (void)audit_rig_whole(&r);
     audit_rig_done(&r);
@@ -543,12 +404,6 @@ int main(void)
         cmocka_unit_test(goes_on_after_a_stop),
         cmocka_unit_test(threads_write_one_chain),
         cmocka_unit_test(each_record_can_be_on_the_disk_first),
-        cmocka_unit_test(rotation_keeps_the_chain_and_no_more_files_than_asked_for),
-        cmocka_unit_test(a_file_that_was_put_aside_is_followed_by_another),
-        cmocka_unit_test(a_file_that_is_gone_is_told),
-        cmocka_unit_test(a_file_that_was_cut_is_put_aside),
-        cmocka_unit_test(a_torn_line_is_taken_off_and_told),
-        cmocka_unit_test(bytes_of_others_are_kept_for_who_looks),
         cmocka_unit_test(without_its_state_no_new_chain_begins),
         cmocka_unit_test(the_key_may_be_elsewhere),
         cmocka_unit_test(a_damaged_state_is_refused),
