@@ -433,6 +433,18 @@ static void a_rotation_that_was_cut_short_is_finished(void **state)
     }
 }
 
+/* What could not be made whole the first time is made the second. */
+static void a_first_start_on_a_full_disk_leaves_nothing_in_the_way(void **state)
+{
+    struct audit_rig *r = *state;
+
+    audit_rig_limit_files(100);
+    assert_true(audit_rig_try_start(r, NULL) != 0);
+    audit_rig_limit_files(0);
+    audit_rig_run(r);
+    (void)audit_rig_whole(r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, audit_rig_setup, tear_down)
 
 int main(void)
@@ -455,6 +467,7 @@ int main(void)
         TEST(a_next_file_can_be_made_later_at_the_start_as_well),
         TEST(a_name_that_is_taken_is_no_obstacle),
         TEST(a_rotation_that_was_cut_short_is_finished),
+        TEST(a_first_start_on_a_full_disk_leaves_nothing_in_the_way),
     };
 
     return UNIT_RUN(tests);
