@@ -10,6 +10,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "auth/audit_flood.h"
 #include "common/log.h"
 #include "server/rpc/rpc.h"
 #include "server/sandbox.h"
@@ -72,6 +73,7 @@ int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, 
         .sync = sync_of(config->audit_sync),
         .checkpoint_records = AUDIT_CHECKPOINT_RECORDS,
         .checkpoint_ms = AUDIT_CHECKPOINT_S * 1000,
+        .flood_ms = AUDIT_FLOOD_S * 1000,
         .tick_ms = AUDIT_TICK_MS,
         .on_checkpoint = on_checkpoint,
         .on_failing = on_failing,

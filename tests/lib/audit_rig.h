@@ -11,6 +11,7 @@
 #include "tests/lib/unit.h"
 
 #include "auth/audit.h"
+#include "auth/audit_flood.h"
 #include "auth/audit_verify.h"
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -31,6 +32,7 @@ static inline void audit_rig_init(struct audit_rig *r)
         .sync = AUDIT_SYNC_NONE,
         .checkpoint_records = AUDIT_CHECKPOINT_RECORDS,
         .checkpoint_ms = AUDIT_CHECKPOINT_S * 1000,
+        .flood_ms = AUDIT_FLOOD_S * 1000,
         .tick_ms = 20,
     };
 }
@@ -88,6 +90,9 @@ static inline int audit_rig_teardown(void **state)
     audit_rig_done(*state);
     return 0;
 }
+
+#define AUDIT_RIG_TEST(name)                                                                       \
+    cmocka_unit_test_setup_teardown(name, audit_rig_setup, audit_rig_teardown)
 
 /* Runs, and ends as it should. */
 static inline void audit_rig_run(struct audit_rig *r)
