@@ -24,22 +24,42 @@ static int fail_call(struct failure *f, const char *call, const char *path)
     return failure_next(f, result, "let the service's user write there, or set audit.file");
 }
 
-static int check(const struct audit_file *a, int fd, uint64_t *len_bytes, struct failure *f)
+static int refuse(struct failure *f, const char *path, const char *what, const char *cure)
+{
+    return failure_next(f, failure_set(f, ERROR_FAILED_PRECONDITION, "%s %s", path, what), "%s",
+                        cure);
+}
+
+/* Who can write it by another name, or owns it, can change what is in it, or have us write elsewhere. */
+static int judge(const struct stat *st, const char *path, const struct audit_owner *owner,
+                 struct failure *f)
+{
+    bool becomes = geteuid() == 0 && owner->uid != (uid_t)-1;
+
+    if (!S_ISREG(st->st_mode)) {
+        return refuse(f, path, "is no regular file", "move it away: another one is made");
+    }
+    if (st->st_nlink != 1) {
+        return refuse(f, path, "has another name as well (a hard link), or none any more",
+                      "remove the other one (find / -samefile), or move it away");
+    }
+    if (st->st_uid != (becomes ? owner->uid : geteuid())) {
+        return refuse(f, path, "belongs to another user than the service's",
+                      "move it away, or chown it to the service's user");
+    }
+    return (st->st_mode & (S_IWGRP | S_IWOTH)) == 0
+               ? 0
+               : refuse(f, path, "can be written by others", "chmod 600, after a look at it");
+}
+
+int audit_file_examine(const char *path, const struct audit_owner *owner, struct failure *f)
 {
     struct stat st;
 
-    if (fstat(fd, &st) != 0) {
-        return fail_call(f, "fstat", a->path);
+    if (lstat(path, &st) != 0) {
+        return errno == ENOENT ? 0 : fail_call(f, "lstat", path);
     }
-    if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
-        (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != a->owner.uid)) {
-        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
-                                 "%s is no regular file, or others could write it", a->path);
-
-        return failure_next(f, result, "move it away, or chmod 600 and chown it");
-    }
-    *len_bytes = (uint64_t)st.st_size;
-    return 0;
+    return judge(&st, path, owner, f);
 }
 
 /* An existing one is never given away, and never made through a link. */
@@ -47,7 +67,7 @@ static int open_it(struct audit_file *a, struct failure *f)
 {
     const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     SCOPE_FD int fd = open(a->path, flags | O_CREAT | O_EXCL, 0600);
-    uint64_t len_bytes = 0;
+    struct stat st;
 
     if (fd >= 0 && geteuid() == 0 && a->owner.uid != (uid_t)-1 &&
         fchown(fd, a->owner.uid, a->owner.gid) != 0) {
@@ -59,11 +79,14 @@ static int open_it(struct audit_file *a, struct failure *f)
     if (fd < 0) {
         return fail_call(f, "open", a->path);
     }
-    int result = check(a, fd, &len_bytes, f);
+    if (fstat(fd, &st) != 0) {
+        return fail_call(f, "fstat", a->path);
+    }
+    int result = judge(&st, a->path, &a->owner, f);
 
     if (result == 0) {
         a->fd = scope_take_fd(&fd);
-        a->len_bytes = len_bytes;
+        a->len_bytes = (uint64_t)st.st_size;
         a->is_torn = false;
     }
     return result;

@@ -23,10 +23,12 @@ struct audit_file {
     bool is_torn;       /* there are bytes behind it that could not be taken back */
 };
 
-/* Opens it, or makes it, mode 0600. -ERROR_FAILED_PRECONDITION: it is no regular file, others could
- * write it, or the directory does not let us. */
+/* Opens it, or makes it, mode 0600. -ERROR_FAILED_PRECONDITION: it is no regular file, has another name
+ * elsewhere, is not the owner's, others could write it, or the directory does not let us. */
 int audit_file_open(struct audit_file *a, const char *path, const struct audit_owner *owner,
                     struct failure *f);
+/* The same of what is there by now, which is left as it is; nothing is fine. */
+int audit_file_examine(const char *path, const struct audit_owner *owner, struct failure *f);
 void audit_file_close(struct audit_file *a);
 
 /* 0, or -1 with errno: then nothing of it is there, or will be when the next one is written. */

@@ -58,11 +58,32 @@ static int find_owner(const struct config *c, struct audit_owner *owner, struct 
     return geteuid() == 0 ? sandbox_find_user(c->server_user, &owner->uid, &owner->gid, f) : 0;
 }
 
+enum { PATH_BYTES = 2 * CONFIG_TEXT_BYTES + 2 };
+
+static void path_of(const struct config *c, char path[PATH_BYTES])
+{
+    bool is_absolute = c->audit_file[0] == '/';
+
+    (void)snprintf(path, PATH_BYTES, "%s%s%s", is_absolute ? "" : c->server_state_dir,
+                   is_absolute ? "" : "/", c->audit_file);
+}
+
+int audit_service_check(const struct config *config, struct failure *f)
+{
+    char path[PATH_BYTES];
+    struct audit_owner owner;
+
+    if (config->audit_file[0] == '\0' || find_owner(config, &owner, NULL) != 0) {
+        return 0;
+    }
+    path_of(config, path);
+    return audit_file_examine(path, &owner, f);
+}
+
 int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, struct audit **out,
                        struct failure *f)
 {
-    char path[2 * CONFIG_TEXT_BYTES + 2];
-    bool is_absolute = config->audit_file[0] == '/';
+    char path[PATH_BYTES];
     struct audit_options options = {
         .log = { .path = path,
                  .state_dir = config->server_state_dir,
@@ -84,8 +105,7 @@ int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, 
         *out = NULL;
         return 0;
     }
-    (void)snprintf(path, sizeof(path), "%s%s%s", is_absolute ? "" : config->server_state_dir,
-                   is_absolute ? "" : "/", config->audit_file);
+    path_of(config, path);
     int result = find_owner(config, &options.log.owner, f);
 
     return result == 0 ? audit_new(&options, out, f) : result;

@@ -22,6 +22,9 @@ struct rpc;
 int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, struct audit **out,
                        struct failure *f);
 
+/* Whether the file can be the audit's, as far as it is there. The user whom the service becomes may be none. */
+int audit_service_check(const struct config *config, struct failure *f);
+
 /* Policy and certificates were read again, or were not: the first of `faults`, or `why`, says why. Where
  * somebody has put the file aside, another one is begun. */
 void audit_service_reloaded(struct audit *audit, const struct buffer *faults,

@@ -433,6 +433,39 @@ static void a_rotation_that_was_cut_short_is_finished(void **state)
     }
 }
 
+/* By another name, or as its owner, somebody else could change it. */
+static void a_file_that_others_reach_is_not_written(void **state)
+{
+    struct audit_rig *r = *state;
+    const struct audit_owner us = { (uid_t)-1, (gid_t)-1 };
+    struct failure f = { 0 };
+
+    audit_rig_run(r);
+    const char *path = folder_path(&r->dir, "audit.log"), *other = folder_path(&r->dir, "other");
+
+    assert_int_equal(link(path, other), 0);
+    assert_int_equal(audit_rig_try_start(r, &f), -ERROR_FAILED_PRECONDITION);
+    assert_non_null(strstr(f.message, "another name"));
+    assert_true(f.next_step[0] != '\0');
+    assert_int_equal(audit_file_examine(path, &us, &f), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(unlink(other), 0);
+    assert_int_equal(chmod(path, 0620), 0);
+    assert_int_equal(audit_rig_try_start(r, &f), -ERROR_FAILED_PRECONDITION);
+    assert_non_null(strstr(f.message, "written by others"));
+    assert_int_equal(chmod(path, 0600), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path, 1, 1), 0);
+        assert_int_equal(audit_rig_try_start(r, &f), -ERROR_FAILED_PRECONDITION);
+        assert_non_null(strstr(f.message, "another user"));
+        assert_int_equal(chown(path, 0, 0), 0);
+    }
+    assert_int_equal(audit_file_examine(path, &us, &f), 0);
+    assert_int_equal(audit_file_examine(folder_path(&r->dir, "nothing"), &us, &f), 0);
+    assert_int_equal(symlink(path, other), 0);
+    assert_int_equal(audit_file_examine(other, &us, &f), -ERROR_FAILED_PRECONDITION);
+    audit_rig_run(r);
+}
+
 /* What could not be made whole the first time is made the second. */
 static void a_first_start_on_a_full_disk_leaves_nothing_in_the_way(void **state)
 {
@@ -467,6 +500,7 @@ int main(void)
         TEST(a_next_file_can_be_made_later_at_the_start_as_well),
         TEST(a_name_that_is_taken_is_no_obstacle),
         TEST(a_rotation_that_was_cut_short_is_finished),
+        TEST(a_file_that_others_reach_is_not_written),
         TEST(a_first_start_on_a_full_disk_leaves_nothing_in_the_way),
     };
 
