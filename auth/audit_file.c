@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -242,33 +243,44 @@ int audit_file_put_aside(struct audit_file *a, const char *name)
     return 0;
 }
 
-/* NAME.20-DIGITS, and nothing else of what is in the directory. */
-static bool is_one(const char *entry, const char *base, size_t base_len)
+/* Of NAME.20-DIGITS, and nothing else of what is in the directory; 0: it is not one. */
+static uint64_t sequence_of(const char *entry, const char *base, size_t base_len)
 {
+    const char *digits = entry + base_len + 1;
+
     return strncmp(entry, base, base_len) == 0 && entry[base_len] == '.' &&
-           strlen(entry) == base_len + 1 + SEQUENCE_DIGITS &&
-           strspn(entry + base_len + 1, "0123456789") == SEQUENCE_DIGITS;
+                   strlen(digits) == SEQUENCE_DIGITS &&
+                   strspn(digits, "0123456789") == SEQUENCE_DIGITS
+               ? strtoull(digits, NULL, 10)
+               : 0;
 }
 
-bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH_MAX])
+int audit_file_oldest(const struct audit_file *a, struct audit_file_oldest *out)
 {
-    char directory[PATH_MAX], oldest[NAME_MAX + 1] = "";
+    char directory[PATH_MAX];
     const char *slash = strrchr(a->path, '/');
     const char *base = slash != NULL ? slash + 1 : a->path;
-    size_t base_len = strlen(base);
-    unsigned count = 0; /* of any: a directory's end is its bound */
+    uint64_t oldest = UINT64_MAX;
+    struct stat st;
 
     directory_of(a, directory);
     SCOPE_DIR DIR *dir = opendir(directory);
     const struct dirent *entry;
 
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (is_one(entry->d_name, base, base_len)) {
-            count++;
-            if (oldest[0] == '\0' || strcmp(entry->d_name, oldest) < 0) {
-                memcpy(oldest, entry->d_name, strlen(entry->d_name) + 1);
-            }
-        }
+    *out = (struct audit_file_oldest){ .name = "" };
+    while (dir != NULL && (entry = readdir(dir)) != NULL) { /* to its end: they have no order */
+        uint64_t sequence = sequence_of(entry->d_name, base, strlen(base));
+
+        out->count += sequence > 0;
+        oldest = sequence > 0 && sequence < oldest ? sequence : oldest;
     }
-    return count > keep && snprintf(name, PATH_MAX, "%s/%s", directory, oldest) < PATH_MAX;
+    if (dir == NULL || out->count == 0) {
+        return dir != NULL ? 0 : -1;
+    }
+    audit_file_name(a, NULL, oldest, out->name);
+    if (lstat(out->name, &st) != 0) {
+        return -1;
+    }
+    out->modified_s = st.st_mtim.tv_sec;
+    return 0;
 }

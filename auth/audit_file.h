@@ -48,7 +48,13 @@ int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t 
                          char name[PATH_MAX]);
 /* Puts it aside under that name, and closes it. -1 with errno: it stays as it was. */
 int audit_file_put_aside(struct audit_file *a, const char *name);
-/* The oldest of more than `keep` that were put aside; false: there are no more. */
-bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH_MAX]);
+/* Of those that were put aside, by their names. */
+struct audit_file_oldest {
+    char name[PATH_MAX]; /* "": there is none */
+    uint64_t count;      /* of all */
+    int64_t modified_s;
+};
+/* -1 with errno. */
+int audit_file_oldest(const struct audit_file *a, struct audit_file_oldest *out);
 
 #endif

@@ -24,6 +24,7 @@ struct audit_log {
     struct audit_position position;
     uint64_t max_bytes;
     unsigned keep;
+    uint64_t keep_s;
     bool is_recovered; /* what the last one left was looked at, and is as it is to be */
 
     /* What comes before anything else, until it is written: an empty file's first record, and what was
@@ -59,6 +60,7 @@ int audit_log_open(const struct audit_log_options *options, struct audit_log **o
     l->file.fd = -1;
     l->max_bytes = l->rotate_at_bytes = options->max_bytes;
     l->keep = options->keep;
+    l->keep_s = options->keep_s;
     int result = audit_crypto_new(&l->crypto, f);
 
     if (result == 0) {
@@ -276,19 +278,48 @@ static int open_next(struct audit_log *l, struct audit_file *out)
 }
 
 /* Removing is told before it is done. */
+static int remove_file(struct audit_log *l, const char *name)
+{
+    char body[AUDIT_BODY_MAX_BYTES];
+    struct audit_writer w;
+
+    audit_writer_begin(&w, body, sizeof body, AUDIT_FILE_REMOVED, clock_wall_ns());
+    audit_writer_text(&w, "named", base_of(name), NAME_MAX_BYTES);
+    return put_writer(l, &w) == 0 ? unlink(name) : -1;
+}
+
+/* One of a future that was set back is young. */
+static bool is_young(const struct audit_log *l, const struct audit_file_oldest *file)
+{
+    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+
+    return file->modified_s > now_s - (int64_t)l->keep_s;
+}
+
+/* Never those that are young: else whoever causes many records removes those of before. */
 static void remove_oldest(struct audit_log *l)
 {
-    char body[AUDIT_BODY_MAX_BYTES], name[PATH_MAX];
+    struct audit_file_oldest oldest;
+    int result = 0;
 
-    while (l->keep > 0 && audit_file_oldest(&l->file, l->keep, name)) {
-        struct audit_writer w;
-
-        audit_writer_begin(&w, body, sizeof body, AUDIT_FILE_REMOVED, clock_wall_ns());
-        audit_writer_text(&w, "named", base_of(name), NAME_MAX_BYTES);
-        if (put_writer(l, &w) != 0 || unlink(name) != 0) {
-            log_warning("cannot remove %s, an old file of the audit: %s", name, strerror(errno));
-            return;
+    while (l->keep > 0 && result == 0) {
+        result = audit_file_oldest(&l->file, &oldest);
+        if (result != 0 || oldest.count <= l->keep) {
+            break;
         }
+        if (is_young(l, &oldest)) {
+            log_warning(
+                "%llu old files of the audit are kept beyond audit.keep, since %s is younger than "
+                "audit.keep_days; somebody causes many records",
+                (unsigned long long)(oldest.count - l->keep), oldest.name);
+            break;
+        }
+        result = remove_file(l, oldest.name);
+    }
+    if (result != 0) {
+        log_warning("cannot remove an old file of the audit, %s: %s",
+                    oldest.name[0] != '\0' ? oldest.name : "which cannot be looked for",
+                    strerror(errno));
     }
 }
 

@@ -32,6 +32,7 @@ struct audit_log_options {
     struct audit_owner owner;
     uint64_t max_bytes; /* a file that has more is put aside; 0: none is */
     unsigned keep;      /* so many that were; 0: all */
+    uint64_t keep_s;    /* … and those that were written since */
 };
 
 struct audit_log;

@@ -9,6 +9,7 @@
 #include "auth/audit_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -139,6 +140,35 @@ static void rotation_keeps_the_chain_and_no_more_files_than_asked_for(void **sta
     assert_int_equal(audit_rig_list(r, names), 4);
     assert_true(audit_rig_whole(r)->first_sequence > 1);
     assert_true(audit_rig_count(r, "\"event\":\"file_removed\"") > 0);
+}
+
+/* Whoever causes many records has none of before removed; those that are old enough go. */
+static void young_files_are_kept_however_many(void **state)
+{
+    static char names[AUDIT_RIG_FILES][NAME_MAX + 1];
+    const struct timespec long_ago[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+    struct audit_rig *r = *state;
+
+    r->options.log.max_bytes = 4096;
+    r->options.log.keep = 3;
+    r->options.log.keep_s = 3600;
+    audit_rig_start(r);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(audit_rig_write(r, i), 0);
+    }
+    size_t count = audit_rig_list(r, names);
+
+    assert_true(count > 10);
+    assert_int_equal(audit_rig_count_all(r, "\"event\":\"file_removed\""), 0);
+    for (size_t i = 0; i < count - 3; i++) { /* two that were put aside stay young */
+        assert_int_equal(utimensat(AT_FDCWD, folder_path(&r->dir, names[i]), long_ago, 0), 0);
+    }
+    while (audit_rig_count(r, "\"event\":\"file_removed\"") == 0) { /* when the next one begins */
+        assert_int_equal(audit_rig_write(r, 1), 0);
+    }
+    audit_rig_stop(r);
+    assert_int_equal(audit_rig_list(r, names), 4);
+    (void)audit_rig_whole(r);
 }
 
 static void a_disk_that_is_full_then_leaves_no_file_without_its_beginning(void **state)
@@ -484,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(rotation_keeps_the_chain_and_no_more_files_than_asked_for),
+        TEST(young_files_are_kept_however_many),
         TEST(a_disk_that_is_full_then_leaves_no_file_without_its_beginning),
         TEST(a_next_file_that_cannot_be_made_is_made_later),
         TEST(a_file_that_cannot_be_put_aside_has_a_ceiling),
