@@ -27,8 +27,8 @@ struct audit_flood {
     uint64_t period_ns;
     uint64_t seed; /* so that nobody can choose names that fall onto one place */
     pthread_mutex_t lock;
-    uint64_t all_begun_ns; /* under it, and so the rest */
-    uint32_t all_written;
+    uint64_t all_begun_ns;       /* under it, and so the rest */
+    uint32_t all_written[2];     /* of who is known, and of strangers */
     struct place places[PLACES]; /* names', then those of the others of each event */
 };
 
@@ -82,8 +82,13 @@ static void begin(struct place *p, const struct audit_flood_sum *sum, uint64_t n
     *p = (struct place){ .is_used = true, .begun_ns = now_ns, .sum = *sum };
 }
 
+static bool is_used_up(const struct audit_flood *d, bool is_stranger)
+{
+    return d->all_written[is_stranger] >= (is_stranger ? AUDIT_FLOOD_STRANGERS : AUDIT_FLOOD_ALL);
+}
+
 /* The name's place, a free one, or that of the others. One whose period has ended is free once nothing is
- * to be told of it. */
+ * to be told of it. A stranger who comes when their records are used up gets none: he is one of many. */
 static struct place *find(struct audit_flood *d, const struct audit_flood_sum *sum, size_t len,
                           uint64_t now_ns)
 {
@@ -102,7 +107,7 @@ static struct place *find(struct audit_flood *d, const struct audit_flood_sum *s
             free_one = p;
         }
     }
-    if (free_one != NULL) {
+    if (free_one != NULL && !(sum->is_peer && is_used_up(d, true))) {
         begin(free_one, sum, now_ns);
         return free_one;
     }
@@ -116,22 +121,18 @@ static struct place *find(struct audit_flood *d, const struct audit_flood_sum *s
     return others;
 }
 
-static bool take(struct audit_flood *d, struct place *p, uint64_t now_ns)
+static bool take(struct audit_flood *d, struct place *p, bool is_stranger, uint64_t now_ns)
 {
     if (is_over(d, p->begun_ns, now_ns) && p->sum.suppressed == 0) {
         p->begun_ns = now_ns;
         p->written = 0;
     }
-    if (is_over(d, d->all_begun_ns, now_ns)) {
-        d->all_begun_ns = now_ns;
-        d->all_written = 0;
-    }
-    if (p->written >= AUDIT_FLOOD_RECORDS || d->all_written >= AUDIT_FLOOD_ALL) {
+    if (p->written >= AUDIT_FLOOD_RECORDS || is_used_up(d, is_stranger)) {
         p->sum.suppressed++;
         return false;
     }
     p->written++;
-    d->all_written++;
+    d->all_written[is_stranger]++;
     return true;
 }
 
@@ -141,7 +142,11 @@ bool audit_flood_take(struct audit_flood *d, const struct audit_record *r, uint6
     size_t len = name_of(r, &sum);
 
     (void)pthread_mutex_lock(&d->lock);
-    bool taken = take(d, find(d, &sum, len, now_ns), now_ns);
+    if (is_over(d, d->all_begun_ns, now_ns)) {
+        d->all_begun_ns = now_ns;
+        memset(d->all_written, 0, sizeof d->all_written);
+    }
+    bool taken = take(d, find(d, &sum, len, now_ns), sum.is_peer, now_ns);
 
     (void)pthread_mutex_unlock(&d->lock);
     return taken;

@@ -4,7 +4,9 @@
 /*
  * Records that somebody can cause as often as he likes (a stranger whose handshakes fail, a caller who
  * asks for what he may not) are thinned: of one event and one identity, or one address where nobody is
- * known, AUDIT_FLOOD_RECORDS in a period are written, and of all such AUDIT_FLOOD_ALL; of the
+ * known, AUDIT_FLOOD_RECORDS in a period are written, and AUDIT_FLOOD_ALL of all who are known; of all
+ * others AUDIT_FLOOD_STRANGERS, since there can be any number of them: what they cause takes nothing from
+ * the former, and is the more a bound on what the disk has to hold. Of the
  * rest how many there were, when the period ends; until that is told it is kept. Those whose names have no
  * room are counted together. The memory is fixed. One lock of its own, the innermost; any thread.
  */
@@ -17,6 +19,7 @@ enum {
     AUDIT_FLOOD_RECORDS = 20,
     AUDIT_FLOOD_S = 60, /* a period, as a rule */
     AUDIT_FLOOD_ALL = 2000,
+    AUDIT_FLOOD_STRANGERS = 200,
     AUDIT_FLOOD_NAMES = 1024,
 };
 

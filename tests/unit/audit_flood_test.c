@@ -98,7 +98,7 @@ static void names_without_end_are_counted_together(void **state)
 {
     struct audit_flood *d = NULL;
     struct audit_flood_sum sum;
-    uint64_t now_ns = 1000 * CLOCK_NS_PER_S, written = 0, told = 0;
+    uint64_t now_ns = 1000 * CLOCK_NS_PER_S, written = 0, told = 0, told_records = 0;
     const unsigned names = 4 * AUDIT_FLOOD_NAMES;
 
     (void)state;
@@ -110,14 +110,36 @@ static void names_without_end_are_counted_together(void **state)
         snprintf(peer, sizeof(peer), "10.%u.%u.1:5", i / 256, i % 256);
         written += audit_flood_take(d, &r, now_ns);
     }
-    assert_true(written <= AUDIT_FLOOD_ALL);
+    assert_int_equal(written, AUDIT_FLOOD_STRANGERS);
     assert_false(audit_flood_next(d, now_ns, false, &sum)); /* not before its time */
     now_ns += AUDIT_FLOOD_S * CLOCK_NS_PER_S;
     while (audit_flood_next(d, now_ns, false, &sum)) {
         told += sum.suppressed;
+        told_records++;
         audit_flood_told(d, &sum);
     }
     assert_int_equal(written + told, names);
+    assert_true(told_records <= AUDIT_FLOOD_STRANGERS + 1);
+    audit_flood_free(d);
+}
+
+/* However many strangers there are: what who is known does is written all the same. */
+static void strangers_take_nothing_from_who_is_known(void **state)
+{
+    struct audit_flood *d = NULL;
+    const struct identity who = { .text = "cn:mallory" };
+    const struct audit_record denied = { .event = AUDIT_DENIED, .who = &who };
+
+    (void)state;
+    assert_int_equal(audit_flood_new(AUDIT_FLOOD_S * 1000, &d, NULL), 0);
+    for (unsigned i = 0; i < 2 * AUDIT_FLOOD_ALL; i++) {
+        char peer[32];
+        const struct audit_record r = { .event = AUDIT_AUTHENTICATION_FAILED, .peer = peer };
+
+        snprintf(peer, sizeof(peer), "10.0.%u.1:5", i / AUDIT_FLOOD_RECORDS);
+        (void)audit_flood_take(d, &r, 1);
+    }
+    assert_true(audit_flood_take(d, &denied, 1));
     audit_flood_free(d);
 }
 
@@ -146,6 +168,7 @@ int main(void)
         AUDIT_RIG_TEST(what_was_counted_is_kept_while_the_disk_is_full),
         cmocka_unit_test(a_count_stays_until_it_is_told),
         cmocka_unit_test(names_without_end_are_counted_together),
+        cmocka_unit_test(strangers_take_nothing_from_who_is_known),
         cmocka_unit_test(one_address_has_many_ports),
     };
 
