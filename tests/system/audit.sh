@@ -45,6 +45,8 @@ a_denial_is_in_it_with_its_reason() {
 strangers_are_in_it() {
     curl -sk --max-time 5 "$XENRES_SERVER/v1/domains/web-1/resources/grant_table/0/frames" >"$work/said" 2>&1 || true
     has '.event == "authentication_failed" and .outcome == "unauthenticated" and .reason == "no_certificate"'
+    echo "no handshake" | timeout 5 bash -c 'cat >"/dev/tcp/${1%:*}/${1##*:}"' bash "${XENRES_SERVER#https://}"
+    has '.event == "authentication_failed" and .outcome == "unauthenticated" and .reason == "handshake"'
 }
 
 a_stream_is_in_it_from_its_beginning_to_its_end() {
