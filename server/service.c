@@ -246,6 +246,7 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
 
     audit_count(s->audit, &sources.audit);
     rpc_watches(rpc, &sources.watches);
+    rpc_tokens_refused(rpc, sources.tokens_refused);
     feeds_count(atomic_load(&s->feeds), &sources.feeds);
     quota_count_hits(s->quota, sources.limit_hits);
     listener_counters(s->listener, &sources.connections);

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/bearer.h"
 
 static int64_t now_s(void)
 {
@@ -38,7 +39,7 @@ static int revoked(struct failure *f, enum error_code code)
 }
 
 /* 0, or why not: what the operator reads stays here. */
-static int look(const struct exchange *x, enum error_code when_revoked, enum log_level level,
+static int look(struct exchange *x, enum error_code when_revoked, enum log_level level,
                 struct failure *f)
 {
     enum identity_fault fault = IDENTITY_OK;
@@ -55,6 +56,9 @@ static int look(const struct exchange *x, enum error_code when_revoked, enum log
         return 0;
     }
     log_failure(level, x->head.peer_address, &said);
+    if (x->bearer != NULL) {
+        bearer_refused(x, fault == IDENTITY_EXPIRED ? TOKEN_EXPIRED : TOKEN_REVOKED);
+    }
     return fault == IDENTITY_EXPIRED ? expired(f) : revoked(f, when_revoked);
 }
 

@@ -145,6 +145,7 @@ void audited_failure(const struct exchange *x)
     struct audit_record r = record_of(x, is_limit ? AUDIT_LIMIT : AUDIT_AUTHENTICATION_FAILED);
 
     r.outcome = x->failure.code;
+    r.reason = is_limit ? NULL : x->refused;
     r.detail = x->failure.message;
     (void)audit_write(audit_of(x), &r, NULL);
 }

@@ -14,5 +14,7 @@
 /* Sets x->call.who, and the access that it is known by. 0, or `x->failure`: -ERROR_UNAUTHENTICATED, with
  * x->challenge; -ERROR_INVALID_ARGUMENT: tokens where they must not be, or several. */
 int bearer_take(struct exchange *x);
+/* The token that was shown is not accepted: counts it, and says so to the audit. */
+void bearer_refused(struct exchange *x, enum token_fault why);
 
 #endif

@@ -47,6 +47,7 @@ struct rpc {
     struct streams streams;
     atomic_uint exchanges;
     _Atomic uint64_t refusals_logged; /* of tokens: bearer.c */
+    _Atomic uint64_t tokens_refused[TOKEN_FAULT_COUNT];
     atomic_bool draining;
     atomic_uint rules_number; /* counts the rules: one that differs is other rules */
     pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
@@ -62,6 +63,7 @@ struct exchange {
     struct connect_request connect; /* of UNARY and STREAM */
     const char *origin;             /* of another site's page that may read the reply; or NULL */
     struct token *bearer;           /* who asks, where he showed a token; owned */
+    const char *refused;            /* a word: why what was shown is not accepted; or NULL */
     const char *challenge; /* WWW-Authenticate of an answer that nobody is known; or NULL */
     struct buffer body;
     size_t body_max_bytes;     /* 0: the reply stands */
@@ -101,8 +103,8 @@ struct exchange {
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
     struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
-    bool is_audited;           /* of a stream: the audit was told that it began, not that it ended */
-    uint64_t messages;         /* … that were made */
+    bool is_audited;   /* of a stream: the audit was told that it began, not that it ended */
+    uint64_t messages; /* … that were made */
     struct stream_entry entry; /* of one that has to be told to leave */
     uint64_t streamed_bytes;   /* read of a stream so far */
     uint64_t slowed_until_ns;  /* of a stream: what its caller may be sent a second is used up; 0 */
