@@ -112,7 +112,7 @@ int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, 
     return result == 0 ? audit_new(&options, out, f) : result;
 }
 
-void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
+void audit_service_reloaded(struct audit *audit, const char *because, const struct buffer *faults,
                             const struct failure *why)
 {
     char detail[DETAIL_BYTES];
@@ -122,12 +122,12 @@ void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
     const struct audit_record r = {
         .event = AUDIT_RELOAD,
         .outcome = why->code,
+        .reason = because,
         .detail = why->code == 0 ? NULL : detail,
     };
 
     (void)snprintf(detail, sizeof(detail), "%.*s", has_fault ? len : FAILURE_TEXT_MAX,
                    has_fault ? (const char *)faults->data : why->message);
-    audit_reopen(audit);
     (void)audit_write(audit, &r, NULL);
 }
 

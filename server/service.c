@@ -408,7 +408,8 @@ static void reload(struct service *s)
         access_watch_forget(&s->access_watch);
     }
     material_done(&fresh);
-    audit_service_reloaded(s->audit, &faults, &f);
+    audit_reopen(s->audit);
+    audit_service_reloaded(s->audit, "signal", &faults, &f);
     metrics_reloaded(&s->metrics, success);
     sd_notify(0, "READY=1");
 }
@@ -437,6 +438,10 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
  * False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
+    const struct access_watch_parts parts = { .listener = s->listener,
+                                              .rpc = atomic_load(&s->rpc),
+                                              .audit = s->audit,
+                                              .metrics = &s->metrics };
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
                             { .fd = s->wake_fd, .events = POLLIN } };
     struct signalfd_siginfo signal;
@@ -448,7 +453,7 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    access_watch_tick(&s->access_watch, s->listener, atomic_load(&s->rpc), &s->metrics);
+    access_watch_tick(&s->access_watch, &parts);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
