@@ -117,6 +117,14 @@ static inline int audit_rig_write(struct audit_rig *r, unsigned n)
     return audit_write(r->audit, &record, NULL);
 }
 
+/* So many of them, and each is taken. */
+static inline void audit_rig_write_all(struct audit_rig *r, unsigned count)
+{
+    for (unsigned n = 0; n < count; n++) {
+        assert_int_equal(audit_rig_write(r, n), 0);
+    }
+}
+
 /* As a disk that is full: no file may grow beyond so many bytes; 0: any may. */
 static inline void audit_rig_limit_files(uint64_t bytes)
 {

@@ -133,9 +133,7 @@ static void rotation_keeps_the_chain_and_no_more_files_than_asked_for(void **sta
     r->options.log.max_bytes = 4096;
     r->options.log.keep = 3;
     audit_rig_start(r);
-    for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(audit_rig_write(r, i), 0);
-    }
+    audit_rig_write_all(r, 100);
     audit_rig_stop(r);
     assert_int_equal(audit_rig_list(r, names), 4);
     assert_true(audit_rig_whole(r)->first_sequence > 1);
@@ -153,9 +151,7 @@ static void young_files_are_kept_however_many(void **state)
     r->options.log.keep = 3;
     r->options.log.keep_s = 3600;
     audit_rig_start(r);
-    for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(audit_rig_write(r, i), 0);
-    }
+    audit_rig_write_all(r, 100);
     size_t count = audit_rig_list(r, names);
 
     assert_true(count > 10);
@@ -239,9 +235,7 @@ static void at_the_ceiling_it_goes_on_where_that_is_the_choice(void **state)
     r->options.on_failure = AUDIT_CONTINUE;
     audit_rig_start(r);
     rename_errno = EXDEV;
-    for (unsigned i = 0; i < 300; i++) {
-        assert_int_equal(audit_rig_write(r, i), 0);
-    }
+    audit_rig_write_all(r, 300);
     audit_count(r->audit, &counted);
     assert_true(counted.is_failing && counted.lost > 0);
     assert_true(size_of(r, "audit.log") <= AUDIT_CEILING * SIZE_BYTES + 2 * AUDIT_LINE_MAX_BYTES);
@@ -258,9 +252,7 @@ static void a_file_system_without_flags_of_rename_will_do(void **state)
     r->options.log.max_bytes = SIZE_BYTES;
     audit_rig_start(r);
     rename_errno = EINVAL;
-    for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(audit_rig_write(r, i), 0);
-    }
+    audit_rig_write_all(r, 100);
     rename_errno = 0;
     audit_rig_stop(r);
     assert_true(audit_rig_list(r, names) > 1);
@@ -432,35 +424,48 @@ static void a_name_that_is_taken_is_no_obstacle(void **state)
     assert_string_equal(names[1], "audit.log.damaged-00000000000000000004.1");
 }
 
-/* Killed when the next file had been made, and the state did not know it yet: with its first record, or with
- * a part of that. */
-static void a_rotation_that_was_cut_short_is_finished(void **state)
+/* Killed when the next file had been made, and the state did not know it yet; *line: the length of that file's
+ * first line. */
+static void rotate_and_forget(struct audit_rig *r, long *line)
 {
-    struct audit_rig *r = *state;
-    const bool ways[] = { true, false };
-
-    for (size_t i = 0; i < 2; i++) {
-        audit_rig_done(r);
-        audit_rig_init(r);
-        r->options.log.max_bytes = SIZE_BYTES;
-        saved_rig = r;
-        audit_rig_start(r);
-        after_rename = save_state;
-        for (unsigned n = 0; after_rename != NULL; n++) {
-            assert_int_equal(audit_rig_write(r, n), 0);
-        }
-        audit_rig_stop(r);
-        restore_state(r);
-        struct audit_bytes b = audit_rig_read(folder_path(&r->dir, "audit.log"));
-        long line = (char *)memchr(b.bytes, '\n', b.len) + 1 - b.bytes;
-
-        free(b.bytes);
-        assert_int_equal(truncate(folder_path(&r->dir, "audit.log"), ways[i] ? line : line / 2), 0);
-        audit_rig_run(r);
-        assert_int_equal(audit_rig_count(r, "\"event\":\"file_begun\""), 1);
-        assert_int_equal(audit_rig_count(r, "\"event\":\"recovered\""), 1);
-        (void)audit_rig_whole(r);
+    r->options.log.max_bytes = SIZE_BYTES;
+    saved_rig = r;
+    audit_rig_start(r);
+    after_rename = save_state;
+    for (unsigned n = 0; after_rename != NULL; n++) {
+        assert_int_equal(audit_rig_write(r, n), 0);
     }
+    audit_rig_stop(r);
+    restore_state(r);
+    struct audit_bytes b = audit_rig_read(folder_path(&r->dir, "audit.log"));
+
+    *line = (char *)memchr(b.bytes, '\n', b.len) + 1 - b.bytes;
+    free(b.bytes);
+}
+
+static void go_on_with(struct audit_rig *r, long bytes)
+{
+    assert_int_equal(truncate(folder_path(&r->dir, "audit.log"), bytes), 0);
+    audit_rig_run(r);
+    assert_int_equal(audit_rig_count(r, "\"event\":\"file_begun\""), 1);
+    assert_int_equal(audit_rig_count(r, "\"event\":\"recovered\""), 1);
+    (void)audit_rig_whole(r);
+}
+
+static void a_next_file_that_the_state_does_not_know_is_gone_on_with(void **state)
+{
+    long line;
+
+    rotate_and_forget(*state, &line);
+    go_on_with(*state, line);
+}
+
+static void a_next_file_that_was_hardly_begun_is_begun_again(void **state)
+{
+    long line;
+
+    rotate_and_forget(*state, &line);
+    go_on_with(*state, line / 2);
 }
 
 /* By another name, or as its owner, somebody else could change it. */
@@ -530,7 +535,8 @@ int main(void)
         TEST(bytes_of_others_are_kept_for_who_looks),
         TEST(a_next_file_can_be_made_later_at_the_start_as_well),
         TEST(a_name_that_is_taken_is_no_obstacle),
-        TEST(a_rotation_that_was_cut_short_is_finished),
+        TEST(a_next_file_that_the_state_does_not_know_is_gone_on_with),
+        TEST(a_next_file_that_was_hardly_begun_is_begun_again),
         TEST(a_file_that_others_reach_is_not_written),
         TEST(a_first_start_on_a_full_disk_leaves_nothing_in_the_way),
     };
