@@ -11,41 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "auth/audit_remains.h"
+#include "auth/audit_log_state.h"
+#include "auth/audit_recovery.h"
 #include "common/clock.h"
 #include "common/log.h"
 
 enum { NAME_MAX_BYTES = 512, DETAIL_MAX_BYTES = 256 };
-
-struct audit_log {
-    struct audit_crypto *crypto;
-    struct audit_state *state;
-    struct audit_file file;
-    struct audit_position position;
-    uint64_t max_bytes;
-    unsigned keep;
-    uint64_t keep_s;
-    bool is_recovered; /* what the last one left was looked at, and is as it is to be */
-
-    /* What comes before anything else, until it is written: an empty file's first record, and what was
-     * found at the start. */
-    struct {
-        const char *why;
-        char previous[PATH_MAX]; /* the file before; "" where none is known */
-    } begun;
-    struct {
-        const char *detail; /* NULL: nothing */
-        uint64_t records, torn_bytes;
-    } recovered;
-
-    /* How far the file's end came, where the rest failed; `last` has a higher number now: not at all. */
-    struct {
-        enum { END_NONE, END_SAID, END_SIGNED, END_SYNCED } step;
-        uint64_t last;
-    } end;
-    uint64_t rotate_at_bytes; /* when it is tried again */
-    bool is_said_at_ceiling, is_open_failure_said;
-};
 
 /* --- opened and closed ------------------------------------------------------------------------------ */
 
@@ -175,8 +146,7 @@ static const char *base_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* Of the file that is empty now, or will be the next one. */
-static void owe_begun(struct audit_log *l, const char *why, const char *previous)
+void audit_log_owe_begun(struct audit_log *l, const char *why, const char *previous)
 {
     l->begun.why = why;
     (void)snprintf(l->begun.previous, sizeof l->begun.previous, "%s", base_of(previous));
@@ -196,13 +166,6 @@ static int say_begun(struct audit_log *l)
     audit_writer_hex(&w, "previous_mac", link->mac, sizeof link->mac);
     audit_writer_hex(&w, "previous_digest", link->digest, sizeof link->digest);
     return put_writer(l, &w);
-}
-
-static void owe_recovered(struct audit_log *l, const struct audit_remains *r, const char *detail)
-{
-    l->recovered.detail = detail;
-    l->recovered.records = r->records;
-    l->recovered.torn_bytes = r->is_foreign ? 0 : r->torn_bytes;
 }
 
 static int say_recovered(struct audit_log *l)
@@ -230,8 +193,8 @@ static int say_ended(struct audit_log *l, const char *name)
     return put_writer(l, &w);
 }
 
-static int put_aside_damaged(struct audit_log *l, struct audit_file *file, const char *word,
-                             char name[PATH_MAX])
+int audit_log_put_aside_damaged(struct audit_log *l, struct audit_file *file, const char *word,
+                                char name[PATH_MAX])
 {
     if (audit_file_free_name(file, word, audit_log_last(l), name) != 0 ||
         audit_file_put_aside(file, name) != 0) {
@@ -242,8 +205,7 @@ static int put_aside_damaged(struct audit_log *l, struct audit_file *file, const
     return 0;
 }
 
-/* What is at our path, or a file that is made there. Why not is said once. */
-static int open_file(struct audit_log *l, struct audit_file *out)
+int audit_log_open_file(struct audit_log *l, struct audit_file *out)
 {
     struct failure f = { 0 };
 
@@ -264,12 +226,12 @@ static int open_next(struct audit_log *l, struct audit_file *out)
 {
     struct audit_file found;
     char name[PATH_MAX];
-    int result = open_file(l, &found);
+    int result = audit_log_open_file(l, &found);
 
     if (result == 0 && found.len_bytes > 0) {
-        result = put_aside_damaged(l, &found, "damaged", name);
+        result = audit_log_put_aside_damaged(l, &found, "damaged", name);
         audit_file_close(&found);
-        result = result == 0 ? open_file(l, &found) : result;
+        result = result == 0 ? audit_log_open_file(l, &found) : result;
     }
     if (result == 0) {
         *out = found;
@@ -323,12 +285,11 @@ static void remove_oldest(struct audit_log *l)
     }
 }
 
-static int take_up(struct audit_log *l);
-
 /* There is a file, and what has to be in it before the next record. */
 static int make_ready(struct audit_log *l)
 {
-    if ((!l->is_recovered && take_up(l) != 0) || (l->file.fd < 0 && open_next(l, &l->file) != 0)) {
+    if ((!l->is_recovered && audit_recovery_take_up(l) != 0) ||
+        (l->file.fd < 0 && open_next(l, &l->file) != 0)) {
         return -1;
     }
     if (l->file.len_bytes == 0) {
@@ -405,7 +366,7 @@ static int put_aside(struct audit_log *l)
     }
     l->rotate_at_bytes = l->max_bytes;
     l->is_said_at_ceiling = false;
-    owe_begun(l, "size", name);
+    audit_log_owe_begun(l, "size", name);
     return 0;
 }
 
@@ -458,7 +419,7 @@ int audit_log_reopen(struct audit_log *l)
         (void)say_ended(l, "");
         (void)sign(l, NULL, NULL);
         (void)fdatasync(l->file.fd);
-        owe_begun(l, "reopened", "");
+        audit_log_owe_begun(l, "reopened", "");
     }
     l->position.flags = AUDIT_STATE_ROTATING;
     store(l);
@@ -472,118 +433,6 @@ void audit_log_stop(struct audit_log *l)
     l->position.flags |= AUDIT_STATE_STOPPED;
     store(l);
     (void)audit_state_sync(l->state);
-}
-
-/* --- what the last one left ------------------------------------------------------------------------- */
-
-/* Each of the following changes what is known here last, so that one that failed can be tried again. */
-
-/* The records that were found are counted in, and the line that was not finished is taken off. */
-static int adopt(struct audit_log *l, const struct audit_remains *r, const char *detail)
-{
-    if (r->torn_bytes > 0 && ftruncate(l->file.fd, (off_t)r->end_bytes) != 0) {
-        return -1;
-    }
-    l->position.link = r->link;
-    l->position.file_len_bytes = l->file.len_bytes = r->end_bytes;
-    if (detail != NULL) {
-        owe_recovered(l, r, detail);
-    }
-    return 0;
-}
-
-/* The file is kept for who looks, and another one begins. */
-static int set_aside(struct audit_log *l, const struct audit_remains *r, const char *detail)
-{
-    char name[PATH_MAX];
-
-    if (put_aside_damaged(l, &l->file, "damaged", name) != 0) {
-        return -1;
-    }
-    l->position.link = r->link;
-    owe_begun(l, "damaged", name);
-    owe_recovered(l, r, detail);
-    return 0;
-}
-
-#define WAS_ENDED "the service before did not stop, but was ended"
-#define FOREIGN   "the file had bytes that are not of this audit"
-
-/* No record yet, as far as the state knows. Whoever has a file there keeps it. */
-static int take_up_first(struct audit_log *l, const struct audit_remains *r)
-{
-    char name[PATH_MAX];
-
-    owe_begun(l, "first", "");
-    if (l->file.len_bytes == 0) {
-        return 0;
-    }
-    if (r->records > 0 && !r->is_foreign) {
-        return adopt(l, r, WAS_ENDED);
-    }
-    return put_aside_damaged(l, &l->file, "before", name);
-}
-
-/* The file was ended, and the next one not begun, as far as the state knows. Either is at our path. */
-static int take_up_rotation(struct audit_log *l, const struct audit_remains *r)
-{
-    static const struct audit_remains none;
-    char name[PATH_MAX];
-    struct stat st;
-
-    audit_file_name(&l->file, NULL, audit_log_last(l), name);
-    if (!r->is_foreign) { /* the next one */
-        owe_begun(l, "size", lstat(name, &st) == 0 ? name : "");
-        return adopt(l, r, WAS_ENDED);
-    }
-    if (r->records > 0 || l->file.len_bytes != l->position.file_len_bytes) {
-        return set_aside(l, r, FOREIGN);
-    }
-    if (audit_file_free_name(&l->file, NULL, audit_log_last(l), name) != 0 ||
-        audit_file_put_aside(&l->file, name) != 0) {
-        return -1;
-    }
-    owe_begun(l, "size", name);
-    owe_recovered(l, &none, WAS_ENDED);
-    return 0;
-}
-
-static int take_up_file(struct audit_log *l, const struct audit_remains *r)
-{
-    bool was_stopped = (l->position.flags & AUDIT_STATE_STOPPED) != 0;
-
-    if (l->file.len_bytes < l->position.file_len_bytes) {
-        if (l->file.len_bytes > 0) {
-            return set_aside(l, r, "the file was shorter than it was left");
-        }
-        owe_begun(l, "missing", "");
-        owe_recovered(l, r, "the file was gone or empty");
-        return 0;
-    }
-    if (r->is_foreign) {
-        return set_aside(l, r, FOREIGN);
-    }
-    return adopt(l, r, was_stopped && r->records == 0 && r->torn_bytes == 0 ? NULL : WAS_ENDED);
-}
-
-static int take_up(struct audit_log *l)
-{
-    bool is_behind = (l->position.flags & AUDIT_STATE_ROTATING) != 0;
-    struct audit_remains r;
-
-    if ((l->file.fd < 0 ? open_file(l, &l->file) : audit_file_look(&l->file)) != 0 ||
-        audit_remains_read(l->crypto, &l->position.link, l->file.fd,
-                           is_behind ? 0 : l->position.file_len_bytes, l->file.len_bytes,
-                           &r) != 0) {
-        return -1;
-    }
-    int result = !is_behind                       ? take_up_file(l, &r)
-                 : l->position.link.sequence == 1 ? take_up_first(l, &r)
-                                                  : take_up_rotation(l, &r);
-
-    l->is_recovered = result == 0;
-    OPENSSL_cleanse(&r, sizeof r);
-    return result;
 }
 
 int audit_log_recover(struct audit_log *l, struct failure *f)

@@ -7,9 +7,7 @@
  * written here.
  *
  * A line is in the file before the state knows it. So whoever is killed leaves whole lines that the
- * state does not know yet, and at most one torn line: at the next start the former are checked and
- * counted in, the latter is taken off, and a record says so. What is no line of ours is not touched, but
- * put aside with the file that it is in.
+ * state does not know yet, and at most one torn line: audit_recovery.h.
  *
  * A file that has its size is put aside. Where that fails, it goes on being written, tried again each time
  * that it has grown by a part, up to AUDIT_CEILING times its size; then nothing can be written. An empty
