@@ -165,7 +165,10 @@ a_full_disk_ends_service_and_streams_until_there_is_room() {
     answers
     same "$(full_health /readyz)" 200
     has '.event == "lost"'
-    verify_full --state "$full/audit.state" "$log.1" "$log"
+    verify_full --state "$full/audit.state" "$log.1" "$log" >"$work/said"
+    ! grep -q "nothing is said" "$work/said"
+    verify_full --state "$full/audit.state" "$log" >"$work/said"
+    contains "$(cat "$work/said")" "records before them nothing is said"
 }
 
 where_it_is_to_go_on_it_does_so_loudly() {
