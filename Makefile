@@ -57,7 +57,7 @@ SERVER := main config config_titled faults limits material access_watch audit_se
           supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
-CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \
+CLIENT := fault handle options token papers cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
           watch_read watch watch_domains image trace_view trace trace_message trace_read access
