@@ -18,6 +18,7 @@ static const struct {
     [TOKEN_NOT_YET_VALID] = { "not_yet_valid", "the bearer token is not yet valid" },
     [TOKEN_AUDIENCE] = { "audience", "the bearer token is not for this gateway" },
     [TOKEN_BINDING] = { "binding", "the bearer token is bound to another certificate" },
+    [TOKEN_GROUP] = { "group", "the bearer token claims a group that is not its issuer's to give" },
     [TOKEN_REVOKED] = { "revoked", "the bearer token was revoked" },
 };
 _Static_assert(sizeof(faults) / sizeof(faults[0]) == TOKEN_FAULT_COUNT, "each has a row");

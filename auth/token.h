@@ -27,6 +27,7 @@ enum token_fault {
     TOKEN_NOT_YET_VALID, /* by `nbf` or `iat` */
     TOKEN_AUDIENCE,      /* it is for somebody else */
     TOKEN_BINDING,       /* to another certificate, or to something that cannot be checked */
+    TOKEN_GROUP,         /* it claims one that is not its issuer's to give */
     TOKEN_REVOKED,       /* after it was verified: by the deny list, or its key or line is gone */
     TOKEN_FAULT_COUNT
 };

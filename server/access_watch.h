@@ -56,7 +56,8 @@ struct access_watch_parts {
     struct audit *audit; /* NULL: it is off */
     struct metrics *metrics;
 };
-/* Has what changed read again, and streams end whose clients' time is over. */
+/* Has what changed read again; streams end whose clients' time is over, and traces whose owners may not
+ * have them any more. */
 void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts);
 
 #endif
