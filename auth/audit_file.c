@@ -215,8 +215,8 @@ int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t 
     return errno == ENOENT ? 0 : -1;
 }
 
-/* What is there already is nobody's to lose. Where the file system cannot see to that, it is looked at: nobody
- * else makes files there. */
+/* What is there already is nobody's to lose. Where the file system cannot see to that, it is looked at:
+ * nobody else makes files there. */
 static int rename_to_nothing(const char *from, const char *to)
 {
     struct stat st;

@@ -318,8 +318,8 @@ static unsigned steps_to_end(const struct audit_log *l)
     return audit_log_last(l) == l->end.last ? l->end.step : END_NONE;
 }
 
-/* The last record is a checkpoint, so that a file that was put aside cannot be cut without being noticed. What
- * is there already is not written again: a file that cannot be put aside does not grow by trying. */
+/* The last record is a checkpoint, so that a file that was put aside cannot be cut without being noticed.
+ * What is there already is not written again: a file that cannot be put aside does not grow by trying. */
 static int finish_file(struct audit_log *l, const char *name)
 {
     l->end.step = steps_to_end(l);

@@ -22,7 +22,8 @@ struct rpc;
 int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, struct audit **out,
                        struct failure *f);
 
-/* Whether the file can be the audit's, as far as it is there. The user whom the service becomes may be none. */
+/* Whether the file can be the audit's, as far as it is there. Where there is no such user as the service
+ * becomes, nothing is said. */
 int audit_service_check(const struct config *config, struct failure *f);
 
 /* What decides who may do what was read again, or was not: the first of `faults`, or `why`, says why.
