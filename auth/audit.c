@@ -453,6 +453,9 @@ void audit_stop(struct audit *a)
         if (!atomic_load(&a->is_failing)) {
             (void)sync_to(a, UINT64_MAX);
             audit_log_stop(a->log);
+        } else {
+            log_error("the audit ends without a word of %llu records that are missing in it",
+                      (unsigned long long)a->lost);
         }
     }
     audit_free(a);

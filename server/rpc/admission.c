@@ -80,17 +80,23 @@ static int look(struct exchange *x, bool is_open, struct failure *f)
     return revoked(f, ERROR_PERMISSION_DENIED);
 }
 
+/* The connection looks at its certificate again, and counts it, where it is not accepted any more. */
+static bool is_known_still(const struct exchange *x)
+{
+    return x->head.still == NULL || x->head.still(x->head.arg);
+}
+
 int admission_begin(struct exchange *x)
 {
     admission_take(x);
     /* Its head may have come long before its body, and the rules have changed in between. */
+    bool stays = is_known_still(x);
     int result = look(x, false, &x->failure);
 
-    if (result == 0 && x->head.still != NULL && !x->head.still(x->head.arg)) {
+    if (result == 0 && !stays) {
         x->refused = "revoked";
         result = revoked(&x->failure, ERROR_UNAUTHENTICATED);
     }
-
     if (result != 0) {
         x->reply.close = true; /* what its connection showed is worth nothing now */
     }
@@ -109,10 +115,12 @@ bool admission_is_over(struct exchange *x)
         return false;
     }
     admission_take(x);
+    bool stays = is_known_still(x);
+
     if (look(x, true, &x->failure) != 0) {
         return true;
     }
-    if (x->head.still == NULL || x->head.still(x->head.arg)) {
+    if (stays) {
         return false;
     }
     audited_revoked(x, "certificate", "the client's certificate is not accepted any more");
