@@ -37,7 +37,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
+AUTH := audit audit_record audit_chain audit_state audit_file audit_remains audit_recovery audit_log audit_flood audit_line audit_verify \
         guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
         seal bucket quota_refusal quota_table quota pki examine \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
@@ -57,7 +57,7 @@ SERVER := main config config_titled faults limits material access_watch audit_se
           supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
-CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \
+CLIENT := fault handle options token papers cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
           watch_read watch watch_domains image trace_view trace trace_message trace_read access

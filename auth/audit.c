@@ -114,7 +114,8 @@ static int append_lost(struct audit *a)
     return result;
 }
 
-static int write_locked(struct audit *a, const char *body, size_t len)
+/* `lost`: records that are missing where it fails. */
+static int write_locked(struct audit *a, const char *body, size_t len, unsigned lost)
 {
     int result = atomic_load(&a->is_failing) ? append_lost(a) : 0;
 
@@ -122,7 +123,7 @@ static int write_locked(struct audit *a, const char *body, size_t len)
         result = append(a, body, len);
     }
     if (result != 0) {
-        note_failure(a, 1);
+        note_failure(a, lost);
     }
     return result;
 }
@@ -190,7 +191,7 @@ int audit_write(struct audit *a, const struct audit_record *r, struct failure *f
     size_t len = audit_record_format(r, clock_wall_ns(), body);
 
     (void)pthread_mutex_lock(&a->lock);
-    int result = write_locked(a, body, len);
+    int result = write_locked(a, body, len, 1);
     uint64_t sequence = audit_log_last(a->log);
 
     (void)pthread_mutex_unlock(&a->lock);
@@ -274,7 +275,7 @@ static void try_again(struct audit *a)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-/* Of what was left out, how much. */
+/* Of what was left out, how much. What cannot be written is told later. */
 static void write_sums(struct audit *a, bool all)
 {
     struct audit_flood_sum sum;
@@ -295,8 +296,13 @@ static void write_sums(struct audit *a, bool all)
         size_t len = audit_record_format(&r, clock_wall_ns(), body);
 
         (void)pthread_mutex_lock(&a->lock);
-        (void)write_locked(a, body, len);
+        int result = write_locked(a, body, len, 0);
+
         (void)pthread_mutex_unlock(&a->lock);
+        if (result != 0) {
+            return;
+        }
+        audit_flood_told(a->flood, &sum);
     }
 }
 
@@ -386,7 +392,7 @@ int audit_new(const struct audit_options *options, struct audit **out, struct fa
     (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_mutex_init(&a->lock, NULL);
     (void)pthread_mutex_init(&a->sync_lock, NULL);
-    int result = audit_flood_new(&a->flood, f);
+    int result = audit_flood_new(options->flood_ms, &a->flood, f);
 
     if (result == 0) {
         result = audit_log_open(&options->log, &a->log, &made, f);
@@ -447,6 +453,9 @@ void audit_stop(struct audit *a)
         if (!atomic_load(&a->is_failing)) {
             (void)sync_to(a, UINT64_MAX);
             audit_log_stop(a->log);
+        } else {
+            log_error("the audit ends without a word of %llu records that are missing in it",
+                      (unsigned long long)a->lost);
         }
     }
     audit_free(a);

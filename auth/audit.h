@@ -36,7 +36,7 @@ struct audit_options {
     struct audit_log_options log;
     enum audit_on_failure on_failure;
     enum audit_sync sync;
-    unsigned checkpoint_records, checkpoint_ms, tick_ms;
+    unsigned checkpoint_records, checkpoint_ms, flood_ms, tick_ms;
     /* On its thread, with no lock: each checkpoint's line, without its newline; and when writing begins
      * to fail and when it works again. May be NULL. */
     void (*on_checkpoint)(void *arg, const char *line, uint64_t sequence);

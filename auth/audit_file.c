@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -24,22 +25,42 @@ static int fail_call(struct failure *f, const char *call, const char *path)
     return failure_next(f, result, "let the service's user write there, or set audit.file");
 }
 
-static int check(const struct audit_file *a, int fd, uint64_t *len_bytes, struct failure *f)
+static int refuse(struct failure *f, const char *path, const char *what, const char *cure)
+{
+    return failure_next(f, failure_set(f, ERROR_FAILED_PRECONDITION, "%s %s", path, what), "%s",
+                        cure);
+}
+
+/* Who can write it by another name, or owns it, can change what is in it, or have us write elsewhere. */
+static int judge(const struct stat *st, const char *path, const struct audit_owner *owner,
+                 struct failure *f)
+{
+    bool becomes = geteuid() == 0 && owner->uid != (uid_t)-1;
+
+    if (!S_ISREG(st->st_mode)) {
+        return refuse(f, path, "is no regular file", "move it away: another one is made");
+    }
+    if (st->st_nlink != 1) {
+        return refuse(f, path, "has another name as well (a hard link), or none any more",
+                      "remove the other one (find / -samefile), or move it away");
+    }
+    if (st->st_uid != (becomes ? owner->uid : geteuid())) {
+        return refuse(f, path, "belongs to another user than the service's",
+                      "move it away, or chown it to the service's user");
+    }
+    return (st->st_mode & (S_IWGRP | S_IWOTH)) == 0
+               ? 0
+               : refuse(f, path, "can be written by others", "chmod 600, after a look at it");
+}
+
+int audit_file_examine(const char *path, const struct audit_owner *owner, struct failure *f)
 {
     struct stat st;
 
-    if (fstat(fd, &st) != 0) {
-        return fail_call(f, "fstat", a->path);
+    if (lstat(path, &st) != 0) {
+        return errno == ENOENT ? 0 : fail_call(f, "lstat", path);
     }
-    if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
-        (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != a->owner.uid)) {
-        int result = failure_set(f, ERROR_FAILED_PRECONDITION,
-                                 "%s is no regular file, or others could write it", a->path);
-
-        return failure_next(f, result, "move it away, or chmod 600 and chown it");
-    }
-    *len_bytes = (uint64_t)st.st_size;
-    return 0;
+    return judge(&st, path, owner, f);
 }
 
 /* An existing one is never given away, and never made through a link. */
@@ -47,7 +68,7 @@ static int open_it(struct audit_file *a, struct failure *f)
 {
     const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     SCOPE_FD int fd = open(a->path, flags | O_CREAT | O_EXCL, 0600);
-    uint64_t len_bytes = 0;
+    struct stat st;
 
     if (fd >= 0 && geteuid() == 0 && a->owner.uid != (uid_t)-1 &&
         fchown(fd, a->owner.uid, a->owner.gid) != 0) {
@@ -59,11 +80,14 @@ static int open_it(struct audit_file *a, struct failure *f)
     if (fd < 0) {
         return fail_call(f, "open", a->path);
     }
-    int result = check(a, fd, &len_bytes, f);
+    if (fstat(fd, &st) != 0) {
+        return fail_call(f, "fstat", a->path);
+    }
+    int result = judge(&st, a->path, &a->owner, f);
 
     if (result == 0) {
         a->fd = scope_take_fd(&fd);
-        a->len_bytes = len_bytes;
+        a->len_bytes = (uint64_t)st.st_size;
         a->is_torn = false;
     }
     return result;
@@ -126,6 +150,17 @@ int audit_file_append(struct audit_file *a, const char *line, size_t len)
     return 0;
 }
 
+int audit_file_look(struct audit_file *a)
+{
+    struct stat st;
+
+    if (fstat(a->fd, &st) != 0) {
+        return -1;
+    }
+    a->len_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
 bool audit_file_is_replaced(const struct audit_file *a)
 {
     struct stat there, ours;
@@ -162,43 +197,90 @@ void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequ
     }
 }
 
-/* What is there already is nobody's to lose. */
+int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t sequence,
+                         char name[PATH_MAX])
+{
+    struct stat st;
+
+    audit_file_name(a, word, sequence, name);
+    size_t len = strlen(name);
+
+    for (unsigned i = 1; lstat(name, &st) == 0; i++) {
+        if (i > AUDIT_NAMES_MAX) {
+            errno = EEXIST;
+            return -1;
+        }
+        (void)snprintf(name + len, PATH_MAX - len, ".%u", i);
+    }
+    return errno == ENOENT ? 0 : -1;
+}
+
+/* What is there already is nobody's to lose. Where the file system cannot see to that, it is looked at:
+ * nobody else makes files there. */
+static int rename_to_nothing(const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+    if (lstat(to, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return errno == ENOENT ? rename(from, to) : -1;
+}
+
 int audit_file_put_aside(struct audit_file *a, const char *name)
 {
-    if (renameat2(AT_FDCWD, a->path, AT_FDCWD, name, RENAME_NOREPLACE) != 0) {
+    if (rename_to_nothing(a->path, name) != 0) {
         return -1;
     }
     audit_file_close(a);
     return 0;
 }
 
-/* NAME.20-DIGITS, and nothing else of what is in the directory. */
-static bool is_one(const char *entry, const char *base, size_t base_len)
+/* Of NAME.20-DIGITS, and nothing else of what is in the directory; 0: it is not one. */
+static uint64_t sequence_of(const char *entry, const char *base, size_t base_len)
 {
+    const char *digits = entry + base_len + 1;
+
     return strncmp(entry, base, base_len) == 0 && entry[base_len] == '.' &&
-           strlen(entry) == base_len + 1 + SEQUENCE_DIGITS &&
-           strspn(entry + base_len + 1, "0123456789") == SEQUENCE_DIGITS;
+                   strlen(digits) == SEQUENCE_DIGITS &&
+                   strspn(digits, "0123456789") == SEQUENCE_DIGITS
+               ? strtoull(digits, NULL, 10)
+               : 0;
 }
 
-bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH_MAX])
+int audit_file_oldest(const struct audit_file *a, struct audit_file_oldest *out)
 {
-    char directory[PATH_MAX], oldest[NAME_MAX + 1] = "";
+    char directory[PATH_MAX];
     const char *slash = strrchr(a->path, '/');
     const char *base = slash != NULL ? slash + 1 : a->path;
-    size_t base_len = strlen(base);
-    unsigned count = 0;
+    uint64_t oldest = UINT64_MAX;
+    struct stat st;
 
     directory_of(a, directory);
     SCOPE_DIR DIR *dir = opendir(directory);
     const struct dirent *entry;
 
-    while (dir != NULL && count < AUDIT_FILES_MAX && (entry = readdir(dir)) != NULL) {
-        if (is_one(entry->d_name, base, base_len)) {
-            count++;
-            if (oldest[0] == '\0' || strcmp(entry->d_name, oldest) < 0) {
-                memcpy(oldest, entry->d_name, strlen(entry->d_name) + 1);
-            }
-        }
+    *out = (struct audit_file_oldest){ .name = "" };
+    while (dir != NULL && (entry = readdir(dir)) != NULL) { /* to its end: they have no order */
+        uint64_t sequence = sequence_of(entry->d_name, base, strlen(base));
+
+        out->count += sequence > 0;
+        oldest = sequence > 0 && sequence < oldest ? sequence : oldest;
     }
-    return count > keep && snprintf(name, PATH_MAX, "%s/%s", directory, oldest) < PATH_MAX;
+    if (dir == NULL || out->count == 0) {
+        return dir != NULL ? 0 : -1;
+    }
+    audit_file_name(a, NULL, oldest, out->name);
+    if (lstat(out->name, &st) != 0) {
+        return -1;
+    }
+    out->modified_s = st.st_mtim.tv_sec;
+    return 0;
 }

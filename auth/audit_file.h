@@ -13,7 +13,7 @@
 
 #include "auth/audit_state.h"
 
-enum { AUDIT_FILES_MAX = 10000 }; /* put aside, that are looked at to remove the oldest */
+enum { AUDIT_NAMES_MAX = 99 }; /* that one name is tried with, where something is there already */
 
 struct audit_file {
     char path[PATH_MAX];
@@ -23,15 +23,19 @@ struct audit_file {
     bool is_torn;       /* there are bytes behind it that could not be taken back */
 };
 
-/* Opens it, or makes it, mode 0600. -ERROR_FAILED_PRECONDITION: it is no regular file, others could
- * write it, or the directory does not let us. */
+/* Opens it, or makes it, mode 0600. -ERROR_FAILED_PRECONDITION: it is no regular file, has another name
+ * elsewhere, is not the owner's, others could write it, or the directory does not let us. */
 int audit_file_open(struct audit_file *a, const char *path, const struct audit_owner *owner,
                     struct failure *f);
+/* The same of what is there by now, which is left as it is; nothing is fine. */
+int audit_file_examine(const char *path, const struct audit_owner *owner, struct failure *f);
 void audit_file_close(struct audit_file *a);
 
 /* 0, or -1 with errno: then nothing of it is there, or will be when the next one is written. */
 int audit_file_append(struct audit_file *a, const char *line, size_t len);
 
+/* How long it is by now; -1 with errno. */
+int audit_file_look(struct audit_file *a);
 /* Whether another file is at its path by now, or none: somebody has put it aside. */
 bool audit_file_is_replaced(const struct audit_file *a);
 /* May it be put aside at all? */
@@ -39,9 +43,18 @@ bool audit_file_can_rotate(const struct audit_file *a);
 /* PATH.000…SEQUENCE, or with a word PATH.WORD-SEQUENCE. */
 void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequence,
                      char name[PATH_MAX]);
+/* The same, or with a number behind it, if something has that name. -1 with errno. */
+int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t sequence,
+                         char name[PATH_MAX]);
 /* Puts it aside under that name, and closes it. -1 with errno: it stays as it was. */
 int audit_file_put_aside(struct audit_file *a, const char *name);
-/* The oldest of more than `keep` that were put aside; false: there are no more. */
-bool audit_file_oldest(const struct audit_file *a, unsigned keep, char name[PATH_MAX]);
+/* Of those that were put aside, by their names. */
+struct audit_file_oldest {
+    char name[PATH_MAX]; /* "": there is none */
+    uint64_t count;      /* of all */
+    int64_t modified_s;
+};
+/* -1 with errno. */
+int audit_file_oldest(const struct audit_file *a, struct audit_file_oldest *out);
 
 #endif

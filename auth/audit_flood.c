@@ -11,7 +11,10 @@
 
 #include "common/clock.h"
 
-enum { LOOKED_AT = 8 }; /* places for one name */
+enum {
+    LOOKED_AT = 8, /* places for one name */
+    PLACES = AUDIT_FLOOD_NAMES + AUDIT_EVENT_COUNT,
+};
 
 struct place {
     bool is_used;
@@ -21,15 +24,15 @@ struct place {
 };
 
 struct audit_flood {
+    uint64_t period_ns;
     uint64_t seed; /* so that nobody can choose names that fall onto one place */
     pthread_mutex_t lock;
-    uint64_t all_begun_ns; /* under it, and so the rest */
-    uint32_t all_written;
-    struct place places[AUDIT_FLOOD_NAMES];
-    struct place others[AUDIT_EVENT_COUNT];
+    uint64_t all_begun_ns;       /* under it, and so the rest */
+    uint32_t all_written[2];     /* of who is known, and of strangers */
+    struct place places[PLACES]; /* names', then those of the others of each event */
 };
 
-int audit_flood_new(struct audit_flood **out, struct failure *f)
+int audit_flood_new(unsigned period_ms, struct audit_flood **out, struct failure *f)
 {
     struct audit_flood *d = calloc(1, sizeof *d);
 
@@ -41,6 +44,7 @@ int audit_flood_new(struct audit_flood **out, struct failure *f)
         free(d);
         return failure_set(f, ERROR_INTERNAL, "cannot set the audit up");
     }
+    d->period_ns = period_ms * CLOCK_NS_PER_MS;
     *out = d;
     return 0;
 }
@@ -68,9 +72,9 @@ static size_t name_of(const struct audit_record *r, struct audit_flood_sum *sum)
     return len;
 }
 
-static bool is_over(const struct place *p, uint64_t now_ns)
+static bool is_over(const struct audit_flood *d, uint64_t begun_ns, uint64_t now_ns)
 {
-    return now_ns - p->begun_ns >= AUDIT_FLOOD_PERIOD_S * CLOCK_NS_PER_S;
+    return now_ns - begun_ns >= d->period_ns;
 }
 
 static void begin(struct place *p, const struct audit_flood_sum *sum, uint64_t now_ns)
@@ -78,8 +82,13 @@ static void begin(struct place *p, const struct audit_flood_sum *sum, uint64_t n
     *p = (struct place){ .is_used = true, .begun_ns = now_ns, .sum = *sum };
 }
 
+static bool is_used_up(const struct audit_flood *d, bool is_stranger)
+{
+    return d->all_written[is_stranger] >= (is_stranger ? AUDIT_FLOOD_STRANGERS : AUDIT_FLOOD_ALL);
+}
+
 /* The name's place, a free one, or that of the others. One whose period has ended is free once nothing is
- * to be told of it. */
+ * to be told of it. A stranger who comes when their records are used up gets none: he is one of many. */
 static struct place *find(struct audit_flood *d, const struct audit_flood_sum *sum, size_t len,
                           uint64_t now_ns)
 {
@@ -93,15 +102,16 @@ static struct place *find(struct audit_flood *d, const struct audit_flood_sum *s
             strcmp(p->sum.who, sum->who) == 0) {
             return p;
         }
-        if (free_one == NULL && (!p->is_used || (is_over(p, now_ns) && p->sum.suppressed == 0))) {
+        if (free_one == NULL &&
+            (!p->is_used || (is_over(d, p->begun_ns, now_ns) && p->sum.suppressed == 0))) {
             free_one = p;
         }
     }
-    if (free_one != NULL) {
+    if (free_one != NULL && !(sum->is_peer && is_used_up(d, true))) {
         begin(free_one, sum, now_ns);
         return free_one;
     }
-    struct place *others = &d->others[sum->event];
+    struct place *others = &d->places[AUDIT_FLOOD_NAMES + sum->event];
 
     if (!others->is_used) {
         begin(others, sum, now_ns);
@@ -111,22 +121,18 @@ static struct place *find(struct audit_flood *d, const struct audit_flood_sum *s
     return others;
 }
 
-static bool take(struct audit_flood *d, struct place *p, uint64_t now_ns)
+static bool take(struct audit_flood *d, struct place *p, bool is_stranger, uint64_t now_ns)
 {
-    if (is_over(p, now_ns) && p->sum.suppressed == 0) {
+    if (is_over(d, p->begun_ns, now_ns) && p->sum.suppressed == 0) {
         p->begun_ns = now_ns;
         p->written = 0;
     }
-    if (now_ns - d->all_begun_ns >= AUDIT_FLOOD_PERIOD_S * CLOCK_NS_PER_S) {
-        d->all_begun_ns = now_ns;
-        d->all_written = 0;
-    }
-    if (p->written >= AUDIT_FLOOD_RECORDS || d->all_written >= AUDIT_FLOOD_ALL) {
+    if (p->written >= AUDIT_FLOOD_RECORDS || is_used_up(d, is_stranger)) {
         p->sum.suppressed++;
         return false;
     }
     p->written++;
-    d->all_written++;
+    d->all_written[is_stranger]++;
     return true;
 }
 
@@ -136,20 +142,14 @@ bool audit_flood_take(struct audit_flood *d, const struct audit_record *r, uint6
     size_t len = name_of(r, &sum);
 
     (void)pthread_mutex_lock(&d->lock);
-    bool taken = take(d, find(d, &sum, len, now_ns), now_ns);
+    if (is_over(d, d->all_begun_ns, now_ns)) {
+        d->all_begun_ns = now_ns;
+        memset(d->all_written, 0, sizeof d->all_written);
+    }
+    bool taken = take(d, find(d, &sum, len, now_ns), sum.is_peer, now_ns);
 
     (void)pthread_mutex_unlock(&d->lock);
     return taken;
-}
-
-static bool tell(struct place *p, uint64_t now_ns, bool all, struct audit_flood_sum *out)
-{
-    if (!p->is_used || p->sum.suppressed == 0 || (!all && !is_over(p, now_ns))) {
-        return false;
-    }
-    *out = p->sum;
-    p->is_used = false;
-    return true;
 }
 
 bool audit_flood_next(struct audit_flood *d, uint64_t now_ns, bool all, struct audit_flood_sum *out)
@@ -157,12 +157,26 @@ bool audit_flood_next(struct audit_flood *d, uint64_t now_ns, bool all, struct a
     bool found = false;
 
     (void)pthread_mutex_lock(&d->lock);
-    for (size_t i = 0; !found && i < AUDIT_FLOOD_NAMES; i++) {
-        found = tell(&d->places[i], now_ns, all, out);
-    }
-    for (size_t i = 0; !found && i < AUDIT_EVENT_COUNT; i++) {
-        found = tell(&d->others[i], now_ns, all, out);
+    for (size_t i = 0; !found && i < PLACES; i++) {
+        const struct place *p = &d->places[i];
+
+        if (p->is_used && p->sum.suppressed > 0 && (all || is_over(d, p->begun_ns, now_ns))) {
+            *out = p->sum;
+            out->place = i;
+            found = true;
+        }
     }
     (void)pthread_mutex_unlock(&d->lock);
     return found;
+}
+
+/* It is the same name's as long as there is something to tell of it. */
+void audit_flood_told(struct audit_flood *d, const struct audit_flood_sum *sum)
+{
+    struct place *p = &d->places[sum->place];
+
+    (void)pthread_mutex_lock(&d->lock);
+    p->sum.suppressed -= sum->suppressed;
+    p->is_used = p->sum.suppressed > 0;
+    (void)pthread_mutex_unlock(&d->lock);
 }

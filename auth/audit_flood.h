@@ -4,9 +4,11 @@
 /*
  * Records that somebody can cause as often as he likes (a stranger whose handshakes fail, a caller who
  * asks for what he may not) are thinned: of one event and one identity, or one address where nobody is
- * known, AUDIT_FLOOD_RECORDS in AUDIT_FLOOD_PERIOD_S are written, and of all such AUDIT_FLOOD_ALL; of the
- * rest how many there were, when the period ends. Those whose names have no room are counted
- * together. The memory is fixed. One lock of its own, the innermost; any thread.
+ * known, AUDIT_FLOOD_RECORDS in a period are written, and AUDIT_FLOOD_ALL of all who are known; of all
+ * others AUDIT_FLOOD_STRANGERS, since there can be any number of them: what they cause takes nothing from
+ * the former, and is the more a bound on what the disk has to hold. Of the
+ * rest how many there were, when the period ends; until that is told it is kept. Those whose names have no
+ * room are counted together. The memory is fixed. One lock of its own, the innermost; any thread.
  */
 #ifndef XENRES_AUTH_AUDIT_FLOOD_H
 #define XENRES_AUTH_AUDIT_FLOOD_H
@@ -15,13 +17,14 @@
 
 enum {
     AUDIT_FLOOD_RECORDS = 20,
-    AUDIT_FLOOD_PERIOD_S = 60,
+    AUDIT_FLOOD_S = 60, /* a period, as a rule */
     AUDIT_FLOOD_ALL = 2000,
+    AUDIT_FLOOD_STRANGERS = 200,
     AUDIT_FLOOD_NAMES = 1024,
 };
 
 struct audit_flood;
-int audit_flood_new(struct audit_flood **out, struct failure *f);
+int audit_flood_new(unsigned period_ms, struct audit_flood **out, struct failure *f);
 void audit_flood_free(struct audit_flood *d); /* NULL is fine */
 
 /* False: not this one. */
@@ -32,10 +35,13 @@ struct audit_flood_sum {
     bool is_peer, is_others; /* `who` is an address; is several */
     char who[IDENTITY_TEXT_BYTES];
     uint64_t suppressed;
+    size_t place; /* audit_flood.c's */
 };
-/* The next one whose period has ended, or with `all` any, and of which records were left out; false: there
- * are no more. */
+/* One whose period has ended, or with `all` any, and of which records were left out; false: there are no
+ * more. It stays the one until it is told. One thread. */
 bool audit_flood_next(struct audit_flood *d, uint64_t now_ns, bool all,
                       struct audit_flood_sum *out);
+/* That one was: so many are not to be told any more. */
+void audit_flood_told(struct audit_flood *d, const struct audit_flood_sum *sum);
 
 #endif

@@ -6,25 +6,17 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/audit_log_state.h"
+#include "auth/audit_recovery.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/scope.h"
 
 enum { NAME_MAX_BYTES = 512, DETAIL_MAX_BYTES = 256 };
-
-struct audit_log {
-    struct audit_crypto *crypto;
-    struct audit_state *state;
-    struct audit_file file;
-    struct audit_position position;
-    uint64_t max_bytes;
-    unsigned keep;
-    bool is_recovered;  /* goes on where the last one ended */
-    bool cannot_rotate; /* it was tried, and said */
-};
 
 /* --- opened and closed ------------------------------------------------------------------------------ */
 
@@ -37,8 +29,9 @@ int audit_log_open(const struct audit_log_options *options, struct audit_log **o
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the audit");
     }
     l->file.fd = -1;
-    l->max_bytes = options->max_bytes;
+    l->max_bytes = l->rotate_at_bytes = options->max_bytes;
     l->keep = options->keep;
+    l->keep_s = options->keep_s;
     int result = audit_crypto_new(&l->crypto, f);
 
     if (result == 0) {
@@ -124,7 +117,7 @@ static int put_writer(struct audit_log *l, const struct audit_writer *w)
     return put(l, w->out, w->len, NULL, NULL);
 }
 
-int audit_log_checkpoint(struct audit_log *l, char *line, size_t *len)
+static int sign(struct audit_log *l, char *line, size_t *len)
 {
     char body[AUDIT_LINE_MAX_BYTES];
     uint8_t signature[AUDIT_SIGNATURE_BYTES];
@@ -153,23 +146,44 @@ static const char *base_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* The first record of a file: where the chain was. `previous`: the file before; "" where none is known. */
-static int begin_file(struct audit_log *l, const char *why, const char *previous)
+void audit_log_owe_begun(struct audit_log *l, const char *why, const char *previous)
+{
+    l->begun.why = why;
+    (void)snprintf(l->begun.previous, sizeof l->begun.previous, "%s", base_of(previous));
+}
+
+/* The first record of a file: where the chain was. */
+static int say_begun(struct audit_log *l)
 {
     char body[AUDIT_BODY_MAX_BYTES];
     struct audit_writer w;
     const struct audit_link *link = &l->position.link;
 
     audit_writer_begin(&w, body, sizeof body, AUDIT_FILE_BEGUN, clock_wall_ns());
-    audit_writer_text(&w, "reason", why, NAME_MAX_BYTES);
+    audit_writer_text(&w, "reason", l->begun.why, NAME_MAX_BYTES);
     audit_writer_hex(&w, "chain", audit_state_chain(l->state), AUDIT_ID_BYTES);
-    audit_writer_text(&w, "previous", base_of(previous), NAME_MAX_BYTES);
+    audit_writer_text(&w, "previous", l->begun.previous, NAME_MAX_BYTES);
     audit_writer_hex(&w, "previous_mac", link->mac, sizeof link->mac);
     audit_writer_hex(&w, "previous_digest", link->digest, sizeof link->digest);
     return put_writer(l, &w);
 }
 
-static int end_file(struct audit_log *l, const char *name)
+static int say_recovered(struct audit_log *l)
+{
+    char body[AUDIT_BODY_MAX_BYTES];
+    struct audit_writer w;
+
+    audit_writer_begin(&w, body, sizeof body, AUDIT_RECOVERED, clock_wall_ns());
+    audit_writer_number(&w, "records", l->recovered.records);
+    audit_writer_number(&w, "torn_bytes", l->recovered.torn_bytes);
+    audit_writer_text(&w, "detail", l->recovered.detail, DETAIL_MAX_BYTES);
+    int result = put_writer(l, &w);
+
+    l->recovered.detail = result == 0 ? NULL : l->recovered.detail;
+    return result;
+}
+
+static int say_ended(struct audit_log *l, const char *name)
 {
     char body[AUDIT_BODY_MAX_BYTES];
     struct audit_writer w;
@@ -179,88 +193,212 @@ static int end_file(struct audit_log *l, const char *name)
     return put_writer(l, &w);
 }
 
-/* A new file at our path, whose first record comes. */
-static int open_next(struct audit_log *l, const char *why, const char *previous)
+int audit_log_put_aside_damaged(struct audit_log *l, struct audit_file *file, const char *word,
+                                char name[PATH_MAX])
 {
-    struct failure f = { 0 };
-    struct audit_file fresh;
-
-    if (audit_file_open(&fresh, l->file.path, &l->file.owner, &f) != 0) {
-        log_failure(LOG_LEVEL_ERROR, "the audit's next file", &f);
-        errno = f.xen_errno != 0 ? f.xen_errno : EACCES;
+    if (audit_file_free_name(file, word, audit_log_last(l), name) != 0 ||
+        audit_file_put_aside(file, name) != 0) {
         return -1;
     }
-    audit_file_close(&l->file);
-    l->file = fresh;
-    return begin_file(l, why, previous);
+    log_error("the audit's file %s is not as it was left, and is put aside as %s", file->path,
+              name);
+    return 0;
+}
+
+int audit_log_open_file(struct audit_log *l, struct audit_file *out)
+{
+    struct failure f = { 0 };
+
+    if (audit_file_open(out, l->file.path, &l->file.owner, &f) == 0) {
+        l->is_open_failure_said = false;
+        return 0;
+    }
+    if (!l->is_open_failure_said) {
+        log_failure(LOG_LEVEL_ERROR, "the audit's next file", &f);
+        l->is_open_failure_said = true;
+    }
+    errno = f.xen_errno != 0 ? f.xen_errno : EACCES;
+    return -1;
+}
+
+/* An empty file at our path: whatever somebody else has put there goes aside. */
+static int open_next(struct audit_log *l, struct audit_file *out)
+{
+    struct audit_file found;
+    char name[PATH_MAX];
+    int result = audit_log_open_file(l, &found);
+
+    if (result == 0 && found.len_bytes > 0) {
+        result = audit_log_put_aside_damaged(l, &found, "damaged", name);
+        audit_file_close(&found);
+        result = result == 0 ? audit_log_open_file(l, &found) : result;
+    }
+    if (result == 0) {
+        *out = found;
+    }
+    return result;
 }
 
 /* Removing is told before it is done. */
+static int remove_file(struct audit_log *l, const char *name)
+{
+    char body[AUDIT_BODY_MAX_BYTES];
+    struct audit_writer w;
+
+    audit_writer_begin(&w, body, sizeof body, AUDIT_FILE_REMOVED, clock_wall_ns());
+    audit_writer_text(&w, "named", base_of(name), NAME_MAX_BYTES);
+    return put_writer(l, &w) == 0 ? unlink(name) : -1;
+}
+
+/* One of a future that was set back is young. */
+static bool is_young(const struct audit_log *l, const struct audit_file_oldest *file)
+{
+    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+
+    return file->modified_s > now_s - (int64_t)l->keep_s;
+}
+
+/* Never those that are young: else whoever causes many records removes those of before. */
 static void remove_oldest(struct audit_log *l)
 {
-    char body[AUDIT_BODY_MAX_BYTES], name[PATH_MAX];
+    struct audit_file_oldest oldest;
+    int result = 0;
 
-    while (l->keep > 0 && audit_file_oldest(&l->file, l->keep, name)) {
-        struct audit_writer w;
-
-        audit_writer_begin(&w, body, sizeof body, AUDIT_FILE_REMOVED, clock_wall_ns());
-        audit_writer_text(&w, "named", base_of(name), NAME_MAX_BYTES);
-        if (put_writer(l, &w) != 0 || unlink(name) != 0) {
-            log_warning("cannot remove %s, an old file of the audit: %s", name, strerror(errno));
-            return;
+    while (l->keep > 0 && result == 0) {
+        result = audit_file_oldest(&l->file, &oldest);
+        if (result != 0 || oldest.count <= l->keep) {
+            break;
         }
+        if (is_young(l, &oldest)) {
+            log_warning(
+                "%llu old files of the audit are kept beyond audit.keep, since %s is younger than "
+                "audit.keep_days; somebody causes many records",
+                (unsigned long long)(oldest.count - l->keep), oldest.name);
+            break;
+        }
+        result = remove_file(l, oldest.name);
+    }
+    if (result != 0) {
+        log_warning("cannot remove an old file of the audit, %s: %s",
+                    oldest.name[0] != '\0' ? oldest.name : "which cannot be looked for",
+                    strerror(errno));
     }
 }
 
-/* Its last record is a checkpoint, so that a file that was put aside cannot be cut without being noticed. */
-static int rotate(struct audit_log *l)
+/* There is a file, and what has to be in it before the next record. */
+static int make_ready(struct audit_log *l)
+{
+    if ((!l->is_recovered && audit_recovery_take_up(l) != 0) ||
+        (l->file.fd < 0 && open_next(l, &l->file) != 0)) {
+        return -1;
+    }
+    if (l->file.len_bytes == 0) {
+        if (say_begun(l) != 0) {
+            return -1;
+        }
+        remove_oldest(l);
+    }
+    return l->recovered.detail != NULL ? say_recovered(l) : 0;
+}
+
+int audit_log_checkpoint(struct audit_log *l, char *line, size_t *len)
+{
+    return make_ready(l) == 0 ? sign(l, line, len) : -1;
+}
+
+/* --- put aside -------------------------------------------------------------------------------------- */
+
+static bool is_at_ceiling(const struct audit_log *l)
+{
+    return l->max_bytes > 0 && l->file.len_bytes / AUDIT_CEILING >= l->max_bytes;
+}
+
+static unsigned steps_to_end(const struct audit_log *l)
+{
+    return audit_log_last(l) == l->end.last ? l->end.step : END_NONE;
+}
+
+/* The last record is a checkpoint, so that a file that was put aside cannot be cut without being noticed.
+ * What is there already is not written again: a file that cannot be put aside does not grow by trying. */
+static int finish_file(struct audit_log *l, const char *name)
+{
+    l->end.step = steps_to_end(l);
+    if (l->end.step < END_SAID) {
+        if (say_ended(l, name) != 0) {
+            return -1;
+        }
+        l->end.step = END_SAID;
+        l->end.last = audit_log_last(l);
+    }
+    if (l->end.step < END_SIGNED) {
+        if (sign(l, NULL, NULL) != 0) {
+            return -1;
+        }
+        l->end.step = END_SIGNED;
+        l->end.last = audit_log_last(l);
+    }
+    if (l->end.step < END_SYNCED && fdatasync(l->file.fd) != 0) {
+        return -1;
+    }
+    l->end.step = END_SYNCED;
+    return 0;
+}
+
+static int put_aside(struct audit_log *l)
 {
     char name[PATH_MAX];
+    unsigned step = steps_to_end(l);
+    uint64_t last = audit_log_last(l) + (step < END_SAID) + (step < END_SIGNED);
 
-    if (!audit_file_can_rotate(&l->file)) {
-        if (!l->cannot_rotate) {
-            log_warning("the audit's file %s has its size, and cannot be put aside: %s",
-                        l->file.path, strerror(errno));
-        }
-        l->cannot_rotate = true;
-        return 0;
-    }
-    audit_file_name(&l->file, NULL, l->position.link.sequence + 1, name);
-    if (end_file(l, name) != 0 || audit_log_checkpoint(l, NULL, NULL) != 0 ||
-        fdatasync(l->file.fd) != 0) {
+    if (!audit_file_can_rotate(&l->file) || audit_file_free_name(&l->file, NULL, last, name) != 0 ||
+        finish_file(l, name) != 0) {
         return -1;
     }
     l->position.flags = AUDIT_STATE_ROTATING;
     store(l);
     if (audit_file_put_aside(&l->file, name) != 0) {
+        int errnum = errno;
+
         l->position.flags = 0;
         store(l);
+        errno = errnum;
         return -1;
     }
-    int result = open_next(l, "size", name);
-
-    if (result == 0) {
-        remove_oldest(l);
-    }
-    return result;
+    l->rotate_at_bytes = l->max_bytes;
+    l->is_said_at_ceiling = false;
+    audit_log_owe_begun(l, "size", name);
+    return 0;
 }
 
-static int go_on(struct audit_log *l);
+/* It is tried again later, and told each time, at the ceiling once. */
+static void put_off(struct audit_log *l)
+{
+    bool is_last = is_at_ceiling(l);
+
+    if (!is_last || !l->is_said_at_ceiling) {
+        log_warning("the audit's file %s has its size, and cannot be put aside: %s; %s",
+                    l->file.path, strerror(errno),
+                    is_last ? "it is not written any more"
+                            : "it is written up to twice its size, and no longer");
+    }
+    l->is_said_at_ceiling = is_last;
+    l->rotate_at_bytes = l->file.len_bytes + l->max_bytes / AUDIT_SIZE_PARTS;
+}
 
 int audit_log_append(struct audit_log *l, const char *body, size_t len)
 {
-    if (!l->is_recovered && go_on(l) != 0) {
+    if (make_ready(l) != 0) {
         return -1;
     }
-    if (l->file.fd < 0) { /* put aside, and the next one could not be made */
-        char name[PATH_MAX];
-
-        audit_file_name(&l->file, NULL, audit_log_last(l), name);
-        if (open_next(l, "size", name) != 0) {
+    if (l->max_bytes > 0 && (l->file.len_bytes >= l->rotate_at_bytes || is_at_ceiling(l))) {
+        if (put_aside(l) != 0) {
+            put_off(l);
+        } else if (make_ready(l) != 0) {
             return -1;
         }
     }
-    if (l->max_bytes > 0 && l->file.len_bytes >= l->max_bytes && rotate(l) != 0) {
+    if (is_at_ceiling(l)) {
+        errno = EFBIG;
         return -1;
     }
     return put(l, body, len, NULL, NULL);
@@ -268,16 +406,26 @@ int audit_log_append(struct audit_log *l, const char *body, size_t len)
 
 int audit_log_reopen(struct audit_log *l)
 {
-    l->cannot_rotate = false;
+    struct audit_file fresh;
+
+    l->rotate_at_bytes = l->max_bytes;
     if (!l->is_recovered || l->file.fd < 0 || !audit_file_is_replaced(&l->file)) {
         return 0;
     }
-    (void)end_file(l, "");
-    (void)audit_log_checkpoint(l, NULL, NULL);
-    (void)fdatasync(l->file.fd);
+    if (open_next(l, &fresh) != 0) {
+        return -1;
+    }
+    if (l->file.len_bytes > 0) {
+        (void)say_ended(l, "");
+        (void)sign(l, NULL, NULL);
+        (void)fdatasync(l->file.fd);
+        audit_log_owe_begun(l, "reopened", "");
+    }
     l->position.flags = AUDIT_STATE_ROTATING;
     store(l);
-    return open_next(l, "reopened", "");
+    audit_file_close(&l->file);
+    l->file = fresh;
+    return make_ready(l);
 }
 
 void audit_log_stop(struct audit_log *l)
@@ -287,146 +435,9 @@ void audit_log_stop(struct audit_log *l)
     (void)audit_state_sync(l->state);
 }
 
-/* --- what the last one left ------------------------------------------------------------------------- */
-
-/* What is behind the place that the state knows. */
-struct remains {
-    uint64_t records;    /* of ours */
-    uint64_t torn_bytes; /* of a line that was not finished */
-    bool is_foreign;     /* other bytes */
-};
-
-/* The line's length with its newline, if it is the one that comes next. */
-static size_t take_line(struct audit_log *l, const char *bytes, size_t len)
-{
-    const char *end = memchr(bytes, '\n', len);
-    char again[AUDIT_LINE_MAX_BYTES], body[AUDIT_BODY_MAX_BYTES];
-    struct audit_link next;
-    size_t line_len = end != NULL ? (size_t)(end - bytes) + 1 : 0;
-    int head = snprintf(body, sizeof body, "{\"seq\":%llu,",
-                        (unsigned long long)l->position.link.sequence);
-    size_t frame = (size_t)head + AUDIT_TAIL_BYTES;
-
-    if (line_len < frame || line_len - frame > sizeof body) {
-        return 0;
-    }
-    memcpy(body, bytes + head, line_len - frame);
-    if (audit_chain_seal(l->crypto, &l->position.link, body, line_len - frame, again, &next) !=
-            line_len ||
-        CRYPTO_memcmp(again, bytes, line_len) != 0) {
-        return 0;
-    }
-    l->position.link = next;
-    return line_len;
-}
-
-static int look_behind(struct audit_log *l, struct remains *out)
-{
-    uint64_t at = l->position.file_len_bytes, end = l->file.len_bytes;
-
-    while (at < end) {
-        char bytes[AUDIT_LINE_MAX_BYTES];
-        ssize_t n = pread(l->file.fd, bytes, sizeof bytes, (off_t)at);
-
-        if (n <= 0) {
-            return -1;
-        }
-        size_t taken = take_line(l, bytes, (size_t)n);
-
-        if (taken == 0) {
-            out->torn_bytes = end - at;
-            out->is_foreign = end - at > sizeof bytes - 1 || memchr(bytes, '\n', (size_t)n) != NULL;
-            break;
-        }
-        at += taken;
-        out->records++;
-    }
-    l->file.len_bytes = at;
-    return 0;
-}
-
-static int put_aside_damaged(struct audit_log *l, char name[PATH_MAX])
-{
-    audit_file_name(&l->file, "damaged", audit_log_last(l), name);
-    log_error("the audit's file is not as it was left, and is put aside as %s", name);
-    return audit_file_put_aside(&l->file, name);
-}
-
-static int say_recovered(struct audit_log *l, const struct remains *r, const char *detail)
-{
-    char body[AUDIT_BODY_MAX_BYTES];
-    struct audit_writer w;
-
-    audit_writer_begin(&w, body, sizeof body, AUDIT_RECOVERED, clock_wall_ns());
-    audit_writer_number(&w, "records", r->records);
-    audit_writer_number(&w, "torn_bytes", r->is_foreign ? 0 : r->torn_bytes);
-    audit_writer_text(&w, "detail", detail, DETAIL_MAX_BYTES);
-    return put_writer(l, &w);
-}
-
-/* The file was ended, and the next one not begun. The very first has none before it. */
-static int go_on_behind_rotation(struct audit_log *l)
-{
-    bool is_first = l->position.link.sequence == 1;
-    char name[PATH_MAX];
-
-    audit_file_name(&l->file, is_first ? "before" : NULL, audit_log_last(l), name);
-    if (l->file.len_bytes == 0) {
-        return begin_file(l, is_first ? "first" : "size", is_first ? "" : name);
-    }
-    return audit_file_put_aside(&l->file, name) == 0
-               ? open_next(l, is_first ? "first" : "size", is_first ? "" : name)
-               : -1;
-}
-
-static int take_up(struct audit_log *l)
-{
-    bool was_stopped = (l->position.flags & AUDIT_STATE_STOPPED) != 0;
-    struct remains r = { 0 };
-    char name[PATH_MAX] = "";
-
-    if ((l->position.flags & AUDIT_STATE_ROTATING) != 0) {
-        return go_on_behind_rotation(l);
-    }
-    if (l->file.len_bytes < l->position.file_len_bytes) {
-        bool is_gone = l->file.len_bytes == 0;
-
-        return (is_gone || put_aside_damaged(l, name) == 0) &&
-                       (is_gone ? begin_file(l, "missing", "") : open_next(l, "damaged", name)) ==
-                           0 &&
-                       say_recovered(l, &r,
-                                     is_gone ? "the file was gone or empty"
-                                             : "the file was shorter than it was left") == 0
-                   ? 0
-                   : -1;
-    }
-    if (look_behind(l, &r) != 0) {
-        return -1;
-    }
-    if (r.is_foreign) {
-        return put_aside_damaged(l, name) == 0 && open_next(l, "damaged", name) == 0 &&
-                       say_recovered(l, &r, "the file had bytes that are not of this audit") == 0
-                   ? 0
-                   : -1;
-    }
-    if (r.torn_bytes > 0 && ftruncate(l->file.fd, (off_t)l->file.len_bytes) != 0) {
-        return -1;
-    }
-    l->position.file_len_bytes = l->file.len_bytes;
-    return was_stopped && r.records == 0 && r.torn_bytes == 0
-               ? 0
-               : say_recovered(l, &r, "the service before did not stop, but was ended");
-}
-
-static int go_on(struct audit_log *l)
-{
-    l->is_recovered = take_up(l) == 0;
-    return l->is_recovered ? 0 : -1;
-}
-
 int audit_log_recover(struct audit_log *l, struct failure *f)
 {
-    if (go_on(l) == 0) {
+    if (make_ready(l) == 0) {
         return 0;
     }
     int errnum = errno;

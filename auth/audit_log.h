@@ -7,21 +7,30 @@
  * written here.
  *
  * A line is in the file before the state knows it. So whoever is killed leaves whole lines that the
- * state does not know yet, and at most one torn line: at the next start the former are checked and
- * counted in, the latter is taken off, and a record says so. What is no line of ours is not touched, but
- * put aside with the file that it is in. Whoever calls sees to one thread at a time.
+ * state does not know yet, and at most one torn line: audit_recovery.h.
+ *
+ * A file that has its size is put aside. Where that fails, it goes on being written, tried again each time
+ * that it has grown by a part, up to AUDIT_CEILING times its size; then nothing can be written. An empty
+ * file's first record is always `file_begun`, whatever failed before it. Whoever calls sees to one
+ * thread at a time.
  */
 #ifndef XENRES_AUTH_AUDIT_LOG_H
 #define XENRES_AUTH_AUDIT_LOG_H
 
 #include "auth/audit_file.h"
 
+enum {
+    AUDIT_CEILING = 2,    /* sizes that a file may have which cannot be put aside */
+    AUDIT_SIZE_PARTS = 8, /* of its size: after one more it is tried again */
+};
+
 struct audit_log_options {
     const char *path;      /* of the file */
     const char *state_dir; /* of keys and state */
     struct audit_owner owner;
-    uint64_t max_bytes; /* a file that has more is put aside */
+    uint64_t max_bytes; /* a file that has more is put aside; 0: none is */
     unsigned keep;      /* so many that were; 0: all */
+    uint64_t keep_s;    /* … and those that were written since */
 };
 
 struct audit_log;
@@ -32,11 +41,12 @@ int audit_log_open(const struct audit_log_options *options, struct audit_log **o
 int audit_log_recover(struct audit_log *l, struct failure *f);
 void audit_log_close(struct audit_log *l); /* NULL is fine */
 
-/* The following return 0, or -1 with errno: then the chain is where it was. */
+/* The following return 0, or -1 with errno: then the chain is where it was, or behind records of the
+ * audit itself, and nothing but trying again is needed. EFBIG: the ceiling. */
 int audit_log_append(struct audit_log *l, const char *body, size_t len);
 /* `line`, where not NULL, is what was written: AUDIT_LINE_MAX_BYTES. */
 int audit_log_checkpoint(struct audit_log *l, char *line, size_t *len);
-/* Goes on in a new file if somebody has put ours aside. */
+/* Goes on in a new file if somebody has put ours aside, or in the old one where none can be made. */
 int audit_log_reopen(struct audit_log *l);
 /* Nothing comes any more, and that is as it should be. */
 void audit_log_stop(struct audit_log *l);

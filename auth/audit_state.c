@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "auth/certificate.h"
@@ -189,6 +190,9 @@ static int make_state(const char *dir, const char *path, struct failure *f)
     }
     if (result == 0) {
         result = guarded_file_create(path, GUARDED_SECRET, bytes, sizeof bytes, f);
+        if (result != 0) { /* nothing was written with it yet */
+            (void)unlink(key_path);
+        }
     }
     audit_crypto_free(crypto);
     OPENSSL_cleanse(key, sizeof key);

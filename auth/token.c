@@ -6,26 +6,46 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const fault_texts[] = {
-    [TOKEN_MALFORMED] = "the bearer token is malformed",
-    [TOKEN_ALGORITHM] = "the bearer token is signed with an algorithm that is not accepted",
-    [TOKEN_UNKNOWN] = "the bearer token is of an unknown key or issuer",
-    [TOKEN_SIGNATURE] = "the bearer token is not genuine",
-    [TOKEN_EXPIRED] = "the bearer token has expired",
-    [TOKEN_NOT_YET_VALID] = "the bearer token is not yet valid",
-    [TOKEN_AUDIENCE] = "the bearer token is not for this gateway",
-    [TOKEN_BINDING] = "the bearer token is bound to another certificate",
-    [TOKEN_GROUP] = "the bearer token claims a group that is not its issuer's to give",
+static const struct {
+    const char *name, *text;
+} faults[] = {
+    [TOKEN_MALFORMED] = { "malformed", "the bearer token is malformed" },
+    [TOKEN_ALGORITHM] = { "algorithm",
+                          "the bearer token is signed with an algorithm that is not accepted" },
+    [TOKEN_UNKNOWN] = { "unknown", "the bearer token is of an unknown key or issuer" },
+    [TOKEN_SIGNATURE] = { "signature", "the bearer token is not genuine" },
+    [TOKEN_EXPIRED] = { "expired", "the bearer token has expired" },
+    [TOKEN_NOT_YET_VALID] = { "not_yet_valid", "the bearer token is not yet valid" },
+    [TOKEN_AUDIENCE] = { "audience", "the bearer token is not for this gateway" },
+    [TOKEN_BINDING] = { "binding", "the bearer token is bound to another certificate" },
+    [TOKEN_GROUP] = { "group", "the bearer token claims a group that is not its issuer's to give" },
+    [TOKEN_REVOKED] = { "revoked", "the bearer token was revoked" },
 };
+_Static_assert(sizeof(faults) / sizeof(faults[0]) == TOKEN_FAULT_COUNT, "each has a row");
 
 const char *token_fault_text(enum token_fault fault)
 {
-    return fault_texts[fault];
+    return faults[fault].text;
+}
+
+const char *token_fault_name(enum token_fault fault)
+{
+    return faults[fault].name;
+}
+
+enum token_fault token_fault_of(const struct failure *f)
+{
+    int fault = 0;
+
+    while (fault < TOKEN_FAULT_COUNT && strcmp(f->message, faults[fault].text) != 0) {
+        fault++;
+    }
+    return fault < TOKEN_FAULT_COUNT ? (enum token_fault)fault : TOKEN_MALFORMED;
 }
 
 int token_refuse(struct failure *f, enum token_fault fault, const char *detail, ...)
 {
-    int result = failure_set(f, ERROR_UNAUTHENTICATED, "%s", fault_texts[fault]);
+    int result = failure_set(f, ERROR_UNAUTHENTICATED, "%s", faults[fault].text);
     char text[FAILURE_TEXT_MAX];
     va_list args;
 

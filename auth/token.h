@@ -28,9 +28,13 @@ enum token_fault {
     TOKEN_AUDIENCE,      /* it is for somebody else */
     TOKEN_BINDING,       /* to another certificate, or to something that cannot be checked */
     TOKEN_GROUP,         /* it claims one that is not its issuer's to give */
+    TOKEN_REVOKED,       /* after it was verified: by the deny list, or its key or line is gone */
     TOKEN_FAULT_COUNT
 };
 const char *token_fault_text(enum token_fault fault); /* "the bearer token has expired" */
+const char *token_fault_name(enum token_fault fault); /* "expired": a word that never changes */
+/* What token_refuse() refused it for; TOKEN_MALFORMED where another did. */
+enum token_fault token_fault_of(const struct failure *f);
 
 /* -ERROR_UNAUTHENTICATED: `f` has the fault's text as its message, the detail as its cause. */
 int token_refuse(struct failure *f, enum token_fault fault, const char *detail, ...)

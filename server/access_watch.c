@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/audit_service.h"
 #include "server/faults.h"
 #include "server/material.h"
 
@@ -65,27 +66,43 @@ void access_watch_forget(struct access_watch *w)
     w->is_due = true;
 }
 
-static bool load(const struct config *config, struct listener *listener, struct rpc *rpc)
+static int load(const struct config *config, const struct access_watch_parts *p,
+                struct buffer *faults, struct failure *f)
+{
+    struct access *fresh = NULL;
+    int result = material_load_access(config, &fresh, faults, f);
+
+    if (result == 0) {
+        result = listener_set_access(p->listener, fresh, f);
+    }
+    if (result == 0) {
+        rpc_set_access(p->rpc, fresh);
+    }
+    access_unref(fresh);
+    return result;
+}
+
+/* What is tried again, and fails as before, is told to the audit once. */
+static bool load_and_tell(const struct access_watch *w, const struct access_watch_parts *p,
+                          bool is_retry)
 {
     static const char doing[] =
         "a file that decides who is let in has changed, and all stays as it was";
-    struct access *fresh = NULL;
     struct failure f = { 0 };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
-    int result = material_load_access(config, &fresh, &faults, &f);
+    int result = load(w->config, p, &faults, &f);
 
-    if (result != 0) {
-        faults_log(LOG_LEVEL_ERROR, doing, &faults);
-        return false;
-    }
-    result = listener_set_access(listener, fresh, &f);
     if (result == 0) {
-        rpc_set_access(rpc, fresh);
         log_info("read again what decides who is let in");
+    } else if (faults.len_bytes > 0) {
+        faults_log(LOG_LEVEL_ERROR, doing, &faults);
     } else {
         log_failure(LOG_LEVEL_ERROR, doing, &f);
     }
-    access_unref(fresh);
+    if (result == 0 || !is_retry) {
+        audit_service_reloaded(p->audit, "files", &faults, &f);
+    }
+    metrics_access_reloaded(p->metrics, result == 0);
     return result == 0;
 }
 
@@ -117,18 +134,18 @@ static bool is_retry_due(const struct access_watch *w)
     return w->retry_at_ns != 0 && clock_monotonic_ns() >= w->retry_at_ns;
 }
 
-void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
-                       struct metrics *metrics)
+void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts)
 {
-    if (access_watch_note(w) || is_retry_due(w)) {
-        bool loaded = load(w->config, listener, rpc);
+    bool changed = access_watch_note(w);
 
-        metrics_access_reloaded(metrics, loaded);
+    if (changed || is_retry_due(w)) {
+        bool loaded = load_and_tell(w, parts, !changed);
+
         w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }
     int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
 
-    judge_again(w, now_s, listener, rpc);
-    rpc_judge_traces(rpc);
-    rpc_expire(rpc, now_s);
+    judge_again(w, now_s, parts->listener, parts->rpc);
+    rpc_judge_traces(parts->rpc);
+    rpc_expire(parts->rpc, now_s);
 }

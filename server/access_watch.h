@@ -14,6 +14,7 @@
 #define XENRES_SERVER_ACCESS_WATCH_H
 
 #include "auth/access.h"
+#include "auth/audit.h"
 #include "server/config.h"
 #include "server/http/listener.h"
 #include "server/metrics.h"
@@ -50,9 +51,15 @@ bool access_watch_note(struct access_watch *w);
 /* Whoever noted them did not put into force what he read. */
 void access_watch_forget(struct access_watch *w);
 
+/* Whom it tells. */
+struct access_watch_parts {
+    struct listener *listener;
+    struct rpc *rpc;
+    struct audit *audit; /* NULL: it is off */
+    struct metrics *metrics;
+};
 /* Has what changed read again; streams end whose clients' time is over, or whose authority's list's, and
  * traces whose owners may not have them any more. */
-void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
-                       struct metrics *metrics);
+void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts);
 
 #endif

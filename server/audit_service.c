@@ -10,6 +10,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "auth/audit_flood.h"
 #include "common/log.h"
 #include "server/rpc/rpc.h"
 #include "server/sandbox.h"
@@ -57,21 +58,44 @@ static int find_owner(const struct config *c, struct audit_owner *owner, struct 
     return geteuid() == 0 ? sandbox_find_user(c->server_user, &owner->uid, &owner->gid, f) : 0;
 }
 
+enum { PATH_BYTES = 2 * CONFIG_TEXT_BYTES + 2 };
+
+static void path_of(const struct config *c, char path[PATH_BYTES])
+{
+    bool is_absolute = c->audit_file[0] == '/';
+
+    (void)snprintf(path, PATH_BYTES, "%s%s%s", is_absolute ? "" : c->server_state_dir,
+                   is_absolute ? "" : "/", c->audit_file);
+}
+
+int audit_service_check(const struct config *config, struct failure *f)
+{
+    char path[PATH_BYTES];
+    struct audit_owner owner;
+
+    if (config->audit_file[0] == '\0' || find_owner(config, &owner, NULL) != 0) {
+        return 0;
+    }
+    path_of(config, path);
+    return audit_file_examine(path, &owner, f);
+}
+
 int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, struct audit **out,
                        struct failure *f)
 {
-    char path[2 * CONFIG_TEXT_BYTES + 2];
-    bool is_absolute = config->audit_file[0] == '/';
+    char path[PATH_BYTES];
     struct audit_options options = {
         .log = { .path = path,
                  .state_dir = config->server_state_dir,
                  .max_bytes = (uint64_t)config->audit_max_mib << 20,
-                 .keep = (unsigned)config->audit_keep },
+                 .keep = (unsigned)config->audit_keep,
+                 .keep_s = (uint64_t)config->audit_keep_days * 86400 },
         .on_failure =
             strcmp(config->audit_on_failure, "continue") == 0 ? AUDIT_CONTINUE : AUDIT_REFUSE,
         .sync = sync_of(config->audit_sync),
         .checkpoint_records = AUDIT_CHECKPOINT_RECORDS,
         .checkpoint_ms = AUDIT_CHECKPOINT_S * 1000,
+        .flood_ms = AUDIT_FLOOD_S * 1000,
         .tick_ms = AUDIT_TICK_MS,
         .on_checkpoint = on_checkpoint,
         .on_failing = on_failing,
@@ -82,14 +106,13 @@ int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, 
         *out = NULL;
         return 0;
     }
-    (void)snprintf(path, sizeof(path), "%s%s%s", is_absolute ? "" : config->server_state_dir,
-                   is_absolute ? "" : "/", config->audit_file);
+    path_of(config, path);
     int result = find_owner(config, &options.log.owner, f);
 
     return result == 0 ? audit_new(&options, out, f) : result;
 }
 
-void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
+void audit_service_reloaded(struct audit *audit, const char *because, const struct buffer *faults,
                             const struct failure *why)
 {
     char detail[DETAIL_BYTES];
@@ -99,12 +122,12 @@ void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
     const struct audit_record r = {
         .event = AUDIT_RELOAD,
         .outcome = why->code,
+        .reason = because,
         .detail = why->code == 0 ? NULL : detail,
     };
 
     (void)snprintf(detail, sizeof(detail), "%.*s", has_fault ? len : FAILURE_TEXT_MAX,
                    has_fault ? (const char *)faults->data : why->message);
-    audit_reopen(audit);
     (void)audit_write(audit, &r, NULL);
 }
 

@@ -22,9 +22,13 @@ struct rpc;
 int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, struct audit **out,
                        struct failure *f);
 
-/* Policy and certificates were read again, or were not: the first of `faults`, or `why`, says why. Where
- * somebody has put the file aside, another one is begun. */
-void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
+/* Whether the file can be the audit's, as far as it is there. Where there is no such user as the service
+ * becomes, nothing is said. */
+int audit_service_check(const struct config *config, struct failure *f);
+
+/* What decides who may do what was read again, or was not: the first of `faults`, or `why`, says why.
+ * `because`: a word, "signal" or "files". */
+void audit_service_reloaded(struct audit *audit, const char *because, const struct buffer *faults,
                             const struct failure *why);
 
 /* For /readyz: a line where the audit cannot be written. True: nobody is served because of it. */

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/scope.h"
+#include "server/audit_service.h"
 #include "server/check_certificates.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
@@ -163,12 +164,14 @@ static void check_audit(struct findings *all, const struct config *c)
 {
     char directory[CONFIG_TEXT_BYTES];
     const char *slash = strrchr(c->audit_file, '/');
+    struct failure fault = { 0 };
 
     if (c->audit_file[0] == '/') {
         (void)snprintf(directory, sizeof(directory), "%.*s",
                        slash == c->audit_file ? 1 : (int)(slash - c->audit_file), c->audit_file);
         check_path(all, "audit.file", directory, S_IFDIR, W_OK | X_OK);
     }
+    find(all, audit_service_check(c, &fault), &fault, "audit.file");
 }
 
 static void find_certificate(void *arg, const char *option, const char *path,

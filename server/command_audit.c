@@ -101,6 +101,10 @@ static void print_report(const struct audit_report *r, const struct arguments *a
         printf("last signed checkpoint: record %llu, of %s\n",
                (unsigned long long)r->checkpoint_sequence, r->checkpoint_time);
     }
+    if (r->first_sequence > 1) {
+        printf("of the %llu records before them nothing is said: no file of theirs was given\n",
+               (unsigned long long)r->first_sequence - 1);
+    }
     if (r->torn_bytes > 0) {
         printf("the last line is not finished (%llu bytes): the service was ended while it wrote\n",
                (unsigned long long)r->torn_bytes);

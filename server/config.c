@@ -185,31 +185,20 @@ static unsigned line_of(const char *section, const char *name)
     return find_option(section, name, &index) != NULL ? given_at_line[index] : 0;
 }
 
-static void check_word(const char *path, const char *section, const char *name, const char *value,
-                       const char *const *words, struct buffer *faults)
-{
-    char expected[64] = "";
-
-    for (size_t i = 0; words[i] != NULL; i++) {
-        size_t used = strlen(expected);
-
-        if (strcmp(value, words[i]) == 0) {
-            return;
-        }
-        (void)snprintf(expected + used, sizeof(expected) - used, "%s%s", used > 0 ? ", " : "",
-                       words[i]);
-    }
-    settings_fault_at(faults, path, line_of(section, name), "%s.%s is \"%s\"; expected one of: %s",
-                      section, name, value, expected);
-}
-
+/* Where it is put aside, its folder is written: not the root's, and none that a name leads to by the way. */
 static void check_audit(const struct config *c, struct buffer *faults)
 {
-    static const char *const failures[] = { "refuse", "continue", NULL };
-    static const char *const syncs[] = { "none", "interval", "each", NULL };
+    const char *file = c->audit_file, *slash = strrchr(file, '/');
+    const char *name = slash != NULL ? slash + 1 : file;
 
-    check_word(c->path, "audit", "on_failure", c->audit_on_failure, failures, faults);
-    check_word(c->path, "audit", "sync", c->audit_sync, syncs, faults);
+    if (file[0] != '\0' && (slash == file || (slash != NULL && file[0] != '/') || name[0] == '\0' ||
+                            strcmp(name, ".") == 0 || strcmp(name, "..") == 0)) {
+        settings_fault_at(
+            faults, c->path, line_of("audit", "file"),
+            "audit.file is \"%s\"; expected the absolute path of a file, not in /, or "
+            "a name without \"/\", which is in server.state_dir then",
+            file);
+    }
 }
 
 /* What no single option can know. */

@@ -159,6 +159,15 @@ static void write_connections(struct exposition *e, const struct listener_counte
                   LISTENER_ENDED_SLOW_REQUEST);
 }
 
+static void write_tokens(struct exposition *e, const uint64_t *refused)
+{
+    exposition_family(e, &families[METRIC_TOKENS_REFUSED]);
+    for (int why = 0; why < TOKEN_FAULT_COUNT; why++) {
+        exposition_label(e, "reason", token_fault_name((enum token_fault)why));
+        exposition_count(e, refused[why]);
+    }
+}
+
 /* --- streams ------------------------------------------------------------------------------------ */
 
 static void write_ends(struct exposition *e, const struct watch_counters *w)
@@ -335,6 +344,7 @@ void metrics_write(const struct metrics_sources *s, enum exposition_format forma
     write_requests(&e, s);
     write_limit_hits(&e, s);
     write_connections(&e, &s->connections);
+    write_tokens(&e, s->tokens_refused);
     write_streams(&e, s);
     write_traces(&e, s);
     write_reloads(&e, s->own);

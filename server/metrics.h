@@ -15,6 +15,7 @@
 
 #include "auth/audit.h"
 #include "auth/quota.h"
+#include "auth/token.h"
 #include "common/message.h"
 #include "server/exposition.h"
 #include "server/http/listener.h"
@@ -46,6 +47,7 @@ struct metrics_sources {
     struct feeds_counters feeds;
     uint64_t limit_hits[QUOTA_LIMIT_COUNT];
     struct listener_counters connections;
+    uint64_t tokens_refused[TOKEN_FAULT_COUNT];
     struct audit_counters audit;
     uint64_t mapper_restarts;
     const struct message_hello_answer *mapper;      /* that is connected; NULL: none is */

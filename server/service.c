@@ -244,6 +244,7 @@ static void write_metrics(struct service *s, enum exposition_format format, stru
 
     audit_count(s->audit, &sources.audit);
     rpc_watches(rpc, &sources.watches);
+    rpc_tokens_refused(rpc, sources.tokens_refused);
     feeds_count(atomic_load(&s->feeds), &sources.feeds);
     quota_count_hits(s->quota, sources.limit_hits);
     listener_counters(s->listener, &sources.connections);
@@ -404,7 +405,8 @@ static void reload(struct service *s)
         access_watch_forget(&s->access_watch);
     }
     material_done(&fresh);
-    audit_service_reloaded(s->audit, &faults, &f);
+    audit_reopen(s->audit);
+    audit_service_reloaded(s->audit, "signal", &faults, &f);
     metrics_reloaded(&s->metrics, success);
     sd_notify(0, "READY=1");
 }
@@ -433,6 +435,10 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
  * False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
+    const struct access_watch_parts parts = { .listener = s->listener,
+                                              .rpc = atomic_load(&s->rpc),
+                                              .audit = s->audit,
+                                              .metrics = &s->metrics };
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
                             { .fd = s->wake_fd, .events = POLLIN } };
     struct signalfd_siginfo signal;
@@ -444,7 +450,7 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    access_watch_tick(&s->access_watch, s->listener, atomic_load(&s->rpc), &s->metrics);
+    access_watch_tick(&s->access_watch, &parts);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;

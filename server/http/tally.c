@@ -72,7 +72,9 @@ static bool take_line(struct tally *t, uint64_t *left_out)
     return taken;
 }
 
-/* Who could not show who he is, and who is one too many. What else goes wrong decides nothing. */
+/* Who could not show who he is, and who is one too many. A handshake that failed or was not finished may be
+ * one whose client does not hold the key of the certificate that he showed. What else goes wrong decides
+ * nothing. */
 static void tell_audit(const struct tally *t, enum listener_refusal why, const char *peer,
                        const char *detail)
 {
@@ -87,7 +89,7 @@ static void tell_audit(const struct tally *t, enum listener_refusal why, const c
     };
 
     if (is_limit ||
-        (why >= LISTENER_REFUSED_TLS_VERSION && why <= LISTENER_REFUSED_BAD_CERTIFICATE)) {
+        (why >= LISTENER_REFUSED_TLS_VERSION && why <= LISTENER_REFUSED_HANDSHAKE_TIMEOUT)) {
         (void)audit_write(t->audit, &r, NULL);
     }
 }

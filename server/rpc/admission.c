@@ -5,6 +5,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/audited.h"
+#include "server/rpc/bearer.h"
 
 static int64_t now_s(void)
 {
@@ -37,28 +39,48 @@ static int revoked(struct failure *f, enum error_code code)
     return failure_next(f, result, "ask the operator of the gateway for access");
 }
 
-/* 0, or why not: what the operator reads stays here. */
-static int look(const struct exchange *x, enum error_code when_revoked, enum log_level level,
-                struct failure *f)
+/* What is not accepted any more, for the operator and the audit; NULL: all is. */
+static const char *find_fault(const struct exchange *x, enum identity_fault *fault,
+                              struct failure *said)
 {
-    enum identity_fault fault = IDENTITY_OK;
-    struct failure said = { 0 };
-    int result = 0;
-
-    if (x->access != NULL) {
-        result = access_still(x->access, x->call.who, now_s(), &fault, &said);
+    *fault = IDENTITY_OK;
+    if (x->access == NULL) {
+        return NULL;
     }
-    if (result == 0 && x->access != NULL && x->bearer != NULL) {
-        result = access_token_still(x->access, x->bearer, &said);
+    if (access_still(x->access, x->call.who, now_s(), fault, said) != 0) {
+        return *fault == IDENTITY_EXPIRED ? "expired" : "deny_list";
     }
-    if (result == 0) {
-        return 0;
-    }
-    log_failure(level, x->head.peer_address, &said);
-    return fault == IDENTITY_EXPIRED ? expired(f) : revoked(f, when_revoked);
+    return x->bearer != NULL && access_token_still(x->access, x->bearer, said) != 0 ? "token"
+                                                                                    : NULL;
 }
 
-/* By his connection. */
+/* 0, or why not: what the operator reads stays here. Of an open stream the audit is told that it was revoked:
+ * what was not begun yet is told as all that fails for nobody known. */
+static int look(struct exchange *x, bool is_open, struct failure *f)
+{
+    enum identity_fault fault;
+    struct failure said = { 0 };
+    const char *why = find_fault(x, &fault, &said);
+
+    if (why == NULL) {
+        return 0;
+    }
+    log_failure(is_open ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, x->head.peer_address, &said);
+    x->refused = fault == IDENTITY_EXPIRED ? "expired" : "revoked";
+    if (x->bearer != NULL) {
+        bearer_refused(x, fault == IDENTITY_EXPIRED ? TOKEN_EXPIRED : TOKEN_REVOKED);
+    }
+    if (fault == IDENTITY_EXPIRED) {
+        return expired(f);
+    }
+    if (!is_open) {
+        return revoked(f, ERROR_UNAUTHENTICATED);
+    }
+    audited_revoked(x, why, said.message);
+    return revoked(f, ERROR_PERMISSION_DENIED);
+}
+
+/* By his connection, which looks at its certificate again, and counts it where it is not accepted any more. */
 static bool is_vouched_for(struct exchange *x)
 {
     x->until_s = INT64_MAX;
@@ -74,9 +96,13 @@ int admission_begin(struct exchange *x)
 {
     admission_take(x);
     /* Its head may have come long before its body, and the rules have changed in between. */
-    int result = is_vouched_for(x) ? look(x, ERROR_UNAUTHENTICATED, LOG_LEVEL_DEBUG, &x->failure)
-                                   : revoked(&x->failure, ERROR_UNAUTHENTICATED);
+    bool stays = is_vouched_for(x);
+    int result = look(x, false, &x->failure);
 
+    if (result == 0 && !stays) {
+        x->refused = "revoked";
+        result = revoked(&x->failure, ERROR_UNAUTHENTICATED);
+    }
     if (result != 0) {
         x->reply.close = true; /* what its connection showed is worth nothing now */
     }
@@ -95,10 +121,16 @@ bool admission_is_over(struct exchange *x)
         return false;
     }
     admission_take(x);
-    if (!is_vouched_for(x)) {
-        (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
+    bool stays = is_vouched_for(x);
+
+    if (look(x, true, &x->failure) != 0) {
         return true;
     }
-    streams_retime(&x->rpc->streams, &x->entry, admission_end_s(x));
-    return look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure) != 0;
+    if (stays) {
+        streams_retime(&x->rpc->streams, &x->entry, admission_end_s(x));
+        return false;
+    }
+    audited_revoked(x, "certificate", "the client's certificate is not accepted any more");
+    (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
+    return true;
 }

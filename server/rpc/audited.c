@@ -119,6 +119,16 @@ void audited_stream_end(struct exchange *x)
     (void)audit_write(audit_of(x), &r, NULL);
 }
 
+void audited_revoked(const struct exchange *x, const char *why, const char *detail)
+{
+    struct audit_record r = record_of(x, AUDIT_REVOKED);
+
+    r.outcome = ERROR_PERMISSION_DENIED;
+    r.reason = why;
+    r.detail = detail;
+    (void)audit_write(audit_of(x), &r, NULL);
+}
+
 int audited_control(struct call *c, const char *done, const struct message_trace *t,
                     struct failure *f)
 {
@@ -145,6 +155,7 @@ void audited_failure(const struct exchange *x)
     struct audit_record r = record_of(x, is_limit ? AUDIT_LIMIT : AUDIT_AUTHENTICATION_FAILED);
 
     r.outcome = x->failure.code;
+    r.reason = is_limit ? NULL : x->refused;
     r.detail = x->failure.message;
     (void)audit_write(audit_of(x), &r, NULL);
 }

@@ -106,12 +106,19 @@ static bool may_log(struct rpc *rpc)
            atomic_compare_exchange_strong(&rpc->refusals_logged, &seen, next);
 }
 
+void bearer_refused(struct exchange *x, enum token_fault why)
+{
+    x->refused = token_fault_name(why);
+    atomic_fetch_add_explicit(&x->rpc->tokens_refused[why], 1, memory_order_relaxed);
+}
+
 /* The log learns what exactly was wrong; the answer has its class. */
 static int refuse_token(struct exchange *x)
 {
     struct failure *f = &x->failure;
 
     if (f->code == ERROR_UNAUTHENTICATED) {
+        bearer_refused(x, token_fault_of(f));
         if (may_log(x->rpc)) {
             log_info("%s: refused a bearer token: %s", x->head.peer_address,
                      f->cause[0] != '\0' ? f->cause : f->message);

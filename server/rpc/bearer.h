@@ -16,5 +16,7 @@
  * x->challenge; -ERROR_RESOURCE_EXHAUSTED: too many were not accepted, or no memory;
  * -ERROR_INVALID_ARGUMENT: tokens where they must not be, or several. */
 int bearer_take(struct exchange *x);
+/* The token that was shown is not accepted: counts it, and says so to the audit. */
+void bearer_refused(struct exchange *x, enum token_fault why);
 
 #endif

@@ -175,6 +175,13 @@ unsigned rpc_requests_in_flight(const struct rpc *rpc)
     return atomic_load_explicit(&rpc->exchanges, memory_order_relaxed);
 }
 
+void rpc_tokens_refused(const struct rpc *rpc, uint64_t out[TOKEN_FAULT_COUNT])
+{
+    for (size_t i = 0; i < TOKEN_FAULT_COUNT; i++) {
+        out[i] = atomic_load_explicit(&rpc->tokens_refused[i], memory_order_relaxed);
+    }
+}
+
 void rpc_watches(const struct rpc *rpc, struct watch_counters *out)
 {
     watch_meter_read(&rpc->watch_meter, out);

@@ -63,6 +63,8 @@ void rpc_free(struct rpc *rpc); /* no exchange may be left */
 /* What came of the requests, and how many are under way. */
 const struct meter *rpc_meter(const struct rpc *rpc);
 unsigned rpc_requests_in_flight(const struct rpc *rpc);
+/* Requests and streams that were refused for the tokens that they showed. */
+void rpc_tokens_refused(const struct rpc *rpc, uint64_t out[TOKEN_FAULT_COUNT]);
 void rpc_watches(const struct rpc *rpc, struct watch_counters *out);
 /* The domain list changed (mapper_client's on_domains_changed). */
 void rpc_domains_changed(struct rpc *rpc, uint64_t generation);

@@ -48,6 +48,7 @@ struct rpc {
     struct streams streams;
     atomic_uint exchanges;
     _Atomic uint64_t refusals_logged; /* of tokens: bearer.c */
+    _Atomic uint64_t tokens_refused[TOKEN_FAULT_COUNT];
     atomic_bool draining;
     atomic_uint rules_number; /* counts the rules: one that differs is other rules */
     pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
@@ -63,6 +64,7 @@ struct exchange {
     struct connect_request connect; /* of UNARY and STREAM */
     const char *origin;             /* of another site's page that may read the reply; or NULL */
     struct token *bearer;           /* who asks, where he showed a token; owned */
+    const char *refused;            /* a word: why what was shown is not accepted; or NULL */
     const char *challenge; /* WWW-Authenticate of an answer that nobody is known; or NULL */
     struct buffer body;
     size_t body_max_bytes;     /* 0: the reply stands */

@@ -193,18 +193,23 @@ static inline int end(void **state)
     return gateway_tear_down();
 }
 
-static inline bool log_says(const char *text)
+static inline bool file_says(const char *name, const char *text)
 {
     static char said[SAID_MAX_BYTES];
     char path[GATEWAY_PATH_BYTES];
     FILE *file;
 
-    gateway_path("log", path);
+    gateway_path(name, path);
     file = fopen(path, "re");
     assert_non_null(file);
     said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
     (void)fclose(file);
     return strstr(said, text) != NULL;
+}
+
+static inline bool log_says(const char *text)
+{
+    return file_says("log", text);
 }
 
 /* What the health listener answers. */

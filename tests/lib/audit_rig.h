@@ -5,10 +5,13 @@
 #ifndef XENRES_TESTS_AUDIT_RIG_H
 #define XENRES_TESTS_AUDIT_RIG_H
 
+#include <sys/resource.h>
+
 #include "tests/lib/folder.h"
 #include "tests/lib/unit.h"
 
 #include "auth/audit.h"
+#include "auth/audit_flood.h"
 #include "auth/audit_verify.h"
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -29,6 +32,7 @@ static inline void audit_rig_init(struct audit_rig *r)
         .sync = AUDIT_SYNC_NONE,
         .checkpoint_records = AUDIT_CHECKPOINT_RECORDS,
         .checkpoint_ms = AUDIT_CHECKPOINT_S * 1000,
+        .flood_ms = AUDIT_FLOOD_S * 1000,
         .tick_ms = 20,
     };
 }
@@ -71,6 +75,32 @@ static inline void audit_rig_done(struct audit_rig *r)
     folder_done(&r->dir);
 }
 
+/* For tests that have a rig of their own: `*state` is one, which was not started. */
+static inline int audit_rig_setup(void **state)
+{
+    static struct audit_rig rig;
+
+    audit_rig_init(&rig);
+    *state = &rig;
+    return 0;
+}
+
+static inline int audit_rig_teardown(void **state)
+{
+    audit_rig_done(*state);
+    return 0;
+}
+
+#define AUDIT_RIG_TEST(name)                                                                       \
+    cmocka_unit_test_setup_teardown(name, audit_rig_setup, audit_rig_teardown)
+
+/* Runs, and ends as it should. */
+static inline void audit_rig_run(struct audit_rig *r)
+{
+    audit_rig_start(r);
+    audit_rig_stop(r);
+}
+
 /* A decision of some kind, number `n`. */
 static inline int audit_rig_write(struct audit_rig *r, unsigned n)
 {
@@ -85,6 +115,24 @@ static inline int audit_rig_write(struct audit_rig *r, unsigned n)
                                          .bytes = n };
 
     return audit_write(r->audit, &record, NULL);
+}
+
+/* So many of them, and each is taken. */
+static inline void audit_rig_write_all(struct audit_rig *r, unsigned count)
+{
+    for (unsigned n = 0; n < count; n++) {
+        assert_int_equal(audit_rig_write(r, n), 0);
+    }
+}
+
+/* As a disk that is full: no file may grow beyond so many bytes; 0: any may. */
+static inline void audit_rig_limit_files(uint64_t bytes)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes != 0 ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 /* --- files --------------------------------------------------------------------------------------- */

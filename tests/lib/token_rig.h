@@ -17,12 +17,16 @@
 
 enum { TOKENS_MAX = 64, ANSWER_BYTES = 65536, REQUEST_BYTES = 32768 };
 
-/* Everybody may list `one`, and nobody but the operator sees `two`. */
+/* Everybody may list and watch `one`, who bears a signed token may trace `traced`, and nobody but the operator sees `two`. */
 static const char scenario[] =
     "seed = 1\n"
     "domain \"one\" {\n"
     "  domid = 1  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01\"  type = \"pv\"\n"
-    "  grants { version = 1 frames = 1 frames_max = 4 entries = 1 }\n"
+    "  grants { version = 1 frames = 1 frames_max = 4 entries = 30 changes_per_second = 50 }\n"
+    "}\n"
+    "domain \"traced\" {\n"
+    "  domid = 3  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a03\"  type = \"pvh\"  vcpus = 1\n"
+    "  vmtrace { size = 1048576 rate = 65536 }\n"
     "}\n"
     "domain \"two\" {\n"
     "  domid = 2  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a02\"  type = \"pv\"\n"
@@ -32,6 +36,8 @@ static const char policy[] =
     "rule \"all\" { effect = allow identities = { \"all\" } domains = { \"name:one\" } types = { "
     "\"all\" }"
     " actions = { \"list\", \"watch\" } }\n"
+    "rule \"traced\" { effect = allow identities = { \"jwt:*\" } domains = { \"name:traced\" }"
+    " types = { \"all\" } actions = { \"trace.read\", \"trace.control\" } }\n"
     "rule \"operator\" { effect = allow identities = { \"spiffe:spiffe://xenres.demo/operator\" }"
     " domains = { \"all\" } types = { \"all\" } actions = { \"list\" } }\n";
 

@@ -210,6 +210,7 @@ static void an_identity_on_the_deny_list_is_out_within_two_seconds(void **state)
     replace_text("demo/deny", "identity:spiffe:spiffe://corp/alice  # left\n");
     expect_alice_out(&p);
     assert_true(log_says("line 1 of the deny list keeps out spiffe:spiffe://corp/alice"));
+    assert_true(file_says("demo/audit.log", "\"event\":\"revoked\""));
     done(&p);
     forget_all();
 }

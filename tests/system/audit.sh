@@ -45,6 +45,8 @@ a_denial_is_in_it_with_its_reason() {
 strangers_are_in_it() {
     curl -sk --max-time 5 "$XENRES_SERVER/v1/domains/web-1/resources/grant_table/0/frames" >"$work/said" 2>&1 || true
     has '.event == "authentication_failed" and .outcome == "unauthenticated" and .reason == "no_certificate"'
+    echo "no handshake" | timeout 5 bash -c 'cat >"/dev/tcp/${1%:*}/${1##*:}"' bash "${XENRES_SERVER#https://}"
+    has '.event == "authentication_failed" and .outcome == "unauthenticated" and .reason == "handshake"'
 }
 
 a_stream_is_in_it_from_its_beginning_to_its_end() {
@@ -68,9 +70,9 @@ control_of_traces_is_in_it() {
 
 a_reload_is_in_it() {
     local before
-    before=$(count '.event == "reload"')
+    before=$(count '.event == "reload" and .reason == "signal"')
     kill -HUP "$(worker_pid)"
-    wait_until 10 one_more '.event == "reload"' "$before"
+    wait_until 10 one_more '.event == "reload" and .reason == "signal"' "$before"
 }
 
 it_is_whole_while_it_is_written() {
@@ -97,8 +99,8 @@ what_it_counts_is_told() {
     same "$(metric xenresd_audit_lost_records_total)" 0
 }
 
-# A gateway of its own, whose files may not grow beyond 8 KiB: as a disk that is full. What is put aside makes room.
-start_full() { # ON-FAILURE
+# A gateway of its own, with a deny list.
+start_own() { # ON-FAILURE COMMAND...
     full=$work/full.$1
     mkdir "$full"
     chmod 777 "$full"
@@ -107,14 +109,21 @@ start_full() { # ON-FAILURE
     start "mapper.$1" "$BUILD/xenresd-mapper-sim" --socket "$full/mapper.sock" --export "$demo/export" "${user[@]}"
     wait_until 10 test -S "$full/mapper.sock"
     chmod 666 "$full/mapper.sock"
-    sed -e "s|^    state_dir .*|    state_dir = \"$full\"|" -e "s|^    health .*|    health = \"$full/health.sock\"|" \
+    echo "# nobody" >"$full/deny"
+    sed -e "s|^    state_dir .*|    state_dir = \"$full\"|" \
+        -e "s|^    health .*|    health = \"$full/health.sock\"\n    deny = \"$full/deny\"|" \
         -e "/^mapper {/,/^}/d" "$demo/xenresd.conf" >"$full/xenresd.conf"
     echo "mapper { socket = \"$full/mapper.sock\" } audit { on_failure = $1 sync = none }" >>"$full/xenresd.conf"
-    # shellcheck disable=SC2016  # the other shell's
-    start "full.$1" bash -c 'ulimit -S -f 8 && exec "$@"' bash "$BUILD/xenresd" --config "$full/xenresd.conf"
+    start "full.$1" "${@:2}" "$BUILD/xenresd" --config "$full/xenresd.conf"
     wait_until 20 grep -q 'xenresd: ready$' "$work/full.$1.log"
     XENRES_SERVER=https://127.0.0.1:$(sed -n 's/.*listening on port //p' "$work/full.$1.log")
     log=$full/audit.log
+}
+
+# Whose files may not grow beyond 8 KiB: as a disk that is full. What is put aside makes room.
+start_full() { # ON-FAILURE
+    # shellcheck disable=SC2016  # the other shell's
+    start_own "$1" bash -c 'ulimit -S -f 8 && exec "$@"' bash
 }
 
 full_health() { curl -s --max-time 5 -o "$work/health" -w '%{http_code}' --unix-socket "$full/health.sock" "http://h$1"; }
@@ -156,7 +165,10 @@ a_full_disk_ends_service_and_streams_until_there_is_room() {
     answers
     same "$(full_health /readyz)" 200
     has '.event == "lost"'
-    verify_full --state "$full/audit.state" "$log.1" "$log"
+    verify_full --state "$full/audit.state" "$log.1" "$log" >"$work/said"
+    ! grep -q "nothing is said" "$work/said"
+    verify_full --state "$full/audit.state" "$log" >"$work/said"
+    contains "$(cat "$work/said")" "records before them nothing is said"
 }
 
 where_it_is_to_go_on_it_does_so_loudly() {
@@ -172,6 +184,32 @@ where_it_is_to_go_on_it_does_so_loudly() {
     wait_until 10 is_failing 0
     has '.event == "lost" and .records > 0'
     verify_full "$log.1" "$log"
+}
+
+# That who is put on the list is out by it, with each stream that ended for him; and what he tries afterwards.
+who_is_revoked_is_in_it() {
+    local watcher operator=spiffe:spiffe://xenres.demo/operator
+    start_own refuse
+    "$BUILD/xenres" watch web-1 grant_table >"$work/watch" 2>"$work/watch.said" &
+    watcher=$!
+    wait_until 10 test -s "$work/watch"
+    echo "identity:$operator" >"$full/deny.new"
+    mv "$full/deny.new" "$full/deny"
+    has '.event == "reload" and .outcome == "ok" and .reason == "files"'
+    has ".event == \"revoked\" and .identity == \"$operator\" and .domain == \"web-1\" and .action == \"watch\"
+        and .reason == \"deny_list\" and (.detail | startswith(\"line 1 of the deny list\"))"
+    has '.event == "stream_ended" and .reason == "permission_withdrawn"'
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" || true
+    ! answers
+    has '.event == "authentication_failed" and .reason == "revoked"'
+    same "$(count '.event == "revoked"')" 1
+    echo "nonsense" >"$full/deny.new"
+    mv "$full/deny.new" "$full/deny"
+    has '.event == "reload" and .outcome != "ok" and .reason == "files" and (.detail | contains("deny:1:"))'
+    stop full.refuse
+    verify_full --state "$full/audit.state" "$log"
+    rm -r "$full"
 }
 
 it_ends_with_a_signed_checkpoint() {
@@ -217,6 +255,7 @@ check "a reload is in it" a_reload_is_in_it
 check "it is whole while it is written" it_is_whole_while_it_is_written
 check "what it counts is told" what_it_counts_is_told
 check "a worker that is killed leaves it whole" a_worker_that_is_killed_leaves_it_whole
+check "who is revoked is in it" who_is_revoked_is_in_it
 check "a full disk ends service and streams until there is room" a_full_disk_ends_service_and_streams_until_there_is_room
 check "where it is to go on, it does so loudly" where_it_is_to_go_on_it_does_so_loudly
 check "it ends with a signed checkpoint" it_ends_with_a_signed_checkpoint

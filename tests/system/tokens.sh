@@ -94,18 +94,37 @@ removed_it_is_worth_nothing() {
     contains "$(cat "$work/said")" "unknown key or issuer"
     xenres --token-file "$work/first" host >/dev/null # the other one of that name
 }
+as_curl() { # TOKEN
+    curl -s -o "$work/said" -w '%{http_code}' --cacert "$XENRES_CACERT" -H "Authorization: Bearer $1" \
+        -H 'Content-Type: application/json' -d '{}' "$XENRES_SERVER/xenres.v1.HostService/GetHost"
+}
+refused() { # REASON
+    curl -s --unix-socket "$work/demo/health.sock" http://h/metrics |
+        sed -n "s/^xenresd_tokens_refused_total{reason=\"$1\"} //p"
+}
 curl_shows_it_too() {
-    local token code
-    token=$(cat "$work/first")
-    code=$(curl -s -o "$work/said" -w '%{http_code}' --cacert "$XENRES_CACERT" -H "Authorization: Bearer $token" \
-        -H 'Content-Type: application/json' -d '{}' "$XENRES_SERVER/xenres.v1.HostService/GetHost")
-    same "$code" 200
+    same "$(as_curl "$(cat "$work/first")")" 200
 }
 a_bad_file_is_told_by_check() {
     sed "s|$file|$work/evil|" "$work/demo/xenresd.conf" >"$work/bad.conf"
     says 13 "evil:1:" "$xenresd" --check --config "$work/bad.conf"
     sed 's|^tokens.*||' "$work/demo/xenresd.conf" >"$work/bad.conf"
     says 13 "no bearer token is accepted" "$xenresd" --check --config "$work/bad.conf"
+}
+each_refusal_is_counted_and_in_the_audit() {
+    local token reason before
+    for reason in signature malformed algorithm; do
+        case $reason in
+        signature) token=$(head -c -2 "$work/first")x ;;
+        malformed) token=nonsense ;;
+        algorithm) token=eyJhbGciOiJub25lIn0.e30. ;;
+        esac
+        before=$(refused "$reason")
+        same "$(as_curl "$token")" 401
+        same "$(refused "$reason")" $((before + 1)) "$reason"
+        contains "$(grep '"event":"authentication_failed"' "$work/demo/audit.log" | tail -n 1)" "\"reason\":\"$reason\""
+    done
+    same "$(refused expired)" 0
 }
 nothing_of_it_is_logged() {
     local token
@@ -130,5 +149,6 @@ check "what is no token is not sent" what_is_no_token_is_not_sent
 check "a new token of a name is good beside the old one" two_of_one_name_are_good_at_a_time
 check "a removed token is worth nothing" removed_it_is_worth_nothing
 check "curl shows one, too" curl_shows_it_too
+check "each refusal is counted, and in the audit" each_refusal_is_counted_and_in_the_audit
 check "--check tells of a bad file of tokens" a_bad_file_is_told_by_check
 check "no token is in the log" nothing_of_it_is_logged

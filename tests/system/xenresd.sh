@@ -71,10 +71,27 @@ what_no_single_value_tells_is_a_fault() {
     for option in server.listen server.health server.state_dir mapper.program audit.file; do
         contains "$(cat "$work/said")" "$option: "
     done
+    sed '$a audit {\n    file = "below/audit.log"\n}' "$work/demo/xenresd.conf" >"$work/relative.conf"
+    fails 13 "$xenresd" --check --config "$work/relative.conf"
+    contains "$(cat "$work/said")" "relative.conf:$(($(wc -l <"$work/relative.conf") - 1)): audit.file is \"below/audit.log\""
     echo 'audit { on_failure = "perhaps" sync = "always" }' >"$work/words.conf"
     fails 13 "$xenresd" --check --config "$work/words.conf"
-    contains "$(cat "$work/said")" 'words.conf:1: audit.on_failure is "perhaps"; expected one of: refuse, continue'
-    contains "$(cat "$work/said")" 'audit.sync is "always"; expected one of: none, interval, each'
+    contains "$(cat "$work/said")" 'words.conf:1: audit.on_failure is "perhaps"; expected one of: refuse continue'
+    contains "$(cat "$work/said")" 'audit.sync is "always"; expected one of: none interval each'
+}
+
+# Its audit is in its state folder, and somebody gives it another name there.
+an_audit_file_that_will_not_do_is_a_fault() {
+    local there
+    there=$(sed -n 's/^ *state_dir *= *"\(.*\)"/\1/p' "$work/demo/xenresd.conf")/audit.log
+    wait_until 10 test -e "$there"
+    sed '$a audit {\n    file = "audit.log"\n}' "$work/demo/xenresd.conf" >"$work/linked.conf"
+    "$xenresd" --check --config "$work/linked.conf"
+    ln "$there" "$work/other"
+    fails 19 "$xenresd" --check --config "$work/linked.conf"
+    rm "$work/other"
+    contains "$(cat "$work/said")" \
+        "linked.conf:$(($(wc -l <"$work/linked.conf") - 1)): audit.file: $there has another name as well"
 }
 
 missing_files_are_all_named() {
@@ -185,6 +202,7 @@ check "a demonstration's files have no faults" a_demo_s_files_have_no_faults
 check "every fault is told with its line" every_fault_is_told_with_its_line
 check "groups that any issuer may give are warned of" groups_that_any_issuer_may_give_are_warned_of
 check "what no single value tells is a fault" what_no_single_value_tells_is_a_fault
+check "an audit file that will not do is a fault" an_audit_file_that_will_not_do_is_a_fault
 check "missing files are all named" missing_files_are_all_named
 check "a key that is another's is a fault" a_key_that_is_another_s_is_a_fault
 check "keys are for their owner only" keys_are_for_their_owner_only

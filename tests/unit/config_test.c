@@ -104,6 +104,35 @@ static void all_faults_are_told_at_once(void **state)
     buffer_done(&a.faults);
 }
 
+static void the_audit_s_file_has_a_folder_that_is_named(void **state)
+{
+    const char *const wrong[] = { "below/audit.log", "../audit.log", "/audit.log",
+                                  "/var/log/",       "..",           "/var/.." };
+    const char *const right[] = { "", "audit.log", "/var/log/audit.log", "..log" };
+    char text[CONFIG_TEXT_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char expected[CONFIG_TEXT_BYTES];
+
+        snprintf(text, sizeof(text), "audit {\n file = \"%s\"\n}\n", wrong[i]);
+        snprintf(expected, sizeof(expected), ":2: audit.file is \"%s\"; expected the absolute path",
+                 wrong[i]);
+        expect_fault(text, expected);
+    }
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        struct attempt a;
+
+        snprintf(text, sizeof(text), "audit {\n file = \"%s\"\n}\n", right[i]);
+        load(&a, text);
+        assert_int_equal(a.result, 0);
+        assert_string_equal(a.config.audit_file, right[i]);
+        buffer_done(&a.faults);
+    }
+    expect_fault("audit { on_failure = \"perhaps\" }\n",
+                 ":1: audit.on_failure is \"perhaps\"; expected one of: refuse continue");
+}
+
 static void options_that_contradict_each_other_are_faults(void **state)
 {
     (void)state;
@@ -383,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_is_all_defaults),
         cmocka_unit_test(what_is_given_is_taken),
+        cmocka_unit_test(the_audit_s_file_has_a_folder_that_is_named),
         cmocka_unit_test(faults_name_their_line_and_what_was_expected),
         cmocka_unit_test(all_faults_are_told_at_once),
         cmocka_unit_test(options_that_contradict_each_other_are_faults),

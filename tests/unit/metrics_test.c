@@ -64,6 +64,7 @@ static void the_most_that_there_can_be_fits(void **state)
     memset(&s.connections, 0xff, sizeof(s.connections));
     memset(&s.feeds, 0xff, sizeof(s.feeds));
     memset(&s.limit_hits, 0xff, sizeof(s.limit_hits));
+    memset(&s.tokens_refused, 0xff, sizeof(s.tokens_refused));
     memset(&s.watches, 0xff, sizeof(s.watches));
     s.watches.lag_sum_ns = UINT64_MAX;
     for (size_t i = 0; i < WATCH_LAG_BUCKETS; i++) {
@@ -206,6 +207,25 @@ static void every_reason_is_in_one_family(void **state)
     }
 }
 
+static void tokens_that_were_refused_are_told_by_their_reason(void **state)
+{
+    BUFFER_AUTO(out, HEALTH_METRICS_MAX_BYTES);
+    struct metrics_sources s = sources();
+    char part[128];
+
+    (void)state;
+    for (int why = 0; why < TOKEN_FAULT_COUNT; why++) {
+        s.tokens_refused[why] = 100 + (uint64_t)why;
+    }
+    const char *text = written(&s, &out);
+
+    for (int why = 0; why < TOKEN_FAULT_COUNT; why++) {
+        (void)snprintf(part, sizeof(part), "\nxenresd_tokens_refused_total{reason=\"%s\"} %d\n",
+                       token_fault_name((enum token_fault)why), 100 + why);
+        has(text, part);
+    }
+}
+
 static void a_failed_reload_counts_until_one_succeeds(void **state)
 {
     BUFFER_AUTO(out, HEALTH_METRICS_MAX_BYTES);
@@ -235,6 +255,7 @@ int main(void)
         TEST(limits_that_were_hit_are_told_by_their_names),
         TEST(what_is_lost_of_traces_is_told_by_its_reason),
         TEST(every_reason_is_in_one_family),
+        TEST(tokens_that_were_refused_are_told_by_their_reason),
         TEST(a_failed_reload_counts_until_one_succeeds),
     };
 

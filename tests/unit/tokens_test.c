@@ -154,6 +154,24 @@ static void withdrawn_keys_and_lines_are_noticed(void **state)
     tokens_free(t);
 }
 
+static void each_fault_is_known_by_what_is_told(void **state)
+{
+    struct failure f = { 0 };
+
+    (void)state;
+    for (int why = 0; why < TOKEN_FAULT_COUNT; why++) {
+        assert_int_equal(token_refuse(&f, (enum token_fault)why, "of %s", "something"),
+                         -ERROR_UNAUTHENTICATED);
+        assert_int_equal(token_fault_of(&f), why);
+        for (int other = 0; other < why; other++) {
+            assert_string_not_equal(token_fault_name((enum token_fault)why),
+                                    token_fault_name((enum token_fault)other));
+        }
+    }
+    failure_set(&f, ERROR_UNAUTHENTICATED, "something else");
+    assert_int_equal(token_fault_of(&f), TOKEN_MALFORMED);
+}
+
 static int claim_groups(struct tokens *t, const char *groups, struct token *out, struct failure *f)
 {
     BUFFER_AUTO(claims, 1024);
@@ -354,6 +372,7 @@ int main(void)
         cmocka_unit_test(both_kinds_are_verified),
         cmocka_unit_test(a_remembered_token_is_bound_all_the_same),
         cmocka_unit_test(withdrawn_keys_and_lines_are_noticed),
+        cmocka_unit_test(each_fault_is_known_by_what_is_told),
         cmocka_unit_test(groups_are_their_issuer_s_to_give),
         cmocka_unit_test(nothing_configured_accepts_nothing),
         cmocka_unit_test(issuers_that_cannot_be),
