@@ -25,6 +25,19 @@ static int fail_call(struct failure *f, const char *call, const char *doing, con
     return failure_call(f, result, call, errnum);
 }
 
+static uid_t keeper_of_secrets = (uid_t)-1;
+
+void guarded_file_accept_user(uid_t user)
+{
+    keeper_of_secrets = user;
+}
+
+static bool is_owned_well(const struct stat *st, enum guarded_kind kind)
+{
+    return st->st_uid == 0 || st->st_uid == geteuid() ||
+           (kind == GUARDED_SECRET && st->st_uid == keeper_of_secrets);
+}
+
 static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind,
                       struct failure *f)
 {
@@ -33,11 +46,16 @@ static int check_stat(const struct stat *st, const char *path, enum guarded_kind
     if (!S_ISREG(st->st_mode)) {
         return failure_set(f, ERROR_FAILED_PRECONDITION, "%s is not a regular file", path);
     }
-    if (st->st_uid != 0 && st->st_uid != geteuid()) {
+    if (!is_owned_well(st, kind)) {
         result =
             failure_set(f, ERROR_FAILED_PRECONDITION, "%s belongs to user %u, who could change it",
                         path, (unsigned)st->st_uid);
-        return failure_next(f, result, "chown root %s", path);
+        uid_t owner = kind == GUARDED_PUBLIC           ? 0
+                      : keeper_of_secrets != (uid_t)-1 ? keeper_of_secrets
+                                                       : geteuid();
+
+        return owner == 0 ? failure_next(f, result, "chown root %s", path)
+                          : failure_next(f, result, "chown %u %s", (unsigned)owner, path);
     }
     if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         result =

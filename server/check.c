@@ -153,8 +153,9 @@ static void find_certificate(void *arg, const char *option, const char *path,
 }
 
 /*
- * Root, of whom the key is not, does not read it: the service is started as the key's owner then, as
- * its unit has it. So is the rest looked at with that user's eyes.
+ * Where the key is not root's, and no mapper is supervised, the service is started as the key's owner, as
+ * its unit has it: so is the rest looked at with that user's eyes. A supervisor stays root, and its worker
+ * reads all files before it becomes that user.
  */
 static int become_server(struct findings *all, const struct config *c, struct failure *f)
 {
@@ -162,8 +163,9 @@ static int become_server(struct findings *all, const struct config *c, struct fa
     uid_t uid = 0;
     gid_t gid = 0;
 
-    if (geteuid() != 0 || stat(c->tls_key, &key) != 0 || key.st_uid == 0 ||
-        sandbox_find_user(c->server_user, &uid, &gid, NULL) != 0 || uid != key.st_uid) {
+    if (geteuid() != 0 || c->mapper_program[0] != '\0' || stat(c->tls_key, &key) != 0 ||
+        key.st_uid == 0 || sandbox_find_user(c->server_user, &uid, &gid, NULL) != 0 ||
+        uid != key.st_uid) {
         return 0;
     }
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
@@ -184,6 +186,7 @@ static int check_as_server(struct findings *all, const struct config *config, st
     struct material m = { 0 };
     int result;
 
+    material_accept_user(config);
     check_path(all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
     check_cors(all, config);
     result = material_load(config, &m, all->faults, all->result == 0 ? f : NULL);

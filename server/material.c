@@ -4,9 +4,12 @@
 #include "server/material.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "auth/guarded_file.h"
 #include "auth/policy_file.h"
+#include "server/sandbox.h"
 
 /* The first fault decides what is returned. */
 static void keep_first(int result, const struct failure *fault, int *first, struct failure *f)
@@ -88,6 +91,19 @@ _Static_assert(sizeof((struct config){ 0 }.issuer) / sizeof(struct config_issuer
 _Static_assert(sizeof((struct config){ 0 }.trust) / sizeof(struct config_trust) + 1 ==
                    ACCESS_TRUSTS_MAX,
                "all of a configuration's authorities have room");
+
+void material_accept_user(const struct config *config)
+{
+    struct stat key = { .st_uid = (uid_t)-1 };
+    uid_t uid = (uid_t)-1;
+    gid_t gid;
+
+    if (geteuid() == 0 && sandbox_find_user(config->server_user, &uid, &gid, NULL) != 0 &&
+        stat(config->tls_key, &key) == 0) {
+        uid = key.st_uid;
+    }
+    guarded_file_accept_user(uid);
+}
 
 int material_load(const struct config *config, struct material *out, struct buffer *faults,
                   struct failure *f)

@@ -140,6 +140,32 @@ options_are_told_with_their_lines() {
         "$work/line.conf:$(grep -n 'state_dir =' "$work/line.conf" | cut -d: -f1): server.state_dir: "
 }
 
+check_has_no_faults() { # CONFIG
+    "$xenresd" --check --config "$1" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "no faults"
+}
+
+# Whatever user starts it: the key is of the one who serves. The second time, so is what the first one made.
+supervised_it_serves_again_and_again() {
+    install -d -m 700 "$work/supervised"
+    [ "$(id -u)" -ne 0 ] || chown "$user" "$work/supervised"
+    sed -e "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" -e "s|state_dir = .*|state_dir = \"$work/supervised\"|" \
+        -e "s|health = .*|health = \"$work/supervised.sock\"|" "$work/run.conf" >"$work/supervised.conf"
+    check_has_no_faults "$work/supervised.conf"
+    for round in first second; do
+        start "$round" "$xenresd" --config "$work/supervised.conf"
+        wait_until 20 curl -sf --unix-socket "$work/supervised.sock" http://localhost/readyz || { cat "$work/$round.log"; return 1; }
+        stop "$round"
+    done
+}
+
+a_user_that_is_not_there_is_one_fault() {
+    [ "$(id -u)" -eq 0 ] || skip "only root becomes another user"
+    sed "s|user = .*|user = \"nobodyy\"|" "$etc/xenresd.conf" >"$work/typo.conf"
+    check_fails_with "$work/typo.conf" "server.user: there is no user nobodyy; make it"
+    same "$(grep -c "chown" "$work/said" || true)" 0 "cures that would do harm"
+}
+
 doctor() { "$xenresd" doctor --config "$1" >"$work/said" 2>&1; }
 
 doctor_tells_what_is_missing() {
@@ -196,7 +222,9 @@ check "faults of certificates are told with their lines" faults_of_certificates_
 check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
 check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
 check "options are told with their lines" options_are_told_with_their_lines
+check "a user that is not there is one fault" a_user_that_is_not_there_is_one_fault
 configure "$work/run.conf"
+check "supervised, it serves again and again" supervised_it_serves_again_and_again
 check "doctor tells what is missing" doctor_tells_what_is_missing
 mkdir -m 755 "$work/run"
 [ "$(id -u)" -ne 0 ] || chown "$user" "$work/run"
