@@ -39,7 +39,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
         guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
-        seal bucket quota_refusal quota_table quota pki examine \
+        seal bucket quota_refusal quota_table quota pki examine examine_list \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \

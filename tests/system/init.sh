@@ -91,6 +91,11 @@ what_fails_half_way_leaves_nothing() {
 
 it_has_no_faults() { contains "$("$xenresd" --check --config "$etc/xenresd.conf" 2>"$work/said")" "no faults"; }
 
+check_has_no_faults() { # CONFIG
+    "$xenresd" --check --config "$1" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "no faults"
+}
+
 check_fails_with() { # CONFIG WORDS
     if "$xenresd" --check --config "$1" >"$work/said" 2>&1; then
         echo "no fault was found"; cat "$work/said"; return 1
@@ -134,15 +139,35 @@ authorities_of_sections_are_looked_at_too() {
     contains "$(cat "$work/said")" "(trust.ca)"
 }
 
+# Of the authority that init made.
+revocation_list() { # FROM UNTIL
+    mkdir -p "$work/ca"
+    touch "$work/ca/index.txt"
+    echo 01 >"$work/ca/crlnumber"
+    printf '[ca]\ndefault_ca=a\n[a]\ndatabase=%s\ncrlnumber=%s\ndefault_md=sha256\n' "$work/ca/index.txt" \
+        "$work/ca/crlnumber" >"$work/ca/openssl.cnf"
+    openssl ca -config "$work/ca/openssl.cnf" -gencrl -keyfile "$etc/ca/ca.key" -cert "$etc/ca/ca.crt" \
+        -crl_lastupdate "$1" -crl_nextupdate "$2" -out "$work/list.pem" 2>/dev/null
+}
+
+an_old_revocation_list_is_a_fault() {
+    sed "s|# client_crl = .*|client_crl = \"$work/list.pem\"|" "$etc/xenresd.conf" >"$work/list.conf"
+    revocation_list 20200101000000Z "$(date -u -d '+90 days' +%Y%m%d%H%M%SZ)"
+    check_has_no_faults "$work/list.conf"
+    revocation_list 20200101000000Z "$(date -u -d '+1 day' +%Y%m%d%H%M%SZ)"
+    check_has_no_faults "$work/list.conf"
+    contains "$(cat "$work/said")" "$work/list.pem:1: warning: the list of \"CN="
+    revocation_list 20200101000000Z 20200201000000Z
+    check_fails_with "$work/list.conf" "was to be replaced by 2020-02-01 00:00Z, and whomever that authority has issued is refused"
+    sed -i 's|# expired_crl = .*|expired_crl = accept|' "$work/list.conf"
+    check_has_no_faults "$work/list.conf"
+    contains "$(cat "$work/said")" "warning: the list of"
+}
+
 options_are_told_with_their_lines() {
     sed "s|state_dir = .*|state_dir = \"/nonexistent\"|" "$etc/xenresd.conf" >"$work/line.conf"
     check_fails_with "$work/line.conf" \
         "$work/line.conf:$(grep -n 'state_dir =' "$work/line.conf" | cut -d: -f1): server.state_dir: "
-}
-
-check_has_no_faults() { # CONFIG
-    "$xenresd" --check --config "$1" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
-    contains "$(cat "$work/said")" "no faults"
 }
 
 # Whatever user starts it: the key is of the one who serves. The second time, so is what the first one made.
@@ -221,6 +246,7 @@ check "it has no faults" it_has_no_faults
 check "faults of certificates are told with their lines" faults_of_certificates_are_told_with_their_lines
 check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
 check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
+check "an old revocation list is a fault" an_old_revocation_list_is_a_fault
 check "options are told with their lines" options_are_told_with_their_lines
 check "a user that is not there is one fault" a_user_that_is_not_there_is_one_fault
 configure "$work/run.conf"
