@@ -85,7 +85,8 @@ sim_objs := $(MAPPER_SIM:%=$(BUILD)/server/mapper/sim/%.o)
 xen_objs := $(MAPPER_XEN:%=$(BUILD)/server/mapper/xen/%.o)
 auth_objs := $(AUTH:%=$(BUILD)/auth/%.o)
 server_objs := $(RESOURCE:%=$(BUILD)/server/resource/%.o) $(RPC:%=$(BUILD)/server/rpc/%.o) \
-               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o) $(BUILD)/gen/schema.o
+               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o) $(BUILD)/gen/schema.o \
+               $(BUILD)/server/mapper/export.o # for those who ask what the mapper will say to its list
 client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
 cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 

@@ -14,6 +14,7 @@
 #include "server/check_certificates.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/mapper/export.h"
 #include "server/material.h"
 #include "server/rpc/cors.h"
 #include "server/sandbox.h"
@@ -103,13 +104,25 @@ static void check_user(struct findings *all, const char *option, const char *use
     find(all, result, &fault, option);
 }
 
+/* Read as the mapper will. One that runs by itself has its own option for it, which init's files agree with. */
+static void check_export(struct findings *all, const struct config *c)
+{
+    struct export_list *list = NULL;
+    struct failure fault = { 0 };
+
+    if (c->mapper_program[0] != '\0' ||
+        (config_line("mapper.export") > 0 && access(c->mapper_export, F_OK) == 0)) {
+        find(all, export_load(c->mapper_export, geteuid(), &list, &fault), &fault, "mapper.export");
+        export_free(list);
+    }
+}
+
 static void check_mapper(struct findings *all, const struct config *c)
 {
     if (c->mapper_program[0] == '\0') {
         return;
     }
     check_path(all, "mapper.program", c->mapper_program, S_IFREG, X_OK);
-    check_path(all, "mapper.export", c->mapper_export, S_IFREG, R_OK);
     if (c->mapper_scenario[0] != '\0') {
         check_path(all, "mapper.scenario", c->mapper_scenario, S_IFREG, R_OK);
     }
@@ -211,6 +224,7 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
         check_user(&all, "server.user", config->server_user, false);
     }
     check_mapper(&all, config);
+    check_export(&all, config);
     check_audit(&all, config);
     result = become_server(&all, config, f);
     return result != 0 ? result : check_as_server(&all, config, f);

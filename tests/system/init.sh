@@ -164,6 +164,22 @@ an_old_revocation_list_is_a_fault() {
     contains "$(cat "$work/said")" "warning: the list of"
 }
 
+the_export_list_is_read_as_the_mapper_will() {
+    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" "$etc/xenresd.conf" >"$work/export.conf"
+    check_has_no_faults "$work/export.conf"
+    printf '# mine\nallow all all snapshto\n' >"$work/export"
+    sed -i "s|\"$etc/export\"|\"$work/export\"|" "$work/export.conf"
+    check_fails_with "$work/export.conf" ": mapper.export: $work/export:2: \`snapshto\`: expected "
+    sed -i '/program = /d' "$work/export.conf" # a mapper that runs by itself
+    check_fails_with "$work/export.conf" ": mapper.export: $work/export:2: "
+    rm "$work/export"
+    check_has_no_faults "$work/export.conf"
+    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|; s|\"$etc/export\"|\"$work/export\"|" \
+        "$etc/xenresd.conf" >"$work/export.conf"
+    check_fails_with "$work/export.conf" ": mapper.export: cannot read the export list $work/export"
+    contains "$(cat "$work/said")" "; write it: "
+}
+
 options_are_told_with_their_lines() {
     sed "s|state_dir = .*|state_dir = \"/nonexistent\"|" "$etc/xenresd.conf" >"$work/line.conf"
     check_fails_with "$work/line.conf" \
@@ -247,6 +263,7 @@ check "faults of certificates are told with their lines" faults_of_certificates_
 check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
 check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
 check "an old revocation list is a fault" an_old_revocation_list_is_a_fault
+check "the export list is read as the mapper will" the_export_list_is_read_as_the_mapper_will
 check "options are told with their lines" options_are_told_with_their_lines
 check "a user that is not there is one fault" a_user_that_is_not_there_is_one_fault
 configure "$work/run.conf"
