@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "server/check_certificates.h"
+#include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/mapper/export.h"
@@ -44,8 +45,7 @@ static void find(struct findings *all, int result, const struct failure *fault, 
         return;
     }
     begin_line(all, option);
-    buffer_printf(all->faults, "%s%s%s\n", fault->message, fault->next_step[0] != '\0' ? "; " : "",
-                  fault->next_step);
+    faults_add(all->faults, fault);
     if (all->result == 0) {
         all->result = result;
         if (all->first != NULL) {

@@ -9,6 +9,7 @@
 #ifndef XENRES_SERVER_CONFIG_H
 #define XENRES_SERVER_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -75,6 +76,14 @@ void config_defaults(struct config *out);
  * -ERROR_FAILED_PRECONDITION.
  */
 int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f);
+
+/*
+ * The same for who looks at a file to say what is wrong: `*out` is set in any case. `*is_whole`: all of the
+ * file was understood, and what it has at fault is as if it were not given (an option at its default, a
+ * section with a title not there); else `*out` is all defaults.
+ */
+int config_examine(const char *path, struct config *out, bool *is_whole, struct buffer *faults,
+                   struct failure *f);
 
 /* The line in which the file that this thread has loaded last gives the option "section.name"; 0: it does
  * not, or there is no such option. */

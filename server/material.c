@@ -9,6 +9,7 @@
 
 #include "auth/guarded_file.h"
 #include "auth/policy_file.h"
+#include "server/faults.h"
 #include "server/sandbox.h"
 
 /* The first fault decides what is returned. */
@@ -29,8 +30,7 @@ static void keep(int result, const struct failure *fault, struct buffer *faults,
     if (result == 0) {
         return;
     }
-    buffer_printf(faults, "%s%s%s%s%s\n", fault->message, fault->cause[0] != '\0' ? ": " : "",
-                  fault->cause, fault->next_step[0] != '\0' ? "; " : "", fault->next_step);
+    faults_add(faults, fault);
     keep_first(result, fault, first, f);
 }
 

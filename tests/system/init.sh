@@ -164,6 +164,23 @@ an_old_revocation_list_is_a_fault() {
     contains "$(cat "$work/said")" "warning: the list of"
 }
 
+all_faults_are_told_at_once() {
+    { sed -e "s|# threads = .*|threads = 17 bogus = 1|" -e "s|\"$etc/deny\"|\"$work/none/deny\"|" \
+        -e "s|\"$etc/policy.conf\"|\"$work/bad.policy\"|" "$etc/xenresd.conf"; echo 'surplus { a = 1 }'; } >"$work/all.conf"
+    { sed 's/"snapshot"/"snapshto"/' "$etc/policy.conf"; echo 'rule "x" { efect = deny identities = all }'; } >"$work/bad.policy"
+    check_fails_with "$work/all.conf" "limits.threads is 17"
+    local words
+    for words in "no such option 'bogus'" "no such option 'surplus'" "$work/none/deny" 'action "snapshto"' \
+        "no such option 'efect'" 'rule "x" has no domains'; do
+        contains "$(cat "$work/said")" "$words"
+    done
+    same "$(grep -c ': error: ' "$work/said" || true)" 0 "lines of the log"
+    echo '}' >>"$work/all.conf"
+    check_fails_with "$work/all.conf" "a } that closes nothing"
+    contains "$(cat "$work/said")" "note: what is behind that, and the files, are looked at when it is right"
+    check_fails_with /nonexistent "/nonexistent"
+}
+
 the_export_list_is_read_as_the_mapper_will() {
     sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" "$etc/xenresd.conf" >"$work/export.conf"
     check_has_no_faults "$work/export.conf"
@@ -263,6 +280,7 @@ check "faults of certificates are told with their lines" faults_of_certificates_
 check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
 check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
 check "an old revocation list is a fault" an_old_revocation_list_is_a_fault
+check "all faults are told at once" all_faults_are_told_at_once
 check "the export list is read as the mapper will" the_export_list_is_read_as_the_mapper_will
 check "options are told with their lines" options_are_told_with_their_lines
 check "a user that is not there is one fault" a_user_that_is_not_there_is_one_fault
