@@ -294,7 +294,6 @@ void examine_server(const struct examine_options *o, const void *pem, size_t len
 
     examine_read(&file, pem, len_bytes);
     if (file.count == 0) {
-        examine_tell(o, EXAMINE_FAULT, 0, "there is no certificate in it: expected PEM");
         return;
     }
     for (size_t i = 0; i < file.count; i++) {
@@ -313,9 +312,6 @@ void examine_authorities(const struct examine_options *o, const void *pem, size_
     EXAMINE_FILE_AUTO file = { .options = o };
 
     examine_read(&file, pem, len_bytes);
-    if (file.count == 0) {
-        examine_tell(o, EXAMINE_FAULT, 0, "there is no certificate in it: expected PEM");
-    }
     for (size_t i = 0; i < file.count; i++) {
         const struct examine_item *item = &file.items[i];
 

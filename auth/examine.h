@@ -40,7 +40,7 @@ struct examine_options {
 /*
  * A server's certificate and its intermediates. Faults: expired, not yet valid, not for TLS servers,
  * without a name that clients could look for, a weak key or signature, a chain that does not hold
- * together. Warnings: ends soon; is an authority's; says nothing of its purpose; does not have `address`, an
+ * together. A text without any is no fault here: who loads it says so. Warnings: ends soon; is an authority's; says nothing of its purpose; does not have `address`, an
  * IP address that the server listens at (NULL: any). Notes: its days left, and which authority clients
  * have to have.
  */

@@ -129,6 +129,19 @@ static int make_room(struct buffer *out, const struct stat *st, const char *path
     return 0;
 }
 
+static int cannot_open(const char *path, struct failure *f)
+{
+    int errnum = errno;
+    int result = fail_call(f, "open", "open", path);
+
+    return errnum == ENOENT
+               ? failure_next(f, result, "make the file, or name the one that is meant")
+           : errnum == EACCES
+               ? failure_next(f, result, "let user %u read it, and enter the folders that it is in",
+                              (unsigned)geteuid())
+               : result;
+}
+
 int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
                       struct failure *f)
 {
@@ -137,7 +150,7 @@ int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *o
     int result;
 
     if (fd < 0) {
-        return fail_call(f, "open", "open", path);
+        return cannot_open(path, f);
     }
     if (fstat(fd, &st) != 0) {
         return fail_call(f, "fstat", "look at", path);

@@ -22,29 +22,18 @@
 
 /* The faults so far; the first decides the result. */
 struct findings {
-    const char *path; /* of the configuration */
+    const struct config *config;
     struct buffer *faults;
     struct failure *first;
     int result;
 };
-
-/* Where the configuration gives the option, if it does. */
-static void begin_line(struct findings *all, const char *option)
-{
-    unsigned line = config_line(option);
-
-    if (line > 0) {
-        buffer_printf(all->faults, "%s:%u: ", all->path, line);
-    }
-    buffer_printf(all->faults, "%s: ", option);
-}
 
 static void find(struct findings *all, int result, const struct failure *fault, const char *option)
 {
     if (result == 0) {
         return;
     }
-    begin_line(all, option);
+    config_place(all->config, option, all->faults);
     faults_add(all->faults, fault);
     if (all->result == 0) {
         all->result = result;
@@ -62,7 +51,7 @@ static void check_cors(struct findings *all, const struct config *c)
 
     find(all, result, &fault, "server.cors_origins");
     if (result == 0 && cors != NULL && strcmp(c->tls_client_certificate, "required") == 0) {
-        begin_line(all, "server.cors_origins");
+        config_place(all->config, "server.cors_origins", all->faults);
         buffer_append_string(
             all->faults, "note: browsers ask beforehand without a client "
                          "certificate, which this listener requires: pages reach it only through "
@@ -185,7 +174,7 @@ static int become_server(struct findings *all, const struct config *c, struct fa
         return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot look as %s", c->server_user),
                             "setresuid", errno);
     }
-    begin_line(all, "server.user");
+    config_place(all->config, "server.user", all->faults);
     buffer_printf(all->faults,
                   "note: the key belongs to %s, who has to start the service, as its unit does: "
                   "looked at as that user\n",
@@ -211,7 +200,7 @@ static int check_as_server(struct findings *all, const struct config *config, st
 
 int check_config(const struct config *config, struct buffer *faults, struct failure *f)
 {
-    struct findings all = { .path = config->path, .faults = faults, .first = f };
+    struct findings all = { .config = config, .faults = faults, .first = f };
     struct failure fault = { 0 };
     int result = listener_check_address(config->server_listen, &fault);
 

@@ -367,6 +367,16 @@ int config_load(const char *path, struct config *out, struct buffer *faults, str
     return result;
 }
 
+void config_place(const struct config *c, const char *option, struct buffer *faults)
+{
+    unsigned line = config_line(option);
+
+    if (line > 0) {
+        buffer_printf(faults, "%s:%u: ", c->path, line);
+    }
+    buffer_printf(faults, "%s: ", option);
+}
+
 void config_print_options(FILE *out)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {

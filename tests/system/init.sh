@@ -181,6 +181,54 @@ all_faults_are_told_at_once() {
     check_fails_with /nonexistent "/nonexistent"
 }
 
+# A fault of the file that an option names: said once, with where that is configured, and its cure.
+said_once() { # OPTION FILE FAULT CURE
+    local fault line
+    # shellcheck disable=SC2059  # written here
+    printf -v fault "$3" "$work/$2"
+    same "$(grep -cF -- "$fault" "$work/said")" 1 "how often it is said: $fault;"
+    line=$(grep -F -- "$fault" "$work/said")
+    contains "$line" "$work/files.conf:$(grep -n "\b$1 = \"$work/$2\"" "$work/files.conf" | cut -d: -f1): "
+    contains "$line" "$1: $fault"
+    contains "$line" "$4"
+}
+
+each_file_s_fault_has_its_option_and_its_cure() {
+    echo '# none' >"$work/empty.pem"
+    sed -e "s|\"$etc/server.key\"|\"$work/no.key\"|; s|\"$etc/clients.crt\"|\"$work/empty.pem\"|" \
+        -e "s|\"$etc/deny\"|\"$work/no.deny\"|; s|\"$etc/policy.conf\"|\"$work/no.policy\"|" "$etc/xenresd.conf" >"$work/files.conf"
+    check_fails_with "$work/files.conf" no.key
+    said_once key no.key "cannot open %s: No such file" "; make the file, or name the one that is meant"
+    said_once deny no.deny "cannot open %s: No such file" "; make the file"
+    said_once policy no.policy "cannot open %s: No such file" "; make the file"
+    said_once client_ca empty.pem "no certificate in %s" "; put one there"
+
+    sed -e "s|# client_crl = .*|client_crl = \"$work/empty.pem\"|; s|\"$etc/server.key\"|\"$work/empty.pem\"|" \
+        "$etc/xenresd.conf" >"$work/files.conf"
+    cat >>"$work/files.conf" <<END
+trust "lab" { ca = "$work/no.lab" identities = { "cn:*" } }
+issuer "one" { issuer = "https://one" audience = "a" jwks = "$work/empty.pem" }
+issuer "two" { issuer = "https://two" audience = "a" jwks = "$work/no.jwks" }
+END
+    chmod 600 "$work/empty.pem"
+    check_fails_with "$work/files.conf" no.lab
+    said_once client_crl empty.pem "no revocation list in %s" "; put one there"
+    said_once ca no.lab "cannot open %s" "; make the file"
+    contains "$(cat "$work/said")" ': trust "lab": ca: '
+    said_once jwks empty.pem "%s is no JWK set" "; put there what the issuer publishes"
+    contains "$(cat "$work/said")" ': issuer "one": jwks: '
+    said_once jwks no.jwks "cannot open %s" "; make the file"
+    contains "$(cat "$work/said")" "tls.key: $work/empty.pem, for $etc/server.crt: the key cannot be read"
+    contains "$(cat "$work/said")" "; give a PEM file: the certificate's key, without a password"
+}
+
+a_key_of_another_certificate_is_told_with_both() {
+    cp "$etc/ca/alice.key" "$work/alice.key"
+    sed "s|\"$etc/server.key\"|\"$work/alice.key\"|" "$etc/xenresd.conf" >"$work/pair.conf"
+    check_fails_with "$work/pair.conf" "tls.key: $work/alice.key, for $etc/server.crt: the key is not the certificate's; give the key"
+    same "$(grep -c '[.];' "$work/said" || true)" 0 "lines with .;"
+}
+
 the_export_list_is_read_as_the_mapper_will() {
     sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" "$etc/xenresd.conf" >"$work/export.conf"
     check_has_no_faults "$work/export.conf"
@@ -281,6 +329,8 @@ check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
 check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
 check "an old revocation list is a fault" an_old_revocation_list_is_a_fault
 check "all faults are told at once" all_faults_are_told_at_once
+check "each file's fault has its option and its cure" each_file_s_fault_has_its_option_and_its_cure
+check "a key of another certificate is told with both" a_key_of_another_certificate_is_told_with_both
 check "the export list is read as the mapper will" the_export_list_is_read_as_the_mapper_will
 check "options are told with their lines" options_are_told_with_their_lines
 check "a user that is not there is one fault" a_user_that_is_not_there_is_one_fault
