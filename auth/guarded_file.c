@@ -25,17 +25,19 @@ static int fail_call(struct failure *f, const char *call, const char *doing, con
     return failure_call(f, result, call, errnum);
 }
 
-static uid_t keeper_of_secrets = (uid_t)-1;
+static uid_t accepted_user = (uid_t)-1;
+static enum guarded_kind accepted_kind;
 
-void guarded_file_accept_user(uid_t user)
+void guarded_file_accept_user(uid_t user, enum guarded_kind kind)
 {
-    keeper_of_secrets = user;
+    accepted_user = user;
+    accepted_kind = kind;
 }
 
-static bool is_owned_well(const struct stat *st, enum guarded_kind kind)
+/* Whom such a file may belong to beside root and this process's user; (uid_t)-1: nobody. */
+static uid_t other_owner(enum guarded_kind kind)
 {
-    return st->st_uid == 0 || st->st_uid == geteuid() ||
-           (kind == GUARDED_SECRET && st->st_uid == keeper_of_secrets);
+    return kind >= accepted_kind ? accepted_user : (uid_t)-1;
 }
 
 static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind,
@@ -46,13 +48,13 @@ static int check_stat(const struct stat *st, const char *path, enum guarded_kind
     if (!S_ISREG(st->st_mode)) {
         return failure_set(f, ERROR_FAILED_PRECONDITION, "%s is not a regular file", path);
     }
-    if (!is_owned_well(st, kind)) {
+    if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != other_owner(kind)) {
         result =
             failure_set(f, ERROR_FAILED_PRECONDITION, "%s belongs to user %u, who could change it",
                         path, (unsigned)st->st_uid);
-        uid_t owner = kind == GUARDED_PUBLIC           ? 0
-                      : keeper_of_secrets != (uid_t)-1 ? keeper_of_secrets
-                                                       : geteuid();
+        uid_t owner = other_owner(kind) != (uid_t)-1 ? other_owner(kind)
+                      : kind == GUARDED_PUBLIC       ? 0
+                                                     : geteuid();
 
         return owner == 0 ? failure_next(f, result, "chown root %s", path)
                           : failure_next(f, result, "chown %u %s", (unsigned)owner, path);

@@ -155,7 +155,7 @@ void material_accept_user(const struct config *config)
         stat(config->tls_key, &key) == 0) {
         uid = key.st_uid;
     }
-    guarded_file_accept_user(uid);
+    guarded_file_accept_user(uid, GUARDED_SECRET);
 }
 
 /* A certificate and a key that were read: do they belong together? */

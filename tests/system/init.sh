@@ -307,6 +307,19 @@ the_administrator_is_let_in() {
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
 }
 
+# As the unit has it, whose user made the keys.
+root_verifies_the_audit_of_the_service_s_user() {
+    local -a verify=("$xenresd" audit verify --key "$state/audit.key" --public-key "$state/audit.sign.pub")
+    same "$(stat -c '%U' "$state/audit.key" "$state/audit.sign.pub" | sort -u)" "$user"
+    "${verify[@]}" --state "$state/audit.state" "$state/audit.log" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "verified up to record"
+    [ "$(id -u)" -eq 0 ] || return 0
+    mkdir "$work/keys" # another's in root's folder
+    install -m 600 -o "$user" "$state/audit.key" "$work/keys/audit.key"
+    fails 19 "$xenresd" audit verify --key "$work/keys/audit.key" "$state/audit.log"
+    contains "$(cat "$work/said")" "who could change it; chown root $work/keys/audit.key"
+}
+
 is_ready() { curl -sf --unix-socket "$work/run/health.sock" http://localhost/readyz >/dev/null; }
 
 as_user() { # COMMAND...: instead of this shell
@@ -349,3 +362,4 @@ port=$(sed -n "s/.*listening on port \([0-9]*\)$/\1/p" "$work/xenresd.log")
 check "doctor says that it serves" doctor_says_that_it_serves
 check "doctor finds a port that is taken" doctor_finds_a_port_that_is_taken
 check "the administrator is let in" the_administrator_is_let_in
+check "root verifies the audit of the service's user" root_verifies_the_audit_of_the_service_s_user

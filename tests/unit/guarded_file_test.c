@@ -109,13 +109,16 @@ static void a_secret_may_belong_to_whom_the_process_becomes(void **state)
     }
     assert_int_equal(guarded_file_create(path, GUARDED_SECRET, "x", 1, NULL), 0);
     assert_int_equal(chown(path, 65534, 65534), 0);
-    guarded_file_accept_user(65533);
+    guarded_file_accept_user(65533, GUARDED_SECRET);
     assert_int_equal(read_it(path, GUARDED_SECRET, &f), -ERROR_FAILED_PRECONDITION);
     assert_memory_equal(f.next_step, "chown 65533 ", 12);
-    guarded_file_accept_user(65534);
+    guarded_file_accept_user(65534, GUARDED_SECRET);
     assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
     assert_int_equal(read_it(path, GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
-    guarded_file_accept_user((uid_t)-1);
+    guarded_file_accept_user(65534, GUARDED_PUBLIC);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
+    assert_int_equal(read_it(path, GUARDED_PUBLIC, NULL), 0);
+    guarded_file_accept_user((uid_t)-1, GUARDED_SECRET);
     assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
 }
 
