@@ -39,7 +39,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
 AUTH := audit audit_record audit_chain audit_state audit_file audit_remains audit_recovery audit_log audit_flood audit_line audit_verify \
         guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
-        seal bucket quota_refusal quota_table quota pki examine \
+        seal bucket quota_refusal quota_table quota pki examine examine_list \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
             domain_list domain_rows resolver copies holders merge feed_position feed_piece feed feed_image \
@@ -52,7 +52,7 @@ RPC := exchange bearer request admission dispatch audited renewal reply reply_he
        watch_vcpus shown trace_choice trace_leases trace_owners trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
-          confinement reload_files keeper doors alive exposition metrics service check check_certificates command command_audit command_policy \
+          confinement reload_files keeper doors alive exposition metrics service check check_certificates command command_audit policy_answer command_policy \
           command_token init init_folder init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor \
           supervisor child demo
 # Packets are decoded by libipt, where it is.
@@ -85,7 +85,8 @@ sim_objs := $(MAPPER_SIM:%=$(BUILD)/server/mapper/sim/%.o)
 xen_objs := $(MAPPER_XEN:%=$(BUILD)/server/mapper/xen/%.o)
 auth_objs := $(AUTH:%=$(BUILD)/auth/%.o)
 server_objs := $(RESOURCE:%=$(BUILD)/server/resource/%.o) $(RPC:%=$(BUILD)/server/rpc/%.o) \
-               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o) $(BUILD)/gen/schema.o
+               $(HTTP:%=$(BUILD)/server/http/%.o) $(SERVER:%=$(BUILD)/server/%.o) $(BUILD)/gen/schema.o \
+               $(BUILD)/server/mapper/export.o # for those who ask what the mapper will say to its list
 client_objs := $(CLIENT:%=$(BUILD)/client/%.o)
 cli_objs := $(CLI:%=$(BUILD)/client/cli/%.o)
 

@@ -74,18 +74,23 @@ void access_unref(struct access *a)
 
 /* All faults, and the first. */
 struct loading {
+    const struct access_options *options;
     struct buffer *faults;
     struct failure *first;
     int result;
 };
 
 /* `told`: what is wrong stands in the faults already. */
-static void keep(struct loading *l, int result, const struct failure *fault, bool told)
+static void keep(struct loading *l, const char *path, int result, const struct failure *fault,
+                 bool told)
 {
     if (result == 0) {
         return;
     }
     if (!told) {
+        if (l->options->place != NULL && path != NULL) {
+            l->options->place(l->options->place_arg, path, l->faults);
+        }
         buffer_printf(l->faults, "%s%s%s%s%s\n", fault->message,
                       fault->cause[0] != '\0' ? ": " : "", fault->cause,
                       fault->next_step[0] != '\0' ? "; " : "", fault->next_step);
@@ -109,23 +114,30 @@ static struct trust *load_trust(struct loading *l, const struct access_trust *op
 {
     struct failure fault = { 0 };
     struct trust *trust = NULL;
-    int result = trust_load(options->ca, &trust, &fault);
+    const char *path = options->ca;
+    int result = trust_load(path, &trust, &fault);
 
     if (result == 0 && options->identities != NULL) {
         result = trust_bind(trust, options->identities, &fault);
     }
     if (result == 0 && is_set(options->crl)) {
-        result = trust_load_crls(trust, options->crl, &fault);
+        path = options->crl;
+        result = trust_load_crls(trust, path, &fault);
     }
     if (result == 0 && accept_expired_crl) {
         trust_accept_expired_crls(trust);
     }
-    keep(l, result, &fault, false);
+    keep(l, path, result, &fault, false);
     if (result != 0) {
         trust_free(trust);
         return NULL;
     }
     return trust;
+}
+
+static void keep_tokens(void *arg, const char *path, int result, const struct failure *fault)
+{
+    keep(arg, path, result, fault, false);
 }
 
 static void add_file(const char *paths[], size_t *count, const char *path)
@@ -154,7 +166,7 @@ size_t access_files(const struct access_options *options, const char *paths[ACCE
 int access_load(const struct access_options *options, struct access **out, struct buffer *faults,
                 struct failure *f)
 {
-    struct loading l = { .faults = faults, .first = f };
+    struct loading l = { .options = options, .faults = faults, .first = f };
     struct trust *trusts[ACCESS_TRUSTS_MAX] = { NULL };
     struct tokens *tokens = NULL;
     struct deny *deny = NULL;
@@ -162,15 +174,13 @@ int access_load(const struct access_options *options, struct access **out, struc
     for (size_t i = 0; i < options->trust_count; i++) {
         trusts[i] = load_trust(&l, &options->trusts[i], options->accept_expired_crl);
     }
-    struct failure wrong = { 0 };
-
-    keep(&l, tokens_load(&options->tokens, &tokens, &wrong), &wrong, false);
+    (void)tokens_load(&options->tokens, keep_tokens, &l, &tokens, NULL);
     if (is_set(options->deny)) {
         struct failure fault = { 0 };
         size_t before = faults->len_bytes;
         int result = deny_load(options->deny, &deny, faults, &fault);
 
-        keep(&l, result, &fault, faults->len_bytes > before);
+        keep(&l, options->deny, result, &fault, faults->len_bytes > before);
     }
     if (l.result == 0) {
         l.result = access_new(trusts, options->trust_count, deny, out, f);

@@ -39,6 +39,10 @@ struct access_options {
     struct tokens_source tokens;
     const char *deny;
     bool accept_expired_crl; /* a list that is older than it says it may be counts all the same */
+    /* Writes into the faults, before one of the file at `path` (a path of these), where it is configured;
+     * NULL: nothing stands there. */
+    void (*place)(void *arg, const char *path, struct buffer *faults);
+    void *place_arg;
 };
 
 /* All or nothing. Every fault is a line in `faults`; the result is the first one's, and so is `f`. */

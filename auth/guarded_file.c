@@ -25,6 +25,21 @@ static int fail_call(struct failure *f, const char *call, const char *doing, con
     return failure_call(f, result, call, errnum);
 }
 
+static uid_t accepted_user = (uid_t)-1;
+static enum guarded_kind accepted_kind;
+
+void guarded_file_accept_user(uid_t user, enum guarded_kind kind)
+{
+    accepted_user = user;
+    accepted_kind = kind;
+}
+
+/* Whom such a file may belong to beside root and this process's user; (uid_t)-1: nobody. */
+static uid_t other_owner(enum guarded_kind kind)
+{
+    return kind >= accepted_kind ? accepted_user : (uid_t)-1;
+}
+
 static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind,
                       struct failure *f)
 {
@@ -33,11 +48,16 @@ static int check_stat(const struct stat *st, const char *path, enum guarded_kind
     if (!S_ISREG(st->st_mode)) {
         return failure_set(f, ERROR_FAILED_PRECONDITION, "%s is not a regular file", path);
     }
-    if (st->st_uid != 0 && st->st_uid != geteuid()) {
+    if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != other_owner(kind)) {
         result =
             failure_set(f, ERROR_FAILED_PRECONDITION, "%s belongs to user %u, who could change it",
                         path, (unsigned)st->st_uid);
-        return failure_next(f, result, "chown root %s", path);
+        uid_t owner = other_owner(kind) != (uid_t)-1 ? other_owner(kind)
+                      : kind == GUARDED_PUBLIC       ? 0
+                                                     : geteuid();
+
+        return owner == 0 ? failure_next(f, result, "chown root %s", path)
+                          : failure_next(f, result, "chown %u %s", (unsigned)owner, path);
     }
     if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         result =
@@ -111,6 +131,19 @@ static int make_room(struct buffer *out, const struct stat *st, const char *path
     return 0;
 }
 
+static int cannot_open(const char *path, struct failure *f)
+{
+    int errnum = errno;
+    int result = fail_call(f, "open", "open", path);
+
+    return errnum == ENOENT
+               ? failure_next(f, result, "make the file, or name the one that is meant")
+           : errnum == EACCES
+               ? failure_next(f, result, "let user %u read it, and enter the folders that it is in",
+                              (unsigned)geteuid())
+               : result;
+}
+
 int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
                       struct failure *f)
 {
@@ -119,7 +152,7 @@ int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *o
     int result;
 
     if (fd < 0) {
-        return fail_call(f, "open", "open", path);
+        return cannot_open(path, f);
     }
     if (fstat(fd, &st) != 0) {
         return fail_call(f, "fstat", "look at", path);

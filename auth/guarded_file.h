@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
@@ -25,6 +26,10 @@ enum guarded_kind { GUARDED_PUBLIC, GUARDED_SECRET };
  */
 int guarded_file_read(const char *path, enum guarded_kind kind, struct buffer *out,
                       struct failure *f);
+
+/* Files of this kind may also belong to `user`: whom this process, root for now, is to become, or whose files
+ * it looks at; GUARDED_PUBLIC: secrets, too. Once, before other threads; (uid_t)-1: to nobody else. */
+void guarded_file_accept_user(uid_t user, enum guarded_kind kind);
 
 /* For a process that may not open them itself any more: `opener` is asked for each file first, and
  * returns a descriptor of the file at `path` that is closed here, or -1 with errno; ENOSYS: it is none of

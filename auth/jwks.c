@@ -332,14 +332,20 @@ static int add_key(struct jwks *set, const json_t *all, const json_t *jwk, const
 
 /* --- the set ---------------------------------------------------------------------------------- */
 
+static int no_set(struct failure *f, const char *name, const char *why)
+{
+    int result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s is no JWK set: %s", name, why);
+
+    return failure_next(f, result, "put there what the issuer publishes: {\"keys\": [...]}");
+}
+
 static int add_keys(struct jwks *set, const char *name, const json_t *document, struct failure *f)
 {
     const json_t *all = json_object_get(document, "keys");
     size_t count = json_array_size(all);
 
     if (!json_is_array(all)) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s is no JWK set: it has no array \"keys\"",
-                           name);
+        return no_set(f, name, "it has no array \"keys\"");
     }
     if (count > JWKS_KEYS_MAX) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has %zu keys; expected at most %d", name,
@@ -376,7 +382,7 @@ int jwks_parse(const char *name, const void *text, size_t len_bytes, struct jwks
     JOSE_AUTO *document = jose_object(text, len_bytes, &why);
 
     if (document == NULL) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s is no JWK set: %s", name, why);
+        return no_set(f, name, why);
     }
     set = calloc(1, sizeof(*set));
     if (set == NULL) {

@@ -54,7 +54,12 @@ static int read_blocks(const struct pem_kind *kind, const char *name, BIO *pem, 
                                                 "block %u in %s cannot be read", count + 1, name));
     }
     ERR_clear_error();
-    return count > 0 ? 0 : failure_set(f, ERROR_INVALID_ARGUMENT, "no %s in %s", kind->noun, name);
+    if (count > 0) {
+        return 0;
+    }
+    return failure_next(f, failure_set(f, ERROR_INVALID_ARGUMENT, "no %s in %s", kind->noun, name),
+                        "put one there, as PEM (-----BEGIN %s-----), or name another file",
+                        kind->label);
 }
 
 int pem_read(const struct pem_kind *kind, const char *name, const void *text, size_t len_bytes,

@@ -242,6 +242,32 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
     return denied_by != NULL ? verdict(false, denied_by) : (struct policy_verdict){ 0 };
 }
 
+bool policy_find(const struct policy *p, const struct policy_question *q, bool allow,
+                 enum policy_domain_part part, struct policy_verdict *out)
+{
+    static const enum domain_pattern_kind kinds[] = {
+        [POLICY_BY_NAME] = DOMAIN_PATTERN_NAME,
+        [POLICY_BY_UUID] = DOMAIN_PATTERN_UUID,
+        [POLICY_BY_TAG] = DOMAIN_PATTERN_TAG,
+    };
+
+    for (size_t i = 0; i < p->parts.rule_count; i++) {
+        const struct policy_rule *rule = &p->parts.rules[i];
+        bool has_kind = false;
+
+        for (size_t n = 0; n < rule->domain_count; n++) {
+            has_kind |= rule->domains[n].kind == kinds[part];
+        }
+        if (has_kind && rule->allow == allow && (rule->types >> q->type & 1) != 0 &&
+            (rule->actions >> q->action & 1) != 0 && rule_is_for(rule, q->who) &&
+            !domain_matches(rule, q->domain)) {
+            *out = verdict(allow, rule);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 static uint64_t smaller_set(uint64_t a, uint64_t b)

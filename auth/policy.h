@@ -68,6 +68,12 @@ struct policy_verdict {
 };
 struct policy_verdict policy_decide(const struct policy *p, const struct policy_question *q);
 
+/* For who explains: a rule of that effect that matches all but the domain (which is not NULL, nor the type
+ * -1), and has patterns of that kind, none of any kind that matches the domain. */
+enum policy_domain_part { POLICY_BY_NAME, POLICY_BY_UUID, POLICY_BY_TAG };
+bool policy_find(const struct policy *p, const struct policy_question *q, bool allow,
+                 enum policy_domain_part part, struct policy_verdict *out);
+
 /*
  * What an identity may use, by the policy's `limits` sections: each the smallest that any section
  * which matches the identity sets, so that one more section takes away and never gives. 0: none

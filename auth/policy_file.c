@@ -175,36 +175,34 @@ static int read_sections(struct policy_reading *r, cfg_t *root, const struct pla
         parts.sections[i].line = limits->lines[i];
         read_limits(r, cfg_getnsec(root, "limits", (unsigned)i), &parts.sections[i]);
     }
-    if (!r->out_of_memory && r->fault_count == 0) {
+    if (!r->out_of_memory && r->fault_count == 0 && !r->has_faults) {
         return policy_new(&parts, out, f);
     }
     policy_parts_done(&parts);
     if (r->out_of_memory) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
     }
-    return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has %u faults", r->name, r->fault_count);
+    return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", r->name);
 }
 
 /* What libconfuse has read. */
-static int read_root(cfg_t *root, const char *name, const char *text, size_t len_bytes,
-                     struct policy **out, struct buffer *faults, struct failure *f)
+static int read_root(struct policy_reading *r, cfg_t *root, const char *text, size_t len_bytes,
+                     struct policy **out, struct failure *f)
 {
-    struct policy_reading reading = { .name = name, .faults = faults };
     struct places rules = { .kind = "rule", .max = POLICY_RULES_MAX };
     struct places limits = { .kind = "limits", .max = POLICY_LIMITS_MAX };
     int result;
 
-    find_places(&reading, root, text, len_bytes, &rules);
-    find_places(&reading, root, text, len_bytes, &limits);
+    find_places(r, root, text, len_bytes, &rules);
+    find_places(r, root, text, len_bytes, &limits);
     if (rules.count == 0) {
         /* What is left of a file that was cut short looks like this, too. */
-        policy_fault(&reading, 0,
-                     "no rule; expected at least one (with effect = deny, to keep all out)");
+        policy_fault(r, 0, "no rule; expected at least one (with effect = deny, to keep all out)");
     }
-    if (reading.fault_count > 0) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", name);
+    if (r->fault_count > 0) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", r->name);
     }
-    result = read_sections(&reading, root, &rules, &limits, out, f);
+    result = read_sections(r, root, &rules, &limits, out, f);
     if (result == 0) {
         policy_set_text(*out, text, len_bytes);
     }
@@ -234,13 +232,16 @@ int policy_file_parse(const char *name, char *text, size_t len_bytes, struct pol
         CFG_END(),
     };
     CFG_AUTO *root = cfg_init(options, CFGF_NONE);
+    struct policy_reading reading = { .name = name, .faults = faults };
+    bool is_whole;
     int result;
 
     if (root == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
     }
-    result = settings_parse_text(root, name, text, len_bytes, faults, f);
-    return result == 0 ? read_root(root, name, text, len_bytes, out, faults, f) : result;
+    result = settings_parse_text(root, name, text, len_bytes, faults, &is_whole, f);
+    reading.has_faults = result != 0;
+    return is_whole ? read_root(&reading, root, text, len_bytes, out, f) : result;
 }
 
 int policy_file_load(const char *path, struct policy **out, struct buffer *faults,

@@ -23,6 +23,8 @@ struct policy_value {
 struct policy_reading {
     const char *name; /* of the file */
     struct buffer *faults;
+    bool
+        has_faults; /* that libconfuse has told: no policy is made of it, and its other faults are told */
     unsigned fault_count;
     bool out_of_memory;
 };

@@ -81,7 +81,9 @@ static int copy_groups(struct tokens *t, const struct tokens_issuer *from, struc
     return 0;
 }
 
-static int add_issuer(struct tokens *t, const struct tokens_issuer *from, struct failure *f)
+/* `*path`: of the file at fault; NULL: it is no file's. */
+static int add_issuer(struct tokens *t, const struct tokens_issuer *from, const char **path,
+                      struct failure *f)
 {
     struct jwt_issuer *to = &t->issuers[t->issuer_count];
     int result = copy(to->issuer, from, "issuer", from->issuer, f);
@@ -100,35 +102,71 @@ static int add_issuer(struct tokens *t, const struct tokens_issuer *from, struct
         result = copy_groups(t, from, f);
     }
     if (result == 0) {
+        *path = from->jwks;
         result = jwks_load(from->jwks, &to->keys, f);
         t->issuer_count += result == 0;
     }
     return result;
 }
 
-static int fill(struct tokens *t, const struct tokens_source *source, struct failure *f)
-{
-    int result = 0;
+/* Whom the faults are told to; the first is the result. */
+struct telling {
+    tokens_tell *tell;
+    void *arg;
+    struct failure *first;
+    int result;
+};
 
-    assert(source->issuer_count <= TOKENS_ISSUERS_MAX);
-    t->memory = token_memory_new();
-    if (t->memory == NULL) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for tokens");
+static void tell(struct telling *to, const char *path, int result, const struct failure *fault)
+{
+    if (result == 0) {
+        return;
     }
-    for (size_t i = 0; i < source->issuer_count && result == 0; i++) {
-        result = add_issuer(t, &source->issuers[i], f);
+    if (to->tell != NULL) {
+        to->tell(to->arg, path, result, fault);
     }
-    if (result == 0 && source->file != NULL && source->file[0] != '\0') {
-        result = opaque_load(source->file, &t->opaque, f);
+    if (to->result == 0) {
+        to->result = result;
+        if (to->first != NULL) {
+            *to->first = *fault;
+        }
     }
-    return result;
 }
 
-int tokens_load(const struct tokens_source *source, struct tokens **out, struct failure *f)
+static void fill(struct tokens *t, const struct tokens_source *source, struct telling *to)
 {
+    struct failure fault = { 0 };
+
+    assert(source->issuer_count <= TOKENS_ISSUERS_MAX);
+    for (size_t i = 0; i < source->issuer_count; i++) {
+        const char *path = NULL;
+        int result = add_issuer(t, &source->issuers[i], &path, &fault);
+
+        tell(to, path, result, &fault);
+    }
+    if (source->file != NULL && source->file[0] != '\0') {
+        tell(to, source->file, opaque_load(source->file, &t->opaque, &fault), &fault);
+    }
+}
+
+int tokens_load(const struct tokens_source *source, tokens_tell *to, void *arg, struct tokens **out,
+                struct failure *f)
+{
+    struct telling telling = { .tell = to, .arg = arg, .first = f };
     struct tokens *t = calloc(1, sizeof(*t));
-    int result = t != NULL ? fill(t, source, f)
-                           : failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for tokens");
+
+    if (t != NULL) {
+        t->memory = token_memory_new();
+    }
+    if (t != NULL && t->memory != NULL) {
+        fill(t, source, &telling);
+    } else {
+        struct failure fault = { 0 };
+        int result = failure_set(&fault, ERROR_RESOURCE_EXHAUSTED, "no memory for tokens");
+
+        tell(&telling, NULL, result, &fault);
+    }
+    int result = telling.result;
 
     if (result != 0) {
         tokens_free(t);

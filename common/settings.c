@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,12 +37,12 @@ static void append_fault(struct buffer *faults, const char *path, unsigned line,
 }
 
 /* "effect, identities": what may stand in a section. */
-static void option_names(const cfg_t *section, char *out, size_t out_bytes)
+static void option_names(const cfg_opt_t *options, char *out, size_t out_bytes)
 {
     size_t used = 0;
 
     out[0] = '\0';
-    for (const cfg_opt_t *o = section->opts; o != NULL && o->name != NULL; o++) {
+    for (const cfg_opt_t *o = options; o != NULL && o->name != NULL; o++) {
         int n = snprintf(out + used, out_bytes - used, "%s%s", used > 0 ? ", " : "", o->name);
 
         if (n < 0 || (size_t)n >= out_bytes - used) {
@@ -54,22 +55,9 @@ static void option_names(const cfg_t *section, char *out, size_t out_bytes)
 static void report(cfg_t *cfg, const char *format, va_list ap)
 {
     unsigned line = cfg != NULL ? (unsigned)cfg->line : 0;
-    char text[256], names[512];
 
-    if (current == NULL) {
-        return;
-    }
-    current->count++;
-    if (cfg != NULL && strstr(format, "no such option") != NULL) {
-        vsnprintf(text, sizeof(text), format, ap);
-        option_names(cfg, names, sizeof(names));
-        settings_fault_at(current->faults, current->path, line, "%s; expected one of: %s", text,
-                          names);
-    } else if (strstr(format, "invalid integer value") != NULL) {
-        vsnprintf(text, sizeof(text), format, ap);
-        settings_fault_at(current->faults, current->path, line,
-                          "%s; expected a whole number without quotes", text);
-    } else {
+    if (current != NULL) {
+        current->count++;
         append_fault(current->faults, current->path, line, format, ap);
     }
 }
@@ -134,6 +122,52 @@ int settings_read_file(const char *path, size_t max_bytes, struct buffer *conten
     }
 }
 
+/* As libconfuse reads it. */
+static bool is_integer(const struct settings_statement *s)
+{
+    char text[32], *end;
+
+    if (s->value_len == 0 || s->value_len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, s->value, s->value_len);
+    text[s->value_len] = '\0';
+    errno = 0;
+    (void)strtol(text, &end, 0);
+    return *end == '\0' && errno == 0;
+}
+
+/* What libconfuse would end at: options that the schema does not have, and numbers that are none. */
+static bool judge(void *arg, const struct settings_statement *s, const void **inside)
+{
+    struct parse *parse = arg;
+    const cfg_opt_t *o = s->level;
+    char names[512];
+
+    while (o->name != NULL &&
+           (strlen(o->name) != s->name_len || memcmp(o->name, s->name, s->name_len) != 0)) {
+        o++;
+    }
+    if (o->name == NULL) {
+        parse->count++;
+        option_names(s->level, names, sizeof(names));
+        settings_fault_at(parse->faults, parse->path, s->line,
+                          "no such option '%.*s'; expected one of: %s", (int)s->name_len, s->name,
+                          names);
+        return false;
+    }
+    if (o->type == CFGT_INT && s->value != NULL && !is_integer(s)) {
+        parse->count++;
+        settings_fault_at(
+            parse->faults, parse->path, s->line,
+            "invalid integer value for option '%s'; expected a whole number without quotes",
+            o->name);
+        return false;
+    }
+    *inside = o->subopts;
+    return true;
+}
+
 /* Under parser_lock: libconfuse has one lexer in a process. */
 static bool parse_locked(cfg_t *cfg, const char *text, struct parse *parse)
 {
@@ -150,15 +184,18 @@ static bool parse_locked(cfg_t *cfg, const char *text, struct parse *parse)
 }
 
 int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_bytes,
-                        struct buffer *faults, struct failure *f)
+                        struct buffer *faults, bool *is_whole, struct failure *f)
 {
     struct parse parse = { .path = path, .faults = faults };
     bool parsed;
 
+    *is_whole = false;
     if (!settings_text_check(path, text, len_bytes, faults)) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
     }
+    settings_text_filter(text, len_bytes, cfg->opts, judge, &parse);
     parsed = parse_locked(cfg, text, &parse);
+    *is_whole = parsed;
     if (!parsed && parse.count == 0) {
         settings_fault_at(faults, path, 0, "cannot be parsed");
     }

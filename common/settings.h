@@ -11,6 +11,7 @@
 #define XENRES_COMMON_SETTINGS_H
 
 #include <confuse.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buffer.h"
@@ -21,11 +22,12 @@
  * by cfg_init() with the caller's schema; `path` is for the faults. Faults of syntax and those that
  * validators report through settings_fault() are appended to `faults`, a line each:
  * `file:line: what`. -ERROR_INVALID_ARGUMENT when there was any. libconfuse stops at the first
- * fault of syntax; validators that return 0 after settings_fault() let it go on. Any thread: one
- * parses at a time.
+ * fault of syntax: then `*is_whole` is false. Options that the schema does not have and numbers that are
+ * none are taken out of the text and passed over; validators that return 0 after settings_fault() let it go
+ * on, too: so that all faults are told, and what is right can be looked at. Any thread: one parses at a time.
  */
 int settings_parse_text(cfg_t *cfg, const char *path, char *text, size_t len_bytes,
-                        struct buffer *faults, struct failure *f);
+                        struct buffer *faults, bool *is_whole, struct failure *f);
 
 /* Within settings_parse_text(), from a validator: a fault in the line that libconfuse has reached. */
 void settings_fault(cfg_t *cfg, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -335,3 +335,94 @@ size_t settings_text_sections(const char *text, size_t len_bytes, const char *na
     (void)scan(&s);
     return s.section_count;
 }
+
+/* --- statements ------------------------------------------------------------------------------- */
+
+/* False: nothing more, or nothing that the check would have let pass. */
+static bool next_token(struct scan *s)
+{
+    while (s->at < s->len_bytes && strchr(" \t\r\n", s->text[s->at]) != NULL) {
+        s->line += s->text[s->at++] == '\n';
+    }
+    return s->at < s->len_bytes && scan_token(s);
+}
+
+/* To the brace that closes the one just read. */
+static bool skip_braces(struct scan *s)
+{
+    for (size_t outside = s->depth - 1; s->depth > outside;) {
+        if (!next_token(s)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* From the name, which was read, to the end of the value, or to the brace that opens a section. */
+static bool read_statement(struct scan *s, struct settings_statement *out, bool *is_section)
+{
+    out->name = s->text + s->begins[0];
+    out->name_len = s->at - s->begins[0];
+    out->line = s->line;
+    out->value = NULL;
+    if (!next_token(s)) {
+        return false;
+    }
+    *is_section = s->last != TOKEN_EQUALS;
+    if (*is_section) {
+        return s->last == TOKEN_OPEN || ((s->last == TOKEN_WORD || s->last == TOKEN_STRING) &&
+                                         next_token(s) && s->last == TOKEN_OPEN);
+    }
+    if (!next_token(s)) {
+        return false;
+    }
+    if (s->last == TOKEN_OPEN) {
+        return skip_braces(s);
+    }
+    size_t quote = s->last == TOKEN_STRING ? 1 : 0;
+
+    out->value = s->text + s->begins[0] + quote;
+    out->value_len = s->at - s->begins[0] - 2 * quote;
+    return s->last == TOKEN_WORD || s->last == TOKEN_STRING;
+}
+
+static void blank(char *text, size_t from, size_t to)
+{
+    for (; from < to; from++) {
+        text[from] = text[from] == '\n' ? '\n' : ' ';
+    }
+}
+
+void settings_text_filter(char *text, size_t len_bytes, const void *level, settings_judge *judge,
+                          void *arg)
+{
+    struct scan s = { .text = text, .len_bytes = len_bytes, .line = 1 };
+    const void *levels[SETTINGS_DEPTH_MAX + 1] = { level };
+    size_t depth = 0;
+
+    while (next_token(&s)) {
+        struct settings_statement statement = { .level = levels[depth] };
+        const void *inside = NULL;
+        size_t begin = s.begins[0];
+        bool is_section = false;
+
+        if (s.last == TOKEN_CLOSE && depth > 0) {
+            depth--;
+            continue;
+        }
+        if (s.last != TOKEN_WORD || !read_statement(&s, &statement, &is_section)) {
+            return;
+        }
+        if (!judge(arg, &statement, &inside)) {
+            if (is_section && !skip_braces(&s)) {
+                return;
+            }
+            blank(text, begin, s.at);
+        } else if (is_section) {
+            if (depth == SETTINGS_DEPTH_MAX || inside == NULL) {
+                return;
+            }
+            levels[++depth] = inside;
+        }
+    }
+}

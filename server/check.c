@@ -15,8 +15,10 @@
 #include "common/scope.h"
 #include "server/audit_service.h"
 #include "server/check_certificates.h"
+#include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/mapper/export.h"
 #include "server/material.h"
 #include "server/reload_files.h"
 #include "server/rpc/cors.h"
@@ -24,27 +26,15 @@
 
 /* The faults so far; the first decides the result. */
 struct findings {
-    const char *path; /* of the configuration */
+    const struct config *config;
     struct buffer *faults;
     struct failure *first;
     int result;
 };
 
-/* Where the configuration gives the option, if it does. */
-static void begin_line(struct findings *all, const char *option)
-{
-    unsigned line = config_line(option);
-
-    if (line > 0) {
-        buffer_printf(all->faults, "%s:%u: ", all->path, line);
-    }
-    buffer_printf(all->faults, "%s: ", option);
-}
-
 static void end_line(struct findings *all, int result, const struct failure *fault)
 {
-    buffer_printf(all->faults, "%s%s%s\n", fault->message, fault->next_step[0] != '\0' ? "; " : "",
-                  fault->next_step);
+    faults_add(all->faults, fault);
     if (all->result == 0) {
         all->result = result;
         if (all->first != NULL) {
@@ -56,7 +46,7 @@ static void end_line(struct findings *all, int result, const struct failure *fau
 static void find(struct findings *all, int result, const struct failure *fault, const char *option)
 {
     if (result != 0) {
-        begin_line(all, option);
+        config_place(all->config, option, all->faults);
         end_line(all, result, fault);
     }
 }
@@ -69,7 +59,7 @@ static void check_listeners(struct findings *all, const struct config *c)
         int result = listener_check_address(l->listen, &fault);
 
         if (result != 0) {
-            buffer_printf(all->faults, "%s:%u: listener \"%s\": ", all->path, l->line, l->title);
+            buffer_printf(all->faults, "%s:%u: listener \"%s\": ", c->path, l->line, l->title);
             end_line(all, result, &fault);
         }
     }
@@ -83,7 +73,7 @@ static void check_cors(struct findings *all, const struct config *c)
 
     find(all, result, &fault, "server.cors_origins");
     if (result == 0 && cors != NULL && strcmp(c->tls_client_certificate, "required") == 0) {
-        begin_line(all, "server.cors_origins");
+        config_place(all->config, "server.cors_origins", all->faults);
         buffer_append_string(
             all->faults, "note: browsers ask beforehand without a client "
                          "certificate, which this listener requires: pages reach it only through "
@@ -106,7 +96,7 @@ static void check_groups(struct findings *all, const struct config *c)
                 all->faults,
                 "%s:%u: warning: issuer \"%s\" may give any group, also those that others "
                 "give; say which in issuer.groups\n",
-                all->path, issuer->line, issuer->title);
+                c->path, issuer->line, issuer->title);
         }
     }
 }
@@ -144,13 +134,25 @@ static void check_user(struct findings *all, const char *option, const char *use
     find(all, result, &fault, option);
 }
 
+/* Read as the mapper will. One that runs by itself has its own option for it, which init's files agree with. */
+static void check_export(struct findings *all, const struct config *c)
+{
+    struct export_list *list = NULL;
+    struct failure fault = { 0 };
+
+    if (c->mapper_program[0] != '\0' ||
+        (config_line("mapper.export") > 0 && access(c->mapper_export, F_OK) == 0)) {
+        find(all, export_load(c->mapper_export, geteuid(), &list, &fault), &fault, "mapper.export");
+        export_free(list);
+    }
+}
+
 static void check_mapper(struct findings *all, const struct config *c)
 {
     if (c->mapper_program[0] == '\0') {
         return;
     }
     check_path(all, "mapper.program", c->mapper_program, S_IFREG, X_OK);
-    check_path(all, "mapper.export", c->mapper_export, S_IFREG, R_OK);
     if (c->mapper_scenario[0] != '\0') {
         check_path(all, "mapper.scenario", c->mapper_scenario, S_IFREG, R_OK);
     }
@@ -196,8 +198,9 @@ static void find_certificate(void *arg, const char *option, const char *path,
 }
 
 /*
- * Root, of whom the key is not, does not read it: the service is started as the key's owner then, as
- * its unit has it. So is the rest looked at with that user's eyes.
+ * Where the key is not root's, and no mapper is supervised, the service is started as the key's owner, as
+ * its unit has it: so is the rest looked at with that user's eyes. A supervisor stays root, and its worker
+ * reads all files before it becomes that user.
  */
 static int become_server(struct findings *all, const struct config *c, struct failure *f)
 {
@@ -205,15 +208,16 @@ static int become_server(struct findings *all, const struct config *c, struct fa
     uid_t uid = 0;
     gid_t gid = 0;
 
-    if (geteuid() != 0 || stat(c->tls_key, &key) != 0 || key.st_uid == 0 ||
-        sandbox_find_user(c->server_user, &uid, &gid, NULL) != 0 || uid != key.st_uid) {
+    if (geteuid() != 0 || c->mapper_program[0] != '\0' || stat(c->tls_key, &key) != 0 ||
+        key.st_uid == 0 || sandbox_find_user(c->server_user, &uid, &gid, NULL) != 0 ||
+        uid != key.st_uid) {
         return 0;
     }
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
         return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot look as %s", c->server_user),
                             "setresuid", errno);
     }
-    begin_line(all, "server.user");
+    config_place(all->config, "server.user", all->faults);
     buffer_printf(all->faults,
                   "note: the key belongs to %s, who has to start the service, as its unit does: "
                   "looked at as that user\n",
@@ -284,6 +288,7 @@ static int check_as_server(struct findings *all, const struct config *config, st
     struct material m = { 0 };
     int result;
 
+    material_accept_user(config);
     check_path(all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
     check_cors(all, config);
     check_groups(all, config);
@@ -297,7 +302,7 @@ static int check_as_server(struct findings *all, const struct config *config, st
 
 int check_config(const struct config *config, struct buffer *faults, struct failure *f)
 {
-    struct findings all = { .path = config->path, .faults = faults, .first = f };
+    struct findings all = { .config = config, .faults = faults, .first = f };
     struct failure fault = { 0 };
     int result = listener_check_address(config->server_listen, &fault);
 
@@ -311,6 +316,7 @@ int check_config(const struct config *config, struct buffer *faults, struct fail
         check_user(&all, "server.user", config->server_user, false);
     }
     check_mapper(&all, config);
+    check_export(&all, config);
     check_audit(&all, config);
     result = become_server(&all, config, f);
     return result != 0 ? result : check_as_server(&all, config, f);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "auth/crl.h"
 #include "auth/guarded_file.h"
 #include "server/material.h"
 
@@ -50,13 +51,31 @@ static const char *address_of(const char *listen, char out[ADDRESS_MAX_BYTES])
     return out;
 }
 
-static void check_authorities(const struct examine_options *o, const char *path)
+/* One file of authorities, and their revocation lists. */
+static void check_trust(const struct examine_options *o, struct looked_at *at,
+                        const struct access_trust *trust, bool is_flat, bool accept_expired)
 {
-    BUFFER_AUTO(pem, MATERIAL_PEM_MAX_BYTES);
+    BUFFER_AUTO(pem, TRUST_FILE_MAX_BYTES);
+    BUFFER_AUTO(lists, CRL_FILE_MAX_BYTES);
 
-    if (guarded_file_read(path, GUARDED_PUBLIC, &pem, NULL) == 0) {
-        examine_authorities(o, pem.data, pem.len_bytes);
+    at->path = trust->ca;
+    at->option = is_flat ? "tls.client_ca" : "trust.ca";
+    if (guarded_file_read(trust->ca, GUARDED_PUBLIC, &pem, NULL) != 0) {
+        return;
     }
+    examine_authorities(o, pem.data, pem.len_bytes);
+    if (trust->crl[0] == '\0' || guarded_file_read(trust->crl, GUARDED_PUBLIC, &lists, NULL) != 0) {
+        return;
+    }
+    const struct examine_lists what = { .lists = lists.data,
+                                        .lists_len_bytes = lists.len_bytes,
+                                        .authorities = pem.data,
+                                        .authorities_len_bytes = pem.len_bytes,
+                                        .accept_expired = accept_expired };
+
+    at->path = trust->crl;
+    at->option = is_flat ? "tls.client_crl" : "trust.crl";
+    examine_lists(o, &what);
 }
 
 void check_certificates(const struct config *config, int64_t now_s, check_tell *say, void *arg)
@@ -73,8 +92,7 @@ void check_certificates(const struct config *config, int64_t now_s, check_tell *
     }
     material_access_options(config, &access);
     for (size_t i = 0; i < access.trust_count; i++) {
-        at.path = access.trusts[i].ca;
-        at.option = at.path == config->tls_client_ca ? "tls.client_ca" : "trust.ca";
-        check_authorities(&options, at.path);
+        check_trust(&options, &at, &access.trusts[i], access.trusts[i].ca == config->tls_client_ca,
+                    access.accept_expired_crl);
     }
 }

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The certificates that a configuration names, as they are and as they will be soon. Reads files;
+ * The certificates and revocation lists that a configuration names, as they are and as they will be soon. Reads files;
  * changes nothing. Any thread.
  */
 #ifndef XENRES_SERVER_CHECK_CERTIFICATES_H

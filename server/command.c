@@ -28,10 +28,10 @@ const struct command commands[] = {
       "        --state FILE                   the same: what the service knows\n",
       command_audit },
     { "policy",
-      "    xenresd policy explain --as IDENTITY --domain NAME --type TYPE|any --action ACTION\n"
-      "            [--group GROUP]… [--bound] [--uuid UUID] [--domid N] [--tag TAG]…\n"
+      "    xenresd policy explain --as IDENTITY --domain DOMAIN --type TYPE|any --action ACTION\n"
+      "            [--group GROUP]… [--bound] [--uuid UUID] [--domid N] [--tag TAG… | --untagged]\n"
       "            [--config FILE | --policy FILE]\n"
-      "                                       whether the policy allows it, and by which rule\n",
+      "                                       whether it is allowed, and by which rule\n",
       command_policy },
     { "token", COMMAND_TOKEN_HELP, command_token },
     { NULL, NULL, NULL },

@@ -6,11 +6,15 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "auth/audit_state.h"
 #include "auth/audit_verify.h"
+#include "auth/guarded_file.h"
 #include "common/log.h"
 #include "common/scope.h"
 #include "server/command.h"
@@ -131,6 +135,21 @@ static int run_verifier(const struct arguments *a, struct audit_verifier *v, cha
     return result;
 }
 
+/* The keys are the service's, whoever looks at its audit: whose the folder is may own them, too. */
+static int read_key(const char *path, bool is_secret, uint8_t key[AUDIT_KEY_BYTES],
+                    struct failure *f)
+{
+    char folder[PATH_MAX];
+    struct stat st = { .st_uid = (uid_t)-1 };
+
+    if (strlen(path) < sizeof(folder)) {
+        memcpy(folder, path, strlen(path) + 1);
+        (void)stat(dirname(folder), &st);
+    }
+    guarded_file_accept_user(st.st_uid, GUARDED_PUBLIC);
+    return audit_key_read(path, is_secret, key, f);
+}
+
 static int verify(const struct arguments *a, char **files)
 {
     uint8_t key[AUDIT_KEY_BYTES], public_key[AUDIT_KEY_BYTES];
@@ -141,10 +160,10 @@ static int verify(const struct arguments *a, char **files)
     };
     struct audit_verifier *v = NULL;
     struct failure f = { 0 };
-    int result = a->key != NULL ? audit_key_read(a->key, true, key, &f) : 0;
+    int result = a->key != NULL ? read_key(a->key, true, key, &f) : 0;
 
     if (result == 0 && a->public_key != NULL) {
-        result = audit_key_read(a->public_key, false, public_key, &f);
+        result = read_key(a->public_key, false, public_key, &f);
     }
     if (result == 0 && a->state != NULL) { /* before the files, which may grow meanwhile */
         result = audit_state_peek(a->state, &options.expected_last, &f);

@@ -57,6 +57,8 @@ enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]), SECTIONS_MAX = 8 };
 
 /* Where each option was given: the validator's memory, by row. */
 static _Thread_local unsigned given_at_line[OPTION_COUNT];
+/* Which values were refused. */
+static _Thread_local bool is_faulty[OPTION_COUNT];
 
 static char *text_field(struct config *c, const struct option *o)
 {
@@ -93,15 +95,30 @@ static const struct option *find_option(const char *section, const char *name, s
     return NULL;
 }
 
-static void validate_text(cfg_t *section, const struct option *o, const char *text)
+static bool validate_text(cfg_t *section, const struct option *o, const char *text)
 {
     if (strlen(text) >= CONFIG_TEXT_BYTES) {
         settings_fault(section, "%s.%s has more than %d bytes", o->section, o->name,
                        CONFIG_TEXT_BYTES - 1);
-    } else if (o->words != NULL && !text_is_word(o->words, text)) {
+        return false;
+    }
+    if (o->words != NULL && !text_is_word(o->words, text)) {
         settings_fault(section, "%s.%s is \"%s\"; expected one of: %s", o->section, o->name, text,
                        o->words);
+        return false;
     }
+    return true;
+}
+
+static bool validate_number(cfg_t *section, const struct option *o, long value)
+{
+    bool is_within = value >= o->low && value <= o->high;
+
+    if (!is_within) {
+        settings_fault(section, "%s.%s is %ld; expected %lld to %lld %s", o->section, o->name,
+                       value, (long long)o->low, (long long)o->high, o->unit);
+    }
+    return is_within;
 }
 
 /* libconfuse calls it after each value that it has read. Returning 0 lets it go on, so that all
@@ -119,16 +136,8 @@ static int validate(cfg_t *section, cfg_opt_t *opt)
                        given_at_line[index]);
     }
     given_at_line[index] = (unsigned)section->line;
-    if (o->is_number) {
-        long value = cfg_opt_getnint(opt, 0);
-
-        if (value < o->low || value > o->high) {
-            settings_fault(section, "%s.%s is %ld; expected %lld to %lld %s", o->section, o->name,
-                           value, (long long)o->low, (long long)o->high, o->unit);
-        }
-    } else {
-        validate_text(section, o, cfg_opt_getnstr(opt, 0));
-    }
+    is_faulty[index] = o->is_number ? !validate_number(section, o, cfg_opt_getnint(opt, 0))
+                                    : !validate_text(section, o, cfg_opt_getnstr(opt, 0));
     return 0;
 }
 
@@ -170,6 +179,9 @@ static void take_values(cfg_t *cfg, struct config *out)
         const struct option *o = &options[i];
         cfg_t *section = cfg_getsec(cfg, o->section);
 
+        if (is_faulty[i]) {
+            continue; /* as if it were not given */
+        }
         if (o->is_number) {
             *number_field(out, o) = cfg_getint(section, o->name);
         } else {
@@ -234,9 +246,9 @@ static void check_together(const struct config *c, struct buffer *faults)
 
 /* A listener at which nobody could be known, or nobody come in, is a mistake. */
 static void check_door(const struct config *c, const char *listener, unsigned line,
-                       const char *certificate, const char *token, struct buffer *faults)
+                       const char *certificate, const char *token, bool takes_tokens,
+                       struct buffer *faults)
 {
-    bool takes_tokens = c->issuer_count > 0 || c->tokens_file[0] != '\0';
     const char *missing = !takes_tokens                ? "a section issuer, or tokens.file"
                           : strcmp(token, "none") == 0 ? "bearer_token optional or required"
                                                        : NULL;
@@ -253,18 +265,19 @@ static void check_door(const struct config *c, const char *listener, unsigned li
     }
 }
 
-static void check_doors(const struct config *c, struct buffer *faults)
+static void check_doors(const struct config *c, bool has_issuers, struct buffer *faults)
 {
+    bool takes_tokens = has_issuers || c->tokens_file[0] != '\0';
     char listener[CONFIG_TITLE_BYTES + 16];
     unsigned line = line_of("tls", "client_certificate");
 
     check_door(c, "tls.", line != 0 ? line : line_of("tokens", "bearer_token"),
-               c->tls_client_certificate, c->tokens_bearer_token, faults);
+               c->tls_client_certificate, c->tokens_bearer_token, takes_tokens, faults);
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
 
         (void)snprintf(listener, sizeof(listener), "listener \"%s\": ", l->title);
-        check_door(c, listener, l->line, l->client_certificate, l->bearer_token, faults);
+        check_door(c, listener, l->line, l->client_certificate, l->bearer_token, takes_tokens, faults);
     }
 }
 
@@ -280,14 +293,14 @@ static bool demands_certificates(const struct config *c)
 }
 
 /* Whoever names authorities with bounds does not want those of a default that has none. */
-static void check_authorities(struct config *c, struct buffer *faults)
+static void check_authorities(struct config *c, bool has_sections, struct buffer *faults)
 {
     unsigned given = line_of("tls", "client_ca");
 
-    if (c->trust_count > 0 && given == 0) {
+    if (has_sections && given == 0) {
         c->tls_client_ca[0] = '\0';
     }
-    if (c->tls_client_ca[0] == '\0' && c->trust_count == 0 && demands_certificates(c)) {
+    if (c->tls_client_ca[0] == '\0' && !has_sections && demands_certificates(c)) {
         settings_fault_at(faults, c->path, given,
                           "tls.client_ca is empty; expected a file, or a section trust");
     }
@@ -299,7 +312,8 @@ static void check_authorities(struct config *c, struct buffer *faults)
 }
 
 /* The file names the program that is started as root: who can write it is root. */
-static int read_file(cfg_t *cfg, const char *path, struct buffer *faults, struct failure *f)
+static int read_file(cfg_t *cfg, const char *path, struct buffer *faults, bool *is_whole,
+                     struct failure *f)
 {
     BUFFER_AUTO(content, CONFIG_FILE_MAX_BYTES);
     char none[] = "";
@@ -315,41 +329,62 @@ static int read_file(cfg_t *cfg, const char *path, struct buffer *faults, struct
         return result;
     }
     return settings_parse_text(cfg, path, content.data != NULL ? (char *)content.data : none,
-                               content.len_bytes, faults, f);
+                               content.len_bytes, faults, is_whole, f);
 }
 
-int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f)
+int config_examine(const char *path, struct config *out, bool *is_whole, struct buffer *faults,
+                   struct failure *f)
 {
     struct schema schema;
-    struct config loaded;
     cfg_t *cfg;
     int result;
 
+    *is_whole = false;
+    config_defaults(out);
+    snprintf(out->path, sizeof(out->path), "%s", path);
     memset(given_at_line, 0, sizeof(given_at_line));
+    memset(is_faulty, 0, sizeof(is_faulty));
     build_schema(&schema);
     cfg = cfg_init(schema.root, CFGF_NONE);
     if (cfg == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot read %s: out of memory", path);
     }
-    result = read_file(cfg, path, faults, f);
-    if (result == 0) {
-        config_defaults(&loaded);
-        take_values(cfg, &loaded);
-        snprintf(loaded.path, sizeof(loaded.path), "%s", path);
-        config_titled_take(cfg, &loaded, faults);
-        check_together(&loaded, faults);
-        check_audit(&loaded, faults);
-        check_authorities(&loaded, faults);
-        check_doors(&loaded, faults);
+    result = read_file(cfg, path, faults, is_whole, f);
+    if (*is_whole) {
+        take_values(cfg, out);
+        config_titled_take(cfg, out, faults);
+        check_together(out, faults);
+        check_audit(out, faults);
+        check_authorities(out, cfg_size(cfg, "trust") > 0, faults);
+        check_doors(out, cfg_size(cfg, "issuer") > 0, faults);
         if (faults->len_bytes > 0) {
             result = failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", path);
         }
     }
     cfg_free(cfg);
+    return result;
+}
+
+int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f)
+{
+    struct config loaded;
+    bool is_whole;
+    int result = config_examine(path, &loaded, &is_whole, faults, f);
+
     if (result == 0) {
         *out = loaded;
     }
     return result;
+}
+
+void config_place(const struct config *c, const char *option, struct buffer *faults)
+{
+    unsigned line = config_line(option);
+
+    if (line > 0) {
+        buffer_printf(faults, "%s:%u: ", c->path, line);
+    }
+    buffer_printf(faults, "%s: ", option);
 }
 
 void config_print_options(FILE *out)

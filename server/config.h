@@ -9,6 +9,7 @@
 #ifndef XENRES_SERVER_CONFIG_H
 #define XENRES_SERVER_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -83,9 +84,21 @@ void config_defaults(struct config *out);
  */
 int config_load(const char *path, struct config *out, struct buffer *faults, struct failure *f);
 
+/*
+ * The same for who looks at a file to say what is wrong: `*out` is set in any case. `*is_whole`: all of the
+ * file was understood, and what it has at fault is as if it were not given (an option at its default, a
+ * section with a title not there); else `*out` is all defaults.
+ */
+int config_examine(const char *path, struct config *out, bool *is_whole, struct buffer *faults,
+                   struct failure *f);
+
 /* The line in which the file that this thread has loaded last gives the option "section.name"; 0: it does
  * not, or there is no such option. */
 unsigned config_line(const char *option);
+
+/* Begins a line of `faults`: where the file that this thread has loaded last gives that option, if it does, and
+ * which it is: "F:12: tls.key: ". */
+void config_place(const struct config *c, const char *option, struct buffer *faults);
 
 /* One line an option, for people and for the test of the manual page. */
 void config_print_options(FILE *out);

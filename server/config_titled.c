@@ -306,11 +306,17 @@ void config_titled_take(cfg_t *cfg, struct config *out, struct buffer *faults)
             count = begin->max;
         }
         for (size_t n = 0; n < count; n++) {
-            take_section(
-                &r, begin, cfg_getnsec(cfg, begin->section, (unsigned)n),
-                (struct head *)(void *)((char *)out + begin->offset + n * begin->section_bytes));
+            char *section = (char *)out + begin->offset + *taken * begin->section_bytes;
+            size_t before = faults->len_bytes;
+
+            take_section(&r, begin, cfg_getnsec(cfg, begin->section, (unsigned)n),
+                         (struct head *)(void *)section);
+            if (faults->len_bytes > before) {
+                memset(section, 0, begin->section_bytes); /* as if it were not there */
+            } else {
+                ++*taken;
+            }
         }
-        *taken = count;
     }
 }
 

@@ -25,7 +25,8 @@ struct config_titled_schema {
 /* Appends a section for each kind to `root`; how many. `s` lives as long as what is made of it. */
 size_t config_titled_schema(struct config_titled_schema *s, cfg_opt_t *root);
 
-/* Takes what was read into `out`, whose path is set. Each fault is a line in `faults`. */
+/* Takes what was read into `out`, whose path is set. Each fault is a line in `faults`; a section with one
+ * is left out. */
 void config_titled_take(cfg_t *cfg, struct config *out, struct buffer *faults);
 
 /* As config_print_options(). */

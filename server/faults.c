@@ -23,3 +23,9 @@ void faults_log(enum log_level level, const char *doing, const struct buffer *fa
         line += len + 1;
     }
 }
+
+void faults_add(struct buffer *faults, const struct failure *f)
+{
+    buffer_printf(faults, "%s%s%s%s%s\n", f->message, f->cause[0] != '\0' ? ": " : "", f->cause,
+                  f->next_step[0] != '\0' ? "; " : "", f->next_step);
+}

@@ -14,10 +14,11 @@
 #include "server/command.h"
 #include "server/config.h"
 #include "server/demo.h"
+#include "server/faults.h"
 #include "server/service.h"
 #include "server/supervisor.h"
 
-enum { STATUS_FAILED = 1, STATUS_USAGE = 2, FAULTS_MAX_BYTES = 64 * 1024 };
+enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 enum option_id {
     OPTION_CONFIG = 'c',
@@ -101,21 +102,30 @@ static int load(const char *path, struct config *config)
     return 0;
 }
 
+/* What is said is lines of faults, and nothing else: `xenresd doctor` counts them. */
 static int check(const char *path)
 {
     struct config config;
     struct failure f = { 0 };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
-    int status = load(path, &config);
+    bool is_whole;
+    int result = config_examine(path, &config, &is_whole, &faults, &f);
 
-    if (status != 0) {
-        return status;
+    if (is_whole) {
+        int rest = check_config(&config, &faults, NULL);
+
+        result = result != 0 ? result : rest;
+    } else if (faults.len_bytes > 0) {
+        buffer_printf(&faults,
+                      "%s: note: what is behind that, and the files, are looked at when it is "
+                      "right\n",
+                      path);
+    } else {
+        faults_add(&faults, &f);
     }
-    int result = check_config(&config, &faults, &f);
-
     fputs(faults.len_bytes > 0 ? buffer_string(&faults) : "", stderr);
     if (result < 0) {
-        return failed(&f);
+        return error_exit_status(-result);
     }
     printf("%s: no faults\n", path);
     return 0;

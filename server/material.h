@@ -22,6 +22,9 @@ struct material {
     struct policy *policy;
 };
 
+/* Where root loads it: secrets may also belong to server.user, whom root becomes before anybody is served.
+ * Where there is no such user: to anybody whose the key is, so that not more is said to be wrong. */
+void material_accept_user(const struct config *config);
 /* Every fault is a line in `faults`; -ERROR_INVALID_ARGUMENT (or what the first one is) then. */
 int material_load(const struct config *config, struct material *out, struct buffer *faults,
                   struct failure *f);

@@ -156,6 +156,7 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
     read_machine_uuid(s->machine_uuid);
     read_boot_uuid(s->boot_uuid);
     access_watch_init(&s->access_watch, s->config);
+    material_accept_user(s->config);
     int result = material_load(s->config, &s->material, faults, f);
 
     if (result == 0) {

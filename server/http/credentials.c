@@ -3,8 +3,10 @@
 
 #include "server/http/credentials.h"
 
+#include <gnutls/x509.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* GnuTLS' own are not counted. */
 struct certificate {
@@ -47,32 +49,58 @@ static gnutls_datum_t datum(const void *bytes, size_t len_bytes)
     return (gnutls_datum_t){ .data = u.plain, .size = (unsigned)len_bytes };
 }
 
+/* GnuTLS' sentences end with a full stop; what is made of them goes on. */
+static int fail(struct failure *f, enum error_code error, const char *what, int code)
+{
+    const char *text = gnutls_strerror(code);
+
+    return failure_set(f, error, "%s: %.*s", what, (int)strcspn(text, "."), text);
+}
+
+/* Which of the two will not do, GnuTLS did not say. */
+static int refuse(const gnutls_datum_t *certificate, int code, struct failure *f)
+{
+    gnutls_x509_crt_t *list = NULL;
+    unsigned count = 0;
+    int result;
+
+    if (code == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
+        result = failure_set(f, ERROR_INVALID_ARGUMENT, "the key is not the certificate's");
+        return failure_next(f, result,
+                            "give the key that the certificate was issued for, or have a "
+                            "certificate issued for this key");
+    }
+    int listed = gnutls_x509_crt_list_import2(&list, &count, certificate, GNUTLS_X509_FMT_PEM, 0);
+
+    for (unsigned i = 0; listed >= 0 && i < count; i++) {
+        gnutls_x509_crt_deinit(list[i]);
+    }
+    gnutls_free(list);
+    if (listed < 0) {
+        result = fail(f, ERROR_INVALID_ARGUMENT, "the certificate cannot be read", listed);
+        return failure_next(f, result,
+                            "give a PEM file: the certificate, with its intermediates behind it");
+    }
+    result = fail(f, ERROR_INVALID_ARGUMENT, "the key cannot be read", code);
+    return failure_next(f, result, "give a PEM file: the certificate's key, without a password");
+}
+
 static int load(struct certificate *c, const struct listener_pem *pem, struct failure *f)
 {
     const gnutls_datum_t certificate = datum(pem->certificate, pem->certificate_len_bytes);
     const gnutls_datum_t key = datum(pem->key, pem->key_len_bytes);
     int code;
 
-    if (pem->certificate_len_bytes == 0 || pem->certificate_len_bytes > INT_MAX ||
-        pem->key_len_bytes == 0 || pem->key_len_bytes > INT_MAX) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "server certificate or key is empty");
+    if (pem->certificate_len_bytes > INT_MAX || pem->key_len_bytes > INT_MAX) {
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "server certificate or key is too long");
     }
     code = gnutls_certificate_allocate_credentials(&c->gnutls);
     if (code < 0) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot load the server certificate: %s",
-                           gnutls_strerror(code));
+        return fail(f, ERROR_RESOURCE_EXHAUSTED, "no room for the server's certificate", code);
     }
     code = gnutls_certificate_set_x509_key_mem2(c->gnutls, &certificate, &key, GNUTLS_X509_FMT_PEM,
                                                 NULL, 0);
-    if (code < 0) {
-        int r = failure_set(f, ERROR_INVALID_ARGUMENT, "cannot load the server certificate: %s",
-                            gnutls_strerror(code));
-
-        return failure_next(f, r,
-                            "give PEM files: the certificate with its intermediates behind "
-                            "it, and its own key without a password");
-    }
-    return 0;
+    return code < 0 ? refuse(&certificate, code, f) : 0;
 }
 
 static int certificate_new(const struct listener_pem *pem, struct certificate **out,

@@ -19,11 +19,12 @@ server/mapper/sim: common server/mapper
 server/resource:   common auth/identity.h
 server/rpc:        common proto generated auth server/resource
 server/http:       common auth/access.h auth/audit.h auth/bucket.h auth/identity.h server/rpc
-server:            common proto generated auth server/resource server/rpc server/http
+server:            common proto generated auth server/resource server/rpc server/http server/mapper/export.h
 client:            common proto generated client/include
 client/include:    build-time
 client/cli:        client/include proto generated common/buffer.h common/clock.h common/error.h common/errors.def common/scope.h common/text.h
 '
+# The export list is the mapper's; --check and its like read it by the very code that will.
 # The command line is a user of the library: of common/ it has what proto/json needs at its border (a
 # buffer to print into), time, text made harmless, and scope-exit clean-up; no message, channel or layout.
 

@@ -91,6 +91,11 @@ what_fails_half_way_leaves_nothing() {
 
 it_has_no_faults() { contains "$("$xenresd" --check --config "$etc/xenresd.conf" 2>"$work/said")" "no faults"; }
 
+check_has_no_faults() { # CONFIG
+    "$xenresd" --check --config "$1" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "no faults"
+}
+
 check_fails_with() { # CONFIG WORDS
     if "$xenresd" --check --config "$1" >"$work/said" 2>&1; then
         echo "no fault was found"; cat "$work/said"; return 1
@@ -134,10 +139,137 @@ authorities_of_sections_are_looked_at_too() {
     contains "$(cat "$work/said")" "(trust.ca)"
 }
 
+# Of the authority that init made.
+revocation_list() { # FROM UNTIL
+    mkdir -p "$work/ca"
+    touch "$work/ca/index.txt"
+    echo 01 >"$work/ca/crlnumber"
+    printf '[ca]\ndefault_ca=a\n[a]\ndatabase=%s\ncrlnumber=%s\ndefault_md=sha256\n' "$work/ca/index.txt" \
+        "$work/ca/crlnumber" >"$work/ca/openssl.cnf"
+    openssl ca -config "$work/ca/openssl.cnf" -gencrl -keyfile "$etc/ca/ca.key" -cert "$etc/ca/ca.crt" \
+        -crl_lastupdate "$1" -crl_nextupdate "$2" -out "$work/list.pem" 2>/dev/null
+}
+
+an_old_revocation_list_is_a_fault() {
+    sed "s|# client_crl = .*|client_crl = \"$work/list.pem\"|" "$etc/xenresd.conf" >"$work/list.conf"
+    revocation_list 20200101000000Z "$(date -u -d '+90 days' +%Y%m%d%H%M%SZ)"
+    check_has_no_faults "$work/list.conf"
+    revocation_list 20200101000000Z "$(date -u -d '+1 day' +%Y%m%d%H%M%SZ)"
+    check_has_no_faults "$work/list.conf"
+    contains "$(cat "$work/said")" "$work/list.pem:1: warning: the list of \"CN="
+    revocation_list 20200101000000Z 20200201000000Z
+    check_fails_with "$work/list.conf" "was to be replaced by 2020-02-01 00:00Z, and whomever that authority has issued is refused"
+    sed -i 's|# expired_crl = .*|expired_crl = accept|' "$work/list.conf"
+    check_has_no_faults "$work/list.conf"
+    contains "$(cat "$work/said")" "warning: the list of"
+}
+
+all_faults_are_told_at_once() {
+    { sed -e "s|# threads = .*|threads = 17 bogus = 1|" -e "s|\"$etc/deny\"|\"$work/none/deny\"|" \
+        -e "s|\"$etc/policy.conf\"|\"$work/bad.policy\"|" "$etc/xenresd.conf"; echo 'surplus { a = 1 }'; } >"$work/all.conf"
+    { sed 's/"snapshot"/"snapshto"/' "$etc/policy.conf"; echo 'rule "x" { efect = deny identities = all }'; } >"$work/bad.policy"
+    check_fails_with "$work/all.conf" "limits.threads is 17"
+    local words
+    for words in "no such option 'bogus'" "no such option 'surplus'" "$work/none/deny" 'action "snapshto"' \
+        "no such option 'efect'" 'rule "x" has no domains'; do
+        contains "$(cat "$work/said")" "$words"
+    done
+    same "$(grep -c ': error: ' "$work/said" || true)" 0 "lines of the log"
+    echo '}' >>"$work/all.conf"
+    check_fails_with "$work/all.conf" "a } that closes nothing"
+    contains "$(cat "$work/said")" "note: what is behind that, and the files, are looked at when it is right"
+    check_fails_with /nonexistent "/nonexistent"
+}
+
+# A fault of the file that an option names: said once, with where that is configured, and its cure.
+said_once() { # OPTION FILE FAULT CURE
+    local fault line
+    # shellcheck disable=SC2059  # written here
+    printf -v fault "$3" "$work/$2"
+    same "$(grep -cF -- "$fault" "$work/said")" 1 "how often it is said: $fault;"
+    line=$(grep -F -- "$fault" "$work/said")
+    contains "$line" "$work/files.conf:$(grep -n "\b$1 = \"$work/$2\"" "$work/files.conf" | cut -d: -f1): "
+    contains "$line" "$1: $fault"
+    contains "$line" "$4"
+}
+
+each_file_s_fault_has_its_option_and_its_cure() {
+    echo '# none' >"$work/empty.pem"
+    sed -e "s|\"$etc/server.key\"|\"$work/no.key\"|; s|\"$etc/clients.crt\"|\"$work/empty.pem\"|" \
+        -e "s|\"$etc/deny\"|\"$work/no.deny\"|; s|\"$etc/policy.conf\"|\"$work/no.policy\"|" "$etc/xenresd.conf" >"$work/files.conf"
+    check_fails_with "$work/files.conf" no.key
+    said_once key no.key "cannot open %s: No such file" "; make the file, or name the one that is meant"
+    said_once deny no.deny "cannot open %s: No such file" "; make the file"
+    said_once policy no.policy "cannot open %s: No such file" "; make the file"
+    said_once client_ca empty.pem "no certificate in %s" "; put one there"
+
+    sed -e "s|# client_crl = .*|client_crl = \"$work/empty.pem\"|; s|\"$etc/server.key\"|\"$work/empty.pem\"|" \
+        "$etc/xenresd.conf" >"$work/files.conf"
+    cat >>"$work/files.conf" <<END
+trust "lab" { ca = "$work/no.lab" identities = { "cn:*" } }
+issuer "one" { issuer = "https://one" audience = "a" jwks = "$work/empty.pem" }
+issuer "two" { issuer = "https://two" audience = "a" jwks = "$work/no.jwks" }
+END
+    chmod 600 "$work/empty.pem"
+    check_fails_with "$work/files.conf" no.lab
+    said_once client_crl empty.pem "no revocation list in %s" "; put one there"
+    said_once ca no.lab "cannot open %s" "; make the file"
+    contains "$(cat "$work/said")" ': trust "lab": ca: '
+    said_once jwks empty.pem "%s is no JWK set" "; put there what the issuer publishes"
+    contains "$(cat "$work/said")" ': issuer "one": jwks: '
+    said_once jwks no.jwks "cannot open %s" "; make the file"
+    contains "$(cat "$work/said")" "tls.key: $work/empty.pem, for $etc/server.crt: the key cannot be read"
+    contains "$(cat "$work/said")" "; give a PEM file: the certificate's key, without a password"
+}
+
+a_key_of_another_certificate_is_told_with_both() {
+    cp "$etc/ca/alice.key" "$work/alice.key"
+    sed "s|\"$etc/server.key\"|\"$work/alice.key\"|" "$etc/xenresd.conf" >"$work/pair.conf"
+    check_fails_with "$work/pair.conf" "tls.key: $work/alice.key, for $etc/server.crt: the key is not the certificate's; give the key"
+    same "$(grep -c '[.];' "$work/said" || true)" 0 "lines with .;"
+}
+
+the_export_list_is_read_as_the_mapper_will() {
+    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" "$etc/xenresd.conf" >"$work/export.conf"
+    check_has_no_faults "$work/export.conf"
+    printf '# mine\nallow all all snapshto\n' >"$work/export"
+    sed -i "s|\"$etc/export\"|\"$work/export\"|" "$work/export.conf"
+    check_fails_with "$work/export.conf" ": mapper.export: $work/export:2: \`snapshto\`: expected "
+    sed -i '/program = /d' "$work/export.conf" # a mapper that runs by itself
+    check_fails_with "$work/export.conf" ": mapper.export: $work/export:2: "
+    rm "$work/export"
+    check_has_no_faults "$work/export.conf"
+    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|; s|\"$etc/export\"|\"$work/export\"|" \
+        "$etc/xenresd.conf" >"$work/export.conf"
+    check_fails_with "$work/export.conf" ": mapper.export: cannot read the export list $work/export"
+    contains "$(cat "$work/said")" "; write it: "
+}
+
 options_are_told_with_their_lines() {
     sed "s|state_dir = .*|state_dir = \"/nonexistent\"|" "$etc/xenresd.conf" >"$work/line.conf"
     check_fails_with "$work/line.conf" \
         "$work/line.conf:$(grep -n 'state_dir =' "$work/line.conf" | cut -d: -f1): server.state_dir: "
+}
+
+# Whatever user starts it: the key is of the one who serves. The second time, so is what the first one made.
+supervised_it_serves_again_and_again() {
+    install -d -m 700 "$work/supervised"
+    [ "$(id -u)" -ne 0 ] || chown "$user" "$work/supervised"
+    sed -e "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" -e "s|state_dir = .*|state_dir = \"$work/supervised\"|" \
+        -e "s|health = .*|health = \"$work/supervised.sock\"|" "$work/run.conf" >"$work/supervised.conf"
+    check_has_no_faults "$work/supervised.conf"
+    for round in first second; do
+        start "$round" "$xenresd" --config "$work/supervised.conf"
+        wait_until 20 curl -sf --unix-socket "$work/supervised.sock" http://localhost/readyz || { cat "$work/$round.log"; return 1; }
+        stop "$round"
+    done
+}
+
+a_user_that_is_not_there_is_one_fault() {
+    [ "$(id -u)" -eq 0 ] || skip "only root becomes another user"
+    sed "s|user = .*|user = \"nobodyy\"|" "$etc/xenresd.conf" >"$work/typo.conf"
+    check_fails_with "$work/typo.conf" "server.user: there is no user nobodyy; make it"
+    same "$(grep -c "chown" "$work/said" || true)" 0 "cures that would do harm"
 }
 
 doctor() { "$xenresd" doctor --config "$1" >"$work/said" 2>&1; }
@@ -226,6 +358,19 @@ the_administrator_is_let_in() {
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
 }
 
+# As the unit has it, whose user made the keys.
+root_verifies_the_audit_of_the_service_s_user() {
+    local -a verify=("$xenresd" audit verify --key "$state/audit.key" --public-key "$state/audit.sign.pub")
+    same "$(stat -c '%U' "$state/audit.key" "$state/audit.sign.pub" | sort -u)" "$user"
+    "${verify[@]}" --state "$state/audit.state" "$state/audit.log" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }
+    contains "$(cat "$work/said")" "verified up to record"
+    [ "$(id -u)" -eq 0 ] || return 0
+    mkdir "$work/keys" # another's in root's folder
+    install -m 600 -o "$user" "$state/audit.key" "$work/keys/audit.key"
+    fails 19 "$xenresd" audit verify --key "$work/keys/audit.key" "$state/audit.log"
+    contains "$(cat "$work/said")" "who could change it; chown root $work/keys/audit.key"
+}
+
 is_ready() { curl -sf --unix-socket "$work/run/health.sock" http://localhost/readyz >/dev/null; }
 
 as_user() { # COMMAND...: instead of this shell
@@ -246,8 +391,15 @@ check "it has no faults" it_has_no_faults
 check "faults of certificates are told with their lines" faults_of_certificates_are_told_with_their_lines
 check "warnings are told, and are no faults" warnings_are_told_and_are_no_faults
 check "authorities of sections are looked at, too" authorities_of_sections_are_looked_at_too
+check "an old revocation list is a fault" an_old_revocation_list_is_a_fault
+check "all faults are told at once" all_faults_are_told_at_once
+check "each file's fault has its option and its cure" each_file_s_fault_has_its_option_and_its_cure
+check "a key of another certificate is told with both" a_key_of_another_certificate_is_told_with_both
+check "the export list is read as the mapper will" the_export_list_is_read_as_the_mapper_will
 check "options are told with their lines" options_are_told_with_their_lines
+check "a user that is not there is one fault" a_user_that_is_not_there_is_one_fault
 configure "$work/run.conf"
+check "supervised, it serves again and again" supervised_it_serves_again_and_again
 check "doctor tells what is missing" doctor_tells_what_is_missing
 mkdir -m 755 "$work/run"
 [ "$(id -u)" -ne 0 ] || chown "$user" "$work/run"
@@ -264,3 +416,4 @@ check "what others say is shown escaped" what_others_say_is_shown_escaped
 check "who answers slowly is not waited for" who_answers_slowly_is_not_waited_for
 check "a program that does not end is not waited for" a_program_that_does_not_end_is_not_waited_for
 check "the administrator is let in" the_administrator_is_let_in
+check "root verifies the audit of the service's user" root_verifies_the_audit_of_the_service_s_user

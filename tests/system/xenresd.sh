@@ -158,17 +158,51 @@ rule "bound" {
 }
 END
     chmod 600 "$policy"
-    same "$(explain --policy "$policy")" "allowed by rule \"ops\" ($policy:1)"
-    fails 17 explain --policy "$policy" --tag web --tag vault
-    same "$(cat "$work/said")" "denied by rule \"vault\" ($policy:8)"
-    fails 17 explain --policy "$policy" --uuid 6f1c3b0e-8f1d-4b52-9d4e-2f6a1c0b7e55
-    same "$(explain --policy "$policy" --tag vault --type any)" "allowed by rule \"ops\" ($policy:1)"
-    fails 17 explain --policy "$policy" --as cn:bob
-    same "$(cat "$work/said")" "denied: no rule of $policy allows it"
-    same "$(explain --policy "$policy" --as token:x --group dev --group ops)" "allowed by rule \"ops\" ($policy:1)"
-    fails 17 explain --policy "$policy" --as jwt:corp:a --domain dom0 --action admin
-    same "$(explain --policy "$policy" --as jwt:corp:a --bound --domain dom0 --action admin)" \
+    local vault=6f1c3b0e-8f1d-4b52-9d4e-2f6a1c0b7e55 other=00000000-0000-0000-0000-000000000001
+    known() { explain --policy "$policy" --uuid "$other" --untagged "$@"; }
+    same "$(known | head -n 1)" "allowed by rule \"ops\" ($policy:1)"
+    fails 17 explain --policy "$policy" --uuid "$other" --tag web --tag vault
+    same "$(head -n 1 "$work/said")" "denied by rule \"vault\" ($policy:8)"
+    fails 17 explain --policy "$policy" --untagged --uuid "$vault"
+    same "$(head -n 1 "$work/said")" "denied by rule \"vault\" ($policy:8)"
+    same "$(explain --policy "$policy" --tag vault --type any | head -n 1)" "allowed by rule \"ops\" ($policy:1)"
+    fails 17 known --as cn:bob
+    same "$(head -n 1 "$work/said")" "denied: no rule of $policy allows it"
+    same "$(known --as token:x --group dev --group ops | head -n 1)" "allowed by rule \"ops\" ($policy:1)"
+    fails 17 known --as jwt:corp:a --domain dom0 --action admin
+    same "$(explain --policy "$policy" --as jwt:corp:a --bound --domain dom0 --action admin | head -n 1)" \
         "allowed by rule \"bound\" ($policy:15)"
+}
+
+# A domain is spelled as clients spell it, and what is not said of it counts against who asks.
+what_is_not_given_is_no_way_round_a_rule() {
+    local policy=$work/policy.conf vault=6f1c3b0e-8f1d-4b52-9d4e-2f6a1c0b7e55 spelling
+    ask() { "$xenresd" policy explain --policy "$policy" --as cn:alice --type grant_table --action snapshot "$@"; }
+    for spelling in "$vault" "uuid:$vault"; do
+        fails 17 ask --domain "$spelling" --untagged
+        same "$(head -n 1 "$work/said")" "denied by rule \"vault\" ($policy:8)"
+    done
+    for spelling in web-1 name:web-1 7 domid:7; do
+        fails 17 ask --domain "$spelling" --untagged
+        same "$(head -n 1 "$work/said")" \
+            "denied as far as is known: rule \"vault\" ($policy:8) denies by UUID, and none was given (--uuid UUID)"
+        contains "$(cat "$work/said")" "not given:"
+    done
+    fails 17 ask --domain web-1 --uuid 00000000-0000-0000-0000-000000000001
+    contains "$(cat "$work/said")" "denies by tag, and none was given (--tag TAG, or --untagged)"
+    contains "$(cat "$work/said")" "assumed: it is not domain 0"
+    contains "$(cat "$work/said")" "not looked at: who is let in, the deny list and the export list"
+    ask --domain web-1 --domain 7 --uuid 00000000-0000-0000-0000-000000000001 --untagged >"$work/said"
+    same "$(grep -c 'assumed\|not given' "$work/said" || true)" 0
+    fails 17 ask --domain 0
+    fails 2 ask --domain 32752
+    fails 2 ask --domain uuid:7
+    fails 2 ask --domain web-1 --tag a --untagged
+    sed 's/domains = { "all" }/domains = { "name:web-*" }/; /^rule "vault"/,/^}/d' "$policy" >"$work/names.conf"
+    policy=$work/names.conf
+    ask --domain web-1 >"$work/said"
+    fails 17 ask --domain 7
+    contains "$(cat "$work/said")" "allows by name, and none was given (--domain name:NAME)"
 }
 
 a_policy_of_a_configuration_is_explained() {
@@ -178,6 +212,43 @@ a_policy_of_a_configuration_is_explained() {
     fails 13 explain --policy "$work/bad-policy.conf"
     contains "$(cat "$work/said")" "$work/bad-policy.conf:1: rule \"x\" has no effect"
     fails 15 explain --policy "$work/none"
+}
+
+# All that a gateway asks, beside the policy.
+explained() { # CONFIG...: of who may do all, by the policy
+    "$xenresd" policy explain --config "$1" --as cn:alice --domain web-1 --type grant_table --action snapshot "${@:2}"
+}
+
+whom_nobody_lets_in_is_denied() {
+    cat >"$work/full.policy" <<'END'
+rule "all" { effect = allow identities = all domains = all types = all actions = { all, "trace.control" } }
+END
+    printf '# nobody\nidentity:cn:mallory\n' >"$work/deny"
+    printf 'allow name:web-* all snapshot\n' >"$work/export"
+    cat >"$work/full.conf" <<END
+server { policy = "$work/full.policy" deny = "$work/deny" }
+mapper { export = "$work/export" }
+trust "lab" { ca = "$work/ca.crt" identities = { "cn:*" } }
+issuer "corp" { issuer = "https://corp" audience = "a" jwks = "$work/jwks" }
+END
+    same "$(explained "$work/full.conf" | head -n 1)" "allowed by rule \"all\" ($work/full.policy:1)"
+    fails 17 explained "$work/full.conf" --as cn:mallory
+    same "$(head -n 1 "$work/said")" "denied by the deny list ($work/deny:2)"
+    local who
+    for who in dns:alice jwt:other:a jwt:corporate:a token:x; do
+        fails 17 explained "$work/full.conf" --as "$who"
+        contains "$(cat "$work/said")" "denied: nobody in $work/full.conf may speak for $who"
+    done
+    explained "$work/full.conf" --as jwt:corp:a >"$work/said"
+    fails 17 explained "$work/full.conf" --action watch
+    same "$(head -n 1 "$work/said")" "denied: no line of the export list $work/export allows it of what is known of the domain"
+    fails 17 explained "$work/full.conf" --domain db-1
+    fails 17 "$xenresd" policy explain --config "$work/full.conf" --as cn:alice --domain 7 --type any --action snapshot
+    rm "$work/export"
+    contains "$(explained "$work/full.conf" --action watch)" "not looked at: the export list, as there is none at $work/export"
+    rm "$work/deny"
+    fails 15 explained "$work/full.conf"
+    contains "$(cat "$work/said")" "$work/deny"
 }
 
 what_is_no_question_about_a_policy_is_status_2() {
@@ -207,6 +278,8 @@ check "missing files are all named" missing_files_are_all_named
 check "a key that is another's is a fault" a_key_that_is_another_s_is_a_fault
 check "keys are for their owner only" keys_are_for_their_owner_only
 check "a policy is explained, with rule and line" a_policy_is_explained_with_rule_and_line
+check "what is not given is no way round a rule" what_is_not_given_is_no_way_round_a_rule
 check "the policy of a configuration is explained" a_policy_of_a_configuration_is_explained
+check "whom nobody lets in is denied" whom_nobody_lets_in_is_denied
 check "what is no question about a policy is status 2" what_is_no_question_about_a_policy_is_status_2
 check "a demo in a directory of others is refused" a_demo_in_a_directory_of_others_is_refused

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/scope.h"
 #include "tests/lib/unit.h"
 
 struct attempt {
@@ -131,6 +132,45 @@ static void the_audit_s_file_has_a_folder_that_is_named(void **state)
     }
     expect_fault("audit { on_failure = \"perhaps\" }\n",
                  ":1: audit.on_failure is \"perhaps\"; expected one of: refuse continue");
+}
+
+/* What is right in a file with faults is looked at all the same; what is not, is as if it were not there. */
+static void a_file_with_faults_can_be_looked_at(void **state)
+{
+    static const char text[] = "limits {\n threads = 17\n bogus = 1\n connections = 300\n}\n"
+                               "server { policy = \"/p\" }\n"
+                               "tls { client_certificate = \"perhaps\" }\n"
+                               "trust \"a\" { ca = \"/a\" identities = { \"cn:*\" } }\n"
+                               "trust \"b\" { identities = { \"cn:*\" } }\n"
+                               "trust \"c\" { ca = \"/c\" identities = { \"cn:*\" } }\n";
+    char path[] = "/tmp/config_test.XXXXXX";
+    static struct config c;
+    BUFFER_AUTO(faults, 65536);
+    SCOPE_FD int fd = mkstemp(path);
+    bool is_whole;
+
+    (void)state;
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    assert_int_equal(config_examine(path, &c, &is_whole, &faults, NULL), -ERROR_INVALID_ARGUMENT);
+    assert_true(is_whole);
+    assert_non_null(strstr(buffer_string(&faults), ":3: no such option 'bogus'"));
+    assert_non_null(strstr(buffer_string(&faults), ":2: limits.threads is 17"));
+    assert_non_null(strstr(buffer_string(&faults), "tls.client_certificate is \"perhaps\""));
+    assert_non_null(strstr(buffer_string(&faults), "trust \"b\": ca is missing"));
+    assert_int_equal(c.limits_threads, 0);
+    assert_int_equal(c.limits_connections, 300);
+    assert_string_equal(c.server_policy, "/p");
+    assert_string_equal(c.tls_client_certificate, "required");
+    assert_int_equal(c.trust_count, 2);
+    assert_string_equal(c.trust[1].ca, "/c");
+    assert_string_equal(c.tls_client_ca, "");
+    assert_int_equal(config_line("server.policy"), 6);
+
+    assert_int_equal(ftruncate(fd, 60), 0); /* within a section */
+    assert_int_equal(config_examine(path, &c, &is_whole, &faults, NULL), -ERROR_INVALID_ARGUMENT);
+    assert_false(is_whole);
+    assert_int_equal(c.limits_connections, 1024);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void options_that_contradict_each_other_are_faults(void **state)
@@ -415,6 +455,7 @@ int main(void)
         cmocka_unit_test(the_audit_s_file_has_a_folder_that_is_named),
         cmocka_unit_test(faults_name_their_line_and_what_was_expected),
         cmocka_unit_test(all_faults_are_told_at_once),
+        cmocka_unit_test(a_file_with_faults_can_be_looked_at),
         cmocka_unit_test(options_that_contradict_each_other_are_faults),
         cmocka_unit_test(a_text_of_the_greatest_length_passes_and_one_more_does_not),
         cmocka_unit_test(a_file_of_the_greatest_size_passes_and_one_byte_more_does_not),

@@ -192,6 +192,76 @@ static void authorities_are_looked_at_each_at_its_line(void **state)
     expect("fault it is not an authority's");
 }
 
+/* --- revocation lists ------------------------------------------------------------------------- */
+
+/* By a root that has this list; and another authority beside it, which has none. */
+static void examine_list(struct certificate_list list, bool has_other, bool accept_expired)
+{
+    const struct certificate_spec root_spec = CERTIFICATES_ROOT;
+    const struct certificate_spec other_spec = CERTIFICATES_AUTHORITY("other");
+    CERTIFICATE_AUTO root = certificates_make(&root_spec, NULL);
+    CERTIFICATE_AUTO other = certificates_make(&other_spec, NULL);
+    BIO *lists = BIO_new(BIO_s_mem()), *authorities = BIO_new(BIO_s_mem());
+    struct examine_lists what = { .accept_expired = accept_expired };
+    char *bytes;
+
+    list.issuer = list.issuer != NULL ? list.issuer : &root;
+    certificates_list_write(lists, &list);
+    CERTIFICATES_MUST(PEM_write_bio_X509(authorities, root.x509) == 1);
+    CERTIFICATES_MUST(!has_other || PEM_write_bio_X509(authorities, other.x509) == 1);
+    what.lists_len_bytes = (size_t)BIO_get_mem_data(lists, &bytes);
+    what.lists = bytes;
+    what.authorities_len_bytes = (size_t)BIO_get_mem_data(authorities, &bytes);
+    what.authorities = bytes;
+    said[0] = '\0';
+    examine_lists(&options, &what);
+    BIO_free(lists);
+    BIO_free(authorities);
+}
+
+static void lists_are_judged_by_their_times(void **state)
+{
+    struct certificate_list list = { .begin_s = -DAYS(60), .end_s = DAYS(30) };
+
+    (void)state;
+    examine_list(list, false, false);
+    expect_notes_only();
+    expect("L1 note the list of \"CN=root\" counts until 2033-");
+    list.end_s = -1;
+    examine_list(list, false, false);
+    expect("L1 fault the list of \"CN=root\" was to be replaced by 2033-");
+    examine_list(list, false, true);
+    expect("L1 warning the list of \"CN=root\" was to be replaced by 2033-");
+    assert_null(strstr(said, " fault "));
+    list.end_s = DAYS(7) - 1;
+    examine_list(list, false, false);
+    expect("L1 warning the list of \"CN=root\" is to be replaced within 168 hours");
+    list.end_s = DAYS(7);
+    examine_list(list, false, false);
+    expect_notes_only();
+    list.begin_s = -DAYS(1); /* a week's list is not always near its end */
+    list.end_s = DAYS(6);
+    examine_list(list, false, false);
+    expect_notes_only();
+    list.begin_s = 1;
+    examine_list(list, false, false);
+    expect("L1 fault the list of \"CN=root\" is of 2033-");
+}
+
+static void lists_are_of_the_authorities_that_are_there(void **state)
+{
+    const struct certificate_spec spec = CERTIFICATES_AUTHORITY("stranger");
+    CERTIFICATE_AUTO stranger = certificates_make(&spec, NULL);
+
+    (void)state;
+    examine_list((struct certificate_list){ 0 }, true, false);
+    expect("L0 fault there is no list of \"CN=other\"");
+    assert_null(strstr(said, "no list of \"CN=root\""));
+    examine_list((struct certificate_list){ .issuer = &stranger }, false, false);
+    expect("L1 warning the list is by \"CN=stranger\", which is none of the authorities");
+    expect("L0 fault there is no list of \"CN=root\"");
+}
+
 static void what_is_no_certificate_is_told_with_its_line(void **state)
 {
     static const char cut[] = "# mine\n-----BEGIN CERTIFICATE-----\nAAAA\n";
@@ -205,8 +275,8 @@ static void what_is_no_certificate_is_told_with_its_line(void **state)
     (void)state;
     said[0] = '\0';
     examine_server(&options, "", 0, NULL);
-    expect("L0 fault there is no certificate in it");
-    said[0] = '\0';
+    examine_authorities(&options, "", 0);
+    assert_string_equal(said, ""); /* who loads it says so */
     examine_authorities(&options, cut, sizeof(cut) - 1);
     expect("L2 fault what begins here is no certificate");
 
@@ -235,6 +305,8 @@ int main(void)
         cmocka_unit_test(weak_keys_and_signatures_are_faults),
         cmocka_unit_test(a_chain_holds_together_in_its_order),
         cmocka_unit_test(authorities_are_looked_at_each_at_its_line),
+        cmocka_unit_test(lists_are_judged_by_their_times),
+        cmocka_unit_test(lists_are_of_the_authorities_that_are_there),
         cmocka_unit_test(what_is_no_certificate_is_told_with_its_line),
     };
 

@@ -97,6 +97,31 @@ static void a_strangers_file_is_refused(void **state)
     assert_memory_equal(f.next_step, "chown root ", 11);
 }
 
+static void a_secret_may_belong_to_whom_the_process_becomes(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    struct failure f = { 0 };
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* only root can give a file away */
+    }
+    assert_int_equal(guarded_file_create(path, GUARDED_SECRET, "x", 1, NULL), 0);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    guarded_file_accept_user(65533, GUARDED_SECRET);
+    assert_int_equal(read_it(path, GUARDED_SECRET, &f), -ERROR_FAILED_PRECONDITION);
+    assert_memory_equal(f.next_step, "chown 65533 ", 12);
+    guarded_file_accept_user(65534, GUARDED_SECRET);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
+    assert_int_equal(read_it(path, GUARDED_PUBLIC, NULL), -ERROR_FAILED_PRECONDITION);
+    guarded_file_accept_user(65534, GUARDED_PUBLIC);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
+    assert_int_equal(read_it(path, GUARDED_PUBLIC, NULL), 0);
+    guarded_file_accept_user((uid_t)-1, GUARDED_SECRET);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+}
+
 static void a_secret_that_others_can_read_is_refused(void **state)
 {
     FOLDER_AUTO dir = folder_make();
@@ -191,6 +216,7 @@ int main(void)
         cmocka_unit_test(what_is_there_is_not_touched),
         cmocka_unit_test(what_others_can_change_is_refused),
         cmocka_unit_test(a_strangers_file_is_refused),
+        cmocka_unit_test(a_secret_may_belong_to_whom_the_process_becomes),
         cmocka_unit_test(a_secret_that_others_can_read_is_refused),
         cmocka_unit_test(the_maximum_fits_and_one_byte_more_is_refused),
         cmocka_unit_test(what_is_no_file_is_refused_without_waiting),

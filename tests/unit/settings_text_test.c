@@ -152,11 +152,56 @@ static void a_parsed_fault_has_its_own_line(void **state)
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
     char text[] = "# one\n# two\na = 1\nb = 2\n";
     BUFFER_AUTO(faults, 1024);
+    bool is_whole;
 
     (void)state;
-    assert_int_equal(settings_parse_text(cfg, "x", text, strlen(text), &faults, NULL),
+    assert_int_equal(settings_parse_text(cfg, "x", text, strlen(text), &faults, &is_whole, NULL),
                      -ERROR_INVALID_ARGUMENT);
     assert_string_equal(buffer_string(&faults), "x:4: no such option 'b'; expected one of: a\n");
+    assert_true(is_whole);
+    assert_int_equal(cfg_free(cfg), CFG_SUCCESS);
+}
+
+/* libconfuse ends at the first of them. */
+static void what_is_unknown_is_told_and_passed_over(void **state)
+{
+    cfg_opt_t inner[] = { CFG_INT("n", 0, CFGF_NONE), CFG_STR("t", "", CFGF_NONE), CFG_END() };
+    cfg_opt_t outer[] = { CFG_SEC("in", inner, CFGF_NONE), CFG_STR_LIST("l", NULL, CFGF_NONE),
+                          CFG_END() };
+    cfg_opt_t options[] = { CFG_SEC("s", outer, CFGF_MULTI | CFGF_TITLE),
+                            CFG_INT("a", 0, CFGF_NONE), CFG_END() };
+    cfg_t *cfg = cfg_init(options, CFGF_NONE);
+    char text[] = "x = {\n 1, \"}\" }\n"
+                  "y \"title\" { s { a = 1\n } }\n"
+                  "s \"one\" {\n"
+                  "  z += \"q\" l = { \"e\", f }\n"
+                  "  in { n = many t = u\n w = w n = \"1x\" }\n"
+                  "  a = 1\n"
+                  "}\n"
+                  "a = 7 b = c\n"
+                  "a = = 8\n"
+                  "never = 1\n";
+    BUFFER_AUTO(faults, 4096);
+    bool is_whole;
+
+    (void)state;
+    assert_int_equal(settings_parse_text(cfg, "f", text, strlen(text), &faults, &is_whole, NULL),
+                     -ERROR_INVALID_ARGUMENT);
+    assert_string_equal(
+        buffer_string(&faults),
+        "f:1: no such option 'x'; expected one of: s, a\n"
+        "f:3: no such option 'y'; expected one of: s, a\n"
+        "f:6: no such option 'z'; expected one of: in, l\n"
+        "f:7: invalid integer value for option 'n'; expected a whole number without quotes\n"
+        "f:8: no such option 'w'; expected one of: n, t\n"
+        "f:8: invalid integer value for option 'n'; expected a whole number without quotes\n"
+        "f:9: no such option 'a'; expected one of: in, l\n"
+        "f:11: no such option 'b'; expected one of: s, a\n"
+        "f:12: unexpected token '='\n");
+    assert_false(is_whole);
+    assert_int_equal(cfg_getint(cfg, "a"), 7);
+    assert_string_equal(cfg_getnstr(cfg_getnsec(cfg, "s", 0), "l", 1), "f");
+    assert_string_equal(cfg_getstr(cfg_getsec(cfg_getnsec(cfg, "s", 0), "in"), "t"), "u");
     assert_int_equal(cfg_free(cfg), CFG_SUCCESS);
 }
 
@@ -168,6 +213,7 @@ int main(void)
         cmocka_unit_test(the_environment_is_not_read),
         cmocka_unit_test(strings_end_on_their_line),
         cmocka_unit_test(comments_end),
+        cmocka_unit_test(what_is_unknown_is_told_and_passed_over),
         cmocka_unit_test(a_comment_within_a_word_is_refused),
         cmocka_unit_test(braces_are_in_pairs),
         cmocka_unit_test(other_characters_stand_in_strings),

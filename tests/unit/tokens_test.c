@@ -40,7 +40,7 @@ static int load(const struct tokens_issuer *issuers, size_t count, const char *f
     for (size_t i = 0; i < count; i++) {
         source.issuers[i] = issuers[i];
     }
-    return tokens_load(&source, out, f);
+    return tokens_load(&source, NULL, NULL, out, f);
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */

@@ -295,10 +295,11 @@ int scenario_parse(const char *text, const char *name, struct scenario **out, st
     cfg_t *cfg = scenario_schema_new();
     BUFFER_AUTO(faults, FAULTS_BYTES_MAX);
     int result = 0;
+    bool is_whole;
     if (!s || !copy || !cfg) {
         result = failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for the scenario");
     } else {
-        result = settings_parse_text(cfg, name, copy, strlen(copy), &faults, f);
+        result = settings_parse_text(cfg, name, copy, strlen(copy), &faults, &is_whole, f);
     }
     if (result == 0) {
         struct scenario_reader r = { .s = s, .faults = &faults, .name = name };
