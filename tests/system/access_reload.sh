@@ -146,6 +146,7 @@ a_stop_in_the_midst_of_it_leaves_a_whole_audit() {
     touch "$work/enough"
     stop demo TERM 30
     for name in operator erin; do comes "$name" WATCH_END_REASON_SHUTTING_DOWN; done
+    for name in "${askers[@]}"; do gone "$(cat "$work/asker.$name.pid")" 60; done
     "$BUILD/xenresd" audit verify --key "$demo/audit.key" --public-key "$demo/audit.sign.pub" --state "$demo/audit.state" \
         "$demo/audit.log" >"$work/said"
     contains "$(cat "$work/said")" "verified up to record"
