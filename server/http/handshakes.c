@@ -219,6 +219,19 @@ bool handshakes_admit(struct handshakes *h, const struct socket_origin *origin, 
     return admitted;
 }
 
+uint64_t handshakes_wait_ns(struct handshakes *h, const struct socket_origin *origin,
+                            uint64_t now_ns)
+{
+    if (h->rows == NULL || is_exempt(h, origin)) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&h->lock);
+    uint64_t wait_ns = bucket_wait_ns(&get(h, origin, now_ns)->bucket, 1, now_ns);
+
+    (void)pthread_mutex_unlock(&h->lock);
+    return wait_ns;
+}
+
 static uint64_t penalty_ms(uint32_t failures)
 {
     const uint64_t most_ms = HANDSHAKES_PENALTY_MAX_S * MS_A_SECOND;

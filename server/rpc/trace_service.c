@@ -14,6 +14,7 @@
 #include "server/rpc/present_trace.h"
 #include "server/rpc/services.h"
 #include "server/rpc/trace_choice.h"
+#include "server/rpc/trace_owners.h"
 
 enum { VCPUS_A_WORD = 64 };
 _Static_assert((int)MESSAGE_OWNER_BYTES >= (int)IDENTITY_TEXT_BYTES, "each identity can own one");
@@ -225,6 +226,7 @@ static int start_respond(struct call *c, struct failure *f)
     if (result != 0) {
         return result;
     }
+    trace_owners_note(exchange_of(c)->rpc->trace_owners, exchange_of(c), &a->trace);
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &a->trace);
         m->joined = a->joined != 0;
@@ -373,6 +375,7 @@ static int renew_respond(struct call *c, struct failure *f)
     if (result != 0) {
         return result;
     }
+    trace_owners_note(exchange_of(c)->rpc->trace_owners, exchange_of(c), &k->trace);
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &k->trace);
     }
