@@ -316,9 +316,9 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 thread_tests := $(patsubst %,tests/unit/%_test,audit auth_stress ceiling copies doorbell domain_feed errand feed_table feeds \
                 feeds_append feeds_append_stress feeds_gather feeds_life feeds_limits feeds_payer feeds_stress identity \
                 journal keeper listener listener_stream listener_tls mapper_client mapper_watch opaque pump quota resolver \
-                ring_stress rules_stress sampler seal sim_sampler stream timer trace_leases trace_service wait waiting watch \
-                watch_domains watch_life watch_renewal watchdog) \
-                $(patsubst %,tests/system/%_test,access hostile tokens) tests/contract/feed_test
+                ring_stress rules_stress sampler seal sim_sampler stream timer trace_leases trace_owners trace_service wait \
+                waiting watch watch_domains watch_life watch_renewal watchdog) \
+                $(patsubst %,tests/system/%_test,access access_trace hostile token_penalty tokens) tests/contract/feed_test
 thread_scripts := $(patsubst %,tests/system/%.sh,access_reload stream_reload audit key_reload limits reload tokens)
 check-thread: ensure-deps ## what threads share, instrumented for it
 	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread

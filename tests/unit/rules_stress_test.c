@@ -141,6 +141,7 @@ static void exchange(bool is_shut, bool is_reload)
     access_unref(access);
     rpc_expire(rig.echo.rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
     rpc_look_again(rig.echo.rpc);
+    rpc_judge_traces(rig.echo.rpc);
 }
 
 /* --- clients ----------------------------------------------------------------------------------- */
