@@ -314,16 +314,19 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
-thread_tests := $(patsubst %,tests/unit/%_test,audit errand ring_stress doorbell sampler sim_sampler \
-                feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
-                feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
-                watch watch_life watch_renewal watch_domains) tests/contract/feed_test
+thread_tests := $(patsubst %,tests/unit/%_test,audit auth_stress ceiling copies doorbell domain_feed errand feed_table feeds \
+                feeds_append feeds_append_stress feeds_gather feeds_life feeds_limits feeds_payer feeds_stress identity \
+                journal keeper listener listener_stream listener_tls mapper_client mapper_watch opaque pump quota resolver \
+                ring_stress rules_stress sampler seal sim_sampler stream timer trace_leases trace_owners trace_service wait \
+                waiting watch watch_domains watch_life watch_renewal watchdog) \
+                $(patsubst %,tests/system/%_test,access access_trace hostile token_penalty tokens) tests/contract/feed_test
+thread_scripts := $(patsubst %,tests/system/%.sh,access_reload stream_reload audit key_reload limits reload tokens)
 check-thread: ensure-deps ## what threads share, instrumented for it
 	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread
 .PHONY: run-thread
 run-thread: all $(thread_tests:%=$(BUILD)/%)
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-4} tests/lib/run.sh $(BUILD) $(thread_tests:%=$(BUILD)/%) \
-	    tests/system/stream_reload.sh
+	    $(thread_scripts)
 
 # One machine at a time: guests come to harm where others want the processors.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator

@@ -172,15 +172,18 @@ void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
     return r;
 }
 
-/* After a reload: whom the authorities of before let in, those of now may not know. */
+/* After a reload: whom the authorities of before let in, those of now may not know. Of whom they say nothing the
+ * connection lets go of those of before all the same. */
 static void judge_again(struct request *r)
 {
     struct connection *c = r->connection;
 
-    if (r->body->everyone == NULL && !c->anonymous &&
-        !credentials_are_current(r->body->credentials, c->judged)) {
-        credentials_unref(c->judged);
-        c->judged = credentials_current(r->body->credentials);
+    if (credentials_are_current(r->body->credentials, c->judged)) {
+        return;
+    }
+    credentials_unref(c->judged);
+    c->judged = credentials_current(r->body->credentials);
+    if (r->body->everyone == NULL && !c->anonymous) {
         tls_verify_again(c, r->body->tally);
     }
 }

@@ -87,7 +87,7 @@ bool connections_admit(struct connections *t, const struct sockaddr *address,
 static void connection_free(struct connection *c)
 {
     credentials_unref(c->judged);
-    credentials_unref(c->credentials);
+    credentials_pair_unref(c->pair);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
 }
@@ -122,7 +122,7 @@ struct connection *connection_add(struct connections *t, struct MHD_Connection *
     c->fd = fd;
     socket_peer_text(address, c->peer);
     socket_origin(address, &c->origin);
-    c->credentials = credentials_ref(credentials);
+    c->pair = credentials_take_pair(credentials);
     c->judged = credentials_ref(credentials);
     atomic_init(&c->refs, 1);
     (void)pthread_mutex_init(&c->lock, NULL);

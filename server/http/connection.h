@@ -44,7 +44,7 @@ struct connection {
     int fd; /* the daemon's; open as long as this is in the table */
     char peer[SOCKET_PEER_BYTES];
     struct socket_origin origin;
-    struct credentials *credentials;
+    struct credentials_pair *pair; /* counted: of the server, as long as the session lasts */
     atomic_uint refs;
 
     /* The connection's own thread, or the pump's, while it is parked. */
@@ -52,7 +52,7 @@ struct connection {
     struct identity who;  /* of the verified certificate */
     bool known;           /* `who` is filled in, and let in by `judged` */
     int64_t until_s;      /* … so long */
-    struct credentials *judged;              /* counted */
+    struct credentials *judged; /* counted: those in force when it was looked at last, or began */
     enum listener_demand certificate, token; /* its door's; set before the handshake */
     bool anonymous;          /* he was: nobody is known, but it may be somebody with a token */
     bool refused;            /* the reason is told already */
@@ -103,7 +103,8 @@ void connections_done(struct connections *t); /* empty, but for references that 
 /* True if one more from `address` would be within the limits, else `*why`. */
 bool connections_admit(struct connections *t, const struct sockaddr *address,
                        enum listener_refusal *why);
-/* Takes it in (a reference on `credentials` too), unless the limits are reached by now: then NULL. */
+/* Takes it in, to be judged by `credentials` (a reference is taken), unless the limits are reached by now:
+ * then NULL. */
 struct connection *connection_add(struct connections *t, struct MHD_Connection *mhd, int fd,
                                   const struct sockaddr *address, struct credentials *credentials,
                                   enum listener_refusal *why);

@@ -9,31 +9,37 @@
 #include <string.h>
 
 /* GnuTLS' own are not counted. */
-struct certificate {
+struct credentials_pair {
     atomic_uint refs;
     gnutls_certificate_credentials_t gnutls;
 };
 
 struct credentials {
     atomic_uint refs;
-    struct certificate *certificate;
+    struct credentials_pair *pair;
     struct access *access;
 };
 
-static void certificate_unref(struct certificate *c)
+static struct credentials_pair *pair_ref(struct credentials_pair *p)
 {
-    if (c == NULL || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1) {
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void credentials_pair_unref(struct credentials_pair *p)
+{
+    if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) > 1) {
         return;
     }
-    if (c->gnutls != NULL) {
-        gnutls_certificate_free_credentials(c->gnutls); /* wipes the key */
+    if (p->gnutls != NULL) {
+        gnutls_certificate_free_credentials(p->gnutls); /* wipes the key */
     }
-    free(c);
+    free(p);
 }
 
 static void credentials_free(struct credentials *c)
 {
-    certificate_unref(c->certificate);
+    credentials_pair_unref(c->pair);
     access_unref(c->access);
     free(c);
 }
@@ -85,7 +91,7 @@ static int refuse(const gnutls_datum_t *certificate, int code, struct failure *f
     return failure_next(f, result, "give a PEM file: the certificate's key, without a password");
 }
 
-static int load(struct certificate *c, const struct listener_pem *pem, struct failure *f)
+static int load(struct credentials_pair *p, const struct listener_pem *pem, struct failure *f)
 {
     const gnutls_datum_t certificate = datum(pem->certificate, pem->certificate_len_bytes);
     const gnutls_datum_t key = datum(pem->key, pem->key_len_bytes);
@@ -94,46 +100,46 @@ static int load(struct certificate *c, const struct listener_pem *pem, struct fa
     if (pem->certificate_len_bytes > INT_MAX || pem->key_len_bytes > INT_MAX) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "server certificate or key is too long");
     }
-    code = gnutls_certificate_allocate_credentials(&c->gnutls);
+    code = gnutls_certificate_allocate_credentials(&p->gnutls);
     if (code < 0) {
         return fail(f, ERROR_RESOURCE_EXHAUSTED, "no room for the server's certificate", code);
     }
-    code = gnutls_certificate_set_x509_key_mem2(c->gnutls, &certificate, &key, GNUTLS_X509_FMT_PEM,
+    code = gnutls_certificate_set_x509_key_mem2(p->gnutls, &certificate, &key, GNUTLS_X509_FMT_PEM,
                                                 NULL, 0);
     return code < 0 ? refuse(&certificate, code, f) : 0;
 }
 
-static int certificate_new(const struct listener_pem *pem, struct certificate **out,
-                           struct failure *f)
+static int pair_new(const struct listener_pem *pem, struct credentials_pair **out,
+                    struct failure *f)
 {
-    struct certificate *c = calloc(1, sizeof(*c));
+    struct credentials_pair *p = calloc(1, sizeof(*p));
     int result;
 
-    if (c == NULL) {
+    if (p == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
     }
-    atomic_init(&c->refs, 1);
-    result = load(c, pem, f);
+    atomic_init(&p->refs, 1);
+    result = load(p, pem, f);
     if (result != 0) {
-        certificate_unref(c);
+        credentials_pair_unref(p);
         return result;
     }
-    *out = c;
+    *out = p;
     return 0;
 }
 
-/* Takes the reference to `certificate`, in any case. */
-static int make(struct certificate *certificate, struct access *access, struct credentials **out,
+/* Takes the reference to `pair`, in any case. */
+static int make(struct credentials_pair *pair, struct access *access, struct credentials **out,
                 struct failure *f)
 {
     struct credentials *c = calloc(1, sizeof(*c));
 
     if (c == NULL) {
-        certificate_unref(certificate);
+        credentials_pair_unref(pair);
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
     }
     atomic_init(&c->refs, 1);
-    c->certificate = certificate;
+    c->pair = pair;
     c->access = access_ref(access);
     *out = c;
     return 0;
@@ -142,17 +148,16 @@ static int make(struct certificate *certificate, struct access *access, struct c
 int credentials_new(const struct listener_pem *pem, struct access *access, struct credentials **out,
                     struct failure *f)
 {
-    struct certificate *certificate = NULL;
-    int result = certificate_new(pem, &certificate, f);
+    struct credentials_pair *pair = NULL;
+    int result = pair_new(pem, &pair, f);
 
-    return result != 0 ? result : make(certificate, access, out, f);
+    return result != 0 ? result : make(pair, access, out, f);
 }
 
 int credentials_with_access(const struct credentials *old, struct access *access,
                             struct credentials **out, struct failure *f)
 {
-    atomic_fetch_add_explicit(&old->certificate->refs, 1, memory_order_relaxed);
-    return make(old->certificate, access, out, f);
+    return make(pair_ref(old->pair), access, out, f);
 }
 
 struct credentials *credentials_ref(struct credentials *c)
@@ -168,9 +173,14 @@ void credentials_unref(struct credentials *c)
     }
 }
 
-gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c)
+struct credentials_pair *credentials_take_pair(const struct credentials *c)
 {
-    return c->certificate->gnutls;
+    return pair_ref(c->pair);
+}
+
+gnutls_certificate_credentials_t credentials_gnutls(const struct credentials_pair *p)
+{
+    return p->gnutls;
 }
 
 const struct access *credentials_access(const struct credentials *c)
@@ -217,9 +227,9 @@ bool credentials_are_current(const struct credentials_place *p, const struct cre
 
 int listener_check_pem(const struct listener_pem *pem, struct failure *f)
 {
-    struct certificate *c = NULL;
-    int result = certificate_new(pem, &c, f);
+    struct credentials_pair *pair = NULL;
+    int result = pair_new(pem, &pair, f);
 
-    certificate_unref(c);
+    credentials_pair_unref(pair);
     return result;
 }

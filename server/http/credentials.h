@@ -17,6 +17,7 @@
 #include "server/http/listener.h"
 
 struct credentials;
+struct credentials_pair; /* certificate and key: counted by themselves */
 
 /* -ERROR_INVALID_ARGUMENT: not PEM, an encrypted key, a key of another certificate. */
 int credentials_new(const struct listener_pem *pem, struct access *access, struct credentials **out,
@@ -27,8 +28,13 @@ int credentials_with_access(const struct credentials *old, struct access *access
 struct credentials *credentials_ref(struct credentials *c);
 void credentials_unref(struct credentials *c); /* NULL is fine */
 
-gnutls_certificate_credentials_t credentials_gnutls(const struct credentials *c);
 const struct access *credentials_access(const struct credentials *c);
+
+/* A reference to what TLS needs as long as a session lasts, which may be long: not to an access that was in
+ * force when it began. */
+struct credentials_pair *credentials_take_pair(const struct credentials *c);
+void credentials_pair_unref(struct credentials_pair *p); /* NULL is fine */
+gnutls_certificate_credentials_t credentials_gnutls(const struct credentials_pair *p);
 
 /* Those in force. */
 struct credentials_place {

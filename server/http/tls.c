@@ -118,7 +118,7 @@ static int verify(gnutls_session_t session)
         c->anonymous = true;
         return 0;
     }
-    if (identify(session, credentials_access(c->credentials), &c->who, &fault, &f) != 0) {
+    if (identify(session, credentials_access(c->judged), &c->who, &fault, &f) != 0) {
         refuse(c, session, faults[fault].why, faults[fault].alert,
                f.message[0] != '\0' ? f.message : NULL);
         return GNUTLS_E_CERTIFICATE_ERROR;
@@ -230,8 +230,7 @@ static int on_message(gnutls_session_t session, unsigned type, unsigned when, un
 bool tls_begin(struct connection *c, struct tally *t, bool with_client_certificate,
                gnutls_session_t session)
 {
-    if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE,
-                               credentials_gnutls(c->credentials)) != 0) {
+    if (gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials_gnutls(c->pair)) != 0) {
         return false;
     }
     c->tls = session;

@@ -58,6 +58,8 @@ start daemon echo "==1==ERROR: AddressSanitizer: heap-use-after-free"
 check one gone "\${pid[daemon]}" 5
 E2
 
+script reports_by_itself <<<'echo "ok 1 - a"; echo "WARNING: ThreadSanitizer: data race (pid=1)" >&2; echo 1..1'
+
 # Two that go on only when each has seen the other, and say where they were.
 for name in left right; do
     script "$name" <<E2
@@ -133,6 +135,10 @@ a_daemon_of_a_check_ends_with_the_script() {
     gone "$(cat "$work/within")" 5
 }
 a_sanitizers_report() { run 1 "1 passed, 1 failed, 0 skipped" "$work/reports.sh"; }
+a_sanitizers_report_of_a_program() {
+    run 1 "1 passed, 1 failed, 0 skipped" "$work/reports_by_itself.sh"
+    contains "$(cat "$work/said")" "a sanitizer's report"
+}
 several_add_up() { run 1 "4 passed, 1 failed, 1 skipped" "$work/good.sh" "$work/bad.sh" "$work/plain.sh" "$work/plain.sh"; }
 
 beside_each_other() {
@@ -208,6 +214,7 @@ check "a script that dies on the way is a failure" a_script_that_dies
 check "clean-up hooks run whatever happens" hooks_run_whatever_happens
 check "a daemon that a check started ends with the script" a_daemon_of_a_check_ends_with_the_script
 check "a sanitizer's report in a daemon's log is a failure" a_sanitizers_report
+check "a sanitizer's report that a program has not seen is a failure" a_sanitizers_report_of_a_program
 check "results of several tests add up" several_add_up
 check "tests run beside each other, each in a folder of its own" beside_each_other
 check "no more of them at a time than were asked for" no_more_than_asked_for

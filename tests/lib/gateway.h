@@ -127,12 +127,16 @@ static inline int gateway_set_up(const char *name, const char *scenario, const c
     return 0;
 }
 
+/* What it has said into DIR/log, if it has, is then where all other output is: run.sh looks there for what
+ * sanitizers report. */
 static inline int gateway_tear_down(void)
 {
     char command[GATEWAY_PATH_BYTES];
 
     gateway_stop();
-    (void)snprintf(command, sizeof(command), "rm -rf %s", gateway.dir);
+    (void)snprintf(command, sizeof(command),
+                   "cd %s && { [ ! -e log ] || cat log >&2; } && rm -rf %s", gateway.dir,
+                   gateway.dir);
     return system(command);
 }
 

@@ -50,6 +50,7 @@ struct exchange {
 static struct {
     char dir[64];
     struct access *access;
+    bool certificate_optional; /* of the next listener */
     struct listener *listener;
     uint16_t port;
     void *reply; /* RIG_REPLY_MAX_BYTES of it */
@@ -370,6 +371,7 @@ static inline void rig_start(const struct listener_limits *limits)
         .door_count = 1,
         .pem = rig_pem("server", &room),
         .access = rig.access,
+        .certificate_optional = rig.certificate_optional,
         .limits = *limits,
     };
     struct failure f = { 0 };

@@ -8,8 +8,8 @@
 # only when nothing was skipped, either.
 #
 # A test says what it found in TAP (cmocka is asked for it). It fails as well when it ends with
-# another status than its results call for, runs fewer tests than it planned, takes too long, or
-# leaves a process behind. Status 77 or a plan of 0 skips all of it. A test without any result counts
+# another status than its results call for, runs fewer tests than it planned, takes too long,
+# leaves a process behind, or a sanitizer's report in its log (of a daemon, whose end it may not have seen). Status 77 or a plan of 0 skips all of it. A test without any result counts
 # by its status. Exported to it: BUILD (absolute), TMPDIR (its own, removed afterwards).
 #
 # They start in the order given, TEST_JOBS at a time (as many as there are processors, and one more,
@@ -37,6 +37,9 @@ chmod 711 "$scratch"                # daemons of other users come through, and s
 # What runs, by session: the test's name, its limit in seconds, its folder, when it began in us.
 declare -A names=() limits=() folders=() begins=()
 started=0
+
+# As in functions.sh.
+sanitizers_say='ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: '
 
 passed=0 failed=0 skipped=0
 failures=() skips=()
@@ -127,6 +130,8 @@ judge() { # STATUS LIMIT LEFTOVERS
         echo "status $1"
     elif [ -n "$3" ]; then
         echo "left processes behind: $3"
+    elif [ "$bad" -eq 0 ] && grep -aEq "$sanitizers_say" "$log"; then
+        echo "a sanitizer's report"
     fi
 }
 

@@ -157,6 +157,29 @@ static void a_spool_that_is_too_large_is_given_back_at_once(void **state)
     tear_down(&l);
 }
 
+/* Nobody is there any more when the mapper answers, so it may be let go; and it has no other payer. It is not
+ * what makes room for itself: its payer would be gone while he is asked (which the address sanitizer sees). */
+static void a_spool_that_is_too_large_for_one_who_has_left_is_given_back(void **state)
+{
+    struct limits l;
+    struct watcher w = WATCHER_INIT;
+    struct subscription_request request = rig_request(&w, 0, SUBSCRIPTION_DELTA);
+    struct feeds_counters counters;
+
+    (void)state;
+    set_up_with(&l, &few);
+    request.spool_max_bytes = SPOOL_BYTES - 1;
+    watcher_begin(&l.r, &w, &request);
+    watcher_end(&w);
+    rig_serve_next(&l.r, MESSAGE_WATCH);
+    rig_wait_unwatched(&l.r, 1);
+    feeds_count(l.r.feeds, &counters);
+    assert_int_equal(counters.refused_spools, 1);
+    assert_int_equal(counters.spool_bytes, 0);
+    assert_int_equal(counters.feeds, 0);
+    tear_down(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +187,7 @@ int main(void)
         cmocka_unit_test(when_he_has_gone_another_pays_who_is_there),
         cmocka_unit_test(what_lingers_is_let_go_before_its_payer_is_refused),
         cmocka_unit_test(a_spool_that_is_too_large_is_given_back_at_once),
+        cmocka_unit_test(a_spool_that_is_too_large_for_one_who_has_left_is_given_back),
     };
 
     return UNIT_RUN(tests);

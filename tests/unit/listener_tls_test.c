@@ -4,6 +4,7 @@
 /* The listener: who is let in and what the others are told; limits on connections and on time. */
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <time.h>
 
@@ -415,6 +416,81 @@ static void a_reload_counts_for_open_connections_too(void **state)
     rig_stop();
 }
 
+enum { ERAS = 8, DENIED = 60000 };
+
+/* Zero where a sanitizer has replaced malloc(). */
+static size_t memory_bytes(void)
+{
+    const struct mallinfo2 m = mallinfo2();
+
+    return m.uordblks + m.hblkhd;
+}
+
+/* One that is large, since its deny list is. */
+static struct access *large_access(void)
+{
+    char ca[128], deny[128];
+    const struct access_options options = { .trusts = { { .ca = ca } },
+                                            .trust_count = 1,
+                                            .deny = deny };
+    struct access *access = NULL;
+    BUFFER_AUTO(faults, 4096);
+
+    (void)snprintf(ca, sizeof(ca), "%s/ca.crt", rig.dir);
+    (void)snprintf(deny, sizeof(deny), "%s/deny", rig.dir);
+    FILE *file = fopen(deny, "we");
+
+    assert_non_null(file);
+    for (unsigned i = 0; i < DENIED; i++) {
+        assert_true(fprintf(file, "identity:cn:somebody-whose-name-is-long-%u\n", i) > 0);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(access_load(&options, &access, &faults, NULL), 0);
+    return access;
+}
+
+static void ask_as(struct tls_peer *p, bool is_anonymous)
+{
+    assert_true(tls_peer_say(p, "GET /now/1 HTTP/1.1\r\nHost: test\r\n\r\n"));
+    assert_int_equal(tls_peer_response(p, NULL), is_anonymous ? 401 : 200);
+}
+
+/* Streams may last for months, and what decides who is let in be another every hour. */
+static void connections_keep_no_access_but_the_one_in_force(void **state)
+{
+    struct tls_peer peers[ERAS];
+    const struct tls_peer_options shown[] = { { .dir = rig.dir, .name = "client" },
+                                              { .dir = rig.dir } };
+    size_t before, one = 0;
+
+    (void)state;
+    rig.certificate_optional = true;
+    rig_start(&rig_limits);
+    rig.certificate_optional = false;
+    before = memory_bytes();
+    for (int i = 0; i < ERAS; i++) {
+        struct access *access = large_access();
+
+        one = i == 0 ? memory_bytes() - before : one;
+        assert_int_equal(listener_set_access(rig.listener, access, NULL), 0);
+        access_unref(access);
+        assert_true(tls_peer_open(&peers[i], rig.port, &shown[i % 2]));
+        ask_as(&peers[i], i % 2 == 1);
+    }
+    assert_int_equal(listener_set_access(rig.listener, rig.access, NULL), 0);
+    for (int i = 0; i < ERAS; i++) {
+        ask_as(&peers[i], i % 2 == 1);
+    }
+#ifndef XENRES_SANITIZED
+    assert_true(one > 3U << 20);
+    assert_true(memory_bytes() < before + one); /* what connections themselves need */
+#endif
+    for (int i = 0; i < ERAS; i++) {
+        tls_peer_close(&peers[i]);
+    }
+    rig_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +506,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_is_too_slow_holds_no_reply),
         cmocka_unit_test(an_idle_connection_is_ended_with_a_good_bye),
         cmocka_unit_test(a_reload_counts_for_open_connections_too),
+        cmocka_unit_test(connections_keep_no_access_but_the_one_in_force),
     };
 
     signal(SIGPIPE, SIG_IGN);

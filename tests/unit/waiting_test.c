@@ -168,6 +168,44 @@ static void a_call_that_is_not_woken_ends_at_its_deadline(void **state)
                   ERROR_DEADLINE_EXCEEDED);
 }
 
+static void free_it(void *arg)
+{
+    struct echo_call *c = arg;
+
+    exchange_free(c->exchange);
+    echo_on_ready(&c->request);
+}
+
+/* As http does with one whose connection is gone: on the thread of the timers, within the deadline's call. */
+static void a_call_whose_client_is_gone_is_freed_when_its_time_is_over(void **state)
+{
+    struct echo_call c = { .text = strdup(UNARY "\nConnect-Timeout-Ms: 10\n\n"
+                                                "{\"aUint64\":\"9999999999\"}") };
+
+    (void)state;
+    assert_non_null(c.text);
+    echo_parse(&c.request, c.text, strlen(c.text));
+    const struct exchange_head head = { .method = c.request.method,
+                                        .target = c.request.target,
+                                        .header = echo_header,
+                                        .arg = &c.request,
+                                        .who = &rig.who,
+                                        .peer_address = "127.0.0.1",
+                                        .received_ns = clock_monotonic_ns() };
+
+    c.exchange = exchange_new(rig.rpc, &head);
+    assert_non_null(c.exchange);
+    assert_true(exchange_body(c.exchange, c.request.body, c.request.body_len_bytes));
+    assert_false(exchange_run(c.exchange, free_it, &c));
+    pthread_mutex_lock(&c.request.lock);
+    while (c.request.ready == 0) {
+        pthread_cond_wait(&c.request.changed, &c.request.lock);
+    }
+    pthread_mutex_unlock(&c.request.lock);
+    assert_int_equal(started, stopped);
+    free(c.text);
+}
+
 static void what_fails_at_its_start_is_not_stopped(void **state)
 {
     (void)state;
@@ -280,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_that_waits_is_answered_when_it_is_woken),
         cmocka_unit_test(a_call_that_is_not_woken_ends_at_its_deadline),
+        cmocka_unit_test(a_call_whose_client_is_gone_is_freed_when_its_time_is_over),
         cmocka_unit_test(what_fails_at_its_start_is_not_stopped),
         cmocka_unit_test(a_wake_at_the_deadline_is_one_or_the_other),
         cmocka_unit_test(a_stream_is_woken_for_each_message),
