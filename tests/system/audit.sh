@@ -100,7 +100,7 @@ what_it_counts_is_told() {
 }
 
 # A gateway of its own, with a deny list.
-start_own() { # ON-FAILURE COMMAND...
+start_own() { # NAME ON-FAILURE COMMAND...
     full=$work/full.$1
     mkdir "$full"
     chmod 777 "$full"
@@ -113,8 +113,8 @@ start_own() { # ON-FAILURE COMMAND...
     sed -e "s|^    state_dir .*|    state_dir = \"$full\"|" \
         -e "s|^    health .*|    health = \"$full/health.sock\"\n    deny = \"$full/deny\"|" \
         -e "/^mapper {/,/^}/d" "$demo/xenresd.conf" >"$full/xenresd.conf"
-    echo "mapper { socket = \"$full/mapper.sock\" } audit { on_failure = $1 sync = none }" >>"$full/xenresd.conf"
-    start "full.$1" "${@:2}" "$BUILD/xenresd" --config "$full/xenresd.conf"
+    echo "mapper { socket = \"$full/mapper.sock\" } audit { on_failure = $2 sync = none }" >>"$full/xenresd.conf"
+    start "full.$1" "${@:3}" "$BUILD/xenresd" --config "$full/xenresd.conf"
     wait_until 20 grep -q 'xenresd: ready$' "$work/full.$1.log"
     XENRES_SERVER=https://127.0.0.1:$(sed -n 's/.*listening on port //p' "$work/full.$1.log")
     log=$full/audit.log
@@ -123,7 +123,7 @@ start_own() { # ON-FAILURE COMMAND...
 # Whose files may not grow beyond 8 KiB: as a disk that is full. What is put aside makes room.
 start_full() { # ON-FAILURE
     # shellcheck disable=SC2016  # the other shell's
-    start_own "$1" bash -c 'ulimit -S -f 8 && exec "$@"' bash
+    start_own "$1" "$1" bash -c 'ulimit -S -f 8 && exec "$@"' bash
 }
 
 full_health() { curl -s --max-time 5 -o "$work/health" -w '%{http_code}' --unix-socket "$full/health.sock" "http://h$1"; }
@@ -189,7 +189,7 @@ where_it_is_to_go_on_it_does_so_loudly() {
 # That who is put on the list is out by it, with each stream that ended for him; and what he tries afterwards.
 who_is_revoked_is_in_it() {
     local watcher operator=spiffe:spiffe://xenres.demo/operator
-    start_own refuse
+    start_own revoked refuse
     "$BUILD/xenres" watch web-1 grant_table >"$work/watch" 2>"$work/watch.said" &
     watcher=$!
     wait_until 10 test -s "$work/watch"
@@ -207,9 +207,8 @@ who_is_revoked_is_in_it() {
     echo "nonsense" >"$full/deny.new"
     mv "$full/deny.new" "$full/deny"
     has '.event == "reload" and .outcome != "ok" and .reason == "files" and (.detail | contains("deny:1:"))'
-    stop full.refuse
+    stop full.revoked
     verify_full --state "$full/audit.state" "$log"
-    rm -r "$full"
 }
 
 it_ends_with_a_signed_checkpoint() {
