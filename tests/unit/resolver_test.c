@@ -108,6 +108,65 @@ static void a_list_is_made_once_and_made_anew_when_it_changed(void **state)
     rig_done(&r);
 }
 
+static bool nobody_visible(void *arg, const struct domain_identity *d)
+{
+    (void)arg;
+    (void)d;
+    return false;
+}
+
+/* By number and incarnation, of the newest list, and whoever may see it. */
+static void a_life_is_found_whatever_it_is_called_and_whoever_asks(void **state)
+{
+    struct domain_identity life = fake_domain(5, "web", 5, 1).identity, other = life, now;
+    struct rig r;
+    struct resolver_request q;
+    struct outcome o = OUTCOME_INIT;
+
+    (void)state;
+    rig_init(&r, true);
+    assert_false(resolver_finds_life(r.resolver, &life, &now)); /* there is no list yet */
+    ask(&q, "web", FAKE_WAIT_MS, &o);
+    q.filter.visible = nobody_visible;
+    assert_false(resolver_start(r.resolver, &q));
+    answer_page(&r, 5, "vault", false);
+    outcome_wait(&o, 1);
+    assert_int_equal(q.result, -ERROR_NOT_FOUND);
+    assert_true(resolver_finds_life(r.resolver, &life, &now));
+    assert_string_equal(now.name, "vault");
+    other.incarnation[0]++;
+    assert_false(resolver_finds_life(r.resolver, &other, &now));
+    other = life;
+    other.domid = 6;
+    assert_false(resolver_finds_life(r.resolver, &other, &now));
+    rig_done(&r);
+}
+
+/* One that is good, or that is made for it. */
+static void a_list_alone_can_be_asked_for(void **state)
+{
+    struct rig r;
+    struct resolver_request q;
+    struct outcome o = OUTCOME_INIT;
+
+    (void)state;
+    rig_init(&r, true);
+    ask(&q, "none", FAKE_WAIT_MS, &o);
+    q.only_list = true;
+    assert_false(resolver_start(r.resolver, &q));
+    answer_page(&r, 5, "web", false);
+    outcome_wait(&o, 1);
+    assert_int_equal(q.result, 0);
+    q.result = -1;
+    assert_true(resolver_start(r.resolver, &q));
+    assert_int_equal(q.result, 0);
+    resolver_changed(r.resolver);
+    assert_false(resolver_start(r.resolver, &q));
+    answer_page(&r, 5, "web", false);
+    outcome_wait(&o, 2);
+    rig_done(&r);
+}
+
 static atomic_uint_fast64_t fake_now_ns;
 static uint64_t fake_now(void *arg)
 {
@@ -330,6 +389,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_is_made_once_and_made_anew_when_it_changed),
         cmocka_unit_test(what_is_missed_is_looked_for_but_not_in_a_loop),
+        cmocka_unit_test(a_life_is_found_whatever_it_is_called_and_whoever_asks),
+        cmocka_unit_test(a_list_alone_can_be_asked_for),
         cmocka_unit_test(pages_are_put_together),
         cmocka_unit_test(many_who_ask_at_once_share_a_list),
         cmocka_unit_test(each_waits_no_longer_than_its_own_deadline),
