@@ -23,7 +23,7 @@ enum {
     ROUNDS = 24,
     QUESTIONS = 20,        /* on one connection */
     EXCHANGES_AT_ONCE = 4, /* of which nobody waits for the one before */
-    WAIT_S = 15, /* less than TLS_PEER_WAIT_S, so that who has not noticed is named */
+    WAIT_S = 15,           /* less than TLS_PEER_WAIT_S, so that who has not noticed is named */
     PEM_BYTES = 8192,
     SAID_BYTES = 65536,
 };
