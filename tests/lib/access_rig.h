@@ -313,17 +313,20 @@ static inline void open_stream(struct stream *s, const char *name)
     assert_int_equal(tls_peer_head(&s->peer), 200);
 }
 
-/* Reads until it has said so, behind `from`. How long that took. */
+/* Reads until it has said so, behind `from`. How long that took. A stream that goes on says that it lives, each
+ * second: it is not waited for without end. */
 static inline uint64_t await_said(struct stream *s, size_t from, const char *text)
 {
     uint64_t began_ns = clock_monotonic_ns();
+    uint64_t until_ns = began_ns + TLS_PEER_WAIT_S * CLOCK_NS_PER_S;
 
     while (memmem(s->said + from, s->len - from, text, strlen(text)) == NULL) {
         assert_true(s->len < sizeof(s->said));
         size_t n = tls_peer_read(&s->peer, s->said + s->len, sizeof(s->said) - s->len);
 
-        if (n == 0) {
-            fail_msg("the stream ended without \"%s\": %.*s", text, (int)s->len, s->said);
+        if (n == 0 || clock_monotonic_ns() >= until_ns) {
+            fail_msg("the stream %s without \"%s\": %.*s", n == 0 ? "ended" : "goes on", text,
+                     (int)s->len, s->said);
         }
         s->len += n;
     }
