@@ -132,7 +132,7 @@ endif
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps ensure-deps demo check check-xen check-xen-vmtrace check-sanitize check-thread check-fresh check-clients \
-        conformance bench bench-json bench-stream install dist clean tests
+        conformance bench bench-access bench-json bench-stream install dist clean tests
 .SECONDARY:
 
 all: $(addprefix $(BUILD)/,$(programs) $(libraries)) $(if $(CLI),$(completions)) ## build the programs and the library
@@ -347,9 +347,14 @@ bench_programs := $(BUILD)/tests/bench/client $(BUILD)/tests/bench/bare
 $(bench_programs): %: %.o
 	$(link) -lssl -lcrypto
 
-bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
+bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh, and what access control costs
 	@$(MAKE) --no-print-directory all $(bench_programs)
 	@tests/bench/run $(BUILD)
+	@tests/bench/access $(BUILD)
+
+bench-access: ensure-deps ## measure what authentication, policy and audit cost
+	@$(MAKE) --no-print-directory all $(bench_programs)
+	@tests/bench/access $(BUILD)
 
 stream_bench := $(addprefix $(BUILD)/tests/bench/,stream_client stream_bare compare trace_poll)
 $(BUILD)/tests/bench/stream_client: $(BUILD)/tests/bench/stream_client.o $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)
