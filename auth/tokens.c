@@ -135,7 +135,7 @@ static int verify_jwt(struct tokens *t, const char *text, size_t len, int64_t no
                       struct token *out, struct failure *f)
 {
     uint8_t digest[TOKEN_DIGEST_BYTES];
-    bool has_digest = len <= JWT_MAX_BYTES && token_digest(text, len, digest);
+    bool has_digest = len <= JWT_MAX_BYTES && token_digest(t->memory, text, len, digest);
 
     if (has_digest && token_memory_find(t->memory, digest, now_s, out)) {
         return 0;
