@@ -37,7 +37,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := audit audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
+AUTH := audit audit_batch audit_record audit_chain audit_state audit_file audit_log audit_flood audit_line audit_verify \
         guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_memo policy_list policy_limits policy_file \
         seal bucket quota_refusal quota_table quota pki examine \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
@@ -313,9 +313,9 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
-thread_tests := $(patsubst %,tests/unit/%_test,audit policy_memo errand ring_stress doorbell sampler sim_sampler \
+thread_tests := $(patsubst %,tests/unit/%_test,audit audit_batch policy_memo errand ring_stress doorbell sampler sim_sampler \
                 feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
-                feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
+                feeds_append_stress resolver mapper_client mapper_rest mapper_watch pump listener_stream wait waiting timer stream \
                 watch watch_life watch_renewal watch_domains) tests/contract/feed_test
 check-thread: ensure-deps ## what threads share, instrumented for it
 	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread

@@ -388,12 +388,40 @@ static bool answered(struct exchange *x, const struct mapper_result *result)
     return charge_slot(x) != 0 || start(x);
 }
 
+static void let_go(void *arg)
+{
+    struct rpc *rpc = arg;
+    struct exchange_queue all = STAILQ_HEAD_INITIALIZER(all);
+    struct exchange *x;
+
+    STAILQ_CONCAT(&all, &rpc->gathered); /* with the last of them rpc may go */
+    while ((x = STAILQ_FIRST(&all)) != NULL) {
+        STAILQ_REMOVE_HEAD(&all, gathered);
+        ready(x);
+    }
+}
+
+/* Its answer waits until those that have come with it have their records, too. */
+static void hold_back(struct exchange *x)
+{
+    struct rpc *rpc = x->rpc;
+
+    if (STAILQ_EMPTY(&rpc->gathered)) {
+        mapper_client_at_rest(rpc->options.mapper, let_go, rpc);
+    }
+    STAILQ_INSERT_TAIL(&rpc->gathered, x, gathered);
+}
+
 static void on_answer(void *arg, const struct mapper_result *result)
 {
     struct exchange *x = arg;
 
     if (answered(x, result)) {
-        ready(x);
+        if (audited_gather(x)) {
+            hold_back(x);
+        } else {
+            ready(x);
+        }
     }
 }
 

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "common/buffer.h"
 #include "server/resource/copies.h"
@@ -35,6 +36,8 @@ enum {
     EXCHANGE_UNPACKED_FACTOR = 8,       /* memory of an unpacked request, by its size */
 };
 
+STAILQ_HEAD(exchange_queue, exchange);
+
 struct rpc {
     struct rpc_options options;
     struct resolver *resolver;
@@ -52,6 +55,9 @@ struct rpc {
     pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
     struct policy *policy;
     struct access *access; /* NULL: none is asked */
+    /* The mapper's thread's: what records are added to, or NULL, and whose answers wait for that. */
+    struct audit_batch *batch;
+    struct exchange_queue gathered;
 };
 
 struct exchange {
@@ -100,9 +106,11 @@ struct exchange {
     struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
+    struct audit_batch *batch; /* counted: its record is in it; or NULL */
+    STAILQ_ENTRY(exchange) gathered;
     struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
-    bool is_audited;           /* of a stream: the audit was told that it began, not that it ended */
-    uint64_t messages;         /* … that were made */
+    bool is_audited;   /* of a stream: the audit was told that it began, not that it ended */
+    uint64_t messages; /* … that were made */
     struct stream_entry entry; /* of one that has to be told to leave */
     uint64_t streamed_bytes;   /* read of a stream so far */
     uint64_t slowed_until_ns;  /* of a stream: what its caller may be sent a second is used up; 0 */
