@@ -37,8 +37,8 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := audit audit_record audit_chain audit_state audit_file audit_remains audit_recovery audit_log audit_flood audit_line audit_verify \
-        guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_list policy_limits policy_file \
+AUTH := audit audit_batch audit_record audit_chain audit_state audit_file audit_remains audit_recovery audit_log audit_flood audit_line audit_verify \
+        guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_memo policy_list policy_limits policy_file \
         seal bucket quota_refusal quota_table quota pki examine examine_list \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file
 RESOURCE := backoff mapper_client mapper_link mapper_calls mapper_answer mapper_state mapper_counters \
@@ -133,7 +133,7 @@ endif
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps ensure-deps demo check check-xen check-xen-vmtrace check-sanitize check-thread check-fresh check-clients \
-        conformance bench bench-json bench-stream install dist clean tests
+        conformance bench bench-access bench-json bench-stream install dist clean tests
 .SECONDARY:
 
 all: $(addprefix $(BUILD)/,$(programs) $(libraries)) $(if $(CLI),$(completions)) ## build the programs and the library
@@ -314,9 +314,9 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
-thread_tests := $(patsubst %,tests/unit/%_test,audit auth_stress ceiling copies doorbell domain_feed errand feed_table feeds \
+thread_tests := $(patsubst %,tests/unit/%_test,audit audit_batch auth_stress ceiling copies doorbell domain_feed errand feed_table feeds \
                 feeds_append feeds_append_stress feeds_gather feeds_life feeds_limits feeds_payer feeds_stress identity \
-                journal keeper listener listener_stream listener_tls mapper_client mapper_watch opaque pump quota resolver \
+                journal keeper listener listener_stream listener_tls mapper_client mapper_rest mapper_watch opaque policy_memo pump quota resolver \
                 ring_stress rules_stress sampler seal sim_sampler stream timer trace_leases trace_owners trace_service wait \
                 waiting watch watch_domains watch_life watch_renewal watchdog) \
                 $(patsubst %,tests/system/%_test,access access_trace hostile token_penalty tokens) tests/contract/feed_test
@@ -351,9 +351,14 @@ bench_programs := $(BUILD)/tests/bench/client $(BUILD)/tests/bench/bare
 $(bench_programs): %: %.o
 	$(link) -lssl -lcrypto
 
-bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh
+bench: ensure-deps ## measure beside nginx, a bare TLS loop and ssh, and what access control costs
 	@$(MAKE) --no-print-directory all $(bench_programs)
 	@tests/bench/run $(BUILD)
+	@tests/bench/access $(BUILD)
+
+bench-access: ensure-deps ## measure what authentication, policy and audit cost
+	@$(MAKE) --no-print-directory all $(bench_programs)
+	@tests/bench/access $(BUILD)
 
 stream_bench := $(addprefix $(BUILD)/tests/bench/,stream_client stream_bare compare trace_poll)
 $(BUILD)/tests/bench/stream_client: $(BUILD)/tests/bench/stream_client.o $(PROTOS:%=$(BUILD)/gen/%.pb-c.o)

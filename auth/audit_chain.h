@@ -6,16 +6,17 @@
  *
  *      {"seq":N,BODY,"mac":"M"}\n
  *
- * with M = HMAC-SHA-256(key N, M of the record before, and the line's bytes up to before `,"mac"`), in
- * lower-case hex, and
+ * with M in lower-case hex, and
  *
- *      key N+1    = HMAC-SHA-256(key N, "xenresd audit: next key")
- *      digest N   = SHA-256(digest N-1, the line with its newline)
+ *      digest N   = SHA-256(digest N-1, M N-1, and the line's bytes up to before `,"mac"`)
+ *      M N        = HMAC-SHA-256(key N, digest N)
+ *      key N+1    = SHA-256("xenresd audit: next key", key N)
  *
- * The key before is wiped once a record is written: who takes the process over can make no record of
- * the past, not even the last one, since what he finds makes the next one only. Who has key 1 (kept
- * elsewhere) can check each record; who has the public key, each up to the last checkpoint, which signs
- * the digest of all that was before it (Ed25519). `mac` and `digest` before record 1 are zeros.
+ * so that a line is hashed once, for those who have the key and those who have not. The key before is wiped
+ * once a record is written: who takes the process over can make no record of the past, not even the last
+ * one, since what he finds makes the next one only. Who has key 1 (kept elsewhere) can check each record;
+ * who has the public key, each up to the last checkpoint, which signs the sum of all that was before it,
+ * SHA-256(digest N-1, M N-1) (Ed25519). Digest and M before record 1 are zeros.
  *
  * Arithmetic alone; no files. A `struct audit_crypto` is one thread's at a time.
  */
@@ -41,8 +42,8 @@ enum {
 struct audit_link {
     uint64_t sequence; /* from 1 */
     uint8_t key[AUDIT_KEY_BYTES];
-    uint8_t mac[AUDIT_MAC_BYTES];    /* of the record before, and so the digest */
-    uint8_t digest[AUDIT_MAC_BYTES]; /* of all lines so far */
+    uint8_t mac[AUDIT_MAC_BYTES]; /* of the record before, and so the digest */
+    uint8_t digest[AUDIT_MAC_BYTES];
 };
 
 struct audit_crypto;
@@ -56,12 +57,14 @@ int audit_chain_id(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES],
 
 /* The key of the next record; in place. */
 int audit_chain_next_key(struct audit_crypto *c, uint8_t key[AUDIT_KEY_BYTES]);
-/* The MAC of the `covered` bytes of a record behind one with the MAC `before`. */
+/* The digest of the record that comes next, of which these are the covered bytes. */
+int audit_chain_digest(struct audit_crypto *c, const struct audit_link *before, const void *covered,
+                       size_t len, uint8_t digest[AUDIT_MAC_BYTES]);
 int audit_chain_mac(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES],
-                    const uint8_t before[AUDIT_MAC_BYTES], const void *covered, size_t len,
-                    uint8_t mac[AUDIT_MAC_BYTES]);
-int audit_chain_digest(struct audit_crypto *c, uint8_t digest[AUDIT_MAC_BYTES], const void *line,
-                       size_t len);
+                    const uint8_t digest[AUDIT_MAC_BYTES], uint8_t mac[AUDIT_MAC_BYTES]);
+/* What stands for all that was before, macs included. */
+int audit_chain_sum(struct audit_crypto *c, const struct audit_link *link,
+                    uint8_t sum[AUDIT_MAC_BYTES]);
 
 /* Makes the whole line of a body, and the link behind it. `line` has AUDIT_LINE_MAX_BYTES. Returns its
  * length; 0: the library failed. `after` may be `before`. */
@@ -70,12 +73,18 @@ size_t audit_chain_seal(struct audit_crypto *c, const struct audit_link *before,
 
 /* --- checkpoints ---------------------------------------------------------------------------------- */
 
-/* What is signed is the line from its `{` to before `,"signature":"`; it has the digest. */
-int audit_chain_sign(const uint8_t key[AUDIT_SIGNING_KEY_BYTES], const void *bytes, size_t len,
-                     uint8_t signature[AUDIT_SIGNATURE_BYTES], struct failure *f);
+/* A signing key, made ready once: that takes longer than to sign. */
+struct audit_signer;
+int audit_signer_new(const uint8_t key[AUDIT_SIGNING_KEY_BYTES], struct audit_signer **out,
+                     struct failure *f);
+void audit_signer_free(struct audit_signer *s); /* NULL is fine */
+
+/* What is signed is the line from its `{` to before `,"signature":"`; it has the sum. */
+int audit_chain_sign(const struct audit_signer *s, const void *bytes, size_t len,
+                     uint8_t signature[AUDIT_SIGNATURE_BYTES]);
 bool audit_chain_signed(const uint8_t public_key[AUDIT_SIGNING_KEY_BYTES], const void *bytes,
                         size_t len, const uint8_t signature[AUDIT_SIGNATURE_BYTES]);
-int audit_signing_public(const uint8_t key[AUDIT_SIGNING_KEY_BYTES],
-                         uint8_t public_key[AUDIT_SIGNING_KEY_BYTES], struct failure *f);
+int audit_signer_public(const struct audit_signer *s, uint8_t public_key[AUDIT_SIGNING_KEY_BYTES],
+                        struct failure *f);
 
 #endif

@@ -83,6 +83,36 @@ static void store(struct audit_log *l)
     audit_state_store(l->state, &l->position);
 }
 
+/* Writes lines that end at `next`. */
+static int put_lines(struct audit_log *l, const char *lines, size_t len,
+                     const struct audit_link *next)
+{
+    int result = audit_file_append(&l->file, lines, len);
+
+    if (result == 0) {
+        l->position.link = *next;
+        l->position.flags = 0;
+        store(l);
+    }
+    return result;
+}
+
+static int no_crypto(void)
+{
+    errno = EIO; /* the crypto library: memory, as a rule */
+    return -1;
+}
+
+/* Wipes a key that is in the chain's place, or was never used. */
+static int forget(struct audit_link *link, int result)
+{
+    int errnum = errno;
+
+    OPENSSL_cleanse(link, sizeof *link);
+    errno = errnum;
+    return result;
+}
+
 /* Writes a line of what has its room; `copy`, where not NULL, gets it. */
 static int put(struct audit_log *l, const char *body, size_t body_len, char *copy, size_t *copy_len)
 {
@@ -91,25 +121,34 @@ static int put(struct audit_log *l, const char *body, size_t body_len, char *cop
     size_t len = audit_chain_seal(l->crypto, &l->position.link, body, body_len, line, &next);
 
     if (len == 0) {
-        errno = EIO; /* the crypto library: memory, as a rule */
-        return -1;
+        return no_crypto();
     }
-    int result = audit_file_append(&l->file, line, len);
+    int result = put_lines(l, line, len, &next);
 
-    if (result == 0) {
-        l->position.link = next;
-        l->position.flags = 0;
-        store(l);
-        if (copy != NULL) {
-            memcpy(copy, line, len);
-            *copy_len = len;
+    if (result == 0 && copy != NULL) {
+        memcpy(copy, line, len);
+        *copy_len = len;
+    }
+    return forget(&next, result);
+}
+
+static int put_all(struct audit_log *l, const struct audit_bodies *bodies)
+{
+    struct audit_link next = l->position.link;
+    const char *body = bodies->bytes;
+    size_t len = 0;
+
+    for (size_t i = 0; i < bodies->count; i++) {
+        size_t line_len =
+            audit_chain_seal(l->crypto, &next, body, bodies->lens_bytes[i], l->lines + len, &next);
+
+        if (line_len == 0) {
+            return forget(&next, no_crypto());
         }
+        body += bodies->lens_bytes[i];
+        len += line_len;
     }
-    int errnum = errno;
-
-    OPENSSL_cleanse(&next, sizeof next);
-    errno = errnum;
-    return result;
+    return forget(&next, put_lines(l, l->lines, len, &next));
 }
 
 static int put_writer(struct audit_log *l, const struct audit_writer *w)
@@ -120,18 +159,20 @@ static int put_writer(struct audit_log *l, const struct audit_writer *w)
 static int sign(struct audit_log *l, char *line, size_t *len)
 {
     char body[AUDIT_LINE_MAX_BYTES];
-    uint8_t signature[AUDIT_SIGNATURE_BYTES];
+    uint8_t signature[AUDIT_SIGNATURE_BYTES], sum[AUDIT_MAC_BYTES];
     struct audit_writer w;
     const struct audit_link *link = &l->position.link;
     int head = snprintf(body, sizeof body, "{\"seq\":%llu,", (unsigned long long)link->sequence);
 
+    if (audit_chain_sum(l->crypto, link, sum) != 0) {
+        return no_crypto();
+    }
     audit_writer_begin(&w, body + head, AUDIT_BODY_MAX_BYTES, AUDIT_CHECKPOINT, clock_wall_ns());
     audit_writer_hex(&w, "chain", audit_state_chain(l->state), AUDIT_ID_BYTES);
-    audit_writer_hex(&w, "digest", link->digest, sizeof link->digest);
-    if (audit_chain_sign(audit_state_signing_key(l->state), body, (size_t)head + w.len, signature,
-                         NULL) != 0) {
-        errno = EIO;
-        return -1;
+    audit_writer_hex(&w, "digest", sum, sizeof sum);
+    if (audit_chain_sign(audit_state_signer(l->state), body, (size_t)head + w.len, signature) !=
+        0) {
+        return no_crypto();
     }
     audit_writer_hex(&w, "signature", signature, sizeof signature);
     return put(l, w.out, w.len, line, len);
@@ -385,7 +426,8 @@ static void put_off(struct audit_log *l)
     l->rotate_at_bytes = l->file.len_bytes + l->max_bytes / AUDIT_SIZE_PARTS;
 }
 
-int audit_log_append(struct audit_log *l, const char *body, size_t len)
+/* The file that records go to. */
+static int get_ready(struct audit_log *l)
 {
     if (make_ready(l) != 0) {
         return -1;
@@ -401,7 +443,17 @@ int audit_log_append(struct audit_log *l, const char *body, size_t len)
         errno = EFBIG;
         return -1;
     }
-    return put(l, body, len, NULL, NULL);
+    return 0;
+}
+
+int audit_log_append(struct audit_log *l, const char *body, size_t len)
+{
+    return get_ready(l) == 0 ? put(l, body, len, NULL, NULL) : -1;
+}
+
+int audit_log_append_all(struct audit_log *l, const struct audit_bodies *bodies)
+{
+    return get_ready(l) == 0 ? put_all(l, bodies) : -1;
 }
 
 int audit_log_reopen(struct audit_log *l)

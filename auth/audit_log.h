@@ -17,6 +17,7 @@
 #ifndef XENRES_AUTH_AUDIT_LOG_H
 #define XENRES_AUTH_AUDIT_LOG_H
 
+#include "auth/audit_batch.h"
 #include "auth/audit_file.h"
 
 enum {
@@ -44,6 +45,8 @@ void audit_log_close(struct audit_log *l); /* NULL is fine */
 /* The following return 0, or -1 with errno: then the chain is where it was, or behind records of the
  * audit itself, and nothing but trying again is needed. EFBIG: the ceiling. */
 int audit_log_append(struct audit_log *l, const char *body, size_t len);
+/* At least one; by one call of the kernel: all or none. */
+int audit_log_append_all(struct audit_log *l, const struct audit_bodies *bodies);
 /* `line`, where not NULL, is what was written: AUDIT_LINE_MAX_BYTES. */
 int audit_log_checkpoint(struct audit_log *l, char *line, size_t *len);
 /* Goes on in a new file if somebody has put ours aside, or in the old one where none can be made. */

@@ -38,6 +38,10 @@ struct audit_log {
     } end;
     uint64_t rotate_at_bytes; /* when it is tried again */
     bool is_said_at_ceiling, is_open_failure_said;
+
+    /* Of a batch, as they are written. */
+    char lines[AUDIT_BATCH_BYTES +
+               AUDIT_BATCH_RECORDS * (AUDIT_SEQUENCE_BYTES + AUDIT_TAIL_BYTES)];
 };
 
 /* Of the file that is empty now, or will be the next one. */

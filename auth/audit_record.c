@@ -73,11 +73,19 @@ static void put_string(struct audit_writer *w, const char *text)
     put(w, text, strlen(text));
 }
 
+/* `,"NAME":` */
 static void put_name(struct audit_writer *w, const char *name)
 {
-    put_string(w, ",\"");
-    put_string(w, name);
-    put_string(w, "\":");
+    size_t len = strlen(name);
+
+    if (has_room(w, len + 4)) {
+        char *at = w->out + w->len;
+
+        memcpy(at, ",\"", 2);
+        memcpy(at + 2, name, len);
+        memcpy(at + 2 + len, "\":", 2);
+        w->len += len + 4;
+    }
 }
 
 /* How `text` begins, as it stands in a string of JSON; *taken: bytes of it. Harmless characters are
@@ -103,6 +111,29 @@ static size_t escape_piece(const char *text, size_t len, char out[PIECE_MAX], si
     return (size_t)snprintf(out, PIECE_MAX, "\\\\x%02x", (unsigned)(unsigned char)*text);
 }
 
+/* How many characters at the start are ASCII that stands for itself: most texts are nothing else. */
+static size_t plain_length(const char *text, size_t len)
+{
+    size_t plain = 0;
+
+    while (plain < len && text[plain] >= ' ' && text[plain] <= '~' && text[plain] != '"' &&
+           text[plain] != '\\') {
+        plain++;
+    }
+    return plain;
+}
+
+/* Of the plain ones as many as there is room for, behind which a quote fits. */
+static size_t put_plain(struct audit_writer *w, const char *text, size_t len)
+{
+    size_t kept = w->len + 1 + CUT_BYTES;
+    size_t room = w->room > kept ? w->room - kept : 0;
+    size_t taken = len < room ? len : room;
+
+    put(w, text, taken);
+    return taken;
+}
+
 void audit_writer_text(struct audit_writer *w, const char *name, const char *text, size_t max_bytes)
 {
     size_t len = strlen(text), used = 0;
@@ -111,6 +142,15 @@ void audit_writer_text(struct audit_writer *w, const char *name, const char *tex
     put(w, "\"", 1);
     while (len > 0) {
         char piece[PIECE_MAX];
+        size_t left = max_bytes - used;
+        size_t plain = put_plain(w, text, plain_length(text, len < left ? len : left));
+
+        text += plain;
+        len -= plain;
+        used += plain;
+        if (len == 0) {
+            break;
+        }
         size_t taken, piece_len = escape_piece(text, len, piece, &taken);
 
         if (used + piece_len > max_bytes || !has_room(w, piece_len + 1)) {
@@ -141,10 +181,16 @@ void audit_writer_number(struct audit_writer *w, const char *name, uint64_t valu
 
 static void put_word(struct audit_writer *w, const char *name, const char *word)
 {
+    size_t len = strlen(word);
+
     put_name(w, name);
-    put(w, "\"", 1);
-    put_string(w, word);
-    put(w, "\"", 1);
+    if (has_room(w, len + 2)) {
+        char *at = w->out + w->len;
+
+        at[0] = at[len + 1] = '"';
+        memcpy(at + 1, word, len);
+        w->len += len + 2;
+    }
 }
 
 void audit_writer_hex(struct audit_writer *w, const char *name, const uint8_t *bytes, size_t len)

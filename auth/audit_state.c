@@ -38,7 +38,7 @@ struct audit_state {
     int fd; /* holds the lock */
     struct place *places;
     struct place now; /* as the newer one is */
-    uint8_t signing_key[AUDIT_SIGNING_KEY_BYTES];
+    struct audit_signer *signer;
 };
 
 static uint64_t check_of(const struct place *p)
@@ -116,10 +116,10 @@ static int random_key(uint8_t key[AUDIT_KEY_BYTES], struct failure *f)
 }
 
 /* Reads the signing key, or makes it and its public half. */
-static int take_signing_key(const char *dir, uint8_t key[AUDIT_KEY_BYTES], struct failure *f)
+static int take_signing_key(const char *dir, struct audit_signer **out, struct failure *f)
 {
     char path[PATH_MAX], public_path[PATH_MAX];
-    uint8_t public_key[AUDIT_KEY_BYTES];
+    uint8_t key[AUDIT_KEY_BYTES] = { 0 }, public_key[AUDIT_KEY_BYTES];
 
     (void)snprintf(path, sizeof path, "%s/audit.sign.key", dir);
     (void)snprintf(public_path, sizeof public_path, "%s/audit.sign.pub", dir);
@@ -132,7 +132,11 @@ static int take_signing_key(const char *dir, uint8_t key[AUDIT_KEY_BYTES], struc
         }
     }
     if (result == 0) {
-        result = audit_signing_public(key, public_key, f);
+        result = audit_signer_new(key, out, f);
+    }
+    OPENSSL_cleanse(key, sizeof key);
+    if (result == 0) {
+        result = audit_signer_public(*out, public_key, f);
     }
     if (result == 0) {
         result = write_key(public_path, GUARDED_PUBLIC, public_key, f);
@@ -282,7 +286,7 @@ int audit_state_open(const char *dir, const struct audit_owner *owner, struct au
         result = map(s, path, owner, f);
     }
     if (result == 0) {
-        result = take_signing_key(dir, s->signing_key, f);
+        result = take_signing_key(dir, &s->signer, f);
     }
     if (result != 0) {
         audit_state_close(s);
@@ -299,6 +303,7 @@ void audit_state_close(struct audit_state *s)
             (void)munmap(s->places, STATE_BYTES);
         }
         scope_close_fd(&s->fd);
+        audit_signer_free(s->signer);
         OPENSSL_cleanse(s, sizeof *s);
         free(s);
     }
@@ -309,9 +314,9 @@ const uint8_t *audit_state_chain(const struct audit_state *s)
     return s->now.chain;
 }
 
-const uint8_t *audit_state_signing_key(const struct audit_state *s)
+const struct audit_signer *audit_state_signer(const struct audit_state *s)
 {
-    return s->signing_key;
+    return s->signer;
 }
 
 void audit_state_read(const struct audit_state *s, struct audit_position *out)

@@ -47,8 +47,8 @@ int audit_state_open(const char *dir, const struct audit_owner *owner, struct au
                      bool *made, struct failure *f);
 void audit_state_close(struct audit_state *s); /* wipes what it knows; NULL is fine */
 
-const uint8_t *audit_state_chain(const struct audit_state *s);       /* AUDIT_ID_BYTES */
-const uint8_t *audit_state_signing_key(const struct audit_state *s); /* AUDIT_SIGNING_KEY_BYTES */
+const uint8_t *audit_state_chain(const struct audit_state *s); /* AUDIT_ID_BYTES */
+const struct audit_signer *audit_state_signer(const struct audit_state *s);
 void audit_state_read(const struct audit_state *s, struct audit_position *out);
 /* No system call, and never fails. */
 void audit_state_store(struct audit_state *s, const struct audit_position *p);

@@ -11,7 +11,7 @@
 
 struct anchor {
     uint64_t sequence;
-    uint8_t digest[AUDIT_MAC_BYTES]; /* of its line */
+    uint8_t digest[AUDIT_MAC_BYTES]; /* of its line alone */
     uint8_t chain[AUDIT_ID_BYTES];
     char time[AUDIT_TIME_BYTES];
 };
@@ -117,6 +117,14 @@ static int refuse_anchor(struct failure *f, const char *why)
     return failure_next(f, result, "give them as journalctl -o cat prints them");
 }
 
+static int digest_alone(struct audit_verifier *v, const char *line, size_t len,
+                        uint8_t digest[AUDIT_MAC_BYTES])
+{
+    static const struct audit_link nothing;
+
+    return audit_chain_digest(v->crypto, &nothing, line, len, digest);
+}
+
 static bool add_anchor(struct audit_verifier *v, const struct anchor *a)
 {
     if ((v->anchor_count & (v->anchor_count - 1)) == 0) { /* full at each power of two */
@@ -158,7 +166,7 @@ int audit_verify_anchor(struct audit_verifier *v, const char *line, size_t len, 
     a.sequence = read.sequence;
     memcpy(a.chain, read.chain, sizeof a.chain);
     memcpy(a.time, read.time, sizeof a.time);
-    if (audit_chain_digest(v->crypto, a.digest, whole, len + 1) != 0 || !add_anchor(v, &a)) {
+    if (digest_alone(v, whole, len + 1, a.digest) != 0 || !add_anchor(v, &a)) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
     }
     return 0;
@@ -186,8 +194,7 @@ static bool agrees_with_anchors(struct audit_verifier *v, uint64_t sequence, siz
         const struct anchor *a = &v->anchors[v->next_anchor++];
 
         if (a->sequence == sequence && is_of_chain(v, a)) {
-            memset(digest, 0, sizeof digest);
-            agrees = agrees && audit_chain_digest(v->crypto, digest, v->line, len) == 0 &&
+            agrees = agrees && digest_alone(v, v->line, len, digest) == 0 &&
                      memcmp(digest, a->digest, sizeof digest) == 0;
         }
     }
@@ -243,12 +250,12 @@ static int check_file_begun(struct audit_verifier *v, const struct audit_line *l
                : 0;
 }
 
-static int check_mac(struct audit_verifier *v, const struct audit_line *line)
+static int check_mac(struct audit_verifier *v, const struct audit_line *line,
+                     const uint8_t digest[AUDIT_MAC_BYTES])
 {
     uint8_t mac[AUDIT_MAC_BYTES];
 
-    if (v->has_key && (audit_chain_mac(v->crypto, v->link.key, v->link.mac, v->line,
-                                       line->covered_len, mac) != 0 ||
+    if (v->has_key && (audit_chain_mac(v->crypto, v->link.key, digest, mac) != 0 ||
                        CRYPTO_memcmp(mac, line->mac, sizeof mac) != 0)) {
         return fault(v, "the record is not as it was written", 0);
     }
@@ -257,8 +264,11 @@ static int check_mac(struct audit_verifier *v, const struct audit_line *line)
 
 static int check_checkpoint(struct audit_verifier *v, const struct audit_line *line)
 {
-    if (memcmp(line->chain, v->chain, sizeof v->chain) != 0 ||
-        memcmp(line->checkpoint.digest, v->link.digest, sizeof v->link.digest) != 0) {
+    uint8_t sum[AUDIT_MAC_BYTES];
+
+    if (audit_chain_sum(v->crypto, &v->link, sum) != 0 ||
+        memcmp(line->chain, v->chain, sizeof v->chain) != 0 ||
+        memcmp(line->checkpoint.digest, sum, sizeof sum) != 0) {
         return fault(v, "a record since the last checkpoint is not as it was written", 0);
     }
     if (!v->has_public_key) {
@@ -286,6 +296,7 @@ static void note_verified(struct audit_verifier *v, const struct audit_line *lin
 static int take_line(struct audit_verifier *v)
 {
     struct audit_line line;
+    uint8_t digest[AUDIT_MAC_BYTES];
 
     v->line_number++;
     if (!audit_line_parse(v->line, v->line_len, &line)) {
@@ -302,7 +313,10 @@ static int take_line(struct audit_verifier *v)
                          : "the record was there before, or stands in another's place",
                      v->link.sequence);
     }
-    if (check_mac(v, &line) != 0 ||
+    if (audit_chain_digest(v->crypto, &v->link, v->line, line.covered_len, digest) != 0) {
+        return fault(v, "it could not be computed", 0);
+    }
+    if (check_mac(v, &line, digest) != 0 ||
         (line.event == AUDIT_CHECKPOINT && check_checkpoint(v, &line) != 0)) {
         return -ERROR_DATA_LOSS;
     }
@@ -313,8 +327,8 @@ static int take_line(struct audit_verifier *v)
     v->is_file_first = false;
     v->link.sequence++;
     memcpy(v->link.mac, line.mac, sizeof v->link.mac);
-    return audit_chain_digest(v->crypto, v->link.digest, v->line, v->line_len) == 0 &&
-                   (!v->has_key || audit_chain_next_key(v->crypto, v->link.key) == 0)
+    memcpy(v->link.digest, digest, sizeof v->link.digest);
+    return !v->has_key || audit_chain_next_key(v->crypto, v->link.key) == 0
                ? 0
                : fault(v, "it could not be computed", 0);
 }

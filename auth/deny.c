@@ -15,8 +15,6 @@ enum {
     FINGERPRINT_BYTES = 32,
     FAULTS_MAX = 100, /* that are told of one file */
     SHOWN_BYTES = 64, /* of what is wrong */
-    /* The longest entry that could match anybody. */
-    ENTRY_MAX_BYTES = sizeof("identity:") + IDENTITY_TEXT_BYTES,
 };
 
 /* In one spelling, "fingerprint:" with small digits: found by comparing bytes. */
@@ -255,13 +253,26 @@ void deny_free(struct deny *d)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
+/* What is looked for, in two pieces; in the order of by_text(). */
+struct wanted {
+    const char *prefix, *value;
+};
+
+static int compare_wanted(const void *key, const void *member)
+{
+    const struct wanted *w = key;
+    const struct entry *e = member;
+    size_t len = strlen(w->prefix);
+    int order = strncmp(w->prefix, e->text, len);
+
+    return order != 0 ? order : strcmp(w->value, e->text + len);
+}
+
 static unsigned find(const struct deny *d, const char *prefix, const char *value)
 {
-    char text[ENTRY_MAX_BYTES];
-    const struct entry key = { .text = text };
-
-    (void)snprintf(text, sizeof text, "%s%s", prefix, value);
-    const struct entry *found = bsearch(&key, d->entries, d->count, sizeof key, by_text);
+    const struct wanted key = { .prefix = prefix, .value = value };
+    const struct entry *found =
+        bsearch(&key, d->entries, d->count, sizeof *d->entries, compare_wanted);
 
     return found != NULL ? found->line : 0;
 }

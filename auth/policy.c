@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/policy_memo.h"
 #include "auth/policy_rule.h"
 #include "common/message_tags.h"
 
@@ -15,6 +16,7 @@ struct policy {
     atomic_uint references;
     struct policy_parts parts;
     uint64_t digest;
+    struct policy_memo *memo;
 };
 
 static const char *const ACTION_NAMES[ACTION_COUNT] = {
@@ -77,15 +79,19 @@ void policy_parts_done(struct policy_parts *parts)
 
 int policy_new(struct policy_parts *parts, struct policy **out, struct failure *f)
 {
-    struct policy *p = malloc(sizeof *p);
+    struct policy *p = calloc(1, sizeof *p);
 
-    if (p == NULL) {
+    assert(parts->rule_count <= POLICY_RULES_MAX);
+    if (p != NULL) {
+        p->memo = policy_memo_new();
+    }
+    if (p == NULL || p->memo == NULL) {
+        free(p);
         policy_parts_done(parts);
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the policy");
     }
     atomic_init(&p->references, 1);
     p->parts = *parts;
-    p->digest = 0;
     memset(parts, 0, sizeof *parts);
     *out = p;
     return 0;
@@ -122,6 +128,7 @@ void policy_unref(struct policy *p)
     assert(before > 0);
     if (before == 1) {
         policy_parts_done(&p->parts);
+        policy_memo_free(p->memo);
         free(p);
     }
 }
@@ -155,6 +162,32 @@ static bool identity_matches(const struct identity_list *list, const struct iden
 static bool rule_is_for(const struct policy_rule *rule, const struct identity *who)
 {
     return (!rule->require_bound || who->is_bound) && identity_matches(&rule->identities, who);
+}
+
+void policy_rules_of(const struct policy *p, const struct identity *who, struct policy_rules *out)
+{
+    if (policy_memo_find(p->memo, who, out)) {
+        return;
+    }
+    *out = (struct policy_rules){ 0 };
+    for (size_t i = 0; i < p->parts.rule_count; i++) {
+        out->words[i / 64] |= (uint64_t)rule_is_for(&p->parts.rules[i], who) << i % 64;
+    }
+    policy_memo_keep(p->memo, who, out);
+}
+
+/* The first of his from this one on; POLICY_RULES_MAX: there is none. */
+static size_t next_rule(const struct policy_rules *his, size_t from)
+{
+    for (size_t word = from / 64; word < POLICY_RULES_WORDS; word++) {
+        uint64_t left =
+            his->words[word] & (word == from / 64 ? UINT64_MAX << from % 64 : UINT64_MAX);
+
+        if (left != 0) {
+            return word * 64 + (size_t)__builtin_ctzll(left);
+        }
+    }
+    return POLICY_RULES_MAX;
 }
 
 /* The toolstack has given none yet, or one too long for us to know. */
@@ -209,6 +242,8 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
     const struct policy_rule *first_allow[RESOURCE_TYPE_COUNT] = { NULL };
     const struct policy_rule *first_deny[RESOURCE_TYPE_COUNT] = { NULL };
     const struct policy_rule *denied_by = NULL;
+    const struct policy_rules *his = q->rules;
+    struct policy_rules found;
     uint32_t wanted = q->type == -1                                   ? POLICY_ALL_TYPES
                       : q->type >= 0 && q->type < RESOURCE_TYPE_COUNT ? UINT32_C(1) << q->type
                                                                       : 0;
@@ -216,13 +251,17 @@ struct policy_verdict policy_decide(const struct policy *p, const struct policy_
     if (q->who == NULL || (unsigned)q->action >= ACTION_COUNT) {
         return (struct policy_verdict){ 0 };
     }
-    for (size_t i = 0; i < p->parts.rule_count; i++) {
+    if (his == NULL) {
+        policy_rules_of(p, q->who, &found);
+        his = &found;
+    }
+    for (size_t i = next_rule(his, 0); i < p->parts.rule_count; i = next_rule(his, i + 1)) {
         const struct policy_rule *rule = &p->parts.rules[i];
         const struct policy_rule **first = rule->allow ? first_allow : first_deny;
         uint32_t types = rule->types & wanted;
 
         if (types == 0 || (rule->actions >> q->action & 1) == 0 ||
-            !domain_matches(rule, q->domain) || !rule_is_for(rule, q->who)) {
+            !domain_matches(rule, q->domain)) {
             continue;
         }
         for (unsigned type = 0; type < RESOURCE_TYPE_COUNT; type++) {

@@ -33,12 +33,22 @@ enum action {
 const char *action_name(enum action a); /* "trace.control" */
 int action_from_name(const char *name); /* -1 for none */
 
+enum { POLICY_RULES_MAX = 1024 };
+
 struct policy;
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 /* Of the text that it was read from: the same file is the same policy, also to another process. No
  * secret, and no proof. */
 uint64_t policy_digest(const struct policy *p);
+
+/* Which rules of a policy are for somebody: bit n % 64 of word n / 64 for rule n. */
+enum { POLICY_RULES_WORDS = POLICY_RULES_MAX / 64 };
+struct policy_rules {
+    uint64_t words[POLICY_RULES_WORDS];
+};
+/* For who asks more than one question: it is most of what an answer costs. */
+void policy_rules_of(const struct policy *p, const struct identity *who, struct policy_rules *out);
 
 /*
  * What is asked.
@@ -54,6 +64,7 @@ uint64_t policy_digest(const struct policy *p);
  */
 struct policy_question {
     const struct identity *who;           /* NULL is denied */
+    const struct policy_rules *rules;     /* of this policy, for `who`; NULL: they are found out */
     const struct domain_identity *domain; /* NULL: on any domain at all? */
     int type;                             /* enum resource_type; -1: on any type at all? */
     enum action action;

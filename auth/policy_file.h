@@ -15,7 +15,6 @@
 #include "common/buffer.h"
 
 enum {
-    POLICY_RULES_MAX = 1024,
     POLICY_LIMITS_MAX = 256,    /* sections */
     POLICY_PATTERNS_MAX = 256,  /* in one list */
     POLICY_NAME_MAX_BYTES = 64, /* of a rule, of limits */

@@ -102,8 +102,12 @@ static void find_share(const struct quota *q, const struct identity *who, struct
 /* The same name may come with other groups: a newer token. */
 static uint64_t hash_groups(const struct quota *q, const struct identity *who)
 {
-    return who->groups[0] != '\0' ? XXH3_64bits_withSeed(who->groups, sizeof(who->groups), q->seed)
-                                  : 0;
+    size_t len = 0;
+
+    while (len < sizeof(who->groups) - 1 && who->groups[len] != '\0') {
+        len += strnlen(who->groups + len, sizeof(who->groups) - 1 - len) + 1;
+    }
+    return len > 0 ? XXH3_64bits_withSeed(who->groups, len, q->seed) : 0;
 }
 
 static void bring_up_to_date(const struct quota *q, struct holder *h, const struct identity *who,

@@ -15,7 +15,8 @@ struct place {
 };
 
 struct token_memory {
-    pthread_mutex_t lock; /* of all: held for the copy of one token */
+    EVP_MD *sha256;       /* looked up once: that costs as much as the digest */
+    pthread_mutex_t lock; /* of all that follows: held for the copy of one token */
     uint64_t uses;
     struct place places[TOKEN_MEMORY_BUCKETS][TOKEN_MEMORY_WAYS];
 };
@@ -25,9 +26,15 @@ struct token_memory *token_memory_new(void)
     struct token_memory *m =
         calloc(1, sizeof(*m)); /* 1 MiB, of which the kernel gives what is used */
 
-    if (m != NULL) {
-        (void)pthread_mutex_init(&m->lock, NULL);
+    if (m == NULL) {
+        return NULL;
     }
+    m->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (m->sha256 == NULL) {
+        free(m);
+        return NULL;
+    }
+    (void)pthread_mutex_init(&m->lock, NULL);
     return m;
 }
 
@@ -35,13 +42,15 @@ void token_memory_free(struct token_memory *m)
 {
     if (m != NULL) {
         (void)pthread_mutex_destroy(&m->lock);
+        EVP_MD_free(m->sha256);
         free(m);
     }
 }
 
-bool token_digest(const char *token, size_t len, uint8_t digest[TOKEN_DIGEST_BYTES])
+bool token_digest(struct token_memory *m, const char *token, size_t len,
+                  uint8_t digest[TOKEN_DIGEST_BYTES])
 {
-    return EVP_Digest(token, len, digest, NULL, EVP_sha256(), NULL) == 1;
+    return EVP_Digest(token, len, digest, NULL, m->sha256, NULL) == 1;
 }
 
 static struct place *bucket_of(struct token_memory *m, const uint8_t digest[TOKEN_DIGEST_BYTES])

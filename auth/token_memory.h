@@ -30,7 +30,8 @@ struct token_memory *token_memory_new(void);    /* NULL: no memory */
 void token_memory_free(struct token_memory *m); /* NULL is fine */
 
 /* False where OpenSSL fails: it is not looked up, and not remembered. */
-bool token_digest(const char *token, size_t len, uint8_t digest[TOKEN_DIGEST_BYTES]);
+bool token_digest(struct token_memory *m, const char *token, size_t len,
+                  uint8_t digest[TOKEN_DIGEST_BYTES]);
 /* True with what it says, where it is known and has not expired at `now_s`. */
 bool token_memory_find(struct token_memory *m, const uint8_t digest[TOKEN_DIGEST_BYTES],
                        int64_t now_s, struct token *out);

@@ -200,7 +200,7 @@ static int verify_jwt(struct tokens *t, const char *text, size_t len, int64_t no
                       struct token *out, struct failure *f)
 {
     uint8_t digest[TOKEN_DIGEST_BYTES];
-    bool has_digest = len <= JWT_MAX_BYTES && token_digest(text, len, digest);
+    bool has_digest = len <= JWT_MAX_BYTES && token_digest(t->memory, text, len, digest);
 
     if (has_digest && token_memory_find(t->memory, digest, now_s, out)) {
         return 0;
@@ -218,8 +218,9 @@ bool tokens_are_cheap(struct tokens *t, const char *token, size_t len, int64_t n
     uint8_t digest[TOKEN_DIGEST_BYTES];
     struct token ignored;
 
-    return opaque_is_one(token, len) || (len <= JWT_MAX_BYTES && token_digest(token, len, digest) &&
-                                         token_memory_find(t->memory, digest, now_s, &ignored));
+    return opaque_is_one(token, len) ||
+           (len <= JWT_MAX_BYTES && token_digest(t->memory, token, len, digest) &&
+            token_memory_find(t->memory, digest, now_s, &ignored));
 }
 
 int tokens_verify(struct tokens *t, const char *token, size_t len,

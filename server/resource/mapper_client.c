@@ -9,6 +9,7 @@
  */
 #include "server/resource/mapper_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -52,6 +53,8 @@ struct mapper_client {
     uint64_t step_ns;      /* when to connect again (down), or to give up (joining) */
     struct failure logged; /* the last reason that was logged */
     union message received;
+    void (*rest)(void *arg); /* mapper_client_at_rest()'s, or NULL */
+    void *rest_arg;
 };
 
 static void put_doorbell(struct mapper_client *c, int fd)
@@ -280,6 +283,19 @@ static void step(struct mapper_client *c)
     drop(c, &f);
 }
 
+/* What is there, and then what was to be done behind it. */
+static void receive_all(struct mapper_client *c)
+{
+    for (int i = 0; i < MESSAGES_PER_ROUND && c->link != NULL && receive(c); i++) {
+    }
+    if (c->rest != NULL) {
+        void (*rest)(void *arg) = c->rest;
+
+        c->rest = NULL;
+        rest(c->rest_arg);
+    }
+}
+
 /* Waits and receives; false where nothing came. */
 static bool wait_for_work(struct mapper_client *c, uint64_t next_ns,
                           const struct mapper_link_wants *wants)
@@ -305,8 +321,7 @@ static bool wait_for_work(struct mapper_client *c, uint64_t next_ns,
         (void)!read(c->wake_fd, &count, sizeof(count));
     }
     if (fds[1].fd >= 0 && (fds[1].revents & ~POLLOUT) != 0) {
-        for (int i = 0; i < MESSAGES_PER_ROUND && c->link != NULL && receive(c); i++) {
-        }
+        receive_all(c);
     }
     return !idle;
 }
@@ -488,6 +503,13 @@ int mapper_client_send(struct mapper_client *c, union message *m, struct failure
         mapper_link_unref(link);
     }
     return result;
+}
+
+void mapper_client_at_rest(struct mapper_client *c, void (*rest)(void *arg), void *arg)
+{
+    assert(c->rest == NULL);
+    c->rest = rest;
+    c->rest_arg = arg;
 }
 
 int mapper_client_take_doorbell(struct mapper_client *c)

@@ -3,6 +3,7 @@
 
 #include "server/rpc/audited.h"
 
+#include "common/clock.h"
 #include "common/text.h"
 #include "server/rpc/method.h"
 
@@ -68,16 +69,55 @@ void audited_unseen(const struct exchange *x)
     (void)audit_write(audit_of(x), &r, NULL);
 }
 
-int audited_answer(struct exchange *x, uint64_t bytes)
+static struct audit_record snapshot_record_of(const struct exchange *x, uint64_t bytes)
 {
-    if (audit_of(x) == NULL || x->call.method->cost != METHOD_COST_COPY) {
-        return 0;
-    }
     struct audit_record r = allowed_record_of(x, AUDIT_SNAPSHOT);
 
     r.has_counts = true;
     r.messages = 1;
     r.bytes = bytes;
+    return r;
+}
+
+bool audited_gather(struct exchange *x)
+{
+    struct rpc *rpc = x->rpc;
+    size_t len_bytes;
+
+    /* Of messages it is not known yet how long they are. */
+    if (audit_of(x) == NULL || x->failure.code != 0 || x->call.method->kind != METHOD_RAW ||
+        x->call.method->cost != METHOD_COST_COPY || x->call.slot == NULL) {
+        return false;
+    }
+    (void)mapper_slot_bytes(x->call.slot, &len_bytes);
+    const struct audit_record r = snapshot_record_of(x, len_bytes);
+    uint64_t wall_ns = clock_wall_ns();
+
+    if (rpc->batch == NULL || !audit_batch_add(rpc->batch, &r, wall_ns)) {
+        audit_batch_unref(rpc->batch);
+        rpc->batch = audit_batch_new();
+        if (rpc->batch == NULL || !audit_batch_add(rpc->batch, &r, wall_ns)) {
+            return false;
+        }
+    }
+    x->batch = audit_batch_ref(rpc->batch);
+    return true;
+}
+
+int audited_answer(struct exchange *x, uint64_t bytes)
+{
+    if (audit_of(x) == NULL || x->call.method->cost != METHOD_COST_COPY) {
+        return 0;
+    }
+    if (x->batch != NULL) {
+        int result = audit_write_batch(audit_of(x), x->batch, &x->failure);
+
+        audit_batch_unref(x->batch); /* a slow reader is not to keep it */
+        x->batch = NULL;
+        return result;
+    }
+    const struct audit_record r = snapshot_record_of(x, bytes);
+
     return audit_write(audit_of(x), &r, &x->failure);
 }
 

@@ -45,7 +45,7 @@ bool call_allows(const struct call *c, const struct domain_identity *domain, int
                  enum action action)
 {
     const struct policy_question q = {
-        .who = c->who, .domain = domain, .type = type, .action = action
+        .who = c->who, .rules = &c->rules, .domain = domain, .type = type, .action = action
     };
 
     return policy_decide(c->policy, &q).allowed;

@@ -41,7 +41,8 @@ struct call {
     uint64_t heartbeat_ns; /* streams that are silent so long say that they live */
     const struct seal *seal;
     const uint8_t *machine_uuid, *boot_uuid; /* of UUID_BYTES; zeros: none */
-    struct policy *policy; /* in force when the call began; a stream's is kept up to date */
+    struct policy *policy;     /* in force when the call began; a stream's is kept up to date */
+    struct policy_rules rules; /* of it, for `who` */
     const struct exchange_head *head;
     const struct identity *who;
     struct quota_share share; /* of `who`: of methods that watch */

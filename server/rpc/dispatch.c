@@ -31,13 +31,12 @@ static void take_policy(struct exchange *x)
     x->call.policy = policy_ref(rpc->policy);
     x->rules_number = atomic_load(&rpc->rules_number);
     pthread_mutex_unlock(&rpc->lock);
+    policy_rules_of(x->call.policy, x->call.who, &x->call.rules);
 }
 
-bool dispatch_shows(const struct policy *policy, const struct identity *who, enum action action,
-                    const struct domain_identity *domain)
+/* Is any action allowed? The one that is asked about is looked at first. */
+static bool allows_any(const struct policy *policy, struct policy_question q)
 {
-    struct policy_question q = { .who = who, .domain = domain, .type = -1, .action = action };
-
     if (policy_decide(policy, &q).allowed) {
         return true;
     }
@@ -50,11 +49,22 @@ bool dispatch_shows(const struct policy *policy, const struct identity *who, enu
     return false;
 }
 
+bool dispatch_shows(const struct policy *policy, const struct identity *who, enum action action,
+                    const struct domain_identity *domain)
+{
+    return allows_any(policy, (struct policy_question){
+                                  .who = who, .domain = domain, .type = -1, .action = action });
+}
+
 static bool is_visible(void *arg, const struct domain_identity *domain)
 {
     const struct call *c = arg;
 
-    return dispatch_shows(c->policy, c->who, c->method->action, domain);
+    return allows_any(c->policy, (struct policy_question){ .who = c->who,
+                                                           .rules = &c->rules,
+                                                           .domain = domain,
+                                                           .type = -1,
+                                                           .action = c->method->action });
 }
 
 /* The rule that decided is for the operator, never for the caller: it would tell what is there. */
@@ -63,6 +73,7 @@ static int authorise_action(struct exchange *x, enum action action)
     const struct call *c = &x->call;
     const struct policy_question q = {
         .who = c->who,
+        .rules = &c->rules,
         .domain = c->domain != NULL ? &c->identity : NULL,
         .type = c->type,
         .action = action,
@@ -387,12 +398,40 @@ static bool answered(struct exchange *x, const struct mapper_result *result)
     return charge_slot(x) != 0 || start(x);
 }
 
+static void let_go(void *arg)
+{
+    struct rpc *rpc = arg;
+    struct exchange_queue all = STAILQ_HEAD_INITIALIZER(all);
+    struct exchange *x;
+
+    STAILQ_CONCAT(&all, &rpc->gathered); /* with the last of them rpc may go */
+    while ((x = STAILQ_FIRST(&all)) != NULL) {
+        STAILQ_REMOVE_HEAD(&all, gathered);
+        ready(x);
+    }
+}
+
+/* Its answer waits until those that have come with it have their records, too. */
+static void hold_back(struct exchange *x)
+{
+    struct rpc *rpc = x->rpc;
+
+    if (STAILQ_EMPTY(&rpc->gathered)) {
+        mapper_client_at_rest(rpc->options.mapper, let_go, rpc);
+    }
+    STAILQ_INSERT_TAIL(&rpc->gathered, x, gathered);
+}
+
 static void on_answer(void *arg, const struct mapper_result *result)
 {
     struct exchange *x = arg;
 
     if (answered(x, result)) {
-        ready(x);
+        if (audited_gather(x)) {
+            hold_back(x);
+        } else {
+            ready(x);
+        }
     }
 }
 

@@ -64,6 +64,7 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
     }
     rpc->options = *options;
     streams_init(&rpc->streams);
+    STAILQ_INIT(&rpc->gathered);
     pthread_mutex_init(&rpc->lock, NULL);
     rpc->policy = policy_ref(options->policy);
     quota_set_policy(options->quota, options->policy);
@@ -155,6 +156,7 @@ void rpc_free(struct rpc *rpc)
     resolver_free(rpc->resolver);
     policy_unref(rpc->policy);
     access_unref(rpc->access);
+    audit_batch_unref(rpc->batch);
     pthread_mutex_destroy(&rpc->lock);
     free(rpc);
 }

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "common/buffer.h"
 #include "server/resource/copies.h"
@@ -34,6 +35,8 @@ enum {
     EXCHANGE_ELEMENTS_MAX = 4096,       /* fields in a request message */
     EXCHANGE_UNPACKED_FACTOR = 8,       /* memory of an unpacked request, by its size */
 };
+
+STAILQ_HEAD(exchange_queue, exchange);
 
 struct rpc {
     struct rpc_options options;
@@ -54,6 +57,9 @@ struct rpc {
     pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
     struct policy *policy;
     struct access *access; /* NULL: none is asked */
+    /* The mapper's thread's: what records are added to, or NULL, and whose answers wait for that. */
+    struct audit_batch *batch;
+    struct exchange_queue gathered;
 };
 
 struct exchange {
@@ -104,6 +110,8 @@ struct exchange {
     struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
+    struct audit_batch *batch; /* counted: its record is in it; or NULL */
+    STAILQ_ENTRY(exchange) gathered;
     struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
     bool is_audited;   /* of a stream: the audit was told that it began, not that it ended */
     uint64_t messages; /* … that were made */

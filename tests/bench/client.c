@@ -5,13 +5,14 @@
  * The load client of the benchmark, the same for every HTTP server: TLS 1.3 with a client
  * certificate, keep-alive connections in one epoll loop, one request a connection at a time.
  *
- *   client PORT DIR CONNECTIONS SECONDS RATE METHOD TARGET [BODY_FILE CONTENT_TYPE]
+ *   client [--token FILE] PORT DIR CONNECTIONS SECONDS RATE METHOD TARGET [BODY_FILE CONTENT_TYPE]
  *
- * A '#' in TARGET stands for the number of the connection: each asks for something else then.
- * DIR has ca.crt, operator.crt and operator.key. RATE 0: as fast as it goes. Else so many requests a
- * second, each due at its time: latency counts from then, whether a connection was free or not, so
- * that a server that stalls is not measured less often for it. Prints one JSON object. Connecting,
- * and the first answer on each connection, are not counted.
+ * What is in the FILE of --token is a bearer token, and sent with each request. A '#' in TARGET stands
+ * for the number of the connection: each asks for something else then. DIR has ca.crt, operator.crt and
+ * operator.key. RATE 0: as fast as it goes. Else so many requests a second, each due at its time:
+ * latency counts from then, whether a connection was free or not, so that a server that stalls is not
+ * measured less often for it. Prints one JSON object. Connecting, and the first answer on each
+ * connection, are not counted.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,6 +35,7 @@
 enum {
     CONNECTIONS_MAX = 256,
     HEAD_BYTES = 8192,
+    TOKEN_BYTES = 4096,
     READ_BYTES = 256 * 1024,
     LATENCIES_MAX = 4 * 1024 * 1024,
     WARM_TIMEOUT_S = 30,
@@ -55,6 +57,7 @@ struct connection {
 static struct {
     uint16_t port;
     const char *dir;
+    char token[TOKEN_BYTES]; /* "": none */
     unsigned connection_count;
     double seconds, rate;
     SSL_CTX *context;
@@ -306,6 +309,10 @@ static void make_request(struct connection *c, char **arguments, const char *bod
     c->request_len = (size_t)snprintf(
         c->request, HEAD_BYTES, "%s %.*s%s%s HTTP/1.1\r\nHost: localhost\r\n", arguments[0],
         (int)plain_len, target, number, target + plain_len + (number[0] != '\0'));
+    if (bench.token[0] != '\0') {
+        c->request_len += (size_t)snprintf(c->request + c->request_len, HEAD_BYTES - c->request_len,
+                                           "Authorization: Bearer %s\r\n", bench.token);
+    }
     if (body != NULL) {
         c->request_len +=
             (size_t)snprintf(c->request + c->request_len, HEAD_BYTES - c->request_len,
@@ -319,20 +326,24 @@ static void make_request(struct connection *c, char **arguments, const char *bod
     }
 }
 
+static size_t read_file(const char *path, char *out, size_t room)
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        die(path);
+    }
+    size_t len = fread(out, 1, room, file);
+
+    (void)fclose(file);
+    return len;
+}
+
 static void make_requests(char **arguments, int count)
 {
     static char body[HEAD_BYTES];
-    size_t body_len = 0;
+    size_t body_len = count > 2 ? read_file(arguments[2], body, sizeof(body)) : 0;
 
-    if (count > 2) {
-        FILE *file = fopen(arguments[2], "re");
-
-        if (file == NULL) {
-            die(arguments[2]);
-        }
-        body_len = fread(body, 1, sizeof(body), file);
-        (void)fclose(file);
-    }
     for (unsigned i = 0; i < bench.connection_count; i++) {
         make_request(&bench.connections[i], arguments, count > 2 ? body : NULL, body_len);
     }
@@ -362,9 +373,14 @@ int main(int argc, char **argv)
 {
     double seconds;
 
+    if (argc > 2 && strcmp(argv[1], "--token") == 0) {
+        (void)read_file(argv[2], bench.token, sizeof(bench.token) - 1);
+        argv += 2;
+        argc -= 2;
+    }
     if (argc != 8 && argc != 10) {
-        fprintf(stderr, "usage: client PORT DIR CONNECTIONS SECONDS RATE METHOD TARGET "
-                        "[BODY_FILE CONTENT_TYPE]\n");
+        fprintf(stderr, "usage: client [--token FILE] PORT DIR CONNECTIONS SECONDS RATE METHOD "
+                        "TARGET [BODY_FILE CONTENT_TYPE]\n");
         return 2;
     }
     bench.port = (uint16_t)atoi(argv[1]);

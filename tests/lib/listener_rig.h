@@ -365,13 +365,15 @@ static const struct listener_limits rig_limits = {
 static inline void rig_start(const struct listener_limits *limits)
 {
     struct rig_pem room;
-    struct listener_door door = { .certificate = LISTENER_REQUIRED, .token = LISTENER_OPTIONAL };
+    struct listener_door door = {
+        .certificate = rig.certificate_optional ? LISTENER_OPTIONAL : LISTENER_REQUIRED,
+        .token = LISTENER_OPTIONAL,
+    };
     const struct listener_options options = {
         .doors = &door,
         .door_count = 1,
         .pem = rig_pem("server", &room),
         .access = rig.access,
-        .certificate_optional = rig.certificate_optional,
         .limits = *limits,
     };
     struct failure f = { 0 };

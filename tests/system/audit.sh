@@ -34,6 +34,18 @@ an_answer_is_in_it_before_it_is_sent() {
     same "$(count '.event == "snapshot" and .action == "decode"')" 1
 }
 
+# Many at a time share copies, and writes: each has its record all the same, before it is sent.
+answers_that_go_out_together_have_a_record_each() {
+    local before asked
+    before=$(count '.event == "snapshot" and .domain == "web-1"')
+    asked=$(for i in $(seq 200); do echo "url = $XENRES_SERVER/v1/domains/web-1/resources/grant_table/0/frames?first=0&count=1"
+        echo "output = $work/together.$((i % 20))"; done | curl -s --parallel --parallel-max 20 --max-time 30 --cacert "$XENRES_CACERT" \
+        --cert "$XENRES_CERT" --key "$XENRES_KEY" -w '%{http_code}\n' -K - | grep -c '^200$')
+    same "$asked" 200
+    same "$(count '.event == "snapshot" and .domain == "web-1"')" $((before + 200))
+    same "$(jq -s '[.[].seq] | . == sort and (unique | length) == length' "$log")" true
+}
+
 a_denial_is_in_it_with_its_reason() {
     fails 17 as_visitor xenres snapshot web-1 grant_table --output "$work/frames"
     has '.event == "denied" and .outcome == "permission_denied" and .domain == "web-1" and .action == "snapshot"
@@ -246,6 +258,7 @@ what_is_asked_for_wrongly_is_refused() {
 
 start_demo
 check "an answer is in it before it is sent" an_answer_is_in_it_before_it_is_sent
+check "answers that go out together have a record each" answers_that_go_out_together_have_a_record_each
 check "a denial is in it" a_denial_is_in_it_with_its_reason
 check "strangers are in it" strangers_are_in_it
 check "a stream is in it from its beginning to its end" a_stream_is_in_it_from_its_beginning_to_its_end

@@ -162,6 +162,55 @@ static void the_largest_record_has_room(void **state)
     }
 }
 
+/* One character after the other, as the manual page has it. */
+static size_t by_character(const char *text, size_t max_bytes, size_t room, char *out)
+{
+    size_t used = 0;
+
+    for (; *text != '\0'; text++) {
+        const char *piece = *text == '"' ? "\\\"" : *text == '\\' ? "\\\\\\\\" : NULL;
+        char hex[8], plain[2] = { *text, '\0' };
+
+        if (piece == NULL) {
+            (void)snprintf(hex, sizeof hex, "\\\\x%02x", (unsigned)(unsigned char)*text);
+            piece = *text >= ' ' && *text <= '~' ? plain : hex;
+        }
+        if (used + strlen(piece) > max_bytes || used + strlen(piece) > room) {
+            break;
+        }
+        memcpy(out + used, piece, strlen(piece));
+        used += strlen(piece);
+    }
+    return used;
+}
+
+/* Runs of characters that are copied at once end where each by itself would have. */
+static void texts_are_cut_between_their_characters(void **state)
+{
+    static const char begin[] = ",\"n\":\"", cut[] = ",\"cut\":true";
+    const char *const texts[] = { "abcdefghij", "ab\"cd\\ef", "\x01gh\x7fij", "\\\\\\",
+                                  "~ ~\xff~" };
+
+    (void)state;
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        for (size_t max = 0; max < 40; max++) {
+            for (size_t room = 0; room < 40; room++) {
+                char out[128], wanted[128];
+                size_t fixed = sizeof begin - 1 + 1 + sizeof cut - 1; /* with the quote */
+                struct audit_writer w = { .out = out, .room = fixed + room };
+                size_t len = by_character(texts[t], max, room, wanted);
+
+                audit_writer_text(&w, "n", texts[t], max);
+                assert_int_equal(w.len, sizeof begin - 1 + len + 1);
+                assert_memory_equal(out, begin, sizeof begin - 1);
+                assert_memory_equal(out + sizeof begin - 1, wanted, len);
+                assert_int_equal(out[w.len - 1], '"');
+                assert_int_equal(w.cut, by_character(texts[t], 200, 200, wanted) > len);
+            }
+        }
+    }
+}
+
 static void every_event_has_a_name_of_its_own(void **state)
 {
     (void)state;
@@ -182,6 +231,7 @@ int main(void)
         cmocka_unit_test(what_is_not_set_is_left_out),
         cmocka_unit_test(hostile_names_stay_names),
         cmocka_unit_test(the_largest_record_has_room),
+        cmocka_unit_test(texts_are_cut_between_their_characters),
         cmocka_unit_test(every_event_has_a_name_of_its_own),
     };
 

@@ -74,7 +74,9 @@ static bool allows(const char *text, const char *who, const struct domain_identi
     BUFFER_AUTO(faults, 0);
     struct policy *policy = load(text, &faults);
     struct identity identity = { 0 };
-    struct policy_question q = { &identity, domain, type, action };
+    struct policy_question q = {
+        .who = &identity, .domain = domain, .type = type, .action = action
+    };
     bool allowed;
 
     if (policy == NULL) {
@@ -292,7 +294,7 @@ static void who_is_not_bound_may_not_what_asks_for_it(void **state)
                                       "identities = \"group:ops\"", DOMAINS, TYPES, ACTIONS),
                                  &faults);
     struct identity who = { .text = "jwt:a:b", .groups = "dev\0ops\0" };
-    struct policy_question q = { &who, &web, -1, ACTION_LIST };
+    struct policy_question q = { .who = &who, .domain = &web, .type = -1, .action = ACTION_LIST };
 
     (void)state;
     assert_non_null(policy);

@@ -120,10 +120,16 @@ static void it_decides_as_the_manual_page_in_240000_cases(void **state)
 
         for (int c = 0; c < QUESTIONS; c++) {
             unsigned number = oracle_pick(ORACLE_QUESTIONS);
-            const struct policy_question q = oracle_question(number);
+            struct policy_question q = oracle_question(number);
             bool expected = oracle_allows(&p, &q, SIZE_MAX);
+            bool found = policy_decide(policy, &q).allowed;
+            struct policy_rules rules;
 
-            if (policy_decide(policy, &q).allowed != expected) {
+            if (q.who != NULL) { /* what is found out beforehand says the same */
+                policy_rules_of(policy, q.who, &rules);
+                q.rules = &rules;
+            }
+            if (found != expected || policy_decide(policy, &q).allowed != expected) {
                 fail_msg("policy %d, question %u: expected %d", i, number, expected);
             }
             allowed += expected;
@@ -192,9 +198,52 @@ static void limits_are_the_smallest_of_those_that_match(void **state)
     }
 }
 
+/* The first, the last, and those at the borders of what is remembered of them. */
+static void rules_count_wherever_they_stand(void **state)
+{
+    const unsigned places[] = { 0, 1, 63, 64, 65, 127, 128, POLICY_RULES_MAX - 1 };
+    BUFFER_AUTO(text, POLICY_FILE_MAX_BYTES);
+
+    (void)state;
+    for (unsigned n = 0; n < POLICY_RULES_MAX; n++) {
+        buffer_printf(&text,
+                      "rule \"r%u\" {\n effect = allow\n identities = { \"cn:c%u\" }\n"
+                      " domains = { \"all\" }\n types = { \"all\" }\n actions = { \"list\" }\n}\n",
+                      n, n);
+    }
+    struct policy *policy = parse(&text);
+
+    for (unsigned n = 0; n < POLICY_RULES_MAX; n++) {
+        struct identity who = { .text = "" };
+        const struct domain_identity domain = { .domid = 1, .name = "web-1" };
+        const struct policy_question q = { .who = &who, .domain = &domain, .action = ACTION_LIST };
+        char name[16];
+
+        (void)snprintf(who.text, sizeof who.text, "cn:c%u", n);
+        (void)snprintf(name, sizeof name, "r%u", n);
+        struct policy_verdict v = policy_decide(policy, &q);
+
+        assert_true(v.allowed);
+        assert_string_equal(v.rule, name);
+    }
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct identity who = { .text = "" };
+        struct policy_rules rules;
+
+        (void)snprintf(who.text, sizeof who.text, "cn:c%u", places[i]);
+        policy_rules_of(policy, &who, &rules);
+        for (unsigned word = 0; word < POLICY_RULES_WORDS; word++) {
+            assert_int_equal(rules.words[word],
+                             word == places[i] / 64 ? UINT64_C(1) << places[i] % 64 : 0);
+        }
+    }
+    policy_unref(policy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_count_wherever_they_stand),
         cmocka_unit_test(it_decides_as_the_manual_page_in_240000_cases),
         cmocka_unit_test(limits_are_the_smallest_of_those_that_match),
     };

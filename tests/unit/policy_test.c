@@ -111,17 +111,25 @@ static void a_rule_allows_what_it_says_and_no_more(void **state)
                                          1 << RESOURCE_GRANT_TABLE, 1 << ACTION_SNAPSHOT } };
     const struct domain_identity other = { .domid = 4, .name = "web-10" };
     struct policy *policy = policy_of(rule, 1);
-    struct policy_question q = { &alice, &web, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT };
+    struct policy_question q = {
+        .who = &alice, .domain = &web, .type = RESOURCE_GRANT_TABLE, .action = ACTION_SNAPSHOT
+    };
 
     (void)state;
     assert_true(policy_decide(policy, &q).allowed);
     q.action = ACTION_LIST;
     assert_false(policy_decide(policy, &q).allowed);
-    q = (struct policy_question){ &bob, &web, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT };
+    q = (struct policy_question){
+        .who = &bob, .domain = &web, .type = RESOURCE_GRANT_TABLE, .action = ACTION_SNAPSHOT
+    };
     assert_false(policy_decide(policy, &q).allowed);
-    q = (struct policy_question){ &alice, &web, RESOURCE_IOREQ_SERVER, ACTION_SNAPSHOT };
+    q = (struct policy_question){
+        .who = &alice, .domain = &web, .type = RESOURCE_IOREQ_SERVER, .action = ACTION_SNAPSHOT
+    };
     assert_false(policy_decide(policy, &q).allowed);
-    q = (struct policy_question){ &alice, &other, RESOURCE_GRANT_TABLE, ACTION_SNAPSHOT };
+    q = (struct policy_question){
+        .who = &alice, .domain = &other, .type = RESOURCE_GRANT_TABLE, .action = ACTION_SNAPSHOT
+    };
     assert_false(policy_decide(policy, &q).allowed);
     policy_unref(policy);
 }

@@ -409,8 +409,10 @@ static void write_files(void)
 
 static void start(void)
 {
+    struct listener_door door = { .certificate = LISTENER_OPTIONAL, .token = LISTENER_OPTIONAL };
     struct listener_options options = {
-        .certificate_optional = true,
+        .doors = &door,
+        .door_count = 1,
         .limits = { .threads = 2,
                     .connections = 64,
                     .connections_per_address = 64,
@@ -429,8 +431,8 @@ static void start(void)
     options.pem = rig.pem;
     options.rpc = rig.echo.rpc;
     options.access = load_access(false);
-    assert_int_equal(listener_bind("127.0.0.1:0", &options.listen_fd, NULL), 0);
-    rig.port = listener_bound_port(options.listen_fd);
+    assert_int_equal(listener_bind("127.0.0.1:0", &door.listen_fd, NULL), 0);
+    rig.port = listener_bound_port(door.listen_fd);
     assert_int_equal(listener_start(&options, &rig.listener, NULL), 0);
     access_unref(options.access);
     exchange(false, true);
