@@ -17,6 +17,7 @@ static struct {
     struct access_watch watch;
     uint64_t now_ns;
     unsigned listener_told, rpc_told, loaded, failed;
+    unsigned audited;
     bool listener_refuses;
 } rig;
 
@@ -52,6 +53,21 @@ void rpc_expire(struct rpc *rpc, int64_t now_s)
     assert_true(now_s > 0);
 }
 
+void rpc_judge_traces(struct rpc *rpc)
+{
+    assert_null(rpc);
+}
+
+void audit_service_reloaded(struct audit *audit, const char *because, const struct buffer *faults,
+                            const struct failure *why)
+{
+    assert_null(audit);
+    assert_string_equal(because, "files");
+    assert_non_null(faults);
+    assert_non_null(why);
+    rig.audited++;
+}
+
 void metrics_access_reloaded(struct metrics *m, bool success)
 {
     assert_null(m);
@@ -85,7 +101,9 @@ static void write_deny(const char *text)
 
 static void tick(void)
 {
-    access_watch_tick(&rig.watch, NULL, NULL, NULL);
+    static const struct access_watch_parts nobody;
+
+    access_watch_tick(&rig.watch, &nobody);
 }
 
 static void after_s(uint64_t seconds)
@@ -193,9 +211,11 @@ static void a_fault_is_told_as_often_as_it_is_tried(void **state)
         after_s(1);
     }
     expect(0, 2);
+    assert_int_equal(rig.audited, 1); /* not so the audit, which it would fill */
     write_deny("identity:cn:mallory\n"); /* at once, whatever was to be waited for */
     tick();
     expect(1, 2);
+    assert_int_equal(rig.audited, 2);
 }
 
 /* Who noted how they are, and failed, leaves it to the watch. */

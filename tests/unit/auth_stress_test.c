@@ -271,7 +271,7 @@ static void set_others(void *shared, unsigned turn)
 
     quota_set_policy(l->quota, l->policies[turn % 2]);
     quota_set_arena_limit(l->quota, turn % 3 == 0 ? BYTES : 2 * BYTES);
-    quota_set_pauses_limit(l->quota, turn % 5 == 0 ? PAUSES : 2 * PAUSES);
+    quota_set_pauses_limit(l->quota, turn % 5 == 0 ? PAUSES : 2 * PAUSES, 2 * PAUSES);
     quota_count_hits(l->quota, hits);
 }
 
