@@ -4,6 +4,7 @@
 /* When the files that decide who is let in are read again, and whom that is told. The listener and the
  * services are the test's; who is out then: tests/system/access_test.c. */
 #include "server/access_watch.h"
+#include "server/audit_service.h"
 
 #include <sys/resource.h>
 
