@@ -172,8 +172,8 @@ void *body_on_target(void *arg, const char *target, struct MHD_Connection *mhd)
     return r;
 }
 
-/* After a reload: whom the authorities of before let in, those of now may not know. Of whom they say nothing the
- * connection lets go of those of before all the same. */
+/* After a reload: whom the authorities of before let in, those of now may not know. Where they say nothing
+ * of him, the connection lets go of those of before all the same. */
 static void judge_again(struct request *r)
 {
     struct connection *c = r->connection;

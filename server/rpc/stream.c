@@ -361,8 +361,8 @@ bool exchange_is_patient(struct exchange *x)
     return !x->leaving;
 }
 
-/* A call that waits to be answered may be gone when call_wake() returns: that is the last. A stream that waits
- * for its reader is not, since whoever calls this for one sees to it. */
+/* A call that waits to be answered may be gone when call_wake() returns: so that comes last. A stream that
+ * waits for its reader is not: whoever calls this for one sees to it. */
 void exchange_urge(struct call *c)
 {
     wait_wake(&exchange_of(c)->full);

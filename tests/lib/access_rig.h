@@ -313,8 +313,8 @@ static inline void open_stream(struct stream *s, const char *name)
     assert_int_equal(tls_peer_head(&s->peer), 200);
 }
 
-/* Reads until it has said so, behind `from`. How long that took. A stream that goes on says that it lives, each
- * second: it is not waited for without end. */
+/* Reads until it has said so, behind `from`. How long that took. A stream that goes on says that it lives,
+ * each second: it is not waited for without end. */
 static inline uint64_t await_said(struct stream *s, size_t from, const char *text)
 {
     uint64_t began_ns = clock_monotonic_ns();

@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * What threads share of auth/ and of the listener's limits: certificates and tokens are verified, limits counted
- * and decisions written down by several at a time, while files are read again, the policy is another, and the
- * audit is put aside. Each sees the one or the other, and the accounts are right in the end. For the thread
- * sanitizer above all.
+ * What threads share of auth/ and of the listener's limits: certificates and tokens are verified, limits
+ * counted and decisions written down by several at a time, while files are read again, the policy is
+ * another, and the audit is put aside. Each sees the one or the other, and the accounts are right in the
+ * end. For the thread sanitizer above all.
  */
 #include "tests/lib/audit_rig.h"
 

@@ -157,8 +157,9 @@ static void a_spool_that_is_too_large_is_given_back_at_once(void **state)
     tear_down(&l);
 }
 
-/* Nobody is there any more when the mapper answers, so it may be let go; and it has no other payer. It is not
- * what makes room for itself: its payer would be gone while he is asked (which the address sanitizer sees). */
+/* Nobody is there any more when the mapper answers, so it may be let go; and it has no other payer. It is
+ * not what makes room for itself: its payer would be gone while he is asked (the address sanitizer sees
+ * that). */
 static void a_spool_that_is_too_large_for_one_who_has_left_is_given_back(void **state)
 {
     struct limits l;

@@ -2,21 +2,14 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * What decides who is let in and what he may is exchanged, over and over, under clients that ask, watch, come and
- * go: a real listener with TLS, the services of echo_rig.h, and certificates and tokens. When an exchange has
- * returned, no answer is by what was before; nobody else notices anything. For the thread sanitizer above all.
+ * What decides who is let in and what he may is exchanged, over and over, under clients that ask, watch,
+ * come and go. When an exchange has returned, no answer is by what was before; nobody else notices
+ * anything. For the thread sanitizer above all.
  */
-#include "tests/lib/unit.h"
+#include "tests/lib/rules_rig.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 
-#include "auth/opaque_file.h"
-#include "auth/pki.h"
-#include "server/http/listener.h"
-#include "tests/lib/echo_rig.h"
-#include "tests/lib/folder.h"
 #include "tests/lib/tls_peer.h"
 
 enum {
@@ -24,132 +17,19 @@ enum {
     QUESTIONS = 20,        /* on one connection */
     EXCHANGES_AT_ONCE = 4, /* of which nobody waits for the one before */
     WAIT_S = 15,           /* less than TLS_PEER_WAIT_S, so that who has not noticed is named */
-    PEM_BYTES = 8192,
     SAID_BYTES = 65536,
 };
 
-#define WATCH "/test.v1.Rules/Watch"
-
-/* --- a method that watches the rules ------------------------------------------------------------- */
-
-static atomic_uint exchanges; /* that have begun; what a stream said last is one more */
-
-static int prepare(struct call *c, struct failure *f)
-{
-    c->state = pool_alloc(&c->pool, sizeof(unsigned));
-    return c->state != NULL ? 0 : call_no_memory(f);
-}
-
-/* A message at its beginning, and one for each exchange, or several. */
-static int next(struct call *c, struct pool *p, struct failure *f)
-{
-    unsigned *said = c->state, number = atomic_load(&exchanges) + 1;
-
-    (void)p, (void)f;
-    c->response = c->request;
-    if (*said == number) {
-        return HANDLER_WAIT;
-    }
-    *said = number;
-    return HANDLER_MESSAGE;
-}
-
-static int leave(struct call *c, struct pool *p, const struct failure *why)
-{
-    (void)c, (void)p, (void)why;
-    return HANDLER_DONE;
-}
-
-static const struct handler watch_handler = { .prepare = prepare, .next = next, .leave = leave };
-static const struct method watch_method = { .path = WATCH,
-                                            .kind = METHOD_STREAM,
-                                            .request = &zoo__zoo__descriptor,
-                                            .response = &zoo__zoo__descriptor,
-                                            .action = ACTION_WATCH,
-                                            .handler = &watch_handler };
-
-/* --- the rules, which are open to all, or shut to some ----------------------------------------- */
-
-static const char policy_open[] =
-    "rule \"all\" { effect = allow identities = { \"all\" } domains = { \"all\" }"
-    " types = { \"all\" } actions = { \"watch\" } }\n";
-static const char policy_shut[] =
-    "rule \"all\" { effect = allow identities = { \"all\" } domains = { \"all\" }"
-    " types = { \"all\" } actions = { \"watch\" } }\n"
-    "rule \"carol\" { effect = deny identities = { \"spiffe:spiffe://test/carol\" }"
-    " domains = { \"all\" } types = { \"all\" } actions = { \"watch\" } }\n";
-
-struct rig {
-    struct echo_rig echo;
-    struct folder dir;
-    struct listener *listener;
-    uint16_t port;
-    struct listener_pem pem;
-    char certificate[PEM_BYTES], key[PEM_BYTES];
-    char erin[OPAQUE_TOKEN_BYTES], dora[OPAQUE_TOKEN_BYTES]; /* of whom Dora's is withdrawn */
-
+static struct {
     pthread_rwlock_t opening; /* nobody connects to a listener that stops */
-    bool stopping;            /* under it */
+    bool stopping;            /* to write it takes both locks */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned number; /* under `lock`, as is what clients say of themselves; even: open, odd: shut */
     bool settled;    /* no exchange is under way */
-};
-
-static struct rig rig = { .opening = PTHREAD_RWLOCK_INITIALIZER,
-                          .lock = PTHREAD_MUTEX_INITIALIZER,
-                          .changed = PTHREAD_COND_INITIALIZER };
-
-static struct access *load_access(bool is_shut)
-{
-    const struct access_options options = {
-        .trusts = { { .ca = folder_path(&rig.dir, "ca.crt") } },
-        .trust_count = 1,
-        .tokens = { .file = folder_path(&rig.dir, is_shut ? "tokens.shut" : "tokens.open") },
-        .deny = folder_path(&rig.dir, is_shut ? "deny.shut" : "deny.open"),
-    };
-    struct access *access = NULL;
-    BUFFER_AUTO(faults, 4096);
-
-    if (access_load(&options, &access, &faults, NULL) != 0) {
-        fail_msg("%s", buffer_string(&faults));
-    }
-    return access;
-}
-
-static struct policy *load_policy(bool is_shut)
-{
-    char *text = strdup(is_shut ? policy_shut : policy_open);
-    struct policy *policy = NULL;
-    BUFFER_AUTO(faults, 4096);
-
-    assert_non_null(text);
-    assert_int_equal(policy_file_parse("test", text, strlen(text), &policy, &faults, NULL), 0);
-    free(text);
-    return policy;
-}
-
-/* By a reload, or as when a file has changed; freshly read each time, so that the old ones go. */
-static void exchange(bool is_shut, bool is_reload)
-{
-    struct access *access = load_access(is_shut);
-
-    atomic_fetch_add(&exchanges, 1);
-    if (is_reload) {
-        struct policy *policy = load_policy(is_shut);
-
-        assert_int_equal(listener_reload(rig.listener, &rig.pem, access, NULL), 0);
-        rpc_set_rules(rig.echo.rpc, policy, access);
-        policy_unref(policy);
-    } else {
-        assert_int_equal(listener_set_access(rig.listener, access, NULL), 0);
-        rpc_set_access(rig.echo.rpc, access);
-    }
-    access_unref(access);
-    rpc_expire(rig.echo.rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
-    rpc_look_again(rig.echo.rpc);
-    rpc_judge_traces(rig.echo.rpc);
-}
+} rig = { .opening = PTHREAD_RWLOCK_INITIALIZER,
+          .lock = PTHREAD_MUTEX_INITIALIZER,
+          .changed = PTHREAD_COND_INITIALIZER };
 
 /* --- clients ----------------------------------------------------------------------------------- */
 
@@ -165,13 +45,13 @@ struct client {
 
 static struct client clients[] = {
     { .certificate = "alice" },
-    { .token = rig.erin },
+    { .token = rules.erin },
     { .certificate = "bob", .is_shut_out = true },
-    { .token = rig.dora, .is_shut_out = true },
+    { .token = rules.dora, .is_shut_out = true },
     { .certificate = "alice", .watches = true },
-    { .token = rig.erin, .watches = true },
+    { .token = rules.erin, .watches = true },
     { .certificate = "bob", .watches = true, .is_shut_out = true },
-    { .token = rig.dora, .watches = true, .is_shut_out = true },
+    { .token = rules.dora, .watches = true, .is_shut_out = true },
     { .certificate = "carol", .watches = true, .is_shut_out = true },
 };
 enum { CLIENTS = sizeof(clients) / sizeof(clients[0]) };
@@ -205,13 +85,13 @@ static bool is_stopping(void)
 /* False: the listener stops. Whether the client is let in shows with the first answer. */
 static bool connect_to(struct client *c, struct tls_peer *p)
 {
-    const struct tls_peer_options options = { .dir = rig.dir.path, .name = c->certificate };
+    const struct tls_peer_options options = { .dir = rules.dir.path, .name = c->certificate };
 
     (void)pthread_rwlock_rdlock(&rig.opening);
     bool goes_on = !rig.stopping;
 
     if (goes_on) {
-        (void)tls_peer_open(p, rig.port, &options);
+        (void)tls_peer_open(p, rules.port, &options);
     }
     (void)pthread_rwlock_unlock(&rig.opening);
     return goes_on;
@@ -250,8 +130,8 @@ static void wait_for_others(unsigned number)
     (void)pthread_mutex_unlock(&rig.lock);
 }
 
-/* One question, and whether its answer is by the rules that were in force all the time. No answer at all is the
- * handshake's, `is_new` where that was by the same. */
+/* One question, and whether its answer is by the rules that were in force all the time. No answer at all
+ * is the handshake's, `is_new` where that was by the same. */
 static int ask(struct client *c, struct tls_peer *p, bool is_new)
 {
     unsigned before, after;
@@ -337,8 +217,9 @@ static void *watch_on_and_on(void *arg)
 
     while (connect_to(c, &p)) {
         (void)look(&number);
-        int status =
-            say(c, &p, WATCH, "connect+json", request, sizeof(request) - 1) ? tls_peer_head(&p) : 0;
+        int status = say(c, &p, RULES_WATCH, "connect+json", request, sizeof(request) - 1)
+                         ? tls_peer_head(&p)
+                         : 0;
 
         if (status == 200 && tls_peer_header(&p, "Content-Length") == NULL) {
             tell(&c->opened);
@@ -356,86 +237,9 @@ static void *watch_on_and_on(void *arg)
 
 /* --- the test ---------------------------------------------------------------------------------- */
 
-static size_t slurp(const char *name, char out[PEM_BYTES])
-{
-    FILE *file = fopen(folder_path(&rig.dir, name), "re");
-
-    assert_non_null(file);
-    size_t n = fread(out, 1, PEM_BYTES, file);
-
-    (void)fclose(file);
-    return n;
-}
-
-static void issue(const char *name, bool is_server)
-{
-    char uri[64];
-    const char *const uris[] = { uri, NULL };
-    static const char *const addresses[] = { "127.0.0.1", NULL };
-    const struct pki_subject subject = { .common_name = name,
-                                         .uris = is_server ? NULL : uris,
-                                         .addresses = is_server ? addresses : NULL,
-                                         .server = is_server,
-                                         .valid_days = 2 };
-
-    (void)snprintf(uri, sizeof(uri), "spiffe://test/%s", name);
-    assert_int_equal(pki_issue(rig.dir.path, "ca", name, &subject, NULL), 0);
-}
-
-static void write_files(void)
-{
-    static const char deny[] = "identity:spiffe:spiffe://test/bob\n";
-    int64_t later_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S) + 86400;
-    char tokens[PEM_BYTES];
-
-    rig.dir = folder_make();
-    assert_int_equal(pki_make_ca(rig.dir.path, "ca", "test", 2, NULL), 0);
-    issue("server", true);
-    issue("alice", false);
-    issue("bob", false);
-    issue("carol", false);
-    folder_write(folder_path(&rig.dir, "deny.open"), "# nobody\n", 9);
-    folder_write(folder_path(&rig.dir, "deny.shut"), deny, sizeof(deny) - 1);
-    assert_int_equal(
-        opaque_file_add(folder_path(&rig.dir, "tokens.shut"), "erin", "", later_s, rig.erin, NULL),
-        0);
-    size_t len = slurp("tokens.shut", tokens);
-
-    folder_write(folder_path(&rig.dir, "tokens.open"), tokens, len);
-    assert_int_equal(
-        opaque_file_add(folder_path(&rig.dir, "tokens.open"), "dora", "", later_s, rig.dora, NULL),
-        0);
-}
-
 static void start(void)
 {
-    struct listener_door door = { .certificate = LISTENER_OPTIONAL, .token = LISTENER_OPTIONAL };
-    struct listener_options options = {
-        .doors = &door,
-        .door_count = 1,
-        .limits = { .threads = 2,
-                    .connections = 64,
-                    .connections_per_address = 64,
-                    .handshake_timeout_s = WAIT_S,
-                    .idle_timeout_s = WAIT_S,
-                    .request_timeout_s = WAIT_S },
-    };
-
-    write_files();
-    echo_rig_init(&rig.echo, 4096, 65536, "");
-    echo_rig_add(&rig.echo, &watch_method);
-    rig.pem = (struct listener_pem){ .certificate_len_bytes = slurp("server.crt", rig.certificate),
-                                     .certificate = rig.certificate,
-                                     .key_len_bytes = slurp("server.key", rig.key),
-                                     .key = rig.key };
-    options.pem = rig.pem;
-    options.rpc = rig.echo.rpc;
-    options.access = load_access(false);
-    assert_int_equal(listener_bind("127.0.0.1:0", &door.listen_fd, NULL), 0);
-    rig.port = listener_bound_port(door.listen_fd);
-    assert_int_equal(listener_start(&options, &rig.listener, NULL), 0);
-    access_unref(options.access);
-    exchange(false, true);
+    rules_start();
     rig.settled = true;
     for (size_t i = 0; i < CLIENTS; i++) {
         assert_int_equal(pthread_create(&clients[i].thread, NULL,
@@ -502,9 +306,9 @@ static void each_exchange_is_in_force_when_it_returns(void)
         memcpy(before, clients, sizeof(before));
         (void)pthread_mutex_unlock(&rig.lock);
         for (int i = 0; i < EXCHANGES_AT_ONCE; i++) {
-            exchange(i == EXCHANGES_AT_ONCE - 1 ? is_shut : i % 2 == 0, true);
+            rules_exchange(i == EXCHANGES_AT_ONCE - 1 ? is_shut : i % 2 == 0, true);
         }
-        exchange(is_shut, false);
+        rules_exchange(is_shut, false);
         (void)pthread_mutex_lock(&rig.lock);
         rig.number = round;
         rig.settled = true;
@@ -523,14 +327,12 @@ static void stop(void)
     (void)pthread_cond_broadcast(&rig.changed);
     (void)pthread_mutex_unlock(&rig.lock);
     (void)pthread_rwlock_unlock(&rig.opening);
-    exchange(false, true);
-    rpc_drain(rig.echo.rpc);
-    listener_stop(rig.listener, 1000);
+    rules_exchange(false, true);
+    rules_stop();
     for (size_t i = 0; i < CLIENTS; i++) {
         assert_int_equal(pthread_join(clients[i].thread, NULL), 0);
     }
-    echo_rig_done(&rig.echo);
-    folder_done(&rig.dir);
+    rules_done();
 }
 
 static void rules_are_exchanged_under_clients_that_ask_and_watch(void **state)
