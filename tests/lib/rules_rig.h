@@ -193,8 +193,10 @@ static inline void rules_write_files(void)
 /* With open rules. */
 static inline void rules_start(void)
 {
+    struct listener_door door = { .certificate = LISTENER_OPTIONAL, .token = LISTENER_OPTIONAL };
     struct listener_options options = {
-        .certificate_optional = true,
+        .doors = &door,
+        .door_count = 1,
         .limits = { .threads = 2,
                     .connections = 64,
                     .connections_per_address = 64,
@@ -215,8 +217,8 @@ static inline void rules_start(void)
     options.pem = rules.pem;
     options.rpc = rules.echo.rpc;
     options.access = rules_access(false);
-    assert_int_equal(listener_bind("127.0.0.1:0", &options.listen_fd, NULL), 0);
-    rules.port = listener_bound_port(options.listen_fd);
+    assert_int_equal(listener_bind("127.0.0.1:0", &door.listen_fd, NULL), 0);
+    rules.port = listener_bound_port(door.listen_fd);
     assert_int_equal(listener_start(&options, &rules.listener, NULL), 0);
     access_unref(options.access);
     rules_exchange(false, true);
