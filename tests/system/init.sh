@@ -281,7 +281,50 @@ doctor_tells_what_is_missing() {
     contains "$(cat "$work/said")" "no xenresd runs"
     contains "$(cat "$work/said")" "ok       tls.certificate: $etc/server.crt:1: it is good for 36"
     ! doctor /nonexistent || return 1
-    contains "$(cat "$work/said")" "FAILED   files: "
+    same "$(grep -c '^FAILED' "$work/said")" 1 "faults of a file that is not there"
+    contains "$(cat "$work/said")" "FAILED   files: cannot open /nonexistent"
+}
+
+doctor_guesses_nothing_of_a_file_that_it_cannot_read() {
+    { cat "$work/run.conf"; echo '}'; } >"$work/cut.conf"
+    ! doctor "$work/cut.conf" || return 1
+    same "$(grep -c '^FAILED' "$work/said")" 1 "faults"
+    contains "$(cat "$work/said")" "warning  the rest: certificates, user, listeners and the mapper are looked at when $work/cut.conf is right"
+    same "$(grep -cE '^[a-zA-Z]+ +(listener|user|mapper)' "$work/said" || true)" 0 "rows of what is not known"
+}
+
+doctor_tells_each_fault_once() {
+    sed "s|# threads = .*|threads = 17|" "$work/run.conf" >"$work/once.conf"
+    ! doctor "$work/once.conf" || return 1
+    same "$(grep -c 'FAILED   files:' "$work/said")" 1 "faults of the file"
+    same "$(grep -c ': error: ' "$work/said" || true)" 0 "lines of a log"
+}
+
+doctor_has_a_cure_for_an_address_of_others() {
+    sed "s|listen = \"127.*|listen = \"192.0.2.9:8443\"|" "$work/run.conf" >"$work/address.conf"
+    ! doctor "$work/address.conf" || return 1
+    contains "$(cat "$work/said")" "no interface of this host has that address; name one that it has"
+}
+
+doctor_has_a_cure_for_a_socket_of_others() {
+    local mode=600 level=FAILED words="start the mapper with --peer-user $user"
+    [ "$(id -u)" -eq 0 ] || { mode=000 level=warning words="run this as root"; }
+    local owner
+    owner=$(stat -c %u "$work/mapper.sock")
+    [ "$(id -u)" -ne 0 ] || chown root "$work/mapper.sock"
+    chmod "$mode" "$work/mapper.sock"
+    doctor "$work/run.conf" || true
+    chmod 660 "$work/mapper.sock"
+    [ "$(id -u)" -ne 0 ] || chown "$owner" "$work/mapper.sock"
+    contains "$(grep "^$level *mapper:" "$work/said")" "Permission denied; $words"
+}
+
+# Who is not root hears what was left out.
+doctor_says_what_it_leaves_out() {
+    install -d -m 755 "$work/bin"
+    install -m 755 "$xenresd" "$work/bin/xenresd"
+    (as_user "$work/bin/xenresd" doctor --config "$work/run.conf") >"$work/said" 2>&1 || true
+    contains "$(cat "$work/said")" "warning  the Xen half: it is not looked at: run this as root"
 }
 
 doctor_hears_the_mapper() {
@@ -356,6 +399,11 @@ start mapper "$BUILD/xenresd-mapper-sim" --socket "$work/mapper.sock" --peer-use
 wait_until 20 test -S "$work/mapper.sock"
 [ "$(id -u)" -ne 0 ] || chown "$user" "$work/mapper.sock"
 check "doctor hears the mapper" doctor_hears_the_mapper
+check "doctor guesses nothing of a file that it cannot read" doctor_guesses_nothing_of_a_file_that_it_cannot_read
+check "doctor tells each fault once" doctor_tells_each_fault_once
+check "doctor has a cure for an address of others" doctor_has_a_cure_for_an_address_of_others
+check "doctor has a cure for a socket of others" doctor_has_a_cure_for_a_socket_of_others
+check "doctor says what it leaves out" doctor_says_what_it_leaves_out
 start xenresd as_user "$xenresd" --config "$work/run.conf"
 wait_until 20 is_ready
 port=$(sed -n "s/.*listening on port \([0-9]*\)$/\1/p" "$work/xenresd.log")
