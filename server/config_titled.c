@@ -19,6 +19,7 @@ struct row {
     enum { ROW_BEGIN, ROW_TEXT, ROW_NUMBER, ROW_LIST, ROW_END } kind;
     const char *section, *name;
     size_t offset; /* in the section's struct; of ROW_BEGIN: of the sections in struct config */
+    size_t line_offset; /* the same, of ROW_TEXT's line */
     enum need need;
     const char *(*fault)(const char *text); /* of ROW_LIST: of each text; NULL: any */
     int64_t default_number, low, high;
@@ -40,6 +41,7 @@ static const struct row table[] = {
       .section = #section_,                                                                        \
       .name = #name_,                                                                              \
       .offset = offsetof(struct config_##section_, name_),                                         \
+      .line_offset = offsetof(struct config_##section_, name_##_line),                             \
       .need = (need_),                                                                             \
       .text = (text_) },
 #define TITLED_NUMBER(section_, name_, value_, low_, high_, unit_, text_)                          \
@@ -217,8 +219,10 @@ static void take_list(struct reading *r, const struct row *row, const cfg_opt_t 
 }
 
 static void take_option(struct reading *r, const struct row *row, const cfg_opt_t *option,
-                        void *field)
+                        char *section)
 {
+    void *field = section + row->offset;
+
     if (option->nvalues == 0) {
         if (row->need == REQUIRED) {
             FAULT(r, row, r->section->line, "%s is missing; expected %s", row->name, row->text);
@@ -229,7 +233,11 @@ static void take_option(struct reading *r, const struct row *row, const cfg_opt_
         return;
     }
     switch (row->kind) {
-    case ROW_TEXT: take_text(r, row, option->values[0]->ptr, field); break;
+    case ROW_TEXT:
+        take_text(r, row, option->values[0]->ptr, field);
+        *(unsigned *)(void *)(section + row->line_offset) =
+            ((const struct value *)option->values[0]->ptr)->line;
+        break;
     case ROW_NUMBER: take_number(r, row, option->values[0]->ptr, field); break;
     default: take_list(r, row, option, field);
     }
@@ -248,7 +256,7 @@ static void take_section(struct reading *r, const struct row *begin, cfg_t *sect
                           begin->section, cfg_title(section), CONFIG_TITLE_BYTES - 1);
     }
     for (const struct row *row = begin + 1; row->kind != ROW_END; row++) {
-        take_option(r, row, cfg_getopt(section, row->name), (char *)out + row->offset);
+        take_option(r, row, cfg_getopt(section, row->name), (char *)out);
     }
 }
 

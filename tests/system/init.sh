@@ -151,7 +151,7 @@ revocation_list() { # FROM UNTIL
 }
 
 an_old_revocation_list_is_a_fault() {
-    sed "s|# client_crl = .*|client_crl = \"$work/list.pem\"|" "$etc/xenresd.conf" >"$work/list.conf"
+    sed "s|# crl = .*|crl = \"$work/list.pem\"|" "$etc/xenresd.conf" >"$work/list.conf"
     revocation_list 20200101000000Z "$(date -u -d '+90 days' +%Y%m%d%H%M%SZ)"
     check_has_no_faults "$work/list.conf"
     revocation_list 20200101000000Z "$(date -u -d '+1 day' +%Y%m%d%H%M%SZ)"
@@ -201,9 +201,9 @@ each_file_s_fault_has_its_option_and_its_cure() {
     said_once key no.key "cannot open %s: No such file" "; make the file, or name the one that is meant"
     said_once deny no.deny "cannot open %s: No such file" "; make the file"
     said_once policy no.policy "cannot open %s: No such file" "; make the file"
-    said_once client_ca empty.pem "no certificate in %s" "; put one there"
+    said_once ca empty.pem "no certificate in %s" "; put one there"
 
-    sed -e "s|# client_crl = .*|client_crl = \"$work/empty.pem\"|; s|\"$etc/server.key\"|\"$work/empty.pem\"|" \
+    sed -e "s|# crl = .*|crl = \"$work/empty.pem\"|; s|\"$etc/server.key\"|\"$work/empty.pem\"|" \
         "$etc/xenresd.conf" >"$work/files.conf"
     cat >>"$work/files.conf" <<END
 trust "lab" { ca = "$work/no.lab" identities = { "cn:*" } }
@@ -212,7 +212,7 @@ issuer "two" { issuer = "https://two" audience = "a" jwks = "$work/no.jwks" }
 END
     chmod 600 "$work/empty.pem"
     check_fails_with "$work/files.conf" no.lab
-    said_once client_crl empty.pem "no revocation list in %s" "; put one there"
+    said_once crl empty.pem "no revocation list in %s" "; put one there"
     said_once ca no.lab "cannot open %s" "; make the file"
     contains "$(cat "$work/said")" ': trust "lab": ca: '
     said_once jwks empty.pem "%s is no JWK set" "; put there what the issuer publishes"
@@ -350,6 +350,18 @@ the_administrator_is_let_in() {
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
 }
 
+# The authority speaks for common names: what else it issues is let in when somebody says so.
+its_authority_speaks_for_common_names_alone() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/agent.key" -out "$work/agent.csr" -subj / 2>/dev/null
+    printf 'basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\nsubjectAltName=URI:spiffe://example.org/agent/1\n' >"$work/agent.ext"
+    openssl x509 -req -in "$work/agent.csr" -CA "$etc/ca/ca.crt" -CAkey "$etc/ca/ca.key" -days 1 -extfile "$work/agent.ext" \
+        -out "$work/agent.crt" 2>/dev/null
+    chmod 600 "$work/agent.key"
+    ! XENRES_SERVER="https://localhost:$port" XENRES_CACERT=$etc/ca/ca.crt XENRES_CERT=$work/agent.crt \
+        XENRES_KEY=$work/agent.key "$BUILD/xenres" --timeout 10 host >"$work/said" 2>&1 || return 1
+    contains "$(tail -n 3 "$work/xenresd.log")" "its authority may not speak for spiffe:spiffe://example.org/agent/1"
+}
+
 # As the unit has it, whose user made the keys.
 root_verifies_the_audit_of_the_service_s_user() {
     local -a verify=("$xenresd" audit verify --key "$state/audit.key" --public-key "$state/audit.sign.pub")
@@ -410,4 +422,5 @@ port=$(sed -n "s/.*listening on port \([0-9]*\)$/\1/p" "$work/xenresd.log")
 check "doctor says that it serves" doctor_says_that_it_serves
 check "doctor finds a port that is taken" doctor_finds_a_port_that_is_taken
 check "the administrator is let in" the_administrator_is_let_in
+check "its authority speaks for common names alone" its_authority_speaks_for_common_names_alone
 check "root verifies the audit of the service's user" root_verifies_the_audit_of_the_service_s_user
