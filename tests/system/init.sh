@@ -350,6 +350,18 @@ the_administrator_is_let_in() {
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
 }
 
+a_host_without_a_mapper_has_no_uuid() {
+    as_admin() {
+        XENRES_SERVER="https://localhost:$port" XENRES_CACERT=$etc/ca/ca.crt XENRES_CERT=$etc/ca/alice.crt \
+            XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" --timeout 20 host
+    }
+    is_alone() { as_admin >"$work/said" && grep -q 'not connected' "$work/said"; }
+    stop mapper
+    wait_until 20 is_alone
+    contains "$(cat "$work/said")" "not known without a mapper"
+    same "$(grep -c '()' "$work/said" || true)" 0 "empty brackets"
+}
+
 # The authority speaks for common names: what else it issues is let in when somebody says so.
 its_authority_speaks_for_common_names_alone() {
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/agent.key" -out "$work/agent.csr" -subj / 2>/dev/null
@@ -424,3 +436,4 @@ check "doctor finds a port that is taken" doctor_finds_a_port_that_is_taken
 check "the administrator is let in" the_administrator_is_let_in
 check "its authority speaks for common names alone" its_authority_speaks_for_common_names_alone
 check "root verifies the audit of the service's user" root_verifies_the_audit_of_the_service_s_user
+check "a host without a mapper has no UUID" a_host_without_a_mapper_has_no_uuid
