@@ -130,7 +130,7 @@ static int look(const char *path)
                    "certificates, user, listeners and the mapper are looked at when %s is right",
                    path);
     }
-    fprintf(d.to, "\n%u failed, %u warnings\n", d.failures, d.warnings);
+    fprintf(d.to, "\nfailed: %u, warnings: %u\n", d.failures, d.warnings);
     return fflush(stdout) == 0 && d.failures == 0 ? 0 : COMMAND_STATUS_FAILED;
 }
 
