@@ -188,10 +188,11 @@ static int finish(struct reading *r, struct failure *f)
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for %s", r->name);
     }
     if (r->fault_count > FAULTS_MAX) {
-        buffer_printf(r->faults, "%s: %u faults more\n", r->name, r->fault_count - FAULTS_MAX);
+        buffer_printf(r->faults, "%s: faults beyond these: %u\n", r->name,
+                      r->fault_count - FAULTS_MAX);
     }
     if (r->fault_count > 0) {
-        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has %u faults", r->name, r->fault_count);
+        return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", r->name);
     }
     if (r->deny->count > 0) {
         qsort(r->deny->entries, r->deny->count, sizeof *r->deny->entries, by_text);

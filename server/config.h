@@ -25,12 +25,15 @@ enum {
     CONFIG_FILE_MAX_BYTES = 256 * 1024,
 };
 
-/* A section with a title: which, and the line in which it ends, for faults that only its user sees. */
+/* A section with a title: which, and the lines in which it ends and in which its texts stand, for faults that
+ * only its user sees. */
 #define TITLED(section, max, text)                                                                 \
     struct config_##section {                                                                      \
         char title[CONFIG_TITLE_BYTES];                                                            \
         unsigned line;
-#define TITLED_TEXT(section, name, need, text)                     char name[CONFIG_TEXT_BYTES];
+#define TITLED_TEXT(section, name, need, text)                                                     \
+    char name[CONFIG_TEXT_BYTES];                                                                  \
+    unsigned name##_line;
 #define TITLED_CHOICE(section, name, value, words, text)           char name[CONFIG_TEXT_BYTES];
 #define TITLED_NUMBER(section, name, value, low, high, unit, text) int64_t name;
 #define TITLED_LIST(section, name, need, fault, text)                                              \

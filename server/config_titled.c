@@ -20,6 +20,7 @@ struct row {
     enum { ROW_BEGIN, ROW_TEXT, ROW_CHOICE, ROW_NUMBER, ROW_LIST, ROW_END } kind;
     const char *section, *name;
     size_t offset; /* in the section's struct; of ROW_BEGIN: of the sections in struct config */
+    size_t line_offset; /* the same, of ROW_TEXT's line */
     enum need need;
     const char *(*fault)(const char *text); /* of ROW_LIST: of each text; NULL: any */
     const char *default_text, *words;       /* of ROW_CHOICE */
@@ -43,6 +44,7 @@ static const struct row table[] = {
       .section = #section_,                                                                        \
       .name = #name_,                                                                              \
       .offset = offsetof(struct config_##section_, name_),                                         \
+      .line_offset = offsetof(struct config_##section_, name_##_line),                             \
       .need = (need_),                                                                             \
       .text = (text_) },
 #define TITLED_CHOICE(section_, name_, value_, words_, text_)                                      \
@@ -241,8 +243,10 @@ static void take_list(struct reading *r, const struct row *row, const cfg_opt_t 
 }
 
 static void take_option(struct reading *r, const struct row *row, const cfg_opt_t *option,
-                        void *field)
+                        char *section)
 {
+    void *field = section + row->offset;
+
     if (option->nvalues == 0) {
         if (row->need == REQUIRED) {
             FAULT(r, row, r->section->line, "%s is missing; expected %s", row->name, row->text);
@@ -255,7 +259,11 @@ static void take_option(struct reading *r, const struct row *row, const cfg_opt_
         return;
     }
     switch (row->kind) {
-    case ROW_TEXT: take_text(r, row, option->values[0]->ptr, field); break;
+    case ROW_TEXT:
+        take_text(r, row, option->values[0]->ptr, field);
+        *(unsigned *)(void *)(section + row->line_offset) =
+            ((const struct value *)option->values[0]->ptr)->line;
+        break;
     case ROW_CHOICE: take_choice(r, row, option->values[0]->ptr, field); break;
     case ROW_NUMBER: take_number(r, row, option->values[0]->ptr, field); break;
     default: take_list(r, row, option, field);
@@ -277,7 +285,7 @@ static void take_section(struct reading *r, const struct row *begin, cfg_t *sect
     for (const struct row *row = begin + 1; row->kind != ROW_END; row++) {
         const cfg_opt_t *option = cfg_getopt(section, row->name);
 
-        take_option(r, row, option, (char *)out + row->offset);
+        take_option(r, row, option, (char *)out);
         if (row->kind == ROW_LIST) {
             bool *is_given = (void *)((char *)out + row->given_offset);
 

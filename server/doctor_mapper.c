@@ -33,6 +33,31 @@ static int connect_as_server(const struct doctor *d, struct channel *out, struct
     return result;
 }
 
+/* Why nobody answers there. The row's level. */
+static enum doctor_level cure(const struct doctor *d, struct failure *f)
+{
+    if (f->next_step[0] != '\0') {
+        return DOCTOR_FAILED;
+    }
+    if (f->xen_errno == EACCES && geteuid() != 0) {
+        (void)failure_next(f, 0, "run this as root, or as %s: the mapper's socket is for it alone",
+                           d->config->server_user);
+        return DOCTOR_WARNING;
+    }
+    if (f->xen_errno == EACCES) {
+        (void)failure_next(
+            f, 0,
+            "start the mapper with --peer-user %s, whose its socket is then; and let "
+            "it enter the socket's folder",
+            d->config->server_user);
+    } else {
+        (void)failure_next(f, 0,
+                           "see the mapper's log, and start it again (systemctl restart "
+                           "xenresd-mapper)");
+    }
+    return DOCTOR_FAILED;
+}
+
 static int ask(const struct channel *c, union message *answer, struct failure *f)
 {
     struct pollfd row = { .fd = c->fd, .events = POLLIN };
@@ -113,7 +138,9 @@ void doctor_mapper(struct doctor *d)
                (unsigned)(st.st_mode & 07777),
                (st.st_mode & S_IWOTH) != 0 ? ": everybody may knock at it: chmod o= it" : "");
     if (connect_as_server(d, &channel, &f) < 0 || ask(&channel, &answer, &f) < 0) {
-        doctor_row_failure(d, DOCTOR_FAILED, "mapper", &f);
+        enum doctor_level level = cure(d, &f);
+
+        doctor_row_failure(d, level, "mapper", &f);
     } else {
         tell_answer(d, &answer);
     }

@@ -9,19 +9,14 @@
 
 void init_text_config(struct buffer *out, const struct init_options *o)
 {
-    static const char *const files[] = { "policy.conf", "server.crt", "server.key",
-                                         "clients.crt", "export",     "deny" };
+    static const char *const files[] = { "policy.conf", "server.crt", "server.key", "export",
+                                         "deny" };
     char paths[sizeof(files) / sizeof(files[0])][CONFIG_TEXT_BYTES];
     const struct config_given given[] = {
-        { "server.user", o->user },
-        { "server.state_dir", o->state_dir },
-        { "server.policy", paths[0] },
-        { "tls.certificate", paths[1] },
-        { "tls.key", paths[2] },
-        { "tls.client_ca", paths[3] },
-        { "mapper.export", paths[4] },
-        { "server.deny", paths[5] },
-        { NULL, NULL },
+        { "server.user", o->user },    { "server.state_dir", o->state_dir },
+        { "server.policy", paths[0] }, { "tls.certificate", paths[1] },
+        { "tls.key", paths[2] },       { "mapper.export", paths[3] },
+        { "server.deny", paths[4] },   { NULL, NULL },
     };
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -34,6 +29,21 @@ void init_text_config(struct buffer *out, const struct init_options *o)
              "#   systemctl reload xenresd         takes certificates and policy anew\n"
              "\n");
     config_print_file(out, given);
+    buffer_printf(out,
+                  "\n"
+                  "# Whom clients' certificates come from, and whom it may speak for: a stolen key "
+                  "of it makes\n"
+                  "# nobody else. It stands in the place of tls.client_ca, which may speak for "
+                  "everybody. For\n"
+                  "# others that it issues, add patterns "
+                  "(\"spiffe:spiffe://example.org/agent/*\"), and for other\n"
+                  "# authorities sections.\n"
+                  "trust \"clients\" {\n"
+                  "    ca = \"%.*s/clients.crt\"\n"
+                  "    identities = { \"cn:*\" }\n"
+                  "    # crl = \"FILE\"    their revocation lists\n"
+                  "}\n",
+                  CONFIG_TEXT_BYTES - 32, o->dir);
 }
 
 void init_text_policy(struct buffer *out, const struct init_options *o)

@@ -204,12 +204,26 @@ static int take_option(int id, struct arguments *a)
     }
 }
 
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = { 0 };
     const struct command *command = argc > 1 ? command_find(argv[1]) : NULL;
     int id;
 
+    if (command != NULL && asks_for_help(argc, argv)) {
+        printf("%s\nSee xenresd(8).\n", command->help + strspn(command->help, "\n"));
+        return 0;
+    }
     if (command != NULL) {
         log_open("xenresd", LOG_LEVEL_INFO);
         return command->run(argc - 1, argv + 1);

@@ -55,13 +55,16 @@ static void place(void *arg, const char *path, struct buffer *faults)
     }
     for (size_t i = 0; i < c->trust_count; i++) {
         if (path == c->trust[i].ca || path == c->trust[i].crl) {
-            buffer_printf(faults, "%s:%u: trust \"%s\": %s: ", c->path, c->trust[i].line,
-                          c->trust[i].title, path == c->trust[i].ca ? "ca" : "crl");
+            bool is_ca = path == c->trust[i].ca;
+
+            buffer_printf(faults, "%s:%u: trust \"%s\": %s: ", c->path,
+                          is_ca ? c->trust[i].ca_line : c->trust[i].crl_line, c->trust[i].title,
+                          is_ca ? "ca" : "crl");
         }
     }
     for (size_t i = 0; i < c->issuer_count; i++) {
         if (path == c->issuer[i].jwks) {
-            buffer_printf(faults, "%s:%u: issuer \"%s\": jwks: ", c->path, c->issuer[i].line,
+            buffer_printf(faults, "%s:%u: issuer \"%s\": jwks: ", c->path, c->issuer[i].jwks_line,
                           c->issuer[i].title);
         }
     }

@@ -40,7 +40,11 @@ static void machine(struct table *t, const xenres_host *host)
     const char *rendered = buffer_string(&time);
 
     table_pair(t, "host", "%s", host->hostname);
-    table_pair(t, "uuid", "%s (%s)", host->uuid, host->uuid_source);
+    if (host->uuid[0] != '\0') {
+        table_pair(t, "uuid", "%s (%s)", host->uuid, host->uuid_source);
+    } else {
+        table_pair(t, "uuid", "not known without a mapper");
+    }
     table_pair(t, "boot id", "%s", host->boot_id);
     table_pair(t, "time", "%s", rendered != NULL ? rendered : "");
     table_pair(t, "gateway", "%s", host->gateway_version);

@@ -78,13 +78,18 @@ static int socket_failure(struct failure *f, const char *call, const char *where
 
     (void)failure_call(f, r, call, errnum);
     if (errnum == EADDRINUSE) {
-        return failure_cause(f, r, "another program listens there");
+        r = failure_cause(f, r, "another program listens there");
+        return failure_next(f, r, "`ss -ltnp` says which: stop it, or choose another port");
     }
     if (errnum == EADDRNOTAVAIL) {
-        return failure_cause(f, r, "no interface of this host has that address");
+        r = failure_cause(f, r, "no interface of this host has that address");
+        return failure_next(f, r,
+                            "name one that it has (`ip address` shows them), or 0.0.0.0 or "
+                            "[::] for all");
     }
     if (errnum == EACCES) {
-        return failure_cause(f, r, "no right to it: ports below 1024 need CAP_NET_BIND_SERVICE");
+        r = failure_cause(f, r, "no right to it: ports below 1024 need CAP_NET_BIND_SERVICE");
+        return failure_next(f, r, "choose a higher one, or have systemd open it (xenresd.socket)");
     }
     return r;
 }

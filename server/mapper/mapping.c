@@ -116,6 +116,10 @@ int mapping_get(struct mapping_cache *c, const struct mapping_key *key, struct m
                                      "%u mappings of %llu frames are in use, and there is room for"
                                      " no more",
                                      c->count, (unsigned long long)c->frame_count);
+            if (key->frame_count > MAPPING_FRAMES_MAX) {
+                return failure_next(f, result, "ask for %u frames or fewer", MAPPING_FRAMES_MAX);
+            }
+            failure_retry(f, result, FAILURE_RETRY_SOON_MS);
             return failure_next(f, result,
                                 "ask again in a moment, or raise the mapper's"
                                 " --mappings-max");

@@ -66,7 +66,8 @@ static const struct row {
     { "trace-period-max-ms", NUMBER, offsetof(struct options, trace_period_max_ms), "MS", 1, 1000,
       20, "the longest time between two samples of a trace" },
     { "doctor", FLAG, offsetof(struct options, doctor), "", 0, 0, 0,
-      "say what stands in the way of tracing, and who traces now; change nothing" },
+      "say what stands in the way on this host (Xen, rights, clock, tracing), and who traces now; "
+      "change nothing" },
     { "log-level", TEXT, offsetof(struct options, log_level_name), "LEVEL", 0, 0, 0,
       "error, warning, info (default) or debug" },
     { "scenario", TEXT, offsetof(struct options, backend_argument), "FILE", 0, 0, 0,

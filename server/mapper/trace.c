@@ -133,6 +133,7 @@ static int make_place(struct trace_table *t, struct feed_table *feeds, uint16_t 
     if (live >= t->options.traces_max) {
         int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
                                  "%u traces are running, and may be no more", live);
+        failure_retry(f, result, FAILURE_RETRY_LATER_MS);
         return failure_next(f, result, "stop one, or raise the mapper's --traces-max");
     }
     if (over >= TRACE_MAX && oldest < 2 * TRACE_MAX) {

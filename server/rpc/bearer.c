@@ -88,6 +88,7 @@ static const char *read_header(const char *value, struct failure *f)
         int result = failure_set(f, ERROR_UNAUTHENTICATED,
                                  "the request is authorised in a way that is not known here");
 
+        failure_cause(f, result, "its header Authorization has another scheme than Bearer");
         failure_next(f, result, "send \"Authorization: Bearer TOKEN\", or no such header");
         return NULL;
     }
@@ -123,7 +124,7 @@ static int refuse_token(struct exchange *x)
             log_info("%s: refused a bearer token: %s", x->head.peer_address,
                      f->cause[0] != '\0' ? f->cause : f->message);
         }
-        f->cause[0] = '\0';
+        failure_cause(f, -f->code, "what exactly is wrong with it, the gateway tells its log alone");
         failure_next(f, -f->code,
                      "get a new token, and look at the gateway's log for what is wrong");
     }
@@ -198,5 +199,5 @@ int bearer_take(struct exchange *x)
     }
     const char *token = read_header(header, &x->failure);
 
-    return token != NULL ? verify(x, token) : refuse_token(x);
+    return token != NULL ? verify(x, token) : -x->failure.code;
 }

@@ -183,6 +183,7 @@ static int too_many(struct failure *f)
                              (int)TRACE_LEASES_MAX);
 
     failure_cause(f, result, "the gateway keeps no more of them alive at a time");
+    failure_retry(f, result, FAILURE_RETRY_LATER_MS);
     return failure_next(f, result, "try again when others have ended");
 }
 

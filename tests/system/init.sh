@@ -151,7 +151,7 @@ revocation_list() { # FROM UNTIL
 }
 
 an_old_revocation_list_is_a_fault() {
-    sed "s|# client_crl = .*|client_crl = \"$work/list.pem\"|" "$etc/xenresd.conf" >"$work/list.conf"
+    sed "s|# crl = .*|crl = \"$work/list.pem\"|" "$etc/xenresd.conf" >"$work/list.conf"
     revocation_list 20200101000000Z "$(date -u -d '+90 days' +%Y%m%d%H%M%SZ)"
     check_has_no_faults "$work/list.conf"
     revocation_list 20200101000000Z "$(date -u -d '+1 day' +%Y%m%d%H%M%SZ)"
@@ -201,9 +201,9 @@ each_file_s_fault_has_its_option_and_its_cure() {
     said_once key no.key "cannot open %s: No such file" "; make the file, or name the one that is meant"
     said_once deny no.deny "cannot open %s: No such file" "; make the file"
     said_once policy no.policy "cannot open %s: No such file" "; make the file"
-    said_once client_ca empty.pem "no certificate in %s" "; put one there"
+    said_once ca empty.pem "no certificate in %s" "; put one there"
 
-    sed -e "s|# client_crl = .*|client_crl = \"$work/empty.pem\"|; s|\"$etc/server.key\"|\"$work/empty.pem\"|" \
+    sed -e "s|# crl = .*|crl = \"$work/empty.pem\"|; s|\"$etc/server.key\"|\"$work/empty.pem\"|" \
         "$etc/xenresd.conf" >"$work/files.conf"
     cat >>"$work/files.conf" <<END
 trust "lab" { ca = "$work/no.lab" identities = { "cn:*" } }
@@ -212,7 +212,7 @@ issuer "two" { issuer = "https://two" audience = "a" jwks = "$work/no.jwks" }
 END
     chmod 600 "$work/empty.pem"
     check_fails_with "$work/files.conf" no.lab
-    said_once client_crl empty.pem "no revocation list in %s" "; put one there"
+    said_once crl empty.pem "no revocation list in %s" "; put one there"
     said_once ca no.lab "cannot open %s" "; make the file"
     contains "$(cat "$work/said")" ': trust "lab": ca: '
     said_once jwks empty.pem "%s is no JWK set" "; put there what the issuer publishes"
@@ -281,7 +281,50 @@ doctor_tells_what_is_missing() {
     contains "$(cat "$work/said")" "no xenresd runs"
     contains "$(cat "$work/said")" "ok       tls.certificate: $etc/server.crt:1: it is good for 36"
     ! doctor /nonexistent || return 1
-    contains "$(cat "$work/said")" "FAILED   files: "
+    same "$(grep -c '^FAILED' "$work/said")" 1 "faults of a file that is not there"
+    contains "$(cat "$work/said")" "FAILED   files: cannot open /nonexistent"
+}
+
+doctor_guesses_nothing_of_a_file_that_it_cannot_read() {
+    { cat "$work/run.conf"; echo '}'; } >"$work/cut.conf"
+    ! doctor "$work/cut.conf" || return 1
+    same "$(grep -c '^FAILED' "$work/said")" 1 "faults"
+    contains "$(cat "$work/said")" "warning  the rest: certificates, user, listeners and the mapper are looked at when $work/cut.conf is right"
+    same "$(grep -cE '^[a-zA-Z]+ +(listener|user|mapper)' "$work/said" || true)" 0 "rows of what is not known"
+}
+
+doctor_tells_each_fault_once() {
+    sed "s|# threads = .*|threads = 17|" "$work/run.conf" >"$work/once.conf"
+    ! doctor "$work/once.conf" || return 1
+    same "$(grep -c 'FAILED   files:' "$work/said")" 1 "faults of the file"
+    same "$(grep -c ': error: ' "$work/said" || true)" 0 "lines of a log"
+}
+
+doctor_has_a_cure_for_an_address_of_others() {
+    sed "s|listen = \"127.*|listen = \"192.0.2.9:8443\"|" "$work/run.conf" >"$work/address.conf"
+    ! doctor "$work/address.conf" || return 1
+    contains "$(cat "$work/said")" "no interface of this host has that address; name one that it has"
+}
+
+doctor_has_a_cure_for_a_socket_of_others() {
+    local mode=600 level=FAILED words="start the mapper with --peer-user $user"
+    [ "$(id -u)" -eq 0 ] || { mode=000 level=warning words="run this as root"; }
+    local owner
+    owner=$(stat -c %u "$work/mapper.sock")
+    [ "$(id -u)" -ne 0 ] || chown root "$work/mapper.sock"
+    chmod "$mode" "$work/mapper.sock"
+    doctor "$work/run.conf" || true
+    chmod 660 "$work/mapper.sock"
+    [ "$(id -u)" -ne 0 ] || chown "$owner" "$work/mapper.sock"
+    contains "$(grep "^$level *mapper:" "$work/said")" "Permission denied; $words"
+}
+
+# Who is not root hears what was left out.
+doctor_says_what_it_leaves_out() {
+    install -d -m 755 "$work/bin"
+    install -m 755 "$xenresd" "$work/bin/xenresd"
+    (as_user "$work/bin/xenresd" doctor --config "$work/run.conf") >"$work/said" 2>&1 || true
+    contains "$(cat "$work/said")" "warning  the Xen half: it is not looked at: run this as root"
 }
 
 doctor_hears_the_mapper() {
@@ -358,6 +401,30 @@ the_administrator_is_let_in() {
         XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" host)" sim
 }
 
+a_host_without_a_mapper_has_no_uuid() {
+    as_admin() {
+        XENRES_SERVER="https://localhost:$port" XENRES_CACERT=$etc/ca/ca.crt XENRES_CERT=$etc/ca/alice.crt \
+            XENRES_KEY=$etc/ca/alice.key "$BUILD/xenres" --timeout 20 host
+    }
+    is_alone() { as_admin >"$work/said" && grep -q 'not connected' "$work/said"; }
+    stop mapper
+    wait_until 20 is_alone
+    contains "$(cat "$work/said")" "not known without a mapper"
+    same "$(grep -c '()' "$work/said" || true)" 0 "empty brackets"
+}
+
+# The authority speaks for common names: what else it issues is let in when somebody says so.
+its_authority_speaks_for_common_names_alone() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/agent.key" -out "$work/agent.csr" -subj / 2>/dev/null
+    printf 'basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\nsubjectAltName=URI:spiffe://example.org/agent/1\n' >"$work/agent.ext"
+    openssl x509 -req -in "$work/agent.csr" -CA "$etc/ca/ca.crt" -CAkey "$etc/ca/ca.key" -days 1 -extfile "$work/agent.ext" \
+        -out "$work/agent.crt" 2>/dev/null
+    chmod 600 "$work/agent.key"
+    ! XENRES_SERVER="https://localhost:$port" XENRES_CACERT=$etc/ca/ca.crt XENRES_CERT=$work/agent.crt \
+        XENRES_KEY=$work/agent.key "$BUILD/xenres" --timeout 10 host >"$work/said" 2>&1 || return 1
+    contains "$(tail -n 3 "$work/xenresd.log")" "its authority may not speak for spiffe:spiffe://example.org/agent/1"
+}
+
 # As the unit has it, whose user made the keys.
 root_verifies_the_audit_of_the_service_s_user() {
     local -a verify=("$xenresd" audit verify --key "$state/audit.key" --public-key "$state/audit.sign.pub")
@@ -407,6 +474,11 @@ start mapper "$BUILD/xenresd-mapper-sim" --socket "$work/mapper.sock" --peer-use
 wait_until 20 test -S "$work/mapper.sock"
 [ "$(id -u)" -ne 0 ] || chown "$user" "$work/mapper.sock"
 check "doctor hears the mapper" doctor_hears_the_mapper
+check "doctor guesses nothing of a file that it cannot read" doctor_guesses_nothing_of_a_file_that_it_cannot_read
+check "doctor tells each fault once" doctor_tells_each_fault_once
+check "doctor has a cure for an address of others" doctor_has_a_cure_for_an_address_of_others
+check "doctor has a cure for a socket of others" doctor_has_a_cure_for_a_socket_of_others
+check "doctor says what it leaves out" doctor_says_what_it_leaves_out
 start xenresd as_user "$xenresd" --config "$work/run.conf"
 wait_until 20 is_ready
 port=$(sed -n "s/.*listening on port \([0-9]*\)$/\1/p" "$work/xenresd.log")
@@ -416,4 +488,6 @@ check "what others say is shown escaped" what_others_say_is_shown_escaped
 check "who answers slowly is not waited for" who_answers_slowly_is_not_waited_for
 check "a program that does not end is not waited for" a_program_that_does_not_end_is_not_waited_for
 check "the administrator is let in" the_administrator_is_let_in
+check "its authority speaks for common names alone" its_authority_speaks_for_common_names_alone
 check "root verifies the audit of the service's user" root_verifies_the_audit_of_the_service_s_user
+check "a host without a mapper has no UUID" a_host_without_a_mapper_has_no_uuid

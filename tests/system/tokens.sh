@@ -92,6 +92,8 @@ removed_it_is_worth_nothing() {
     is_refused() { with_token host >/dev/null 2>"$work/said"; [ $? -eq 26 ]; }
     wait_until 20 is_refused
     contains "$(cat "$work/said")" "unknown key or issuer"
+    contains "$(cat "$work/said")" "the gateway tells its log alone"
+    same "$(grep -c 'nobody known' "$work/said" || true)" 0 "causes that are none"
     xenres --token-file "$work/first" host >/dev/null # the other one of that name
 }
 as_curl() { # TOKEN
@@ -104,6 +106,9 @@ refused() { # REASON
 }
 curl_shows_it_too() {
     same "$(as_curl "$(cat "$work/first")")" 200
+    curl -s -o "$work/said" --cacert "$XENRES_CACERT" -H 'Authorization: Basic YTpi' \
+        -H 'Content-Type: application/json' -d '{}' "$XENRES_SERVER/xenres.v1.HostService/GetHost"
+    contains "$(cat "$work/said")" "another scheme than Bearer"
 }
 a_bad_file_is_told_by_check() {
     sed "s|$file|$work/evil|" "$work/demo/xenresd.conf" >"$work/bad.conf"

@@ -16,6 +16,16 @@ wrong_usage_is_status_2() {
     contains "$(cat "$work/said")" "--help"
 }
 
+each_command_tells_its_use() {
+    local words
+    for words in init doctor "audit verify" "policy explain" "token add"; do
+        # shellcheck disable=SC2086  # words
+        "$xenresd" $words --help >"$work/said" 2>&1
+        contains "$(cat "$work/said")" "    xenresd $words"
+        same "$(grep -c 'xenresd --config FILE  ' "$work/said" || true)" 0 "what is of others"
+    done
+}
+
 version_and_help_are_told() {
     contains "$("$xenresd" --version)" "xenresd "
     contains "$("$xenresd" --help)" "--config FILE"
@@ -268,6 +278,7 @@ what_is_no_question_about_a_policy_is_status_2() {
 
 check "wrong usage is status 2" wrong_usage_is_status_2
 check "version and help are told" version_and_help_are_told
+check "each command tells its use" each_command_tells_its_use
 check "the manual page has every option with its default" the_manual_page_has_every_option_with_its_default
 check "a demonstration's files have no faults" a_demo_s_files_have_no_faults
 check "every fault is told with its line" every_fault_is_told_with_its_line

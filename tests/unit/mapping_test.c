@@ -160,8 +160,10 @@ static void the_longest_unused_makes_room(void **state)
     }
     struct mapping_key more = key(9, 0, 1);
     struct mapping_ref ref;
+    struct failure f = { 0 };
 
-    assert_int_equal(mapping_get(c, &more, &ref, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(mapping_get(c, &more, &ref, &f), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_SOON_MS);
     struct mapping_ref second = refs[1];
 
     mapping_put(c, &refs[1]);
@@ -185,7 +187,10 @@ static void frames_have_a_maximum_in_all(void **state)
     assert_int_equal(mapping_get(c, &one, &ref, NULL), 0);
     assert_int_equal(world.live, 1);
     mapping_put(c, &ref);
-    assert_int_equal(mapping_get(c, &too_many, &ref, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    struct failure f = { 0 };
+
+    assert_int_equal(mapping_get(c, &too_many, &ref, &f), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(f.retry_after_ms, 0); /* never */
 }
 
 static void live_ones_are_counted_and_found_one_by_one(void **state)

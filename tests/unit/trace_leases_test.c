@@ -249,6 +249,7 @@ static void so_many_are_held_and_no_more(void **state)
     t.trace_id[3] = 1;
     assert_int_equal(trace_leases_hold(leases, &t, &one_more, &f), -ERROR_RESOURCE_EXHAUSTED);
     assert_true(f.next_step[0] != '\0');
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_LATER_MS);
     expect_nothing_asked();
     trace_leases_let_go(leases, all[7]);
     assert_int_equal(trace_leases_hold(leases, &t, &all[7], NULL), 0);

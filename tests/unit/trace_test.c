@@ -390,6 +390,7 @@ static void as_many_as_may_be_and_not_one_more(void **state)
     assert_int_equal(trace_begin(rig.traces, rig.feeds, &wanted, &more, &f),
                      -ERROR_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(f.next_step, "--traces-max"));
+    assert_int_equal(f.retry_after_ms, FAILURE_RETRY_LATER_MS);
     assert_int_equal(rig_feeds(), TRACE_MAX);
     for (uint16_t i = 0; i < TRACE_MAX; i++) {
         trace_end(traces[i], rig.feeds, FEED_END_STOPPED_BY_CALLER);
