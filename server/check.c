@@ -59,7 +59,8 @@ static void check_listeners(struct findings *all, const struct config *c)
         int result = listener_check_address(l->listen, &fault);
 
         if (result != 0) {
-            buffer_printf(all->faults, "%s:%u: listener \"%s\": ", c->path, l->line, l->title);
+            buffer_printf(all->faults, "%s:%u: listener \"%s\": ", c->path, l->listen_line,
+                          l->title);
             end_line(all, result, &fault);
         }
     }
