@@ -217,7 +217,7 @@ static uint64_t token_wait_ns(void *arg)
 {
     const struct request *r = arg;
 
-    return handshakes_wait_ns(r->body->handshakes, &r->connection->origin, clock_monotonic_ns());
+    return handshakes_penalty_ns(r->body->handshakes, &r->connection->origin, clock_monotonic_ns());
 }
 
 /* exchange_head's `token_refused`. While there is a penalty, none is added: those behind the same address

@@ -66,10 +66,10 @@ void handshakes_done(struct handshakes *h);
 
 /* One is about to begin. False: it may not. */
 bool handshakes_admit(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns);
-/* How long until one may begin, if none does before: 0 now. For what else is only to be done for those who
- * do not fail too often. */
-uint64_t handshakes_wait_ns(struct handshakes *h, const struct socket_origin *origin,
-                            uint64_t now_ns);
+/* How long until one may begin, where so many have failed that they cost something: 0 now, or where they have
+ * not, however many begin. For what else is not to be done for those who fail. */
+uint64_t handshakes_penalty_ns(struct handshakes *h, const struct socket_origin *origin,
+                               uint64_t now_ns);
 /* One that was admitted has not come to its end. */
 void handshakes_failed(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns);
 

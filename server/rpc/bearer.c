@@ -116,7 +116,8 @@ static int refuse_for_now(struct exchange *x, uint64_t wait_ns)
                              "too many bearer tokens of your address were not accepted");
 
     failure_retry(f, result, (uint32_t)(wait_ms < UINT32_MAX ? wait_ms : UINT32_MAX));
-    failure_cause(f, result, "the limit handshakes_per_second: they count as failed handshakes");
+    failure_cause(f, result,
+                  "the limit handshakes_per_s_per_address: each counts as a handshake that failed");
     return failure_next(f, result, "try again in %llu ms, with a token that is good",
                         (unsigned long long)wait_ms);
 }

@@ -36,7 +36,8 @@ static const char policy[] =
     "rule \"traced\" { effect = allow identities = { \"jwt:*\" } domains = { \"name:traced\" }"
     " types = { \"all\" } actions = { \"trace.read\", \"trace.control\" } }\n"
     "rule \"operator\" { effect = allow identities = { \"spiffe:spiffe://xenres.demo/operator\" }"
-    " domains = { \"all\" } types = { \"all\" } actions = { \"list\" } }\n";
+    " domains = { \"all\" } types = { \"all\" } actions = { \"list\" } }\n"
+    "limits \"slow\" { identities = { \"jwt:corp:slow\" } requests_per_second = 1 }\n";
 
 #define ISSUER "https://issuer.example"
 #define WHO    "\"iss\":\"" ISSUER "\",\"aud\":\"xenresd\",\"sub\":\"alice\""

@@ -66,6 +66,28 @@ static void a_token_goes_before_the_certificate(void **state)
     assert_int_equal(with_token("operator", "nonsense"), 401);
 }
 
+/* A share is of whom the token names, whichever connection it comes by. */
+static void rates_are_the_bearer_s_and_not_the_connection_s(void **state)
+{
+    const char *slow =
+        mint(JOSE_ES256, ES256,
+             "{\"iss\":\"" ISSUER "\",\"aud\":\"xenresd\",\"sub\":\"slow\"," LATER "}");
+    struct tls_peer by_operator, by_nobody;
+    unsigned refused[2] = { 0 };
+
+    (void)state;
+    open_as(&by_operator, "operator");
+    open_as(&by_nobody, NULL);
+    for (int i = 0; i < 20; i++) {
+        refused[0] += ask_by(&by_operator, GET_HOST, bearer(slow)) == 429;
+        refused[1] += ask_by(&by_nobody, GET_HOST, bearer(slow)) == 429;
+        assert_int_equal(ask_by(&by_operator, GET_HOST, ""), 200);
+    }
+    assert_true(refused[0] > 0 && refused[1] > 0);
+    tls_peer_close(&by_operator);
+    tls_peer_close(&by_nobody);
+}
+
 static void a_bound_token_needs_its_certificate(void **state)
 {
     char path[GATEWAY_PATH_BYTES], claims[512];
@@ -142,6 +164,7 @@ static void bad_tokens_are_told_their_class(void **state)
         { ES256, "{" WHO ",\"exp\":1000000000}", "expired" },
         { ES256, "{" WHO "}", "malformed" },
         { ES256, "{" WHO "," LATER ",\"nbf\":3999999999}", "not yet valid" },
+        { ES256, "{" WHO "," LATER ",\"iat\":3999999999}", "not yet valid" },
         { ES256, "{\"iss\":\"" ISSUER "\",\"aud\":\"other\",\"sub\":\"a\"," LATER "}",
           "not for this gateway" },
         { ES256, "{\"iss\":\"https://evil\",\"aud\":\"xenresd\",\"sub\":\"a\"," LATER "}",
@@ -173,6 +196,15 @@ static void altered_tokens_are_not_genuine(void **state)
     minter_encode(&token, "{\"alg\":\"ES256\", \"kid\":\"ES256\"}", strlen(ES256) + 1);
     buffer_append_string(&token, claims);
     is_refused(show(buffer_string(&token)), "not genuine");
+    /* And without any signature, as `none` has it, and as if it had been left out. */
+    buffer_reset(&token);
+    minter_unsigned(&token, "{\"alg\":\"none\",\"kid\":\"ES256\"}", admin, strlen(admin));
+    buffer_append_byte(&token, '.');
+    is_refused(show(buffer_string(&token)), "algorithm that is not accepted");
+    buffer_reset(&token);
+    minter_unsigned(&token, ES256, admin, strlen(admin));
+    buffer_append_byte(&token, '.');
+    is_refused(show(buffer_string(&token)), "malformed");
 }
 
 static void a_header_is_there_once_and_says_bearer(void **state)
@@ -423,6 +455,7 @@ int main(void)
         cmocka_unit_test(nobody_is_told_how_to_be_known),
         cmocka_unit_test(one_connection_bears_several_tokens),
         cmocka_unit_test(a_token_goes_before_the_certificate),
+        cmocka_unit_test(rates_are_the_bearer_s_and_not_the_connection_s),
         cmocka_unit_test(a_bound_token_needs_its_certificate),
         cmocka_unit_test(an_issuer_gives_its_own_groups_only),
         cmocka_unit_test(bad_tokens_are_told_their_class),

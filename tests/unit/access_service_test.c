@@ -76,7 +76,7 @@ static void limits_are_those_that_count(void **state)
     rpc_rig_init(&r, false);
     rpc_set_rules(r.rpc, policy, NULL);
     policy_unref(policy);
-    quota_set_pauses_limit(r.quota, 100);
+    quota_set_pauses_limit(r.quota, 100, 0);
     who_response *m = ask_who(&r, &r.alice);
 
     assert_int_equal(m->limits->streams, 3);
