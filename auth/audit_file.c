@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "auth/guarded_file.h"
 #include "common/scope.h"
 
 enum { SEQUENCE_DIGITS = 20 };
@@ -215,28 +216,10 @@ int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t 
     return errno == ENOENT ? 0 : -1;
 }
 
-/* What is there already is nobody's to lose. Where the file system cannot see to that, it is looked at:
- * nobody else makes files there. */
-static int rename_to_nothing(const char *from, const char *to)
-{
-    struct stat st;
-
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
-        return 0;
-    }
-    if (errno != EINVAL && errno != ENOSYS) {
-        return -1;
-    }
-    if (lstat(to, &st) == 0) {
-        errno = EEXIST;
-        return -1;
-    }
-    return errno == ENOENT ? rename(from, to) : -1;
-}
-
+/* What is there already is nobody's to lose. */
 int audit_file_put_aside(struct audit_file *a, const char *name)
 {
-    if (rename_to_nothing(a->path, name) != 0) {
+    if (guarded_file_rename(a->path, name) != 0) {
         return -1;
     }
     audit_file_close(a);

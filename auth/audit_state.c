@@ -14,7 +14,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "auth/certificate.h"
@@ -161,21 +160,25 @@ static int state_is_gone(struct failure *f, const char *dir)
     int result = failure_set(f, ERROR_FAILED_PRECONDITION,
                              "%s has a key of the audit, but not the state that goes with it", dir);
 
-    failure_cause(f, result, "somebody removed audit.state, or it was never finished");
+    failure_cause(f, result, "somebody removed audit.state");
     return failure_next(f, result,
                         "look at the audit first; then move audit.key and the audit's files away "
                         "together: a new chain begins");
 }
 
+/* With the first key in it; audit.key is made of that. So whoever is killed in between leaves no key without
+ * its state. */
 static int make_state(const char *dir, const char *path, struct failure *f)
 {
     char key_path[PATH_MAX];
     uint8_t key[AUDIT_KEY_BYTES], bytes[STATE_BYTES] = { 0 };
     struct place first = { .magic = STATE_MAGIC, .turn = 1 };
     struct audit_crypto *crypto = NULL;
-    int result = random_key(key, f);
+    struct stat st;
 
     (void)snprintf(key_path, sizeof key_path, "%s/audit.key", dir);
+    int result = lstat(key_path, &st) == 0 ? state_is_gone(f, dir) : random_key(key, f);
+
     if (result == 0) {
         result = audit_crypto_new(&crypto, f);
     }
@@ -187,22 +190,30 @@ static int make_state(const char *dir, const char *path, struct failure *f)
         memcpy(bytes, &first, sizeof first);
     }
     if (result == 0) {
-        result = write_key(key_path, GUARDED_SECRET, key, f);
-        if (result == -ERROR_ALREADY_EXISTS) {
-            result = state_is_gone(f, dir);
-        }
-    }
-    if (result == 0) {
         result = guarded_file_create(path, GUARDED_SECRET, bytes, sizeof bytes, f);
-        if (result != 0) { /* nothing was written with it yet */
-            (void)unlink(key_path);
-        }
     }
     audit_crypto_free(crypto);
     OPENSSL_cleanse(key, sizeof key);
     OPENSSL_cleanse(&first, sizeof first);
     OPENSSL_cleanse(bytes, sizeof bytes);
     return result;
+}
+
+/* The first key, as long as it is the next one. *made: it was not there. */
+static int give_first_key(const char *dir, const struct audit_state *s, bool *made,
+                          struct failure *f)
+{
+    char path[PATH_MAX];
+    const struct audit_link *link = &s->now.position.link;
+
+    if (link->sequence != 1) {
+        return 0;
+    }
+    (void)snprintf(path, sizeof path, "%s/audit.key", dir);
+    int result = write_key(path, GUARDED_SECRET, link->key, f);
+
+    *made = result == 0;
+    return result == -ERROR_ALREADY_EXISTS ? 0 : result;
 }
 
 /* Of root's, and the service's before it gave up being root, whoever it was. */
@@ -275,7 +286,6 @@ int audit_state_open(const char *dir, const struct audit_owner *owner, struct au
     (void)snprintf(path, sizeof path, "%s/audit.state", dir);
     s->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (s->fd < 0 && errno == ENOENT) {
-        *made = true;
         result = make_state(dir, path, f);
         s->fd = result == 0 ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
     }
@@ -284,6 +294,9 @@ int audit_state_open(const char *dir, const struct audit_owner *owner, struct au
     }
     if (result == 0) {
         result = map(s, path, owner, f);
+    }
+    if (result == 0) {
+        result = give_first_key(dir, s, made, f);
     }
     if (result == 0) {
         result = take_signing_key(dir, &s->signer, f);

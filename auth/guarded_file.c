@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -209,6 +210,24 @@ static int make_beside(const char *path, char temporary[PATH_MAX], struct failur
     return fd >= 0 ? fd : fail_call(f, "mkostemp", "make", path);
 }
 
+int guarded_file_rename(const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return -1;
+    }
+    if (lstat(to, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return errno == ENOENT ? rename(from, to) : -1;
+}
+
+/* Renamed, not linked and unlinked: whoever is killed in between leaves it with one name. */
 int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
                         size_t len_bytes, struct failure *f)
 {
@@ -222,13 +241,15 @@ int guarded_file_create(const char *path, enum guarded_kind kind, const void *by
     if (fchmod(fd, kind == GUARDED_SECRET ? 0600 : 0644) != 0 ||
         write_all(fd, bytes, len_bytes) != 0 || fsync(fd) != 0) {
         result = fail_call(f, "write", "write", path);
-    } else if (link(temporary, path) != 0) { /* unlike rename(), never replaces */
-        result = fail_call(f, "link", "make", path);
+    } else if (guarded_file_rename(temporary, path) != 0) {
+        result = fail_call(f, "renameat2", "make", path);
     } else if (sync_directory(path) != 0) {
         result = fail_call(f, "fsync", "write the directory of", path);
         (void)unlink(path);
     }
-    (void)unlink(temporary);
+    if (result != 0) {
+        (void)unlink(temporary);
+    }
     return result;
 }
 

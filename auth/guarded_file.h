@@ -41,6 +41,10 @@ void guarded_file_set_opener(int (*opener)(const char *path));
 int guarded_file_create(const char *path, enum guarded_kind kind, const void *bytes,
                         size_t len_bytes, struct failure *f);
 
+/* Gives it another name in the same folder, and never that of something that is there: -1 with errno, EEXIST.
+ * On file systems that cannot see to that, it is looked at before. */
+int guarded_file_rename(const char *from, const char *to);
+
 /* Puts a new one in its place, of the same owner, group and mode: whoever reads meanwhile has the old
  * or the new one. Refuses what guarded_file_read() refuses of a public one. The caller sees to it that
  * nobody else does the same at the same time. */

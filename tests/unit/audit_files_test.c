@@ -468,6 +468,25 @@ static void a_next_file_that_was_hardly_begun_is_begun_again(void **state)
     go_on_with(*state, line / 2);
 }
 
+/* Killed at the very first start, when the state was there, and nothing else. */
+static void a_chain_that_was_hardly_begun_has_its_key(void **state)
+{
+    struct audit_rig *r = *state;
+    char path[FOLDER_PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s/audit.log", r->dir.path);
+    r->options.log.path = path;
+    r->options.log.state_dir = r->dir.path;
+    assert_int_equal(audit_new(&r->options, &r->audit, NULL), 0);
+    audit_rig_stop(r);
+    assert_int_equal(unlink(folder_path(&r->dir, "audit.key")), 0);
+    audit_rig_run(r);
+    assert_int_equal(audit_rig_whole(r)->first_sequence, 1);
+    assert_int_equal(unlink(folder_path(&r->dir, "audit.key")), 0);
+    audit_rig_run(r); /* it was moved, and is nowhere else any more */
+    assert_int_equal(access(folder_path(&r->dir, "audit.key"), F_OK), -1);
+}
+
 /* By another name, or as its owner, somebody else could change it. */
 static void a_file_that_others_reach_is_not_written(void **state)
 {
@@ -537,6 +556,7 @@ int main(void)
         TEST(a_name_that_is_taken_is_no_obstacle),
         TEST(a_next_file_that_the_state_does_not_know_is_gone_on_with),
         TEST(a_next_file_that_was_hardly_begun_is_begun_again),
+        TEST(a_chain_that_was_hardly_begun_has_its_key),
         TEST(a_file_that_others_reach_is_not_written),
         TEST(a_first_start_on_a_full_disk_leaves_nothing_in_the_way),
     };

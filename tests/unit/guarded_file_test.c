@@ -4,7 +4,10 @@
 #include "auth/guarded_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "tests/lib/folder.h"
 #include "tests/lib/unit.h"
@@ -29,6 +32,36 @@ static void what_was_created_is_read(void **state)
     assert_int_equal(guarded_file_read(path, GUARDED_SECRET, &content, NULL), 0);
     assert_string_equal(buffer_string(&content), "secret");
     assert_int_equal(folder_entries(&dir, 0), 1);
+}
+
+static bool dies_at_unlink;
+
+int unlink(const char *path)
+{
+    if (dies_at_unlink) {
+        (void)raise(SIGKILL);
+    }
+    return (int)syscall(SYS_unlink, path);
+}
+
+/* One with two names would be none of ours at the next start. */
+static void who_is_killed_leaves_it_with_one_name(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "a");
+    struct stat st;
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        dies_at_unlink = true;
+        _exit(guarded_file_create(path, GUARDED_SECRET, "secret", 6, NULL) != 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_nlink, 1);
 }
 
 static void modes_are_as_said_whatever_the_umask(void **state)
@@ -212,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_created_is_read),
+        cmocka_unit_test(who_is_killed_leaves_it_with_one_name),
         cmocka_unit_test(modes_are_as_said_whatever_the_umask),
         cmocka_unit_test(what_is_there_is_not_touched),
         cmocka_unit_test(what_others_can_change_is_refused),
