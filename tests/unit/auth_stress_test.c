@@ -225,10 +225,11 @@ static struct policy *policy_of(unsigned snapshots)
 
 static void start_a_trace(struct quota *q, const struct identity *who)
 {
+    const struct quota_running none = { .own = 0 };
     uint64_t round = 0;
 
     if (quota_start_begin(q, who, PAUSES, &round, NULL) == 0) {
-        int result = quota_start_judge(q, who, PAUSES, 0, &round, NULL);
+        int result = quota_start_judge(q, who, PAUSES, &none, &round, NULL);
 
         EXPECT(result == 0 || result == -ERROR_ABORTED || result == -ERROR_RESOURCE_EXHAUSTED);
         quota_start_end(q, who, PAUSES);
@@ -271,7 +272,8 @@ static void set_others(void *shared, unsigned turn)
 
     quota_set_policy(l->quota, l->policies[turn % 2]);
     quota_set_arena_limit(l->quota, turn % 3 == 0 ? BYTES : 2 * BYTES);
-    quota_set_pauses_limit(l->quota, turn % 5 == 0 ? PAUSES : 2 * PAUSES, 2 * PAUSES);
+    quota_set_pauses_limit(l->quota, turn % 5 == 0 ? PAUSES : 2 * PAUSES, 4 * PAUSES);
+    assert_true(quota_pauses_in_all(l->quota) > 0);
     quota_count_hits(l->quota, hits);
 }
 
