@@ -3,55 +3,16 @@
 
 /*
  * Files that decide who is let in, changed at random: nothing crashes, and nobody gets in whom the file as it
- * was written keeps out. A file is refused as a whole, or what is left of it still counts. MUTATION_SEED=n
- * begins with another seed.
+ * was written keeps out. A file is refused as a whole, or what is left of it still counts.
  */
 #include "tests/lib/certificate_root.h"
+#include "tests/lib/mutate.h"
 #include "tests/lib/unit.h"
 
 enum {
     DENY_CASES = 20000,
     PEM_CASES = 5000, /* for each of two ways */
-    CHANGES_MAX = 4,  /* in one file */
-    FILE_MAX_BYTES = 16384,
 };
-
-static uint64_t seed;
-
-static uint32_t any(uint32_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)(seed >> 32) % below;
-}
-
-/* One change: a byte, a bit, some bytes gone, moved, or doubled, or all behind a place gone. */
-static size_t change(uint8_t *bytes, size_t len)
-{
-    size_t at = len > 0 ? any((uint32_t)len) : 0;
-    size_t run = len > at ? 1 + any((uint32_t)(len - at < 40 ? len - at : 40)) : 0;
-
-    if (len == 0 || len + 40 > FILE_MAX_BYTES) {
-        return len;
-    }
-    switch (any(6)) {
-    case 0: bytes[at] = (uint8_t)any(256); return len;
-    case 1: bytes[at] ^= (uint8_t)(1U << any(8)); return len;
-    case 2: memmove(bytes + at, bytes + at + run, len - at - run); return len - run;
-    case 3: memmove(bytes + at + run, bytes + at, len - at); return len + run;
-    case 4: memmove(bytes + any((uint32_t)(len - run + 1)), bytes + at, run); return len;
-    default: return any(8) == 0 ? at : len;
-    }
-}
-
-static size_t mutate(uint8_t *bytes, size_t len)
-{
-    for (uint32_t i = 1 + any(CHANGES_MAX); i > 0; i--) {
-        len = change(bytes, len);
-    }
-    return len;
-}
 
 /* --- the deny list ---------------------------------------------------------------------------- */
 
@@ -92,8 +53,8 @@ static void a_changed_deny_list_is_refused_or_keeps_its_other_lines(void **state
 
     (void)state;
     for (unsigned i = 0; i < DENY_CASES; i++) {
-        uint64_t began = seed;
-        uint8_t text[FILE_MAX_BYTES];
+        uint64_t began = mutate_seed;
+        uint8_t text[MUTATE_MAX_BYTES];
         size_t len = 0;
         struct deny *d = NULL;
         BUFFER_AUTO(faults, 65536);
@@ -134,10 +95,8 @@ static int set_up(void **state)
     };
     const struct certificate_spec inner = { CERTIFICATES_CLIENT, .names = "DNS:a.example.org" },
                                   outer = { CERTIFICATES_CLIENT, .names = "DNS:a.example.com" };
-    const char *given = getenv("MUTATION_SEED");
 
-    seed = given != NULL ? strtoull(given, NULL, 10) : 1;
-    seed = seed != 0 ? seed : 1;
+    mutate_begin();
     narrow = certificates_make(&narrow_spec, NULL);
     fine = certificates_make(&inner, &narrow);
     outside = certificates_make(&outer, &narrow);
@@ -164,7 +123,7 @@ static size_t take(BIO *pem, uint8_t *out)
     char *bytes;
     size_t len = (size_t)BIO_get_mem_data(pem, &bytes);
 
-    assert_true(len <= FILE_MAX_BYTES);
+    assert_true(len <= MUTATE_MAX_BYTES);
     memcpy(out, bytes, len);
     BIO_free(pem);
     return len;
@@ -202,7 +161,7 @@ static bool lets_in(const struct access *access, const struct certificate *who)
 }
 
 struct files {
-    uint8_t ca[FILE_MAX_BYTES], crl[FILE_MAX_BYTES];
+    uint8_t ca[MUTATE_MAX_BYTES], crl[MUTATE_MAX_BYTES];
     size_t ca_len, crl_len;
 };
 
@@ -220,10 +179,10 @@ static void write_files(struct files *f)
 /* Changes one of the two, as text or in what the text is of. */
 static void change_one(struct files *f, bool is_text)
 {
-    bool is_ca = any(2) == 0;
+    bool is_ca = mutate_any(2) == 0;
     uint8_t *bytes = is_ca ? f->ca : f->crl;
     size_t *len = is_ca ? &f->ca_len : &f->crl_len;
-    uint8_t der[FILE_MAX_BYTES];
+    uint8_t der[MUTATE_MAX_BYTES];
     char *label = NULL, *header = NULL;
     unsigned char *plain = NULL;
     long plain_len = 0;
@@ -251,7 +210,7 @@ static void try_changes(bool is_text)
     unsigned taken = 0;
 
     for (unsigned i = 0; i < PEM_CASES; i++) {
-        uint64_t began = seed;
+        uint64_t began = mutate_seed;
 
         write_files(&files);
         change_one(&files, is_text);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "auth/policy_file.h"
+#include "tests/lib/settings_reader.h"
 
 enum { TEXT_MAX = 4096, SPACES = 2000, DAMAGES = 120000, CHANGES_MAX = 3 };
 
@@ -76,70 +77,20 @@ static bool allows(const struct policy *policy, unsigned number)
 
 /* --- the text, read by other means ------------------------------------------------------------------- */
 
-struct reader {
-    const char *at;
-    char word[ORACLE_WORD_BYTES]; /* a string, a word, or a mark; "" at the end */
-    bool is_mark;
-};
-
-static void skip_space(struct reader *r)
-{
-    for (;;) {
-        r->at += strspn(r->at, " \t\r\n");
-        if (r->at[0] == '#' || strncmp(r->at, "//", 2) == 0) {
-            r->at += strcspn(r->at, "\n");
-        } else if (strncmp(r->at, "/*", 2) == 0 && strstr(r->at + 2, "*/") != NULL) {
-            r->at = strstr(r->at + 2, "*/") + 2;
-        } else {
-            return;
-        }
-    }
-}
-
-/* False: longer than all that is meant here. */
-static bool next(struct reader *r)
-{
-    size_t len = 0;
-
-    skip_space(r);
-    r->is_mark = strchr("{}=,+", *r->at) != NULL;
-    if (*r->at == '"') {
-        for (r->at++; *r->at != '"' && *r->at != '\0' && len < sizeof(r->word) - 1; len++) {
-            r->at += *r->at == '\\';
-            r->word[len] = *r->at++;
-        }
-        if (*r->at++ != '"') {
-            return false;
-        }
-    } else if (r->is_mark) {
-        r->word[len++] = *r->at;
-        r->at += *r->at != '\0';
-    } else {
-        for (; strchr(" \t\r\n{}=,+\"#", *r->at) == NULL && len < sizeof(r->word) - 1; len++) {
-            r->word[len] = *r->at++;
-        }
-    }
-    r->word[len] = '\0';
-    return true;
-}
-
-static bool is_mark(const struct reader *r, const char *mark)
-{
-    return r->is_mark && strcmp(r->word, mark) == 0;
-}
-
 /* NAME = WORD, NAME = { WORD, … }, or with += more of them. */
-static bool read_option(struct reader *r, struct oracle_list *list)
+static bool read_option(struct settings_reader *r, struct oracle_list *list)
 {
-    bool ok = next(r), is_more = ok && is_mark(r, "+"), is_list;
+    bool ok = settings_reader_next(r), is_more = ok && settings_reader_is(r, "+"), is_list;
 
-    ok = ok && (!is_more || next(r)) && is_mark(r, "=") && next(r);
+    ok = ok && (!is_more || settings_reader_next(r)) && settings_reader_is(r, "=") &&
+         settings_reader_next(r);
     if (!is_more) {
         list->count = 0;
     }
-    is_list = ok && is_mark(r, "{");
-    for (ok = ok && (!is_list || next(r)); ok && !(is_list && is_mark(r, "}")); ok = next(r)) {
-        if (!is_mark(r, ",")) {
+    is_list = ok && settings_reader_is(r, "{");
+    for (ok = ok && (!is_list || settings_reader_next(r));
+         ok && !(is_list && settings_reader_is(r, "}")); ok = settings_reader_next(r)) {
+        if (!settings_reader_is(r, ",")) {
             if (list->count == ORACLE_MEMBERS_MAX) {
                 return false;
             }
@@ -152,7 +103,7 @@ static bool read_option(struct reader *r, struct oracle_list *list)
     return ok;
 }
 
-static bool read_rule(struct reader *r, struct oracle_rule *rule)
+static bool read_rule(struct settings_reader *r, struct oracle_rule *rule)
 {
     struct oracle_list effect = { 0 }, bound = { 0 }, ignored = { 0 };
     const struct {
@@ -162,9 +113,9 @@ static bool read_rule(struct reader *r, struct oracle_rule *rule)
                     { "domains", &rule->domains }, { "types", &rule->types },
                     { "actions", &rule->actions }, { "require_bound", &bound },
                     { "streams", &ignored } };
-    bool ok = next(r) && next(r) && is_mark(r, "{");
+    bool ok = settings_reader_next(r) && settings_reader_next(r) && settings_reader_is(r, "{");
 
-    while (ok && (ok = next(r)) && !is_mark(r, "}")) {
+    while (ok && (ok = settings_reader_next(r)) && !settings_reader_is(r, "}")) {
         struct oracle_list *list = NULL;
 
         for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -179,10 +130,10 @@ static bool read_rule(struct reader *r, struct oracle_rule *rule)
 
 static bool read_policy(const char *text, struct oracle_policy *p)
 {
-    struct reader r = { .at = text };
+    struct settings_reader r = { .at = text };
 
     memset(p, 0, sizeof(*p));
-    while (next(&r) && r.word[0] != '\0') {
+    while (settings_reader_next(&r) && r.word[0] != '\0') {
         bool is_rule = strcmp(r.word, "rule") == 0;
 
         if ((!is_rule && strcmp(r.word, "limits") != 0) || p->count == ORACLE_RULES_MAX ||
