@@ -45,6 +45,11 @@ supervisor_pid() { echo "${pid[demo]}"; }
 
 frames=/v1/domains/big/resources/grant_table/0/frames
 
+limit_is_in_the_audit() {
+    jq -se 'any(.event == "limit" and .outcome == "resource_exhausted" and .detail != null
+        and .identity == "spiffe:spiffe://xenres.demo/operator")' "$work/demo/audit.log" >/dev/null
+}
+
 a_full_arena_is_resource_exhausted_at_once() {
     local reader status took
     # A reader slow enough to keep its copy for minutes, and faster than the rate that ends it.
@@ -58,6 +63,7 @@ a_full_arena_is_resource_exhausted_at_once() {
     same "$status" 429
     within 6 "$took"
     same "$(jq -r .code "$work/body")" resource_exhausted
+    wait_until 10 limit_is_in_the_audit
     contains "$(cat "$work/body")" nextStep
 }
 
