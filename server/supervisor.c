@@ -54,7 +54,9 @@ struct supervisor {
     char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
         notify_socket[RUNTIME_BYTES + 16];
     int mapper_fd, public_fd, health_fd, signal_fd, notify_fd;
-    int keeper_fd; /* of the worker that runs; -1: none */
+    struct keeper keeper; /* of the worker that runs */
+    bool is_reading;      /* that worker has not said yet that it has read its files */
+    bool reload_due;      /* somebody has asked for it meanwhile */
     uint16_t port;
     uid_t worker_uid;
     gid_t worker_gid;
@@ -163,8 +165,8 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
     SCOPE_FD int worker_keeper_fd = -1;
 
     if (kind == CHILD_WORKER) {
-        scope_close_fd(&s->keeper_fd); /* of the one before */
-        int result = keeper_pair(&s->keeper_fd, &worker_keeper_fd, f);
+        scope_close_fd(&s->keeper.fd); /* of the one before */
+        int result = keeper_pair(&s->keeper.fd, &worker_keeper_fd, f);
 
         if (result < 0) {
             return result;
@@ -174,6 +176,11 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
 
     if (pid < 0) {
         return failed(f, "start a process", "fork");
+    }
+    if (kind == CHILD_WORKER) {
+        keeper_begin_turn(&s->keeper, s->options->config);
+        s->is_reading = true;
+        s->reload_due = false;
     }
     if (pid == 0) {
         const struct child_sockets sockets = {
@@ -266,6 +273,30 @@ static int reap(struct supervisor *s, struct failure *f)
     return result;
 }
 
+/* Not before it has said that it is done with the last time: each time it gets each file once. */
+static void reload_worker(struct supervisor *s)
+{
+    pid_t pid = s->children[CHILD_WORKER].pid;
+
+    if (pid > 0 && !s->is_reading) {
+        keeper_begin_turn(&s->keeper, s->options->config);
+        s->is_reading = true;
+        (void)kill(pid, SIGHUP);
+    } else {
+        s->reload_due = pid > 0; /* the next worker reads them anyway */
+    }
+}
+
+static void on_read(struct supervisor *s)
+{
+    keeper_end_turn(&s->keeper);
+    s->is_reading = false;
+    if (s->reload_due) {
+        s->reload_due = false;
+        reload_worker(s);
+    }
+}
+
 static int on_signals(struct supervisor *s, struct failure *f)
 {
     struct signalfd_siginfo info;
@@ -275,9 +306,7 @@ static int on_signals(struct supervisor *s, struct failure *f)
         if (info.ssi_signo == SIGCHLD) {
             result = reap(s, f);
         } else if (info.ssi_signo == SIGHUP) {
-            if (s->children[CHILD_WORKER].pid > 0) {
-                (void)kill(s->children[CHILD_WORKER].pid, SIGHUP);
-            }
+            reload_worker(s);
         } else {
             s->stopping = true;
         }
@@ -322,7 +351,11 @@ static int on_notify(struct supervisor *s, struct failure *f)
     if (strstr(text, "WATCHDOG=1") != NULL) {
         s->children[CHILD_WORKER].heard_ns = clock_monotonic_ns();
     }
-    if (s->ready || strstr(text, "READY=1") == NULL) {
+    if (strstr(text, "READY=1") == NULL) {
+        return 0;
+    }
+    on_read(s);
+    if (s->ready) {
         return 0;
     }
     s->ready = true;
@@ -335,8 +368,8 @@ static int on_notify(struct supervisor *s, struct failure *f)
 
 static void on_keeper(struct supervisor *s)
 {
-    if (s->keeper_fd >= 0 && !keeper_serve(s->keeper_fd, s->options->config)) {
-        scope_close_fd(&s->keeper_fd);
+    if (s->keeper.fd >= 0 && !keeper_serve(&s->keeper, s->options->config)) {
+        scope_close_fd(&s->keeper.fd);
     }
 }
 
@@ -383,7 +416,7 @@ static int supervise(struct supervisor *s, struct failure *f)
         uint64_t next_ns = next_start_ns(s) < silent_ns(s) ? next_start_ns(s) : silent_ns(s);
         int timeout_ms = next_ns == UINT64_MAX ? -1 : clock_poll_timeout_ms(next_ns, 60000);
 
-        fds[2].fd = s->keeper_fd; /* another one for each worker */
+        fds[2].fd = s->keeper.fd; /* another one for each worker */
         (void)poll(fds, 3, alive_timeout_ms(&s->alive, timeout_ms));
         alive_tell(&s->alive, NULL);
         on_keeper(s);
@@ -431,7 +464,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
                             .health_fd = -1,
                             .signal_fd = -1,
                             .notify_fd = -1,
-                            .keeper_fd = -1,
+                            .keeper = { .fd = -1 },
                             .worker_uid = geteuid(),
                             .worker_gid = getegid() };
     int result = 0;
@@ -459,7 +492,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
         sd_notify(0, "STOPPING=1");
         s.stopping = true;
         /* Nobody answers it any more: a worker that is reading its files again is not to wait for that. */
-        scope_close_fd(&s.keeper_fd);
+        scope_close_fd(&s.keeper.fd);
         end_child(&s, CHILD_WORKER); /* first: its requests still need the mapper */
         end_child(&s, CHILD_MAPPER);
     }
@@ -468,7 +501,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
     scope_close_fd(&s.public_fd);
     scope_close_fd(&s.health_fd);
     scope_close_fd(&s.notify_fd);
-    scope_close_fd(&s.keeper_fd);
+    scope_close_fd(&s.keeper.fd);
     scope_close_fd(&s.signal_fd);
     return result;
 }

@@ -69,7 +69,7 @@ control_of_traces_is_in_it() {
 a_reload_is_in_it() {
     local before
     before=$(count '.event == "reload"')
-    kill -HUP "$(worker_pid)"
+    kill -HUP "${pid[demo]}"
     wait_until 10 one_more '.event == "reload"' "$before"
 }
 
