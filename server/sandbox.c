@@ -158,7 +158,7 @@ int sandbox_enter(const struct sandbox_options *options, struct failure *f)
     if (result == 0) { /* a change of user has made it dumpable again, or the other way round */
         result = hide_memory(f);
     }
-    if (result == 0 && options->end_with_parent) {
+    if (result == 0) {
         result = follow_parent(parent, f);
     }
     if (result == 0) {

@@ -28,6 +28,7 @@
 #include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/inherited.h"
 #include "server/keeper.h"
 #include "server/limits.h"
 #include "server/material.h"
@@ -56,7 +57,6 @@ struct service {
     struct seal *seal;
     struct audit *audit;
     int public_fd, health_fd; /* until listener and health take them */
-    bool public_is_shared;    /* it was handed over, and whoever did so goes on with it */
     int signal_fd, wake_fd, keeper_fd;
     uint8_t machine_uuid[UUID_BYTES], boot_uuid[UUID_BYTES]; /* zeros: there is none */
     struct metrics metrics;
@@ -94,33 +94,6 @@ static int open_signals(int *signal_fd, struct failure *f)
                               "signalfd", errno);
 }
 
-/* Sockets that a service manager (or our own supervisor) has bound for us, by name. */
-static void take_inherited(struct service *s)
-{
-    char **names = NULL;
-    int count = sd_listen_fds_with_names(1, &names);
-
-    for (int i = 0; i < count; i++) {
-        int fd = SD_LISTEN_FDS_START + i;
-
-        if (strcmp(names[i], "public") == 0 && s->public_fd < 0) {
-            s->public_fd = fd;
-            s->public_is_shared = true;
-        } else if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
-            s->health_fd = fd;
-        } else if (strcmp(names[i], "keeper") == 0 && s->keeper_fd < 0) {
-            s->keeper_fd = fd;
-        } else {
-            log_warning("a socket named %s was handed over, and is not used", names[i]);
-            (void)close(fd);
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        free(names[i]);
-    }
-    free(names);
-}
-
 /* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
  * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
 static void read_machine_uuid(uint8_t out[UUID_BYTES])
@@ -143,15 +116,27 @@ static void read_boot_uuid(uint8_t out[UUID_BYTES])
     }
 }
 
+static bool take_inherited(struct service *s)
+{
+    struct inherited sockets;
+
+    inherited_take(&sockets);
+    s->public_fd = sockets.public_fd;
+    s->health_fd = sockets.health_fd;
+    s->keeper_fd = sockets.keeper_fd;
+    return s->public_fd >= 0 && s->keeper_fd >= 0;
+}
+
 /* What needs rights that the sandbox takes away. */
 static int prepare(struct service *s, struct buffer *faults, struct failure *f)
 {
     char seal_path[CONFIG_TEXT_BYTES + 16];
 
-    take_inherited(s);
-    if (s->keeper_fd >= 0) {
-        keeper_use(s->keeper_fd, s->config);
+    if (!take_inherited(s)) {
+        return failure_set(f, ERROR_FAILED_PRECONDITION,
+                           "a worker is started by its supervisor, who hands its sockets over");
     }
+    keeper_use(s->keeper_fd, s->config);
     read_machine_uuid(s->machine_uuid);
     read_boot_uuid(s->boot_uuid);
     access_watch_init(&s->access_watch, s->config);
@@ -164,14 +149,8 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
     if (result == 0) {
         result = audit_service_open(s->config, &s->rpc, &s->audit, f);
     }
-    if (result == 0 && s->public_fd < 0) {
-        result = listener_bind(s->config->server_listen, &s->public_fd, f);
-    }
     if (result == 0) {
         log_info("listening on port %u", listener_bound_port(s->public_fd));
-    }
-    if (result == 0 && s->health_fd < 0) {
-        result = health_bind(s->config->server_health, &s->health_fd, f);
     }
     return result;
 }
@@ -346,7 +325,7 @@ static int start_listeners(struct service *s, struct failure *f)
     const struct config *c = s->config;
     const struct listener_options public = {
         .listen_fd = s->public_fd,
-        .is_shared = s->public_is_shared,
+        .is_shared = true, /* with the supervisor, which hands it to the next worker */
         .pem = material_pem(&s->material),
         .access = s->material.access,
         .certificate_optional = strcmp(c->tls_client_certificate, "optional") == 0,
@@ -474,13 +453,7 @@ static int start(struct service *s, const struct service_options *options, struc
     }
     faults_log(LOG_LEVEL_ERROR, "cannot start", &faults);
     if (result == 0) {
-        const struct confinement confinement = {
-            .config = options->config,
-            .supervised = options->supervised,
-            .has_keeper = s->keeper_fd >= 0,
-        };
-
-        result = confinement_enter(&confinement, f);
+        result = confinement_enter(options->config, f);
     }
     if (result == 0) {
         result = audit_start(s->audit, f);

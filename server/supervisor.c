@@ -25,6 +25,7 @@
 #include "server/child.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/inherited.h"
 #include "server/keeper.h"
 #include "server/sandbox.h"
 
@@ -117,27 +118,49 @@ static int bind_notify(struct supervisor *s, struct failure *f)
     return 0;
 }
 
+/* Else there is one that runs by itself. */
+static bool has_mapper(const struct supervisor *s)
+{
+    return s->options->config->mapper_program[0] != '\0';
+}
+
+/* The worker connects to them. */
+static int bind_own_sockets(struct supervisor *s, struct failure *f)
+{
+    int result = bind_notify(s, f);
+
+    if (result == 0 && has_mapper(s)) {
+        result = channel_listen(s->mapper_socket, &s->mapper_fd, f);
+    }
+    if (result == 0 && geteuid() == 0 &&
+        (chown(s->notify_socket, s->worker_uid, s->worker_gid) != 0 ||
+         (has_mapper(s) && chown(s->mapper_socket, s->worker_uid, s->worker_gid) != 0))) {
+        result = failed(f, "hand the sockets to the worker's user", "chown");
+    }
+    return result;
+}
+
+/* Those that clients connect to: a service manager may have bound them already. */
 static int bind_sockets(struct supervisor *s, struct failure *f)
 {
     const struct config *c = s->options->config;
-    int result = channel_listen(s->mapper_socket, &s->mapper_fd, f);
+    struct inherited handed_over;
+    int result = 0;
 
-    if (result == 0) {
-        result = bind_notify(s, f);
-    }
-    if (result == 0 && geteuid() == 0 &&
-        (chown(s->mapper_socket, s->worker_uid, s->worker_gid) != 0 ||
-         chown(s->notify_socket, s->worker_uid, s->worker_gid) != 0)) {
-        result = failed(f, "hand the sockets to the worker's user", "chown");
-    }
-    if (result == 0) {
+    inherited_take(&handed_over);
+    s->public_fd = handed_over.public_fd;
+    s->health_fd = handed_over.health_fd;
+    scope_close_fd(&handed_over.keeper_fd);
+    if (s->public_fd < 0) {
         result = listener_bind(c->server_listen, &s->public_fd, f);
     }
     if (result == 0) {
         s->port = listener_bound_port(s->public_fd);
+    }
+    if (result == 0 && s->health_fd < 0) {
         result = health_bind(c->server_health, &s->health_fd, f);
     }
-    return result;
+    return result == 0 ? bind_own_sockets(s, f) : result;
 }
 
 static int open_signals(struct supervisor *s, struct failure *f)
@@ -190,7 +213,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
             .public_fd = s->public_fd,
             .health_fd = s->health_fd,
             .keeper_fd = worker_keeper_fd,
-            .mapper_path = s->mapper_socket,
+            .mapper_path = has_mapper(s) ? s->mapper_socket : s->options->config->mapper_socket,
             .notify_path = s->notify_socket,
             .watchdog_us = s->silence_ns == UINT64_MAX ? 0 : s->silence_ns / CLOCK_NS_PER_US,
         };
@@ -225,6 +248,16 @@ static int start_due(struct supervisor *s, struct failure *f)
 
 /* --- what happens then ----------------------------------------------------------------------- */
 
+/* What keeps a worker from its start is in the files: it would not start the next time either. */
+static int could_not_start(enum child_kind kind, int status, struct failure *f)
+{
+    int result =
+        failure_set(f, error_from_exit_status(status),
+                    "the %s could not start, and ended with status %d", child_names[kind], status);
+
+    return failure_next(f, result, "see what it said above");
+}
+
 static int child_ended(struct supervisor *s, enum child_kind kind, int status, struct failure *f)
 {
     struct child *c = &s->children[kind];
@@ -239,6 +272,9 @@ static int child_ended(struct supervisor *s, enum child_kind kind, int status, s
         snprintf(how, sizeof(how), "was ended by signal %d", WTERMSIG(status));
     } else {
         snprintf(how, sizeof(how), "ended with status %d", WEXITSTATUS(status));
+    }
+    if (!s->ready && kind == CHILD_WORKER && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        return could_not_start(kind, WEXITSTATUS(status), f);
     }
     if (!s->ready && c->starts >= TRIES_BEFORE_READY) {
         int result = failure_set(f, ERROR_UNAVAILABLE, "the %s %s, %u times, and was never ready",
@@ -351,15 +387,20 @@ static int on_notify(struct supervisor *s, struct failure *f)
     if (strstr(text, "WATCHDOG=1") != NULL) {
         s->children[CHILD_WORKER].heard_ns = clock_monotonic_ns();
     }
+    if (strstr(text, "RELOADING=1") != NULL) {
+        sd_notify(0, "RELOADING=1");
+    }
     if (strstr(text, "READY=1") == NULL) {
         return 0;
     }
+    sd_notify(
+        0,
+        "READY=1"); /* each time: it ends a reload, too, perhaps that of a worker that died in it */
     on_read(s);
     if (s->ready) {
         return 0;
     }
     s->ready = true;
-    sd_notify(0, "READY=1");
     if (s->options->on_ready == NULL) {
         return 0;
     }
@@ -469,6 +510,9 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
                             .worker_gid = getegid() };
     int result = 0;
 
+    if (!has_mapper(&s)) {
+        s.children[CHILD_MAPPER].start_at_ns = UINT64_MAX;
+    }
     /* The worker is watched as this process is itself. */
     alive_init(&s.alive);
     s.silence_ns = s.alive.silence_ns > 0 ? s.alive.silence_ns : UINT64_MAX;

@@ -106,6 +106,17 @@ a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason() {
     contains "$(cat "$work/said")" "was never ready"
 }
 
+# It is in the files, and so no better the next time: told once, by the status of its kind.
+a_worker_that_cannot_start_ends_it_at_once() {
+    sed "s|$work/demo/policy.conf|$work/demo/no-policy|" "$work/demo/xenresd.conf" >"$work/bad.conf"
+    fails 15 timeout 30 "$BUILD/xenresd" --config "$work/bad.conf"
+    contains "$(cat "$work/said")" "the worker could not start"
+    contains "$(cat "$work/said")" "cannot open $work/demo/no-policy"
+    same "$(grep -c "starting it again" "$work/said" || true)" 0 "tries behind it"
+    fails 19 timeout 30 "$BUILD/xenresd" --config "$work/demo/xenresd.conf" --worker "$work/mapper.sock"
+    contains "$(cat "$work/said")" "started by its supervisor"
+}
+
 # Neither what the starter had open, nor where its service manager listens.
 children_get_nothing_that_they_need_not() {
     local child
@@ -241,4 +252,5 @@ check "a killed supervisor takes any child along" a_killed_supervisor_takes_any_
 unset "pid[demo]"
 check "a worker that hangs is ended, and comes back" a_worker_that_hangs_is_ended_and_comes_back
 check "a mapper that gives up is started again" a_mapper_that_gives_up_is_started_again
+check "a worker that cannot start ends it at once" a_worker_that_cannot_start_ends_it_at_once
 check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason
