@@ -43,9 +43,9 @@ static bool place_descriptors(const int *fds, int count)
 }
 
 /* From the first moment: whoever is started ends with us, also before it can say so itself. */
-static void follow(pid_t parent)
+static void follow(pid_t parent, int signal_number)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent) {
+    if (prctl(PR_SET_PDEATHSIG, signal_number) != 0 || getppid() != parent) {
         _exit(126);
     }
 }
@@ -70,7 +70,7 @@ static const char *number(char text[24], int64_t value)
 _Noreturn void child_become_mapper(const struct config *c, const struct child_sockets *sockets,
                                    uid_t worker_uid)
 {
-    follow(sockets->parent);
+    follow(sockets->parent, SIGTERM); /* lets go of what it holds in Xen */
     char uid[24], arena[24], slot[24], fd[24], journal[CONFIG_TEXT_BYTES + 16];
 
     snprintf(journal, sizeof(journal), "%s/traces", c->server_state_dir);
@@ -106,7 +106,7 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
 
 _Noreturn void child_become_worker(const struct config *c, const struct child_sockets *sockets)
 {
-    follow(sockets->parent);
+    follow(sockets->parent, SIGKILL); /* at once: the next one may be there already */
     const int fds[PASSED_MAX] = { sockets->public_fd, sockets->keeper_fd, sockets->health_fd };
     const int count = sockets->health_fd >= 0 ? 3 : 2;
     char pid[24], fd_count[24], silence[24];

@@ -92,7 +92,7 @@ static int limit(int resource, uint64_t value, const char *name, struct failure 
  * number. Before that the supervisor's own wish (child.c) was in force. */
 static int follow_parent(pid_t parent, struct failure *f)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
         return refused(f, "prctl(PR_SET_PDEATHSIG)", errno);
     }
     return getppid() == parent ? 0 : failure_set(f, ERROR_UNAVAILABLE, "the supervisor is gone");

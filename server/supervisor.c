@@ -248,12 +248,22 @@ static int start_due(struct supervisor *s, struct failure *f)
 
 /* --- what happens then ----------------------------------------------------------------------- */
 
-/* What keeps a worker from its start is in the files: it would not start the next time either. */
-static int could_not_start(enum child_kind kind, int status, struct failure *f)
+/* What keeps a worker from its start is in the files, and would do so the next time, too; or it passes, as the
+ * end of a worker whose supervisor was killed. */
+static bool is_hopeless(enum child_kind kind, int status)
 {
-    int result =
-        failure_set(f, error_from_exit_status(status),
-                    "the %s could not start, and ended with status %d", child_names[kind], status);
+    return kind == CHILD_WORKER && WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+           WEXITSTATUS(status) != error_exit_status(ERROR_UNAVAILABLE);
+}
+
+static int could_not_start(const struct child *c, enum child_kind kind, const char *how, int status,
+                           struct failure *f)
+{
+    enum error_code code = kind == CHILD_WORKER && WIFEXITED(status)
+                               ? error_from_exit_status(WEXITSTATUS(status))
+                               : ERROR_UNAVAILABLE;
+    int result = failure_set(f, code, "the %s %s, %u time%s, and was never ready",
+                             child_names[kind], how, c->starts, c->starts == 1 ? "" : "s");
 
     return failure_next(f, result, "see what it said above");
 }
@@ -273,14 +283,8 @@ static int child_ended(struct supervisor *s, enum child_kind kind, int status, s
     } else {
         snprintf(how, sizeof(how), "ended with status %d", WEXITSTATUS(status));
     }
-    if (!s->ready && kind == CHILD_WORKER && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-        return could_not_start(kind, WEXITSTATUS(status), f);
-    }
-    if (!s->ready && c->starts >= TRIES_BEFORE_READY) {
-        int result = failure_set(f, ERROR_UNAVAILABLE, "the %s %s, %u times, and was never ready",
-                                 child_names[kind], how, c->starts);
-
-        return failure_next(f, result, "see what it said above");
+    if (!s->ready && (c->starts >= TRIES_BEFORE_READY || is_hopeless(kind, status))) {
+        return could_not_start(c, kind, how, status, f);
     }
     if (now_ns - c->started_ns >= STEADY_S * CLOCK_NS_PER_S || c->backoff_ms == 0) {
         c->backoff_ms = BACKOFF_MIN_MS;

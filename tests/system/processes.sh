@@ -252,5 +252,6 @@ check "a killed supervisor takes any child along" a_killed_supervisor_takes_any_
 unset "pid[demo]"
 check "a worker that hangs is ended, and comes back" a_worker_that_hangs_is_ended_and_comes_back
 check "a mapper that gives up is started again" a_mapper_that_gives_up_is_started_again
+check "a mapper is root only where that is said" a_mapper_is_root_only_where_that_is_said
 check "a worker that cannot start ends it at once" a_worker_that_cannot_start_ends_it_at_once
 check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason
