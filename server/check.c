@@ -113,8 +113,14 @@ static void check_mapper(struct findings *all, const struct config *c)
     if (c->mapper_scenario[0] != '\0') {
         check_path(all, "mapper.scenario", c->mapper_scenario, S_IFREG, R_OK);
     }
-    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
+    if (geteuid() == 0) {
         check_user(all, "mapper.user", c->mapper_user, true);
+    }
+    if (sandbox_is_root(c->mapper_user)) {
+        begin_line(all, "mapper.user");
+        buffer_append_string(all->faults,
+                             "warning: a mapper that is started as root stays root; name a user of "
+                             "its own, as xenresd-mapper is\n");
     }
 }
 

@@ -89,7 +89,7 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
         arguments[n++] = "--log-level";
         arguments[n++] = "debug";
     }
-    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
+    if (geteuid() == 0) { /* whom the mapper does not find, it does not start without */
         arguments[n++] = "--user";
         arguments[n++] = c->mapper_user;
     }

@@ -34,6 +34,14 @@ int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *
     return 0;
 }
 
+bool sandbox_is_root(const char *user)
+{
+    uid_t uid = 1;
+    gid_t gid;
+
+    return sandbox_find_user(user, &uid, &gid, NULL) == 0 && uid == 0;
+}
+
 static int refused(struct failure *f, const char *call, int errnum)
 {
     return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot give up privileges"), call,

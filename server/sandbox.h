@@ -12,6 +12,7 @@
 #ifndef XENRES_SERVER_SANDBOX_H
 #define XENRES_SERVER_SANDBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,7 +28,10 @@ struct sandbox_options {
 /* The user's ids. -ERROR_NOT_FOUND with what to do. */
 int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *f);
 
-/* The worker's, which gets SIGTERM when its parent dies. Any failure is fatal: nobody serves with more than
+/* There is such a user, and it is root, by whatever name. */
+bool sandbox_is_root(const char *user);
+
+/* The worker's, which is killed when its parent dies. Any failure is fatal: nobody serves with more than
  * he should. A kernel without Landlock is none, and is logged. */
 int sandbox_enter(const struct sandbox_options *options, struct failure *f);
 /* The supervisor's, when its sockets are bound. Its children cannot get back what it gives up. */
