@@ -326,7 +326,7 @@ run-thread: all $(thread_tests:%=$(BUILD)/%)
 
 # One machine at a time: guests come to harm where others want the processors.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test $(exploit_programs) \
 	    $(addprefix $(BUILD)/tests/contract/,mapper_test mapper_trace_test backend_xen_test)
 	@TEST_JOBS=1 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
 
