@@ -52,7 +52,7 @@ RPC := exchange bearer request admission dispatch audited renewal reply reply_he
        watch_vcpus shown trace_choice trace_leases trace_owners trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
-          confinement reload_files keeper doors alive exposition metrics service check check_certificates command command_audit policy_answer command_policy \
+          confinement reload_files keeper doors inherited alive exposition metrics service check check_certificates command command_audit policy_answer command_policy \
           command_token init init_folder init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor \
           supervisor child demo
 # Packets are decoded by libipt, where it is.
@@ -330,7 +330,7 @@ run-thread: all $(thread_tests:%=$(BUILD)/%)
 
 # One machine at a time: guests come to harm where others want the processors.
 check-xen: ensure-deps ## run the main job on a real Xen, booted in an emulator
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test \
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/xen/backend_test $(exploit_programs) \
 	    $(addprefix $(BUILD)/tests/contract/,mapper_test mapper_trace_test backend_xen_test)
 	@TEST_JOBS=1 tests/lib/run.sh $(BUILD) tests/xen/streams.sh tests/xen/gateway.sh tests/xen/backend.sh
 

@@ -64,11 +64,12 @@ int audit_file_examine(const char *path, const struct audit_owner *owner, struct
     return judge(&st, path, owner, f);
 }
 
-/* An existing one is never given away, and never made through a link. */
+/* An existing one is never given away, and never made through a link. What it has is read where that is
+ * allowed still: before the service gives its files up. */
 static int open_it(struct audit_file *a, struct failure *f)
 {
-    const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    SCOPE_FD int fd = open(a->path, flags | O_CREAT | O_EXCL, 0600);
+    const int flags = O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    SCOPE_FD int fd = open(a->path, flags | O_WRONLY | O_CREAT | O_EXCL, 0600);
     struct stat st;
 
     if (fd >= 0 && geteuid() == 0 && a->owner.uid != (uid_t)-1 &&
@@ -76,7 +77,10 @@ static int open_it(struct audit_file *a, struct failure *f)
         return fail_call(f, "fchown", a->path);
     }
     if (fd < 0 && errno == EEXIST) {
-        fd = open(a->path, flags);
+        fd = open(a->path, flags | O_RDWR);
+        if (fd < 0 && errno == EACCES) {
+            fd = open(a->path, flags | O_WRONLY);
+        }
     }
     if (fd < 0) {
         return fail_call(f, "open", a->path);

@@ -248,7 +248,10 @@ static int map(struct audit_state *s, const char *path, const struct audit_owner
         return result;
     }
     if (flock(s->fd, LOCK_EX | LOCK_NB) != 0) {
-        result = fail_call(f, "flock", path);
+        int errnum = errno;
+
+        result = failure_set(f, ERROR_UNAVAILABLE, "the audit's %s is in use", path);
+        failure_call(f, result, "flock", errnum);
         return failure_next(f, result,
                             "another xenresd writes this audit: end it, or give this one "
                             "a server.state_dir of its own");

@@ -41,8 +41,8 @@ struct audit_owner {
 
 struct audit_state;
 /* Opens what is in `dir`, or makes it all where there is nothing. *made: it was, and the operator should
- * know where the key is. -ERROR_FAILED_PRECONDITION: a part of it is gone or unsafe, another process has
- * it: nothing is made anew over what a chain has left. */
+ * know where the key is. -ERROR_FAILED_PRECONDITION: a part of it is gone or unsafe: nothing is made anew
+ * over what a chain has left; -ERROR_UNAVAILABLE: another process has it. */
 int audit_state_open(const char *dir, const struct audit_owner *owner, struct audit_state **out,
                      bool *made, struct failure *f);
 void audit_state_close(struct audit_state *s); /* wipes what it knows; NULL is fine */

@@ -67,6 +67,16 @@ const char *error_text(int code)
     return row_of(code)->text;
 }
 
+int error_from_exit_status(int status)
+{
+    for (int code = 1; code < ROW_COUNT; code++) {
+        if (is_known(code) && rows[code].exit_status == status) {
+            return code;
+        }
+    }
+    return ERROR_UNKNOWN;
+}
+
 int error_from_connect_code(const char *name)
 {
     for (int code = 1; code < ROW_COUNT; code++) {

@@ -51,6 +51,8 @@ int error_http_status(int code);
 int error_exit_status(int code);
 const char *error_text(int code);
 
+/* Code for an exit status; ERROR_UNKNOWN where it is in no row. */
+int error_from_exit_status(int status);
 /* Code for a Connect code's name; ERROR_UNKNOWN where it is in no row. */
 int error_from_connect_code(const char *name);
 

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/scope.h"
 #include "server/audit_service.h"
 #include "server/check_certificates.h"
 #include "server/faults.h"
@@ -20,7 +19,6 @@
 #include "server/http/listener.h"
 #include "server/mapper/export.h"
 #include "server/material.h"
-#include "server/reload_files.h"
 #include "server/rpc/cors.h"
 #include "server/sandbox.h"
 
@@ -157,8 +155,14 @@ static void check_mapper(struct findings *all, const struct config *c)
     if (c->mapper_scenario[0] != '\0') {
         check_path(all, "mapper.scenario", c->mapper_scenario, S_IFREG, R_OK);
     }
-    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
+    if (geteuid() == 0) {
         check_user(all, "mapper.user", c->mapper_user, true);
+    }
+    if (sandbox_is_root(c->mapper_user)) {
+        config_place(all->config, "mapper.user", all->faults);
+        buffer_append_string(all->faults,
+                             "warning: a mapper that is started as root stays root; name a user of "
+                             "its own, as xenresd-mapper is\n");
     }
 }
 
@@ -226,63 +230,6 @@ static int become_server(struct findings *all, const struct config *c, struct fa
     return 0;
 }
 
-/* The first folder on the way to `path` that is a link. False: none is. */
-static bool find_link(const char *path, char out[CONFIG_TEXT_BYTES])
-{
-    struct stat st;
-
-    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        (void)snprintf(out, CONFIG_TEXT_BYTES, "%.*s", (int)(slash - path), path);
-        if (lstat(out, &st) == 0 && S_ISLNK(st.st_mode)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Its own folder, and where a link leads to at the start, are all that can be read later (confinement.c). */
-static void check_link(struct findings *all, const char *path)
-{
-    char link[CONFIG_TEXT_BYTES];
-    SCOPE_FREE char *folder = NULL;
-    SCOPE_FREE char *real = realpath(path, NULL);
-    const char *slash = strrchr(path, '/');
-
-    if (real == NULL || slash == NULL) {
-        return; /* what is not there is told anyway */
-    }
-    if (find_link(path, link)) {
-        buffer_printf(
-            all->faults,
-            "%s: warning: %s is a link: when it leads elsewhere, a reload cannot read this "
-            "file, until xenresd is restarted; name it by where it is, or let the file "
-            "itself be the link\n",
-            path, link);
-        return;
-    }
-    (void)snprintf(link, sizeof(link), "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    folder = realpath(link, NULL);
-    size_t len = folder != NULL ? strlen(folder) : 0;
-
-    if (len > 1 && (strncmp(real, folder, len) != 0 || real[len] != '/')) {
-        buffer_printf(all->faults,
-                      "%s: warning: it is a link to %s: a reload reads it as long as it leads into "
-                      "the same folder, or into its own\n",
-                      path, real);
-    }
-}
-
-/* Where root starts the service, the supervisor hands the files on, wherever they are. */
-static void check_links(struct findings *all, const struct config *c)
-{
-    const char *paths[RELOAD_FILES_MAX];
-    size_t count = geteuid() != 0 ? reload_files(c, paths) : 0;
-
-    for (size_t i = 0; i < count; i++) {
-        check_link(all, paths[i]);
-    }
-}
-
 /* All but the users, which root alone can look at. */
 static int check_as_server(struct findings *all, const struct config *config, struct failure *f)
 {
@@ -296,7 +243,6 @@ static int check_as_server(struct findings *all, const struct config *config, st
     result = material_load(config, &m, all->faults, all->result == 0 ? f : NULL);
     material_done(&m);
     all->result = all->result != 0 ? all->result : result;
-    check_links(all, config);
     check_certificates(config, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), find_certificate, all);
     return all->result;
 }

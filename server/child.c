@@ -44,9 +44,9 @@ static bool place_descriptors(const int *fds, int count)
 }
 
 /* From the first moment: whoever is started ends with us, also before it can say so itself. */
-static void follow(pid_t parent)
+static void follow(pid_t parent, int signal_number)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent) {
+    if (prctl(PR_SET_PDEATHSIG, signal_number) != 0 || getppid() != parent) {
         _exit(126);
     }
 }
@@ -71,7 +71,7 @@ static const char *number(char text[24], int64_t value)
 _Noreturn void child_become_mapper(const struct config *c, const struct child_sockets *sockets,
                                    uid_t worker_uid)
 {
-    follow(sockets->parent);
+    follow(sockets->parent, SIGTERM); /* lets go of what it holds in Xen */
     char uid[24], arena[24], slot[24], fd[24], journal[CONFIG_TEXT_BYTES + 16];
 
     snprintf(journal, sizeof(journal), "%s/traces", c->server_state_dir);
@@ -90,7 +90,7 @@ _Noreturn void child_become_mapper(const struct config *c, const struct child_so
         arguments[n++] = "--log-level";
         arguments[n++] = "debug";
     }
-    if (c->mapper_user[0] != '\0' && geteuid() == 0) {
+    if (geteuid() == 0) { /* whom the mapper does not find, it does not start without */
         arguments[n++] = "--user";
         arguments[n++] = c->mapper_user;
     }
@@ -124,7 +124,7 @@ static void pass(struct passed *p, const char *name, int fd)
 
 _Noreturn void child_become_worker(const struct config *c, const struct child_sockets *sockets)
 {
-    follow(sockets->parent);
+    follow(sockets->parent, SIGKILL); /* at once: the next one may be there already */
     struct passed passed = { .count = 0 };
     char pid[24], fd_count[24], silence[24];
     const char *arguments[] = {

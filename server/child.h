@@ -20,11 +20,11 @@
 struct child_sockets {
     pid_t parent;              /* they end with it */
     bool verbose;              /* they log as much as it does */
-    int mapper_fd;             /* listening, for the mapper */
+    int mapper_fd;             /* listening, for the mapper; -1: none is started */
     const struct doors *doors; /* listening, for the worker */
     int health_fd;             /* likewise; -1: none */
     int keeper_fd;             /* where the worker asks for files (keeper.h) */
-    const char *mapper_path;   /* of mapper_fd: where the worker connects */
+    const char *mapper_path;   /* where the worker connects: of mapper_fd, where there is one */
     const char *notify_path;   /* where the worker says that it is ready, and lives */
     uint64_t watchdog_us;      /* so long it may be silent; 0: for ever */
 };

@@ -8,18 +8,10 @@
 #ifndef XENRES_SERVER_CONFINEMENT_H
 #define XENRES_SERVER_CONFINEMENT_H
 
-#include <stdbool.h>
-
 #include "common/error.h"
 #include "server/config.h"
 
-struct confinement {
-    const struct config *config;
-    bool supervised; /* ends with its parent */
-    bool
-        has_keeper; /* files that are read again come from the keeper: none is left open for them */
-};
-
-int confinement_enter(const struct confinement *options, struct failure *f);
+/* Files that are read again come from the keeper: none of them can be opened any more. */
+int confinement_enter(const struct config *config, struct failure *f);
 
 #endif

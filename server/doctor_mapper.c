@@ -120,6 +120,10 @@ void doctor_mapper(struct doctor *d)
     if (d->config->mapper_program[0] != '\0') {
         doctor_row(d, DOCTOR_OK, "mapper", "xenresd starts %s itself, and is ready with it or not",
                    d->config->mapper_program);
+        if (sandbox_is_root(d->config->mapper_user)) {
+            doctor_row(d, DOCTOR_WARNING, "mapper's user",
+                       "it stays root: set mapper.user to a user of its own, as xenresd-mapper is");
+        }
         return;
     }
     if (stat(path, &st) != 0) {

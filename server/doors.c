@@ -55,19 +55,20 @@ int doors_bind(struct doors *d, const struct config *c, struct failure *f)
     int result = 0;
 
     for (size_t i = 0; result == 0 && i < d->count; i++) {
-        struct listener_door *door = &d->door[i];
-
-        if (door->listen_fd < 0) {
+        if (d->door[i].listen_fd < 0) {
             result = listener_bind(i == 0 ? c->server_listen : c->listener[i - 1].listen,
-                                   &door->listen_fd, f);
-        }
-        if (result == 0 && i == 0) {
-            log_info("listening on port %u", listener_bound_port(door->listen_fd));
-        } else if (result == 0) {
-            log_info("%s: listening on port %u", d->name[i], listener_bound_port(door->listen_fd));
+                                   &d->door[i].listen_fd, f);
         }
     }
     return result;
+}
+
+void doors_log(const struct doors *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        log_info("%s%slistening on port %u", i > 0 ? d->name[i] : "", i > 0 ? ": " : "",
+                 listener_bound_port(d->door[i].listen_fd));
+    }
 }
 
 void doors_close(struct doors *d)

@@ -26,8 +26,9 @@ struct doors {
 void doors_init(struct doors *d, const struct config *config);
 /* Takes a socket that was handed over. False: no door that lacks one has this name; the caller's then. */
 bool doors_take(struct doors *d, const char *name, int fd);
-/* Binds those that are not there, and says in the log at which ports each listens. */
+/* Binds those that are not there. */
 int doors_bind(struct doors *d, const struct config *config, struct failure *f);
+void doors_log(const struct doors *d); /* at which port each listens */
 /* Those that are still ours. */
 void doors_close(struct doors *d);
 /* Their sockets are the listener's from now on. */

@@ -66,7 +66,29 @@ int keeper_pair(int *supervisor_fd, int *worker_fd, struct failure *f)
 
 /* --- the supervisor's half ------------------------------------------------------------------- */
 
-static int open_named(const struct config *config, const struct request *r)
+_Static_assert(RELOAD_FILES_MAX <= 64, "each has a bit");
+
+void keeper_begin_turn(struct keeper *k, const struct config *config)
+{
+    k->due = (UINT64_C(1) << reload_files_at_signal(config)) - 1;
+}
+
+void keeper_end_turn(struct keeper *k)
+{
+    k->due = 0;
+}
+
+/* Takes the file's bit: whoever has the worker in his hands by now does not get the key a second time. */
+static bool may_have(struct keeper *k, const struct config *config, uint32_t index)
+{
+    const uint64_t bit = UINT64_C(1) << index;
+    bool is_due = (k->due & bit) != 0;
+
+    k->due &= ~bit;
+    return is_due || index >= reload_files_at_signal(config);
+}
+
+static int open_named(struct keeper *k, const struct config *config, const struct request *r)
 {
     const char *paths[RELOAD_FILES_MAX];
     size_t count = reload_files(config, paths);
@@ -74,6 +96,10 @@ static int open_named(const struct config *config, const struct request *r)
 
     if (r->index >= count || digest(paths[r->index]) != r->digest) {
         errno = ESTALE;
+        return -1;
+    }
+    if (!may_have(k, config, r->index)) {
+        errno = EACCES;
         return -1;
     }
     /* O_NONBLOCK: a FIFO in its place must not hold up the supervisor. */
@@ -110,12 +136,12 @@ static bool answer(int supervisor_fd, const struct request *r, int fd, int errnu
     return sendmsg(supervisor_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(a);
 }
 
-bool keeper_serve(int supervisor_fd, const struct config *config)
+bool keeper_serve(struct keeper *k, const struct config *config)
 {
     for (int i = 0; i < REQUESTS_A_TURN; i++) {
         struct request r;
         /* Without room for control data: descriptors that come with it are closed by the kernel. */
-        ssize_t n = recv(supervisor_fd, &r, sizeof(r), MSG_DONTWAIT | MSG_TRUNC);
+        ssize_t n = recv(k->fd, &r, sizeof(r), MSG_DONTWAIT | MSG_TRUNC);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             return true;
@@ -123,9 +149,9 @@ bool keeper_serve(int supervisor_fd, const struct config *config)
         if (n != (ssize_t)sizeof(r) || r.magic != MAGIC || r.reserved != 0) {
             return false;
         }
-        SCOPE_FD int fd = open_named(config, &r);
+        SCOPE_FD int fd = open_named(k, config, &r);
 
-        if (!answer(supervisor_fd, &r, fd, errno)) {
+        if (!answer(k->fd, &r, fd, errno)) {
             return false;
         }
     }

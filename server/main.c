@@ -149,16 +149,12 @@ static int serve(const char *path, const char *worker_socket, bool verbose)
     struct config config;
     struct failure f = { 0 };
     int status = load(path, &config);
-    const struct service_options options = {
-        .config = &config,
-        .mapper_socket = worker_socket != NULL ? worker_socket : config.mapper_socket,
-        .supervised = worker_socket != NULL,
-    };
+    const struct service_options options = { .config = &config, .mapper_socket = worker_socket };
 
     if (status != 0) {
         return status;
     }
-    if (worker_socket == NULL && config.mapper_program[0] != '\0') {
+    if (worker_socket == NULL) {
         return supervise(&config, NULL, verbose);
     }
     return service_run(&options, &f) < 0 ? failed(&f) : 0;

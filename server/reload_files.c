@@ -7,10 +7,9 @@
 
 _Static_assert((int)ACCESS_FILES_MAX + 3 <= (int)RELOAD_FILES_MAX, "all of them have a number");
 
-size_t reload_files(const struct config *config, const char *out[RELOAD_FILES_MAX])
+static size_t at_signal(const struct config *config, const char *out[RELOAD_FILES_MAX])
 {
     const char *const named[] = { config->tls_certificate, config->tls_key, config->server_policy };
-    struct access_options access;
     size_t count = 0;
 
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
@@ -18,6 +17,21 @@ size_t reload_files(const struct config *config, const char *out[RELOAD_FILES_MA
             out[count++] = named[i];
         }
     }
+    return count;
+}
+
+size_t reload_files_at_signal(const struct config *config)
+{
+    const char *out[RELOAD_FILES_MAX];
+
+    return at_signal(config, out);
+}
+
+size_t reload_files(const struct config *config, const char *out[RELOAD_FILES_MAX])
+{
+    struct access_options access;
+    size_t count = at_signal(config, out);
+
     material_access_options(config, &access);
     return count + access_files(&access, out + count);
 }

@@ -15,6 +15,10 @@
 
 enum { RELOAD_FILES_MAX = 64 };
 
+/* How many of them, the first ones, are read at the start and at SIGHUP alone: the key is one. The others are
+ * read whenever they change, by whoever looks. */
+size_t reload_files_at_signal(const struct config *config);
+
 /* Fills `out` with paths of `config`, which they belong to, and returns how many. */
 size_t reload_files(const struct config *config, const char *out[RELOAD_FILES_MAX]);
 

@@ -34,6 +34,14 @@ int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *
     return 0;
 }
 
+bool sandbox_is_root(const char *user)
+{
+    uid_t uid = 1;
+    gid_t gid;
+
+    return sandbox_find_user(user, &uid, &gid, NULL) == 0 && uid == 0;
+}
+
 static int refused(struct failure *f, const char *call, int errnum)
 {
     return failure_call(f, failure_set(f, ERROR_INTERNAL, "cannot give up privileges"), call,
@@ -105,7 +113,7 @@ static int limit_files(const struct sandbox_options *o, struct failure *f)
  * number. Before that the supervisor's own wish (child.c) was in force. */
 static int follow_parent(pid_t parent, struct failure *f)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
         return refused(f, "prctl(PR_SET_PDEATHSIG)", errno);
     }
     return getppid() == parent ? 0 : failure_set(f, ERROR_UNAVAILABLE, "the supervisor is gone");
@@ -171,7 +179,7 @@ int sandbox_enter(const struct sandbox_options *options, struct failure *f)
     if (result == 0) { /* a change of user has made it dumpable again, or the other way round */
         result = hide_memory(f);
     }
-    if (result == 0 && options->end_with_parent) {
+    if (result == 0) {
         result = follow_parent(parent, f);
     }
     if (result == 0) {

@@ -23,15 +23,17 @@ struct sandbox_options {
     const char *user;                  /* to become when root; not looked at otherwise */
     uint64_t open_files;               /* RLIMIT_NOFILE, raised where this is root and may */
     uint64_t open_files_least;         /* else what there is, if it is so many; and else it fails */
-    bool end_with_parent;              /* SIGTERM when the parent dies */
     const struct sandbox_files *files; /* what it still reaches */
 };
 
 /* The user's ids. -ERROR_NOT_FOUND with what to do. */
 int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *f);
 
-/* The worker's. Any failure is fatal: nobody serves with more than he should. A kernel without Landlock is
- * none, and is logged. */
+/* There is such a user, and it is root, by whatever name. */
+bool sandbox_is_root(const char *user);
+
+/* The worker's, which is killed when its parent dies. Any failure is fatal: nobody serves with more than
+ * he should. A kernel without Landlock is none, and is logged. */
 int sandbox_enter(const struct sandbox_options *options, struct failure *f);
 /* The supervisor's, when its sockets are bound. Its children cannot get back what it gives up. */
 int sandbox_enter_supervisor(struct failure *f);

@@ -48,7 +48,7 @@ static int landlock_version(void)
 }
 
 /* Everything that this kernel can take away. */
-static struct ruleset all_of(int abi, bool abstract_sockets)
+static struct ruleset all_of(int abi)
 {
     /* Bits 0 to 12 came with the first version, REFER (13) with the second, TRUNCATE (14) and IOCTL_DEV
      * (15) each with one more. */
@@ -59,7 +59,7 @@ static struct ruleset all_of(int abi, bool abstract_sockets)
         r.net = NET_BIND_AND_CONNECT;
     }
     if (abi >= ABI_SCOPE) {
-        r.scoped = SCOPE_SIGNAL | (abstract_sockets ? 0 : SCOPE_ABSTRACT_UNIX);
+        r.scoped = SCOPE_SIGNAL | SCOPE_ABSTRACT_UNIX;
     }
     return r;
 }
@@ -96,12 +96,12 @@ static int allow(int ruleset_fd, const char *path, uint64_t access, struct failu
 int sandbox_files_restrict(const struct sandbox_files *files, int *abi, struct failure *f)
 {
     int version = landlock_version();
-    const struct ruleset all = all_of(version, files->abstract_sockets);
+    const struct ruleset all = all_of(version);
     size_t len_bytes = version >= ABI_SCOPE ? sizeof(all) : version >= ABI_NET ? 16 : 8;
     const uint64_t read_access = (ACCESS_READ_FILE | ACCESS_READ_DIR) & all.fs;
-    const uint64_t write_access =
-        (read_access | ACCESS_WRITE_FILE | ACCESS_MAKE_REG | ACCESS_REMOVE_FILE | ACCESS_TRUNCATE) &
-        all.fs;
+    const uint64_t write_access = (ACCESS_READ_DIR | ACCESS_WRITE_FILE | ACCESS_MAKE_REG |
+                                   ACCESS_REMOVE_FILE | ACCESS_TRUNCATE) &
+                                  all.fs;
     int result = 0;
 
     if (version == 0) {

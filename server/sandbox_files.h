@@ -12,8 +12,6 @@
 #ifndef XENRES_SERVER_SANDBOX_FILES_H
 #define XENRES_SERVER_SANDBOX_FILES_H
 
-#include <stdbool.h>
-
 #include "common/error.h"
 
 enum { SANDBOX_FILES_MAX = 136 };
@@ -22,10 +20,9 @@ enum { SANDBOX_FILES_MAX = 136 };
 struct sandbox_files {
     const char *readable[SANDBOX_FILES_MAX]; /* files, and all beneath folders */
     unsigned readable_count;
-    const char
-        *writable[SANDBOX_FILES_MAX]; /* folders: read, write, make, rename and remove beneath */
+    /* Folders: list; write, make, rename and remove beneath. Not to read: keys may lie there. */
+    const char *writable[SANDBOX_FILES_MAX];
     unsigned writable_count;
-    bool abstract_sockets; /* those of other processes are still reached: NOTIFY_SOCKET is one */
 };
 
 /* *abi: the kernel's version of Landlock, 0 where it has none: then nothing is taken away, which the

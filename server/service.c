@@ -29,6 +29,7 @@
 #include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/inherited.h"
 #include "server/keeper.h"
 #include "server/limits.h"
 #include "server/material.h"
@@ -95,33 +96,6 @@ static int open_signals(int *signal_fd, struct failure *f)
                               "signalfd", errno);
 }
 
-/* Sockets that a service manager (or our own supervisor) has bound for us, by name. */
-static void take_inherited(struct service *s)
-{
-    char **names = NULL;
-    int count = sd_listen_fds_with_names(1, &names);
-
-    for (int i = 0; i < count; i++) {
-        int fd = SD_LISTEN_FDS_START + i;
-
-        if (doors_take(&s->doors, names[i], fd)) {
-            continue;
-        }
-        if (strcmp(names[i], "health") == 0 && s->health_fd < 0) {
-            s->health_fd = fd;
-        } else if (strcmp(names[i], "keeper") == 0 && s->keeper_fd < 0) {
-            s->keeper_fd = fd;
-        } else {
-            log_warning("a socket named %s was handed over, and is not used", names[i]);
-            (void)close(fd);
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        free(names[i]);
-    }
-    free(names);
-}
-
 /* A UUID that lasts, for a host whose mapper finds none: made of the machine id, which is not to be
  * shown itself (machine-id(5)). Left as zeros where there is no machine id. */
 static void read_machine_uuid(uint8_t out[UUID_BYTES])
@@ -144,15 +118,26 @@ static void read_boot_uuid(uint8_t out[UUID_BYTES])
     }
 }
 
+static bool take_inherited(struct service *s)
+{
+    struct inherited sockets;
+
+    inherited_take(&sockets, &s->doors);
+    s->health_fd = sockets.health_fd;
+    s->keeper_fd = sockets.keeper_fd;
+    return s->doors.door[0].listen_fd >= 0 && s->keeper_fd >= 0;
+}
+
 /* What needs rights that the sandbox takes away. */
 static int prepare(struct service *s, struct buffer *faults, struct failure *f)
 {
     char seal_path[CONFIG_TEXT_BYTES + 16];
 
-    take_inherited(s);
-    if (s->keeper_fd >= 0) {
-        keeper_use(s->keeper_fd, s->config);
+    if (!take_inherited(s)) {
+        return failure_set(f, ERROR_FAILED_PRECONDITION,
+                           "a worker is started by its supervisor, who hands its sockets over");
     }
+    keeper_use(s->keeper_fd, s->config);
     read_machine_uuid(s->machine_uuid);
     read_boot_uuid(s->boot_uuid);
     access_watch_init(&s->access_watch, s->config);
@@ -167,10 +152,11 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         result = audit_service_open(s->config, &s->rpc, &s->audit, f);
     }
     if (result == 0) {
+        /* Of a listener that the configuration has since the supervisor read it there is no socket yet. */
         result = doors_bind(&s->doors, s->config, f);
     }
-    if (result == 0 && s->health_fd < 0) {
-        result = health_bind(s->config->server_health, &s->health_fd, f);
+    if (result == 0) {
+        doors_log(&s->doors);
     }
     return result;
 }
@@ -478,13 +464,7 @@ static int start(struct service *s, const struct service_options *options, struc
     }
     faults_log(LOG_LEVEL_ERROR, "cannot start", &faults);
     if (result == 0) {
-        const struct confinement confinement = {
-            .config = options->config,
-            .supervised = options->supervised,
-            .has_keeper = s->keeper_fd >= 0,
-        };
-
-        result = confinement_enter(&confinement, f);
+        result = confinement_enter(options->config, f);
     }
     if (result == 0) {
         result = audit_start(s->audit, f);

@@ -25,6 +25,7 @@
 #include "server/child.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
+#include "server/inherited.h"
 #include "server/keeper.h"
 #include "server/sandbox.h"
 
@@ -55,7 +56,9 @@ struct supervisor {
         notify_socket[RUNTIME_BYTES + 16];
     struct doors doors;
     int mapper_fd, health_fd, signal_fd, notify_fd;
-    int keeper_fd; /* of the worker that runs; -1: none */
+    struct keeper keeper; /* of the worker that runs */
+    bool is_reading;      /* that worker has not said yet that it has read its files */
+    bool reload_due;      /* somebody has asked for it meanwhile */
     uint16_t port;
     uid_t worker_uid;
     gid_t worker_gid;
@@ -116,28 +119,47 @@ static int bind_notify(struct supervisor *s, struct failure *f)
     return 0;
 }
 
+/* Else there is one that runs by itself. */
+static bool has_mapper(const struct supervisor *s)
+{
+    return s->options->config->mapper_program[0] != '\0';
+}
+
+/* The worker connects to them. */
+static int bind_own_sockets(struct supervisor *s, struct failure *f)
+{
+    int result = bind_notify(s, f);
+
+    if (result == 0 && has_mapper(s)) {
+        result = channel_listen(s->mapper_socket, &s->mapper_fd, f);
+    }
+    if (result == 0 && geteuid() == 0 &&
+        (chown(s->notify_socket, s->worker_uid, s->worker_gid) != 0 ||
+         (has_mapper(s) && chown(s->mapper_socket, s->worker_uid, s->worker_gid) != 0))) {
+        result = failed(f, "hand the sockets to the worker's user", "chown");
+    }
+    return result;
+}
+
+/* Those that clients connect to: a service manager may have bound them already. */
 static int bind_sockets(struct supervisor *s, struct failure *f)
 {
     const struct config *c = s->options->config;
-    int result = channel_listen(s->mapper_socket, &s->mapper_fd, f);
+    struct inherited handed_over;
+    int result = 0;
 
-    if (result == 0) {
-        result = bind_notify(s, f);
-    }
-    if (result == 0 && geteuid() == 0 &&
-        (chown(s->mapper_socket, s->worker_uid, s->worker_gid) != 0 ||
-         chown(s->notify_socket, s->worker_uid, s->worker_gid) != 0)) {
-        result = failed(f, "hand the sockets to the worker's user", "chown");
-    }
-    if (result == 0) {
-        doors_init(&s->doors, c);
-        result = doors_bind(&s->doors, c, f);
-    }
+    doors_init(&s->doors, c);
+    inherited_take(&handed_over, &s->doors);
+    s->health_fd = handed_over.health_fd;
+    scope_close_fd(&handed_over.keeper_fd);
+    result = doors_bind(&s->doors, c, f);
     if (result == 0) {
         s->port = listener_bound_port(s->doors.door[0].listen_fd);
+    }
+    if (result == 0 && s->health_fd < 0) {
         result = health_bind(c->server_health, &s->health_fd, f);
     }
-    return result;
+    return result == 0 ? bind_own_sockets(s, f) : result;
 }
 
 static int open_signals(struct supervisor *s, struct failure *f)
@@ -165,8 +187,8 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
     SCOPE_FD int worker_keeper_fd = -1;
 
     if (kind == CHILD_WORKER) {
-        scope_close_fd(&s->keeper_fd); /* of the one before */
-        int result = keeper_pair(&s->keeper_fd, &worker_keeper_fd, f);
+        scope_close_fd(&s->keeper.fd); /* of the one before */
+        int result = keeper_pair(&s->keeper.fd, &worker_keeper_fd, f);
 
         if (result < 0) {
             return result;
@@ -177,6 +199,11 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
     if (pid < 0) {
         return failed(f, "start a process", "fork");
     }
+    if (kind == CHILD_WORKER) {
+        keeper_begin_turn(&s->keeper, s->options->config);
+        s->is_reading = true;
+        s->reload_due = false;
+    }
     if (pid == 0) {
         const struct child_sockets sockets = {
             .parent = parent,
@@ -185,7 +212,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
             .doors = &s->doors,
             .health_fd = s->health_fd,
             .keeper_fd = worker_keeper_fd,
-            .mapper_path = s->mapper_socket,
+            .mapper_path = has_mapper(s) ? s->mapper_socket : s->options->config->mapper_socket,
             .notify_path = s->notify_socket,
             .watchdog_us = s->silence_ns == UINT64_MAX ? 0 : s->silence_ns / CLOCK_NS_PER_US,
         };
@@ -220,6 +247,26 @@ static int start_due(struct supervisor *s, struct failure *f)
 
 /* --- what happens then ----------------------------------------------------------------------- */
 
+/* What keeps a worker from its start is in the files, and would do so the next time, too; or it passes, as the
+ * end of a worker whose supervisor was killed. */
+static bool is_hopeless(enum child_kind kind, int status)
+{
+    return kind == CHILD_WORKER && WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+           WEXITSTATUS(status) != error_exit_status(ERROR_UNAVAILABLE);
+}
+
+static int could_not_start(const struct child *c, enum child_kind kind, const char *how, int status,
+                           struct failure *f)
+{
+    enum error_code code = kind == CHILD_WORKER && WIFEXITED(status)
+                               ? error_from_exit_status(WEXITSTATUS(status))
+                               : ERROR_UNAVAILABLE;
+    int result = failure_set(f, code, "the %s %s, %u time%s, and was never ready",
+                             child_names[kind], how, c->starts, c->starts == 1 ? "" : "s");
+
+    return failure_next(f, result, "see what it said above");
+}
+
 static int child_ended(struct supervisor *s, enum child_kind kind, int status, struct failure *f)
 {
     struct child *c = &s->children[kind];
@@ -235,11 +282,8 @@ static int child_ended(struct supervisor *s, enum child_kind kind, int status, s
     } else {
         snprintf(how, sizeof(how), "ended with status %d", WEXITSTATUS(status));
     }
-    if (!s->ready && c->starts >= TRIES_BEFORE_READY) {
-        int result = failure_set(f, ERROR_UNAVAILABLE, "the %s %s, %u times, and was never ready",
-                                 child_names[kind], how, c->starts);
-
-        return failure_next(f, result, "see what it said above");
+    if (!s->ready && (c->starts >= TRIES_BEFORE_READY || is_hopeless(kind, status))) {
+        return could_not_start(c, kind, how, status, f);
     }
     if (now_ns - c->started_ns >= STEADY_S * CLOCK_NS_PER_S || c->backoff_ms == 0) {
         c->backoff_ms = BACKOFF_MIN_MS;
@@ -268,6 +312,30 @@ static int reap(struct supervisor *s, struct failure *f)
     return result;
 }
 
+/* Not before it has said that it is done with the last time: each time it gets each file once. */
+static void reload_worker(struct supervisor *s)
+{
+    pid_t pid = s->children[CHILD_WORKER].pid;
+
+    if (pid > 0 && !s->is_reading) {
+        keeper_begin_turn(&s->keeper, s->options->config);
+        s->is_reading = true;
+        (void)kill(pid, SIGHUP);
+    } else {
+        s->reload_due = pid > 0; /* the next worker reads them anyway */
+    }
+}
+
+static void on_read(struct supervisor *s)
+{
+    keeper_end_turn(&s->keeper);
+    s->is_reading = false;
+    if (s->reload_due) {
+        s->reload_due = false;
+        reload_worker(s);
+    }
+}
+
 static int on_signals(struct supervisor *s, struct failure *f)
 {
     struct signalfd_siginfo info;
@@ -277,9 +345,7 @@ static int on_signals(struct supervisor *s, struct failure *f)
         if (info.ssi_signo == SIGCHLD) {
             result = reap(s, f);
         } else if (info.ssi_signo == SIGHUP) {
-            if (s->children[CHILD_WORKER].pid > 0) {
-                (void)kill(s->children[CHILD_WORKER].pid, SIGHUP);
-            }
+            reload_worker(s);
         } else {
             s->stopping = true;
         }
@@ -324,11 +390,20 @@ static int on_notify(struct supervisor *s, struct failure *f)
     if (strstr(text, "WATCHDOG=1") != NULL) {
         s->children[CHILD_WORKER].heard_ns = clock_monotonic_ns();
     }
-    if (s->ready || strstr(text, "READY=1") == NULL) {
+    if (strstr(text, "RELOADING=1") != NULL) {
+        sd_notify(0, "RELOADING=1");
+    }
+    if (strstr(text, "READY=1") == NULL) {
+        return 0;
+    }
+    sd_notify(
+        0,
+        "READY=1"); /* each time: it ends a reload, too, perhaps that of a worker that died in it */
+    on_read(s);
+    if (s->ready) {
         return 0;
     }
     s->ready = true;
-    sd_notify(0, "READY=1");
     if (s->options->on_ready == NULL) {
         return 0;
     }
@@ -337,8 +412,8 @@ static int on_notify(struct supervisor *s, struct failure *f)
 
 static void on_keeper(struct supervisor *s)
 {
-    if (s->keeper_fd >= 0 && !keeper_serve(s->keeper_fd, s->options->config)) {
-        scope_close_fd(&s->keeper_fd);
+    if (s->keeper.fd >= 0 && !keeper_serve(&s->keeper, s->options->config)) {
+        scope_close_fd(&s->keeper.fd);
     }
 }
 
@@ -385,7 +460,7 @@ static int supervise(struct supervisor *s, struct failure *f)
         uint64_t next_ns = next_start_ns(s) < silent_ns(s) ? next_start_ns(s) : silent_ns(s);
         int timeout_ms = next_ns == UINT64_MAX ? -1 : clock_poll_timeout_ms(next_ns, 60000);
 
-        fds[2].fd = s->keeper_fd; /* another one for each worker */
+        fds[2].fd = s->keeper.fd; /* another one for each worker */
         (void)poll(fds, 3, alive_timeout_ms(&s->alive, timeout_ms));
         alive_tell(&s->alive, NULL);
         on_keeper(s);
@@ -432,11 +507,14 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
                             .health_fd = -1,
                             .signal_fd = -1,
                             .notify_fd = -1,
-                            .keeper_fd = -1,
+                            .keeper = { .fd = -1 },
                             .worker_uid = geteuid(),
                             .worker_gid = getegid() };
     int result = 0;
 
+    if (!has_mapper(&s)) {
+        s.children[CHILD_MAPPER].start_at_ns = UINT64_MAX;
+    }
     /* The worker is watched as this process is itself. */
     alive_init(&s.alive);
     s.silence_ns = s.alive.silence_ns > 0 ? s.alive.silence_ns : UINT64_MAX;
@@ -460,7 +538,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
         sd_notify(0, "STOPPING=1");
         s.stopping = true;
         /* Nobody answers it any more: a worker that is reading its files again is not to wait for that. */
-        scope_close_fd(&s.keeper_fd);
+        scope_close_fd(&s.keeper.fd);
         end_child(&s, CHILD_WORKER); /* first: its requests still need the mapper */
         end_child(&s, CHILD_MAPPER);
     }
@@ -469,7 +547,7 @@ int supervisor_run(const struct supervisor_options *options, struct failure *f)
     doors_close(&s.doors);
     scope_close_fd(&s.health_fd);
     scope_close_fd(&s.notify_fd);
-    scope_close_fd(&s.keeper_fd);
+    scope_close_fd(&s.keeper.fd);
     scope_close_fd(&s.signal_fd);
     return result;
 }

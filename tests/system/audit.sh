@@ -83,7 +83,7 @@ control_of_traces_is_in_it() {
 a_reload_is_in_it() {
     local before
     before=$(count '.event == "reload" and .reason == "signal"')
-    kill -HUP "$(worker_pid)"
+    kill -HUP "${pid[demo]}"
     wait_until 10 one_more '.event == "reload" and .reason == "signal"' "$before"
 }
 

@@ -106,6 +106,56 @@ a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason() {
     contains "$(cat "$work/said")" "was never ready"
 }
 
+with_mapper_user() { # LINE: a configuration like the demonstration's, but for that
+    sed "/^mapper/,/^}/s|^ *user .*|$1|" "$work/demo/xenresd.conf" >"$work/user.conf"
+}
+uid_of_mapper() { # of the daemon `user`
+    awk '$1 == "Uid:" { print $2, $3, $4 }' "/proc/$(pgrep -P "${pid[user]}" -f xenresd-mapper-sim)/status"
+}
+is_uid_of_mapper() { [ "$(uid_of_mapper 2>/dev/null)" = "$1 $1 $1" ]; }
+
+# Without a word, its own user, as sysusers makes it: and where there is none it does not start.
+a_mapper_is_root_only_where_that_is_said() {
+    [ "$(id -u)" -eq 0 ] || skip "needs root"
+    local own
+    own=$(id -u xenresd-mapper 2>/dev/null) || own=
+    with_mapper_user ''
+    never_root "$own"
+    with_mapper_user 'user = ""'
+    never_root ''
+    with_mapper_user 'user = "root"'
+    "$BUILD/xenresd" --check --config "$work/user.conf" >"$work/said" 2>&1
+    contains "$(cat "$work/said")" "mapper.user: warning: a mapper that is started as root stays root"
+    "$BUILD/xenresd" doctor --config "$work/user.conf" >"$work/said" 2>&1 || true
+    contains "$(cat "$work/said")" "warning  mapper's user: it stays root"
+    start user "$BUILD/xenresd" --config "$work/user.conf"
+    wait_until 20 is_uid_of_mapper 0
+    stop user
+}
+never_root() { # UID: "" where there is no such user
+    if [ -n "$1" ]; then
+        start user "$BUILD/xenresd" --config "$work/user.conf"
+        wait_until 20 is_uid_of_mapper "$1"
+        stop user
+    else
+        fails 24 timeout 30 "$BUILD/xenresd" --config "$work/user.conf"
+        grep -Eq 'there is no user|--user is empty' "$work/said"
+    fi
+    "$BUILD/xenresd" --check --config "$work/user.conf" >"$work/said" 2>&1 || true
+    same "$(grep -c "stays root" "$work/said" || true)" 0 "warnings"
+}
+
+# It is in the files, and so no better the next time: told once, by the status of its kind.
+a_worker_that_cannot_start_ends_it_at_once() {
+    sed "s|$work/demo/policy.conf|$work/demo/no-policy|" "$work/demo/xenresd.conf" >"$work/bad.conf"
+    fails 15 timeout 30 "$BUILD/xenresd" --config "$work/bad.conf"
+    contains "$(cat "$work/said")" "the worker ended with status 15, 1 time, and was never ready"
+    contains "$(cat "$work/said")" "cannot open $work/demo/no-policy"
+    same "$(grep -c "starting it again" "$work/said" || true)" 0 "tries behind it"
+    fails 19 timeout 30 "$BUILD/xenresd" --config "$work/demo/xenresd.conf" --worker "$work/mapper.sock"
+    contains "$(cat "$work/said")" "started by its supervisor"
+}
+
 # Neither what the starter had open, nor where its service manager listens.
 children_get_nothing_that_they_need_not() {
     local child
@@ -241,4 +291,6 @@ check "a killed supervisor takes any child along" a_killed_supervisor_takes_any_
 unset "pid[demo]"
 check "a worker that hangs is ended, and comes back" a_worker_that_hangs_is_ended_and_comes_back
 check "a mapper that gives up is started again" a_mapper_that_gives_up_is_started_again
+check "a mapper is root only where that is said" a_mapper_is_root_only_where_that_is_said
+check "a worker that cannot start ends it at once" a_worker_that_cannot_start_ends_it_at_once
 check "a mapper that cannot start ends the supervisor with its reason" a_mapper_that_cannot_start_ends_the_supervisor_with_its_reason

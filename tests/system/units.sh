@@ -96,7 +96,7 @@ the_service_lives_as_systemd_has_it() {
     wait_until 20 told WATCHDOG=1 "$((before + 2))"
 }
 
-# Its files are beneath folders that Landlock leaves it.
+# The main process hands them over; who serves has access to none.
 it_reads_its_files_again() {
     local before
     before=$(grep -c 'reloaded policy' "$work/service.log" || true)

@@ -17,11 +17,12 @@ static const int codes[] = {
 
 enum { CODE_COUNT = sizeof(codes) / sizeof(codes[0]) };
 
-static void every_row_is_whole_and_found_by_its_connect_code(void **state)
+static void every_row_is_whole_and_found_by_its_connect_code_and_status(void **state)
 {
     (void)state;
     for (size_t i = 0; i < CODE_COUNT; i++) {
         assert_int_equal(error_from_connect_code(error_connect_code(codes[i])), codes[i]);
+        assert_int_equal(error_from_exit_status(error_exit_status(codes[i])), codes[i]);
         assert_true(error_name(codes[i])[0] != '\0');
         assert_true(error_text(codes[i])[0] != '\0');
         assert_in_range(error_http_status(codes[i]), 400, 599);
@@ -51,6 +52,8 @@ static void a_number_in_no_row_is_unknown(void **state)
         assert_int_equal(error_http_status(strange[i]), 500);
     }
     assert_int_equal(error_from_connect_code("no_such_code"), ERROR_UNKNOWN);
+    assert_int_equal(error_from_exit_status(0), ERROR_UNKNOWN);
+    assert_int_equal(error_from_exit_status(127), ERROR_UNKNOWN);
     assert_int_equal(error_from_connect_code(""), ERROR_UNKNOWN);
 }
 
@@ -235,7 +238,7 @@ static void random_failures_become_safe(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_is_whole_and_found_by_its_connect_code),
+        cmocka_unit_test(every_row_is_whole_and_found_by_its_connect_code_and_status),
         cmocka_unit_test(numbers_and_exit_statuses_are_distinct),
         cmocka_unit_test(a_number_in_no_row_is_unknown),
         cmocka_unit_test(errno_names_are_names),

@@ -80,7 +80,19 @@ static int read_device(void)
 }
 static int write_writable(void)
 {
+    return opens(&writable, "file", O_WRONLY);
+}
+static int read_writable(void)
+{
+    return opens(&writable, "file", O_RDONLY);
+}
+static int read_and_write_writable(void)
+{
     return opens(&writable, "file", O_RDWR);
+}
+static int list_writable(void)
+{
+    return open(writable.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0 ? 0 : errno;
 }
 static int put_aside_in_writable(void)
 {
@@ -116,9 +128,18 @@ static void what_is_writable_is_written_and_put_aside(void **state)
 {
     (void)state;
     assert_int_equal(restricted(write_writable), 0);
+    assert_int_equal(restricted(list_writable), 0);
     assert_int_equal(restricted(put_aside_in_writable), 0);
     assert_int_equal(restricted(make_a_folder), EACCES);
     assert_int_equal(restricted(link_out_of_it), EACCES);
+}
+
+/* The audit's folder has its keys, too. */
+static void what_is_writable_is_not_read(void **state)
+{
+    (void)state;
+    assert_int_equal(restricted(read_writable), EACCES);
+    assert_int_equal(restricted(read_and_write_writable), EACCES);
 }
 
 static void all_else_is_out_of_reach(void **state)
@@ -163,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(what_is_readable_is_read_and_not_written),
         ROW(what_is_writable_is_written_and_put_aside),
+        ROW(what_is_writable_is_not_read),
         ROW(all_else_is_out_of_reach),
     };
     return UNIT_RUN(tests);

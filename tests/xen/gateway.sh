@@ -222,6 +222,7 @@ for program in mapper_test mapper_trace_test backend_xen_test; do
   [ ! -x "$BUILD/tests/contract/$program" ] || suite_stage usr/local/bin "$BUILD/tests/contract/$program"
 done
 deploy_stage
+exploit_stage
 rig_stage
 said=$work
 suite_boot
@@ -249,6 +250,7 @@ check "mapper: group access to Xen's nodes, no capability, no network socket" ma
 check "xenresd: files by Landlock where the kernel has it" xenresd_has_what_the_kernel_can_take
 check "neither shows its memory" neither_shows_its_memory
 check "the mapper's socket is xenresd's alone" socket_is_for_xenresd_alone
+check "services: xenresd, its own user's from the start, serves a new key from SIGHUP on" new_key_is_read_at_sighup
 
 check "frames equal those mapped in dom0: PV, grant version 1" grant_table_equal linux-pv1
 check "frames equal those mapped in dom0: PV, grant version 2" grant_table_equal linux-pv2
@@ -301,6 +303,13 @@ check "mapper started as root: nothing of root is left" mapper_dropped_root
 check "frames equal those mapped in dom0: after the restart" grant_table_equal tiny
 check "guests, kernel and services are well" all_is_well
 check "nobody was killed by a filter" nobody_was_killed_by_a_filter
+check "exploit: a xenresd that was taken over serves in its place" exploit_begin
+check "exploit: it opens none of Xen's nodes" exploit_opens_no_node
+check "exploit: it opens no key, nor is it handed one" exploit_opens_no_key
+check "exploit: it is ended when it dials out" is_killed connect
+check "exploit: it is ended when it runs a shell" is_killed shell
+check "exploit: it gets no domain but those of the export list" exploit_gets_no_other_domain
+check "exploit: the services are themselves again" exploit_leaves
 check "guests end without a trace" guests_end_without_a_trace
 check "both services end when told to" services_stop
 if [ "$failed" -gt 0 ]; then

@@ -7,11 +7,11 @@
 #
 #   deploy_stage           puts programs, certificates and files into the overlay, before the boot
 #   deploy_start           starts both services and waits until they serve
-#   deploy_xenresd         starts xenresd and waits until it serves
+#   deploy_xenresd [PROGRAM]    starts xenresd, as its unit does: as its user, with no way to more; waits until it serves
 #   deploy_url             prints where they are reached from this machine; not before they serve
 #   deploy_mapper AS       starts the mapper: AS is `user`, as its own user from the start, or `root`, as root that
 #                          becomes that user
-#   deploy_pid NAME        the process id in dom0 of mapper or xenresd
+#   deploy_pid NAME        the process id in dom0 of mapper, xenresd (to which signals go) or worker (which serves)
 #   deploy_logs            prints what both have logged, for who looks for the reason of a failure
 
 # Names in the certificates: what the host connects to, and who the policy lets in.
@@ -48,6 +48,7 @@ deploy_stage() {
   local etc=$overlay/etc/xenresd
   deploy_certificates
   suite_stage usr/local/sbin "$BUILD/xenresd" "$BUILD/xenresd-mapper"
+  suite_stage usr/local/bin "$(type -P setpriv)" # busybox's knows no users
   install -D -m 644 -t "$etc" "$work/pki/server.crt"
   install -m 600 -t "$etc" "$work/pki/server.key"
   install -m 644 "$work/pki/ca.crt" "$etc/clients.crt"
@@ -84,7 +85,7 @@ deploy_service() { # NAME COMMAND
 }
 
 deploy_mapper() { # AS
-  local command='/usr/local/sbin/xenresd-mapper --socket /run/xenresd/mapper.sock --export /etc/xenresd/export'
+  local command="/usr/local/sbin/xenresd-mapper --socket /run/xenresd/mapper.sock --export ${deploy_export:-/etc/xenresd/export}"
   # Unused mappings are kept for long: what is gone in the tests is gone for another reason.
   command+=" --peer-user xenresd --mapping-idle 600 --grace $deploy_grace"
   command+=" --journal /run/xenresd/traces.$1" # whose is whoever started it
@@ -101,13 +102,15 @@ deploy_start() {
   dom0 xen-access xen
   dom0_sh 'mkdir -p /run/xenresd /var/lib/xenresd &&
     chown xenresd-mapper:xenresd /run/xenresd && chmod 2750 /run/xenresd &&
-    chown xenresd:xenresd /var/lib/xenresd && chmod 700 /var/lib/xenresd'
+    chown xenresd:xenresd /var/lib/xenresd && chmod 700 /var/lib/xenresd &&
+    chown xenresd /etc/xenresd/server.key'
   deploy_mapper user
   deploy_xenresd
 }
 
-deploy_xenresd() {
-  deploy_service xenresd '/usr/local/sbin/xenresd --config /etc/xenresd/xenresd.conf'
+deploy_xenresd() { # [PROGRAM]
+  deploy_service xenresd "/usr/local/bin/setpriv --reuid 990 --regid 990 --clear-groups --bounding-set=-all --inh-caps=-all \
+    --no-new-privs ${1:-/usr/local/sbin/xenresd} --config /etc/xenresd/xenresd.conf"
   deploy_ready
 }
 
@@ -120,7 +123,18 @@ deploy_url() {
 }
 
 deploy_pid() { # NAME
-  dom0 cat "/run/$1.pid"
+  if [ "$1" = worker ]; then
+    deploy_children /run/xenresd.pid
+  else
+    dom0 cat "/run/$1.pid"
+  fi
+}
+
+# By what the kernel says: dom0's busybox has no pgrep.
+deploy_children() { # PIDFILE
+  dom0_sh "for status in /proc/[0-9]*/status; do
+      if grep -q \"^PPid:.\$(cat $1)\\$\" \$status 2>/dev/null; then basename \${status%/status}; fi
+    done"
 }
 
 deploy_logs() {
