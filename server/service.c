@@ -51,7 +51,7 @@ enum {
  * parts that it tells of, with `look_lock`. */
 struct service {
     const struct config *config;
-    struct material material;
+    struct material material; /* until the parts have it */
     struct access_watch access_watch;
     struct seal *seal;
     struct audit *audit;
@@ -494,7 +494,12 @@ static int start(struct service *s, const struct service_options *options, struc
     if (result == 0) {
         result = start_rpc(s, f);
     }
-    return result == 0 ? start_listeners(s, f) : result;
+    if (result == 0) {
+        result = start_listeners(s, f);
+    }
+    material_done(
+        &s->material); /* the parts hold what they need of it: the key above all stays nowhere else */
+    return result;
 }
 
 static void stop(struct service *s)
@@ -525,7 +530,6 @@ static void stop(struct service *s)
         health_stop(s->health);
     }
     seal_free(s->seal);
-    material_done(&s->material);
     mapper_counters_done(&s->counters);
     (void)pthread_mutex_destroy(&s->look_lock);
     scope_close_fd(&s->public_fd);

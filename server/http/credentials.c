@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "server/http/key_pem.h"
+
 /* GnuTLS' own are not counted. */
 struct certificate {
     atomic_uint refs;
@@ -47,10 +49,37 @@ static gnutls_datum_t datum(const void *bytes, size_t len_bytes)
     return (gnutls_datum_t){ .data = u.plain, .size = (unsigned)len_bytes };
 }
 
+static int refused(struct failure *f, const char *why)
+{
+    int result =
+        failure_set(f, ERROR_INVALID_ARGUMENT, "cannot load the server certificate: %s", why);
+
+    return failure_next(f, result,
+                        "give PEM files: the certificate with its intermediates behind "
+                        "it, and its own key without a password");
+}
+
+/* GnuTLS copies what it is given, and wipes its copy of the key with the credentials. */
+static int set_key(gnutls_certificate_credentials_t credentials, const struct listener_pem *pem,
+                   gnutls_x509_crt_t *chain, unsigned count, struct failure *f)
+{
+    gnutls_x509_privkey_t key = NULL;
+    struct failure fault = { 0 };
+
+    if (key_pem_read(pem->key, pem->key_len_bytes, &key, &fault) != 0) {
+        return refused(f, fault.message);
+    }
+    int code = gnutls_certificate_set_x509_key(credentials, chain, (int)count, key);
+
+    gnutls_x509_privkey_deinit(key);
+    return code < 0 ? refused(f, gnutls_strerror(code)) : 0;
+}
+
 static int load(struct certificate *c, const struct listener_pem *pem, struct failure *f)
 {
     const gnutls_datum_t certificate = datum(pem->certificate, pem->certificate_len_bytes);
-    const gnutls_datum_t key = datum(pem->key, pem->key_len_bytes);
+    gnutls_x509_crt_t *chain = NULL;
+    unsigned count = 0;
     int code;
 
     if (pem->certificate_len_bytes == 0 || pem->certificate_len_bytes > INT_MAX ||
@@ -62,17 +91,18 @@ static int load(struct certificate *c, const struct listener_pem *pem, struct fa
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "cannot load the server certificate: %s",
                            gnutls_strerror(code));
     }
-    code = gnutls_certificate_set_x509_key_mem2(c->gnutls, &certificate, &key, GNUTLS_X509_FMT_PEM,
-                                                NULL, 0);
+    code = gnutls_x509_crt_list_import2(&chain, &count, &certificate, GNUTLS_X509_FMT_PEM,
+                                        GNUTLS_X509_CRT_LIST_SORT);
     if (code < 0) {
-        int r = failure_set(f, ERROR_INVALID_ARGUMENT, "cannot load the server certificate: %s",
-                            gnutls_strerror(code));
-
-        return failure_next(f, r,
-                            "give PEM files: the certificate with its intermediates behind "
-                            "it, and its own key without a password");
+        return refused(f, gnutls_strerror(code));
     }
-    return 0;
+    int result = set_key(c->gnutls, pem, chain, count, f);
+
+    for (unsigned i = 0; i < count; i++) {
+        gnutls_x509_crt_deinit(chain[i]);
+    }
+    gnutls_free(chain);
+    return result;
 }
 
 static int certificate_new(const struct listener_pem *pem, struct certificate **out,
