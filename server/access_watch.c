@@ -33,21 +33,11 @@ static struct file_stamp stamp_of(const char *path)
     return stamp;
 }
 
-void access_watch_init(struct access_watch *w, const struct config *config)
+/* Notes how they are, before they are read. True: otherwise than noted before. */
+static bool note(struct access_watch *w)
 {
-    struct access_options options;
+    bool changed = false;
 
-    *w = (struct access_watch){ .config = config };
-    material_access_options(config, &options);
-    w->count = access_files(&options, w->paths);
-    (void)access_watch_note(w);
-}
-
-bool access_watch_note(struct access_watch *w)
-{
-    bool changed = w->is_due;
-
-    w->is_due = false;
     for (size_t i = 0; i < w->count; i++) {
         const struct file_stamp stamp = stamp_of(w->paths[i]);
 
@@ -57,9 +47,14 @@ bool access_watch_note(struct access_watch *w)
     return changed;
 }
 
-void access_watch_forget(struct access_watch *w)
+void access_watch_init(struct access_watch *w, const struct config *config)
 {
-    w->is_due = true;
+    struct access_options options;
+
+    *w = (struct access_watch){ .config = config };
+    material_access_options(config, &options);
+    w->count = access_files(&options, w->paths);
+    (void)note(w);
 }
 
 static bool load(const struct config *config, struct listener *listener, struct rpc *rpc)
@@ -95,7 +90,7 @@ static bool is_retry_due(const struct access_watch *w)
 void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
                        struct metrics *metrics)
 {
-    if (access_watch_note(w) || is_retry_due(w)) {
+    if (note(w) || is_retry_due(w)) {
         bool loaded = load(w->config, listener, rpc);
 
         metrics_access_reloaded(metrics, loaded);

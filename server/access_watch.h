@@ -37,16 +37,11 @@ struct access_watch {
     const char *paths[ACCESS_FILES_MAX];
     size_t count;
     struct file_stamp stamps[ACCESS_FILES_MAX];
-    bool is_due;          /* whatever the stamps say */
     uint64_t retry_at_ns; /* 0: the last reading is in force */
 };
 
-/* `config` outlives it. */
+/* `config` outlives it. Before its files are read: notes how they are. */
 void access_watch_init(struct access_watch *w, const struct config *config);
-/* Notes how they are, before somebody reads them. True: otherwise than noted before. */
-bool access_watch_note(struct access_watch *w);
-/* Whoever noted them did not put into force what he read. */
-void access_watch_forget(struct access_watch *w);
 
 /* Has what changed read again, and streams end whose clients' time is over. */
 void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,

@@ -5,11 +5,12 @@
 
 #include "server/material.h"
 
-_Static_assert((int)ACCESS_FILES_MAX + 3 <= (int)RELOAD_FILES_MAX, "all of them have a number");
+_Static_assert((int)ACCESS_FILES_MAX + 4 <= (int)RELOAD_FILES_MAX, "all of them have a number");
 
 size_t reload_files(const struct config *config, const char *out[RELOAD_FILES_MAX])
 {
-    const char *const named[] = { config->tls_certificate, config->tls_key, config->server_policy };
+    const char *const named[] = { config->path, config->tls_certificate, config->tls_key,
+                                  config->server_policy };
     struct access_options access;
     size_t count = 0;
 

@@ -23,6 +23,7 @@
 #include "common/scope.h"
 #include "server/alive.h"
 #include "server/child.h"
+#include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/keeper.h"
@@ -50,6 +51,7 @@ struct child {
 /* One thread owns all of it. */
 struct supervisor {
     const struct supervisor_options *options;
+    struct config worker_config; /* as the worker that runs has read it, as far as it names files */
     struct child children[CHILD_COUNT];
     char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
         notify_socket[RUNTIME_BYTES + 16];
@@ -156,6 +158,15 @@ static int open_signals(struct supervisor *s, struct failure *f)
 
 /* --- starting a child ------------------------------------------------------------------------ */
 
+/* A worker reads the configuration when it starts: by then the file may be another than at our start, and may
+ * name others. One with faults stops the worker, which says so. */
+static void follow_config(struct supervisor *s)
+{
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
+
+    (void)config_load(s->options->config->path, &s->worker_config, &faults, NULL);
+}
+
 static int start_child(struct supervisor *s, enum child_kind kind, struct failure *f)
 {
     struct child *c = &s->children[kind];
@@ -163,6 +174,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
     SCOPE_FD int worker_keeper_fd = -1;
 
     if (kind == CHILD_WORKER) {
+        follow_config(s);
         scope_close_fd(&s->keeper_fd); /* of the one before */
         int result = keeper_pair(&s->keeper_fd, &worker_keeper_fd, f);
 
@@ -335,7 +347,7 @@ static int on_notify(struct supervisor *s, struct failure *f)
 
 static void on_keeper(struct supervisor *s)
 {
-    if (s->keeper_fd >= 0 && !keeper_serve(s->keeper_fd, s->options->config)) {
+    if (s->keeper_fd >= 0 && !keeper_serve(s->keeper_fd, &s->worker_config)) {
         scope_close_fd(&s->keeper_fd);
     }
 }
@@ -426,6 +438,7 @@ static void end_child(struct supervisor *s, enum child_kind kind)
 int supervisor_run(const struct supervisor_options *options, struct failure *f)
 {
     struct supervisor s = { .options = options,
+                            .worker_config = *options->config,
                             .mapper_fd = -1,
                             .public_fd = -1,
                             .health_fd = -1,

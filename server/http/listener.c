@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -41,7 +42,7 @@ struct listener {
     bool is_shared;
     const struct identity *everyone;
     bool plaintext;
-    bool certificate_optional;
+    atomic_bool certificate_optional;
 
     struct credentials_place credentials;
 };
@@ -260,13 +261,18 @@ static void listener_free(struct listener *l)
     free(l);
 }
 
-static int start_limits(struct listener *l, const struct listener_limits *limits, struct failure *f)
+static struct handshakes_limits handshakes_of(const struct listener_limits *limits)
 {
-    const struct handshakes_limits handshakes = {
+    return (struct handshakes_limits){
         .per_second = limits->handshakes_per_s_per_address,
         .per_second_in_all = limits->handshakes_per_s,
         .exempt = limits->handshake_exempt,
     };
+}
+
+static int start_limits(struct listener *l, const struct listener_limits *limits, struct failure *f)
+{
+    const struct handshakes_limits handshakes = handshakes_of(limits);
     int result =
         connections_init(&l->connections, limits->connections, limits->connections_per_address, f);
 
@@ -298,7 +304,7 @@ int listener_start(const struct listener_options *options, struct listener **out
     l->limits = options->limits;
     l->everyone = options->everyone;
     l->plaintext = options->plaintext;
-    l->certificate_optional = options->certificate_optional;
+    atomic_init(&l->certificate_optional, options->certificate_optional);
     l->listen_fd = options->listen_fd;
     l->is_shared = options->is_shared;
     l->body = (struct body){ .rpc = options->rpc,
@@ -336,6 +342,18 @@ int listener_reload(struct listener *l, const struct listener_pem *pem, struct a
 
     if (result == 0) {
         credentials_exchange(&l->credentials, fresh);
+    }
+    return result;
+}
+
+int listener_set_admission(struct listener *l, const struct listener_limits *limits,
+                           bool certificate_optional, struct failure *f)
+{
+    const struct handshakes_limits handshakes = handshakes_of(limits);
+    int result = handshakes_set_limits(&l->handshakes, &handshakes, clock_monotonic_ns(), f);
+
+    if (result == 0) {
+        atomic_store(&l->certificate_optional, certificate_optional);
     }
     return result;
 }

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+#include "server/reload.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/log.h"
+#include "server/audit_service.h"
+#include "server/config_changes.h"
+#include "server/faults.h"
+#include "server/limits.h"
+#include "server/material.h"
+#include "server/reload_files.h"
+
+static const char refused[] = "reload refused, all stays as it was";
+
+/* What a reload reads, until it is in force. */
+struct fresh {
+    struct config *config;
+    struct material material;
+    struct access_watch watch;
+};
+
+static void fresh_done(struct fresh *fresh)
+{
+    material_done(&fresh->material);
+    free(fresh->config);
+}
+
+void reload_init(struct reload *r, const struct config *started, bool has_keeper)
+{
+    *r = (struct reload){ .started = started, .config = started, .has_keeper = has_keeper };
+    access_watch_init(&r->watch, started);
+}
+
+void reload_done(struct reload *r)
+{
+    free(r->held);
+    r->held = NULL;
+}
+
+/* --- reading -------------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *path, const char *const *paths, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(path, paths[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? (size_t)(slash - path) + 1 : 0;
+}
+
+static bool is_beside_one_of(const char *path, const char *const *paths, size_t count)
+{
+    size_t len = folder_length(path);
+
+    for (size_t i = 0; i < count; i++) {
+        if (folder_length(paths[i]) == len && memcmp(path, paths[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Files that this process cannot open any more, whatever their modes say (confinement.c, keeper.h). */
+static int check_files(const struct reload *r, const struct config *now, struct buffer *faults,
+                       struct failure *f)
+{
+    const char *open[RELOAD_FILES_MAX], *named[RELOAD_FILES_MAX];
+    size_t open_count = reload_files(r->started, open), count = reload_files(now, named);
+    int result = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_one_of(named[i], open, open_count) ||
+            (!r->has_keeper && is_beside_one_of(named[i], open, open_count))) {
+            continue;
+        }
+        buffer_printf(faults, "%s: %s was not named when xenresd started%s: restart xenresd\n",
+                      now->path, named[i], r->has_keeper ? "" : ", nor any file beside it");
+        result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s is a file that a reload cannot read",
+                             named[i]);
+    }
+    return result;
+}
+
+/* What no file but the configuration's own can be wrong about. */
+static int check_limits(const struct config *now, struct buffer *faults, struct failure *f)
+{
+    struct failure fault = { 0 };
+    int result = listener_check_exempt(now->limits_handshake_exempt, &fault);
+
+    if (result != 0) {
+        buffer_printf(faults, "%s:%u: limits.handshake_exempt: %s; %s\n", now->path,
+                      config_line("limits.handshake_exempt"), fault.message, fault.next_step);
+        *f = fault;
+    }
+    return result;
+}
+
+static int read_again(const struct reload *r, struct fresh *fresh, struct buffer *faults,
+                      struct failure *f)
+{
+    fresh->config = malloc(sizeof(*fresh->config));
+    if (fresh->config == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory");
+    }
+    int result = config_load(r->started->path, fresh->config, faults, f);
+
+    if (result == 0) {
+        result = check_files(r, fresh->config, faults, f);
+    }
+    if (result == 0) {
+        result = check_limits(fresh->config, faults, f);
+    }
+    if (result == 0) {
+        access_watch_init(&fresh->watch, fresh->config); /* before the files are read */
+        result = material_load(fresh->config, &fresh->material, faults, f);
+    }
+    return result;
+}
+
+/* --- putting it into force ------------------------------------------------------------------------ */
+
+static void tell_unchanged(void *arg, const char *option)
+{
+    (void)arg;
+    log_warning("%s has changed, which counts when xenresd is restarted", option);
+}
+
+static void set_limits(const struct config *now, const struct reload_parts *parts)
+{
+    const struct listener_limits limits = limits_of_listener(now);
+    const struct feeds_options feeds = limits_of_feeds(now);
+    const bool certificate_optional = strcmp(now->tls_client_certificate, "optional") == 0;
+    struct quota_limits quota;
+    int result = listener_set_admission(parts->listener, &limits, certificate_optional, NULL);
+
+    assert(result == 0); /* check_limits() */
+    limits_of_config(now, &quota);
+    quota_set_limits(parts->quota, &quota); /* shares of the mapper's follow it */
+    feeds_set_limits(parts->feeds, &feeds);
+}
+
+/* The only step that can fail comes first. */
+static int enforce(struct reload *r, struct fresh *fresh, const struct reload_parts *parts,
+                   struct failure *f)
+{
+    const struct listener_pem pem = material_pem(&fresh->material);
+    int result = listener_reload(parts->listener, &pem, fresh->material.access, f);
+
+    if (result != 0) {
+        return result;
+    }
+    set_limits(fresh->config, parts);
+    rpc_set_rules(parts->rpc, fresh->material.policy, fresh->material.access);
+    free(r->held);
+    r->held = fresh->config;
+    r->config = fresh->config;
+    r->watch = fresh->watch;
+    fresh->config = NULL;
+    return 0;
+}
+
+void reload_now(struct reload *r, const struct reload_parts *parts)
+{
+    struct fresh fresh = { 0 };
+    struct failure f = { 0 };
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
+
+    sd_notify(0, "RELOADING=1");
+    int result = read_again(r, &fresh, &faults, &f);
+
+    if (result == 0) {
+        result = enforce(r, &fresh, parts, &f);
+    }
+    fresh_done(&fresh);
+    if (result == 0) {
+        log_info("reloaded policy, certificate, limits, and what decides who is let in");
+        config_changes(r->started, r->config, tell_unchanged, NULL);
+    } else if (faults.len_bytes > 0) {
+        faults_log(LOG_LEVEL_ERROR, refused, &faults);
+    } else {
+        log_failure(LOG_LEVEL_ERROR, refused, &f);
+    }
+    audit_service_reloaded(parts->audit, &faults, &f);
+    metrics_reloaded(parts->metrics, result == 0);
+    sd_notify(0, "READY=1");
+}
