@@ -8,8 +8,10 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "server/audit_service.h"
+#include "server/check_certificates.h"
 #include "server/config_changes.h"
 #include "server/faults.h"
 #include "server/limits.h"
@@ -41,6 +43,60 @@ void reload_done(struct reload *r)
 {
     free(r->held);
     r->held = NULL;
+    buffer_done(&r->certificate);
+}
+
+/* --- the certificate ------------------------------------------------------------------------------ */
+
+struct judgement {
+    bool is_start, is_in_force;
+    struct buffer *faults;
+    struct failure *f;
+    int result;
+};
+
+static void judge(void *arg, const char *option, const char *path,
+                  const struct examine_finding *finding)
+{
+    struct judgement *j = arg;
+
+    if (finding->level != EXAMINE_FAULT) {
+        return; /* --check and doctor tell those */
+    }
+    if (j->is_in_force || (j->is_start && finding->of_the_time)) {
+        log_error("clients will refuse the certificate of %s, line %u: %s (%s)", path,
+                  finding->line, finding->text, option);
+        return;
+    }
+    buffer_printf(j->faults, "%s:%u: %s (%s)\n", path, finding->line, finding->text, option);
+    if (j->result == 0) {
+        j->result = failure_set(j->f, ERROR_FAILED_PRECONDITION, "%s will not do", path);
+        j->result = failure_cause(j->f, j->result, "%s", finding->text);
+    }
+}
+
+int reload_judge_certificate(const struct reload *r, const struct config *config,
+                             const struct material *m, struct buffer *faults, struct failure *f)
+{
+    const struct buffer *old = &r->certificate, *now = &m->certificate;
+    struct judgement j = {
+        .is_start = old->len_bytes == 0,
+        .is_in_force = old->len_bytes == now->len_bytes && now->len_bytes > 0 &&
+                       memcmp(old->data, now->data, now->len_bytes) == 0,
+        .faults = faults,
+        .f = f,
+    };
+
+    check_server_certificate(config, now->data, now->len_bytes,
+                             (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S), judge, &j);
+    return j.result;
+}
+
+void reload_note_certificate(struct reload *r, struct material *m)
+{
+    buffer_done(&r->certificate);
+    r->certificate = m->certificate;
+    m->certificate = (struct buffer){ .max_bytes = m->certificate.max_bytes };
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */
@@ -128,6 +184,9 @@ static int read_again(const struct reload *r, struct fresh *fresh, struct buffer
         access_watch_init(&fresh->watch, fresh->config); /* before the files are read */
         result = material_load(fresh->config, &fresh->material, faults, f);
     }
+    if (result == 0) {
+        result = reload_judge_certificate(r, fresh->config, &fresh->material, faults, f);
+    }
     return result;
 }
 
@@ -165,6 +224,7 @@ static int enforce(struct reload *r, struct fresh *fresh, const struct reload_pa
     }
     set_limits(fresh->config, parts);
     rpc_set_rules(parts->rpc, fresh->material.policy, fresh->material.access);
+    reload_note_certificate(r, &fresh->material);
     free(r->held);
     r->held = fresh->config;
     r->config = fresh->config;

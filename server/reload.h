@@ -22,6 +22,7 @@
 #include "server/access_watch.h"
 #include "server/config.h"
 #include "server/http/listener.h"
+#include "server/material.h"
 #include "server/metrics.h"
 #include "server/resource/feeds.h"
 #include "server/rpc/rpc.h"
@@ -31,6 +32,7 @@ struct reload {
     const struct config *config; /* in force: `started`, or `held` */
     struct config *held;
     bool has_keeper;
+    struct buffer certificate; /* the text of the one in force; empty before the first */
     struct access_watch watch; /* of the files of `config` */
 };
 
@@ -47,6 +49,18 @@ struct reload_parts {
 /* `started` outlives it. Before its files are read. */
 void reload_init(struct reload *r, const struct config *started, bool has_keeper);
 void reload_done(struct reload *r); /* fine on a zeroed one */
+
+/*
+ * Whether clients would take the certificate of `m`, as `config` has it: a fault is a line in `faults`, and
+ * its failure is -ERROR_FAILED_PRECONDITION. Two faults are errors in the log and no more, as refusing would
+ * make them worse: at the start, one that it has today only (a host whose clock is wrong would have no
+ * gateway when it is set right); at a reload, one of the certificate that is in force in any case (nobody
+ * could be kept out by a new policy until there is another one).
+ */
+int reload_judge_certificate(const struct reload *r, const struct config *config,
+                             const struct material *m, struct buffer *faults, struct failure *f);
+/* It is in force. Takes the text. */
+void reload_note_certificate(struct reload *r, struct material *m);
 
 void reload_now(struct reload *r, const struct reload_parts *parts);
 

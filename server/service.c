@@ -158,6 +158,9 @@ static int prepare(struct service *s, const struct config *config, struct buffer
     int result = material_load(config, &s->material, faults, f);
 
     if (result == 0) {
+        result = reload_judge_certificate(&s->reload, config, &s->material, faults, f);
+    }
+    if (result == 0) {
         snprintf(seal_path, sizeof(seal_path), "%s/seal.key", config->server_state_dir);
         result = seal_load(seal_path, &s->seal, f);
     }
@@ -462,8 +465,11 @@ static int start(struct service *s, const struct service_options *options, struc
     if (result == 0) {
         result = start_listeners(s, f);
     }
-    material_done(
-        &s->material); /* the parts hold what they need of it: the key above all stays nowhere else */
+    if (result == 0) {
+        reload_note_certificate(&s->reload, &s->material);
+    }
+    /* The parts hold what they need of it: the key above all stays nowhere else. */
+    material_done(&s->material);
     return result;
 }
 
