@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/audit_service.h"
 #include "server/faults.h"
 #include "server/material.h"
 
@@ -57,27 +58,43 @@ void access_watch_init(struct access_watch *w, const struct config *config)
     (void)note(w);
 }
 
-static bool load(const struct config *config, struct listener *listener, struct rpc *rpc)
+static int load(const struct access_watch *w, const struct access_watch_parts *parts,
+                struct buffer *faults, struct failure *f)
+{
+    struct access *fresh = NULL;
+    int result = material_load_access(w->config, &fresh, faults, f);
+
+    if (result == 0) {
+        result = listener_set_access(parts->listener, fresh, f);
+    }
+    if (result == 0) {
+        rpc_set_access(parts->rpc, fresh);
+    }
+    access_unref(fresh);
+    return result;
+}
+
+/* Who fails again, for the same reason as far as anybody knows, is not in the audit again. */
+static bool read_again(const struct access_watch *w, bool has_changed,
+                       const struct access_watch_parts *parts)
 {
     static const char doing[] =
         "a file that decides who is let in has changed, and all stays as it was";
-    struct access *fresh = NULL;
     struct failure f = { 0 };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
-    int result = material_load_access(config, &fresh, &faults, &f);
+    int result = load(w, parts, &faults, &f);
 
-    if (result != 0) {
-        faults_log(LOG_LEVEL_ERROR, doing, &faults);
-        return false;
-    }
-    result = listener_set_access(listener, fresh, &f);
     if (result == 0) {
-        rpc_set_access(rpc, fresh);
         log_info("read again what decides who is let in");
+    } else if (faults.len_bytes > 0) {
+        faults_log(LOG_LEVEL_ERROR, doing, &faults);
     } else {
         log_failure(LOG_LEVEL_ERROR, doing, &f);
     }
-    access_unref(fresh);
+    if (result == 0 || has_changed) {
+        audit_service_access_reloaded(parts->audit, &faults, &f);
+    }
+    metrics_access_reloaded(parts->metrics, result == 0);
     return result == 0;
 }
 
@@ -87,14 +104,14 @@ static bool is_retry_due(const struct access_watch *w)
     return w->retry_at_ns != 0 && clock_monotonic_ns() >= w->retry_at_ns;
 }
 
-void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
-                       struct metrics *metrics)
+void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts)
 {
-    if (note(w) || is_retry_due(w)) {
-        bool loaded = load(w->config, listener, rpc);
+    bool has_changed = note(w);
 
-        metrics_access_reloaded(metrics, loaded);
+    if (has_changed || is_retry_due(w)) {
+        bool loaded = read_again(w, has_changed, parts);
+
         w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }
-    rpc_expire(rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
+    rpc_expire(parts->rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
 }

@@ -13,6 +13,7 @@
 #define XENRES_SERVER_ACCESS_WATCH_H
 
 #include "auth/access.h"
+#include "auth/audit.h"
 #include "server/config.h"
 #include "server/http/listener.h"
 #include "server/metrics.h"
@@ -40,11 +41,18 @@ struct access_watch {
     uint64_t retry_at_ns; /* 0: the last reading is in force */
 };
 
+/* Who is told. */
+struct access_watch_parts {
+    struct listener *listener;
+    struct rpc *rpc;
+    struct audit *audit;
+    struct metrics *metrics;
+};
+
 /* `config` outlives it. Before its files are read: notes how they are. */
 void access_watch_init(struct access_watch *w, const struct config *config);
 
 /* Has what changed read again, and streams end whose clients' time is over. */
-void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
-                       struct metrics *metrics);
+void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts);
 
 #endif

@@ -89,8 +89,8 @@ int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, 
     return result == 0 ? audit_new(&options, out, f) : result;
 }
 
-void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
-                            const struct failure *why)
+static void write_reload(struct audit *audit, const char *reason, const struct buffer *faults,
+                         const struct failure *why)
 {
     char detail[DETAIL_BYTES];
     bool has_fault = faults->len_bytes > 0;
@@ -99,13 +99,26 @@ void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
     const struct audit_record r = {
         .event = AUDIT_RELOAD,
         .outcome = why->code,
+        .reason = reason,
         .detail = why->code == 0 ? NULL : detail,
     };
 
     (void)snprintf(detail, sizeof(detail), "%.*s", has_fault ? len : FAILURE_TEXT_MAX,
                    has_fault ? (const char *)faults->data : why->message);
-    audit_reopen(audit);
     (void)audit_write(audit, &r, NULL);
+}
+
+void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
+                            const struct failure *why)
+{
+    audit_reopen(audit);
+    write_reload(audit, "signal", faults, why);
+}
+
+void audit_service_access_reloaded(struct audit *audit, const struct buffer *faults,
+                                   const struct failure *why)
+{
+    write_reload(audit, "files_changed", faults, why);
 }
 
 bool audit_service_is_closed(const struct audit *audit, struct buffer *reasons)

@@ -27,6 +27,10 @@ int audit_service_open(const struct config *config, _Atomic(struct rpc *) *rpc, 
 void audit_service_reloaded(struct audit *audit, const struct buffer *faults,
                             const struct failure *why);
 
+/* The same of what decides who is let in, because a file of it has changed. */
+void audit_service_access_reloaded(struct audit *audit, const struct buffer *faults,
+                                   const struct failure *why);
+
 /* For /readyz: a line where the audit cannot be written. True: nobody is served because of it. */
 bool audit_service_is_closed(const struct audit *audit, struct buffer *reasons);
 

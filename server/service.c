@@ -380,6 +380,18 @@ static void reload(struct service *s)
     reload_now(&s->reload, &parts);
 }
 
+static void look_at_files(struct service *s)
+{
+    const struct access_watch_parts parts = {
+        .listener = s->listener,
+        .rpc = atomic_load(&s->rpc),
+        .audit = s->audit,
+        .metrics = &s->metrics,
+    };
+
+    access_watch_tick(&s->reload.watch, &parts);
+}
+
 /* The mapper came, went, or let us wait too long: what it has counts from now on, and the
  * first time that something is known, readiness is told. */
 static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
@@ -415,7 +427,7 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    access_watch_tick(&s->reload.watch, s->listener, atomic_load(&s->rpc), &s->metrics);
+    look_at_files(s);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;

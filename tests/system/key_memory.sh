@@ -109,6 +109,7 @@ chown -R nobody "$dir"
 as_nobody=(setpriv --reuid nobody --regid nogroup --clear-groups)
 start mapper "${as_nobody[@]}" "$dir/xenresd-mapper-sim" --socket "$dir/mapper.sock" --export "$dir/export"
 start alone "${as_nobody[@]}" "$dir/xenresd" --config "$dir/alone.conf"
+wait_file alone "$work/alone.log"
 wait_until 20 came ': ready' alone 0
 check "alone, no key's text is there after the start" no_key_is_there_after_the_start "${pid[alone]}"
 check "alone, nor after a reload" nor_after_a_reload alone "${pid[alone]}" "${pid[alone]}"

@@ -114,6 +114,32 @@ a_file_beside_the_others_counts_at_once() {
     rm "$dir/deny"
 }
 
+records() { grep -c "\"event\":\"reload\".*$1" "$dir/audit.log" || true; }
+recorded() { [ "$(records "$1")" -gt "$2" ]; }
+# Also what nobody gave a signal for.
+the_audit_has_each_of_them() {
+    local done refused changed broken
+    done=$(records '"reason":"signal"')
+    refused=$(records 'outcome":"[a-z_]*","reason":"signal","detail":"[^"]*xenresd.conf')
+    changed=$(records '"reason":"files_changed"')
+    broken=$(records 'outcome":"[a-z_]*","reason":"files_changed","detail":"[^"]*deny:1')
+    echo '# nobody' >"$dir/deny"
+    chown "$owner" "$dir/deny"
+    configure "server { deny = \"$dir/deny\" }"
+    reload_until reloaded
+    wait_until 5 recorded '"reason":"signal"' "$done"
+    echo '# nobody at all' >"$dir/deny"
+    wait_until 5 recorded '"reason":"files_changed"' "$changed"
+    echo 'what is this' >"$dir/deny"
+    wait_until 5 recorded 'outcome":"[a-z_]*","reason":"files_changed","detail":"[^"]*deny:1' "$broken"
+    configure 'nonsense'
+    reload_until 'reload refused'
+    wait_until 5 recorded 'outcome":"[a-z_]*","reason":"signal","detail":"[^"]*xenresd.conf' "$refused"
+    configure ''
+    reload_until reloaded
+    rm "$dir/deny"
+}
+
 worker_pid() { pgrep -P "${pid[demo]}" -f -- --worker; }
 another_worker_serves() { # PID
     local now
@@ -171,7 +197,9 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 start mapper "${as_user[@]}" "$dir/xenresd-mapper-sim" --socket "$dir/mapper.sock" --export "$dir/export"
 start alone "${as_user[@]}" "$dir/xenresd" --config "$config"
+wait_file alone "$work/alone.log"
 wait_until 20 came ': ready' 0
 XENRES_SERVER=https://127.0.0.1:$(sed -n 's/.*listening on port //p' "$work/alone.log")
 all_of_it alone
 check "alone, a file beside the others counts at once" a_file_beside_the_others_counts_at_once
+check "the audit has each of them" the_audit_has_each_of_them
