@@ -52,7 +52,7 @@ RPC := exchange bearer request admission dispatch audited renewal reply reply_he
        watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes key_pem credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
-          confinement reload_files reload config_changes keeper alive exposition metrics service check check_certificates command command_audit command_policy \
+          confinement reload_files reload config_changes status keeper alive exposition metrics service check check_certificates command command_audit command_policy \
           command_token init init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor \
           supervisor child demo
 # Packets are decoded by libipt, where it is.

@@ -79,13 +79,15 @@ static bool read_again(const struct access_watch *w, bool has_changed,
                        const struct access_watch_parts *parts)
 {
     static const char doing[] =
-        "a file that decides who is let in has changed, and all stays as it was";
+        "a file that decides who is let in has changed; all such files that are in force stay";
     struct failure f = { 0 };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
     int result = load(w, parts, &faults, &f);
 
     if (result == 0) {
-        log_info("read again what decides who is let in");
+        log_info(
+            "a file that decides who is let in has changed: all of them were read again, as the "
+            "configuration in force has them");
     } else if (faults.len_bytes > 0) {
         faults_log(LOG_LEVEL_ERROR, doing, &faults);
     } else {

@@ -4,9 +4,11 @@
 #include "server/reload.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -17,8 +19,11 @@
 #include "server/limits.h"
 #include "server/material.h"
 #include "server/reload_files.h"
+#include "server/status.h"
 
-static const char refused[] = "reload refused, all stays as it was";
+static const char refused[] =
+    "reload refused; configuration, certificate, key, policy, limits and lists in "
+    "force stay";
 
 /* What a reload reads, until it is in force. */
 struct fresh {
@@ -194,8 +199,10 @@ static int read_again(const struct reload *r, struct fresh *fresh, struct buffer
 
 static void tell_unchanged(void *arg, const char *option)
 {
-    (void)arg;
+    unsigned *count = arg;
+
     log_warning("%s has changed, which counts when xenresd is restarted", option);
+    ++*count;
 }
 
 static void set_limits(const struct config *now, const struct reload_parts *parts)
@@ -233,6 +240,50 @@ static int enforce(struct reload *r, struct fresh *fresh, const struct reload_pa
     return 0;
 }
 
+/* --- what came of it ------------------------------------------------------------------------------- */
+
+static void format_now(char out[32])
+{
+    time_t now = (time_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+    struct tm tm;
+
+    if (gmtime_r(&now, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%SZ", &tm) == 0) {
+        snprintf(out, 32, "an unreadable time");
+    }
+}
+
+static void say_done(const struct reload *r)
+{
+    char when[32];
+    unsigned waiting = 0;
+
+    log_info("reloaded policy, certificate, limits, and what decides who is let in");
+    config_changes(r->started, r->config, tell_unchanged, &waiting);
+    format_now(when);
+    if (waiting > 0) {
+        status_tell(true,
+                    "serving; reloaded at %s; %u changed options wait for a restart: see the log",
+                    when, waiting);
+    } else {
+        status_tell(true, "serving; reloaded at %s", when);
+    }
+}
+
+static void say_refused(const struct buffer *faults, const struct failure *f)
+{
+    char when[32];
+
+    format_now(when);
+    if (faults->len_bytes > 0) {
+        faults_log(LOG_LEVEL_ERROR, refused, faults);
+        status_tell(true, "serving as before; the reload at %s was refused: %.*s", when,
+                    (int)faults->len_bytes, (const char *)faults->data);
+    } else {
+        log_failure(LOG_LEVEL_ERROR, refused, f);
+        status_tell(true, "serving as before; the reload at %s was refused: %s", when, f->message);
+    }
+}
+
 void reload_now(struct reload *r, const struct reload_parts *parts)
 {
     struct fresh fresh = { 0 };
@@ -246,15 +297,11 @@ void reload_now(struct reload *r, const struct reload_parts *parts)
         result = enforce(r, &fresh, parts, &f);
     }
     fresh_done(&fresh);
-    if (result == 0) {
-        log_info("reloaded policy, certificate, limits, and what decides who is let in");
-        config_changes(r->started, r->config, tell_unchanged, NULL);
-    } else if (faults.len_bytes > 0) {
-        faults_log(LOG_LEVEL_ERROR, refused, &faults);
-    } else {
-        log_failure(LOG_LEVEL_ERROR, refused, &f);
-    }
     audit_service_reloaded(parts->audit, &faults, &f);
     metrics_reloaded(parts->metrics, result == 0);
-    sd_notify(0, "READY=1");
+    if (result == 0) {
+        say_done(r);
+    } else {
+        say_refused(&faults, &f);
+    }
 }

@@ -38,6 +38,7 @@
 #include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
+#include "server/status.h"
 
 enum {
     MAPPER_WAIT_MS = 10000, /* for the first hello, before readiness is told without it */
@@ -407,7 +408,7 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
         if (!there) {
             log_warning("no mapper yet: serving what needs none");
         }
-        sd_notify(0, "READY=1");
+        status_tell(true, "serving");
         log_info("ready");
     }
 }

@@ -28,6 +28,7 @@
 #include "server/http/listener.h"
 #include "server/keeper.h"
 #include "server/sandbox.h"
+#include "server/status.h"
 
 enum {
     BACKOFF_MIN_MS = 50,
@@ -314,7 +315,7 @@ static pid_t sender_of(struct msghdr *message)
 
 static int on_notify(struct supervisor *s, struct failure *f)
 {
-    char text[512];
+    char text[STATUS_MAX_BYTES + 64];
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred))];
@@ -334,6 +335,7 @@ static int on_notify(struct supervisor *s, struct failure *f)
     if (strstr(text, "WATCHDOG=1") != NULL) {
         s->children[CHILD_WORKER].heard_ns = clock_monotonic_ns();
     }
+    status_pass_on(text);
     if (s->ready || strstr(text, "READY=1") == NULL) {
         return 0;
     }
