@@ -151,6 +151,29 @@ a_reload_says_what_came_of_it() {
     wait_until 10 told 'STATUS=serving; reloaded at .*; [0-9]* changed options wait for a restart' 1
 }
 
+# As LoadCredential= leaves one: root's, mode 0400, with an access list for the service's user (acl(5)), in a directory
+# of tmpfs that is his.
+a_credential_is_read() {
+    local credentials=/dev/shm/xr.$$ # root's and nobody else's, but for that user
+    [ "$(id -u)" -eq 0 ] || skip "needs root"
+    cleanup rm -rf "$credentials"
+    install -d -m 500 -o nobody "$credentials"
+    install -m 400 -o root "$work/demo/server.key" "$credentials/server.key"
+    python3 - "$credentials/server.key" "$(id -u nobody)" <<'END'
+import os, struct, sys
+
+none = 0xffffffff
+entries = [(1, 4, none), (2, 4, int(sys.argv[2])), (4, 0, none), (16, 4, none), (32, 0, none)]
+acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries)
+os.setxattr(sys.argv[1], "system.posix_acl_access", acl)
+END
+    same "$(stat -c '%a %U' "$credentials/server.key")" "440 root" "as stat() shows it"
+    sed "s|^ *key  *=.*|    key = \"$credentials/server.key\"|" "$work/demo/alone.conf" >"$work/demo/credential.conf"
+    CREDENTIALS_DIRECTORY=$credentials "${as_user[@]}" "$work/demo/xenresd" --check --config "$work/demo/credential.conf"
+    fails 19 "${as_user[@]}" "$work/demo/xenresd" --check --config "$work/demo/credential.conf"
+    contains "$(cat "$work/said")" 'may be read by others (mode 0440)' "what is said of one that is none"
+}
+
 # What its worker says is shown; nothing else that it could say is heard.
 a_supervisor_passes_it_on() {
     kill -HUP "$(sed -n 's/^ports .* //p' "$told")"
@@ -181,6 +204,7 @@ start mapper "${as_user[@]}" "$work/demo/xenresd-mapper-sim" --socket "$work/dem
 start service as_systemd_does "$(command -v setpriv)" "${as_user[@]:1}" "$work/demo/xenresd" --config "$work/demo/alone.conf"
 check "the service lives as systemd has it" the_service_lives_as_systemd_has_it
 check "it reads its files again" it_reads_its_files_again
+check "a credential is read" a_credential_is_read
 check "a reload says what came of it" a_reload_says_what_came_of_it
 stop service
 
