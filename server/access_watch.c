@@ -115,5 +115,6 @@ void access_watch_tick(struct access_watch *w, const struct access_watch_parts *
 
         w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }
+    rpc_judge_traces(parts->rpc);
     rpc_expire(parts->rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
 }

@@ -52,7 +52,8 @@ struct access_watch_parts {
 /* `config` outlives it. Before its files are read: notes how they are. */
 void access_watch_init(struct access_watch *w, const struct config *config);
 
-/* Has what changed read again, and streams end whose clients' time is over. */
+/* Has what changed read again; streams end whose clients' time is over, and traces whose owners may not
+ * have them any more. */
 void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts);
 
 #endif

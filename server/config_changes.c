@@ -24,6 +24,7 @@ static const char *const live[CONFIG_LIVE_OPTIONS] = {
     "limits.requests_per_s_per_identity",
     "limits.bytes_per_s",
     "limits.bytes_per_s_per_identity",
+    "limits.pauses_percent",
     "limits.pauses_percent_per_identity",
     "limits.feed_linger_s",
     "limits.subscribers",

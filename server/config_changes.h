@@ -12,7 +12,7 @@
 
 #include "server/config.h"
 
-enum { CONFIG_LIVE_OPTIONS = 25 };
+enum { CONFIG_LIVE_OPTIONS = 26 };
 
 /* "section.name". */
 bool config_is_live(const char *option);
