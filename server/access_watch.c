@@ -58,6 +58,7 @@ void access_watch_init(struct access_watch *w, const struct config *config)
     (void)note(w);
 }
 
+/* A success is counted before anybody can notice it, a failure when it has been told. */
 static int load(const struct access_watch *w, const struct access_watch_parts *parts,
                 struct buffer *faults, struct failure *f)
 {
@@ -68,6 +69,7 @@ static int load(const struct access_watch *w, const struct access_watch_parts *p
         result = listener_set_access(parts->listener, fresh, f);
     }
     if (result == 0) {
+        metrics_access_reloaded(parts->metrics, true);
         rpc_set_access(parts->rpc, fresh);
     }
     access_unref(fresh);
@@ -96,7 +98,9 @@ static bool read_again(const struct access_watch *w, bool has_changed,
     if (result == 0 || has_changed) {
         audit_service_access_reloaded(parts->audit, &faults, &f);
     }
-    metrics_access_reloaded(parts->metrics, result == 0);
+    if (result != 0) {
+        metrics_access_reloaded(parts->metrics, false);
+    }
     return result == 0;
 }
 
