@@ -316,7 +316,7 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 thread_tests := $(patsubst %,tests/unit/%_test,audit errand ring_stress doorbell sampler sim_sampler \
                 feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
                 feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
-                watch watch_life watch_renewal watch_domains) tests/contract/feed_test
+                trace_leases trace_owners watch watch_life watch_renewal watch_domains) tests/contract/feed_test
 check-thread: ensure-deps ## what threads share, instrumented for it
 	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread
 .PHONY: run-thread
