@@ -50,10 +50,11 @@ RPC := exchange bearer request admission dispatch audited renewal reply reply_he
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
        watch_vcpus shown trace_choice trace_leases trace_owners trace_service trace_list trace_read trace_read_say access_service
-HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
+HTTP := socket tally handshakes key_pem credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
-          confinement reload_files keeper doors inherited alive exposition metrics service check check_certificates command command_audit policy_answer command_policy \
-          command_token init init_folder init_texts command_init doctor doctor_host doctor_service doctor_mapper command_doctor \
+          confinement reload_files reload config_changes status keeper doors inherited alive exposition metrics service check check_certificates \
+          command command_audit policy_answer command_policy command_token init init_folder init_texts command_init \
+          doctor doctor_host doctor_service doctor_mapper command_doctor \
           supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)

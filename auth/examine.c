@@ -26,19 +26,41 @@ void examine_file_done(struct examine_file *file)
     ERR_clear_error();
 }
 
+static void tell_finding(const struct examine_options *o, struct examine_finding finding,
+                         const char *format, va_list arguments)
+{
+    char text[TEXT_MAX_BYTES];
+
+    vsnprintf(text, sizeof text, format, arguments);
+    finding.text = text;
+    o->tell(o->arg, &finding);
+}
+
 void examine_tell(const struct examine_options *o, enum examine_level level, unsigned line,
                   const char *format, ...)
 {
-    char text[TEXT_MAX_BYTES];
     va_list arguments;
 
     if (o == NULL) {
         return;
     }
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    tell_finding(o, (struct examine_finding){ .level = level, .line = line }, format, arguments);
     va_end(arguments);
-    o->tell(o->arg, &(struct examine_finding){ level, line, text });
+}
+
+static void tell_time(const struct examine_options *o, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void tell_time(const struct examine_options *o, unsigned line, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    tell_finding(
+        o, (struct examine_finding){ .level = EXAMINE_FAULT, .line = line, .of_the_time = true },
+        format, arguments);
+    va_end(arguments);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -150,11 +172,10 @@ static void check_times(const struct examine_options *o, const struct examine_it
                      "its dates cannot be read: have it issued again");
     } else if (end_s < o->now_s) {
         examine_date(end_s, when);
-        examine_tell(o, EXAMINE_FAULT, item->line, "it expired at %s: have a new one issued", when);
+        tell_time(o, item->line, "it expired at %s: have a new one issued", when);
     } else if (begin_s > o->now_s) {
         examine_date(begin_s, when);
-        examine_tell(o, EXAMINE_FAULT, item->line,
-                     "it is not valid before %s: wait, or set this host's clock", when);
+        tell_time(o, item->line, "it is not valid before %s: wait, or set this host's clock", when);
     } else {
         examine_date(end_s, when);
         examine_tell(o, days < EXAMINE_SOON_DAYS ? EXAMINE_WARNING : EXAMINE_NOTE, item->line,

@@ -29,6 +29,8 @@ struct examine_finding {
     enum examine_level level;
     unsigned line;    /* 0: of the whole file */
     const char *text; /* what was found, and for all but notes the cure */
+    bool
+        of_the_time; /* a fault that it has now, and that another day, or a clock that is right, has not */
 };
 
 struct examine_options {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,18 @@ static uid_t other_owner(enum guarded_kind kind)
     return kind >= accepted_kind ? accepted_user : (uid_t)-1;
 }
 
+/* systemd lets the service's user read its credentials by an access list, which stat() shows as the group's
+ * right (acl(5)), and keeps everybody else out of their directory: systemd.exec(5). */
+static bool is_credential(const struct stat *st, const char *path)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    size_t len = directory != NULL ? strlen(directory) : 0;
+
+    return len > 0 && directory[0] == '/' && st->st_uid == 0 &&
+           (st->st_mode & (S_IRWXG | S_IRWXO)) == S_IRGRP && strncmp(path, directory, len) == 0 &&
+           path[len] == '/' && strchr(path + len + 1, '/') == NULL;
+}
+
 static int check_stat(const struct stat *st, const char *path, enum guarded_kind kind,
                       struct failure *f)
 {
@@ -66,7 +79,8 @@ static int check_stat(const struct stat *st, const char *path, enum guarded_kind
                         path, (unsigned)(st->st_mode & 07777));
         return failure_next(f, result, "chmod go-w %s", path);
     }
-    if (kind == GUARDED_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    if (kind == GUARDED_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
+        !is_credential(st, path)) {
         result = failure_set(f, ERROR_FAILED_PRECONDITION, "%s may be read by others (mode %04o)",
                              path, (unsigned)(st->st_mode & 07777));
         return failure_next(f, result, "chmod 600 %s; if others had access, replace the secret",

@@ -16,7 +16,8 @@
 #include "common/buffer.h"
 #include "common/error.h"
 
-/* GUARDED_SECRET: refuse it also where group or others may read it. */
+/* GUARDED_SECRET: refuse it also where group or others may read it; not one of root's that the group may
+ * read, in $CREDENTIALS_DIRECTORY. */
 enum guarded_kind { GUARDED_PUBLIC, GUARDED_SECRET };
 
 /*

@@ -64,6 +64,8 @@ void quota_free(struct quota *q); /* everything must have been given back */
 
 /* Whose limits count from now on, beside the gateway's; a reference is taken. What is held stays. */
 void quota_set_policy(struct quota *q, struct policy *policy);
+/* Other limits from now on, of all and of each, but for those below: what is held, used up or owed stays. */
+void quota_set_limits(struct quota *q, const struct quota_limits *limits);
 /* Another limit of each from now on, as when the arena turns out to be larger or smaller; so, too. */
 void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity);
 void quota_set_pauses_limit(struct quota *q, uint32_t pauses_per_identity, uint32_t pauses_in_all);

@@ -204,6 +204,24 @@ void quota_set_policy(struct quota *q, struct policy *policy)
     policy_unref(old);
 }
 
+void quota_set_limits(struct quota *q, const struct quota_limits *limits)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+
+    (void)pthread_mutex_lock(&q->lock);
+    struct quota_limits fresh = *limits;
+
+    fresh.each.arena_bytes = q->limits.each.arena_bytes;
+    fresh.each.pauses_per_second = q->limits.each.pauses_per_second;
+    fresh.all.pauses_per_second = q->limits.all.pauses_per_second;
+    q->limits = fresh;
+    q->share_number++;
+    bucket_set_rate(&q->requests, fresh.all.requests_per_second, fresh.all.requests_per_second,
+                    now_ns);
+    bucket_set_rate(&q->bytes, fresh.all.bytes_per_second, fresh.all.bytes_per_second, now_ns);
+    (void)pthread_mutex_unlock(&q->lock);
+}
+
 void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity)
 {
     (void)pthread_mutex_lock(&q->lock);

@@ -34,6 +34,20 @@ static struct file_stamp stamp_of(const char *path)
     return stamp;
 }
 
+/* Notes how they are, before they are read. True: otherwise than noted before. */
+static bool note(struct access_watch *w)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < w->count; i++) {
+        const struct file_stamp stamp = stamp_of(w->paths[i]);
+
+        changed |= memcmp(&stamp, &w->stamps[i], sizeof(stamp)) != 0;
+        w->stamps[i] = stamp;
+    }
+    return changed;
+}
+
 void access_watch_init(struct access_watch *w, const struct config *config)
 {
     struct access_options options;
@@ -44,65 +58,52 @@ void access_watch_init(struct access_watch *w, const struct config *config)
     };
     material_access_options(config, &options);
     w->count = access_files(&options, w->paths);
-    (void)access_watch_note(w);
+    (void)note(w);
 }
 
-bool access_watch_note(struct access_watch *w)
-{
-    bool changed = w->is_due;
-
-    w->is_due = false;
-    for (size_t i = 0; i < w->count; i++) {
-        const struct file_stamp stamp = stamp_of(w->paths[i]);
-
-        changed |= memcmp(&stamp, &w->stamps[i], sizeof(stamp)) != 0;
-        w->stamps[i] = stamp;
-    }
-    return changed;
-}
-
-void access_watch_forget(struct access_watch *w)
-{
-    w->is_due = true;
-}
-
-static int load(const struct config *config, const struct access_watch_parts *p,
+/* A success is counted before anybody can notice it, a failure when it has been told. */
+static int load(const struct access_watch *w, const struct access_watch_parts *parts,
                 struct buffer *faults, struct failure *f)
 {
     struct access *fresh = NULL;
-    int result = material_load_access(config, &fresh, faults, f);
+    int result = material_load_access(w->config, &fresh, faults, f);
 
     if (result == 0) {
-        result = listener_set_access(p->listener, fresh, f);
+        result = listener_set_access(parts->listener, fresh, f);
     }
     if (result == 0) {
-        rpc_set_access(p->rpc, fresh);
+        metrics_access_reloaded(parts->metrics, true);
+        rpc_set_access(parts->rpc, fresh);
     }
     access_unref(fresh);
     return result;
 }
 
-/* What is tried again, and fails as before, is told to the audit once. */
-static bool load_and_tell(const struct access_watch *w, const struct access_watch_parts *p,
-                          bool is_retry)
+/* Who fails again, for the same reason as far as anybody knows, is not in the audit again. */
+static bool read_again(const struct access_watch *w, bool has_changed,
+                       const struct access_watch_parts *parts)
 {
     static const char doing[] =
-        "a file that decides who is let in has changed, and all stays as it was";
+        "a file that decides who is let in has changed; all such files that are in force stay";
     struct failure f = { 0 };
     BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
-    int result = load(w->config, p, &faults, &f);
+    int result = load(w, parts, &faults, &f);
 
     if (result == 0) {
-        log_info("read again what decides who is let in");
+        log_info(
+            "a file that decides who is let in has changed: all of them were read again, as the "
+            "configuration in force has them");
     } else if (faults.len_bytes > 0) {
         faults_log(LOG_LEVEL_ERROR, doing, &faults);
     } else {
         log_failure(LOG_LEVEL_ERROR, doing, &f);
     }
-    if (result == 0 || !is_retry) {
-        audit_service_reloaded(p->audit, "files", &faults, &f);
+    if (result == 0 || has_changed) {
+        audit_service_reloaded(parts->audit, "files", &faults, &f);
     }
-    metrics_access_reloaded(p->metrics, result == 0);
+    if (result != 0) {
+        metrics_access_reloaded(parts->metrics, false);
+    }
     return result == 0;
 }
 
@@ -136,10 +137,10 @@ static bool is_retry_due(const struct access_watch *w)
 
 void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts)
 {
-    bool changed = access_watch_note(w);
+    bool has_changed = note(w);
 
-    if (changed || is_retry_due(w)) {
-        bool loaded = load_and_tell(w, parts, !changed);
+    if (has_changed || is_retry_due(w)) {
+        bool loaded = read_again(w, has_changed, parts);
 
         w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }

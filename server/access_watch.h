@@ -39,25 +39,21 @@ struct access_watch {
     const char *paths[ACCESS_FILES_MAX];
     size_t count;
     struct file_stamp stamps[ACCESS_FILES_MAX];
-    bool is_due;          /* whatever the stamps say */
     uint64_t retry_at_ns; /* 0: the last reading is in force */
     int64_t judged_s;     /* all that ended by then was noticed; wall clock */
 };
 
-/* `config` outlives it. */
-void access_watch_init(struct access_watch *w, const struct config *config);
-/* Notes how they are, before somebody reads them. True: otherwise than noted before. */
-bool access_watch_note(struct access_watch *w);
-/* Whoever noted them did not put into force what he read. */
-void access_watch_forget(struct access_watch *w);
-
-/* Whom it tells. */
+/* Who is told. */
 struct access_watch_parts {
     struct listener *listener;
     struct rpc *rpc;
     struct audit *audit; /* NULL: it is off */
     struct metrics *metrics;
 };
+
+/* `config` outlives it. Before its files are read: notes how they are. */
+void access_watch_init(struct access_watch *w, const struct config *config);
+
 /* Has what changed read again; streams end whose clients' time is over, or whose authority's list's, and
  * traces whose owners may not have them any more. */
 void access_watch_tick(struct access_watch *w, const struct access_watch_parts *parts);

@@ -78,17 +78,25 @@ static void check_trust(const struct examine_options *o, struct looked_at *at,
     examine_lists(o, &what);
 }
 
-void check_certificates(const struct config *config, int64_t now_s, check_tell *say, void *arg)
+void check_server_certificate(const struct config *config, const void *pem, size_t len_bytes,
+                              int64_t now_s, check_tell *say, void *arg)
 {
     struct looked_at at = { "tls.certificate", config->tls_certificate, say, arg };
     const struct examine_options options = { now_s, tell, &at };
-    struct access_options access = { 0 };
     char address[ADDRESS_MAX_BYTES];
+
+    examine_server(&options, pem, len_bytes, address_of(config->server_listen, address));
+}
+
+void check_certificates(const struct config *config, int64_t now_s, check_tell *say, void *arg)
+{
+    struct looked_at at = { .tell = say, .arg = arg };
+    const struct examine_options options = { now_s, tell, &at };
+    struct access_options access = { 0 };
     BUFFER_AUTO(pem, MATERIAL_PEM_MAX_BYTES);
 
-    if (guarded_file_read(at.path, GUARDED_PUBLIC, &pem, NULL) == 0) {
-        examine_server(&options, pem.data, pem.len_bytes,
-                       address_of(config->server_listen, address));
+    if (guarded_file_read(config->tls_certificate, GUARDED_PUBLIC, &pem, NULL) == 0) {
+        check_server_certificate(config, pem.data, pem.len_bytes, now_s, say, arg);
     }
     material_access_options(config, &access);
     for (size_t i = 0; i < access.trust_count; i++) {

@@ -68,9 +68,9 @@ int keeper_pair(int *supervisor_fd, int *worker_fd, struct failure *f)
 
 _Static_assert(RELOAD_FILES_MAX <= 64, "each has a bit");
 
-void keeper_begin_turn(struct keeper *k, const struct config *config)
+void keeper_begin_turn(struct keeper *k, const struct config *offered)
 {
-    k->due = (UINT64_C(1) << reload_files_at_signal(config)) - 1;
+    k->due = (UINT64_C(1) << reload_files_at_signal(offered)) - 1;
 }
 
 void keeper_end_turn(struct keeper *k)
@@ -88,22 +88,38 @@ static bool may_have(struct keeper *k, const struct config *config, uint32_t ind
     return is_due || index >= reload_files_at_signal(config);
 }
 
-static int open_named(struct keeper *k, const struct config *config, const struct request *r)
+/* NULL: it is not named so there. */
+static const char *named(const struct config *config, const struct request *r)
 {
     const char *paths[RELOAD_FILES_MAX];
     size_t count = reload_files(config, paths);
+
+    return r->index < count && digest(paths[r->index]) == r->digest ? paths[r->index] : NULL;
+}
+
+/* NULL with errno. */
+static const char *granted(struct keeper *k, const struct config *offered,
+                           const struct config *in_force, const struct request *r)
+{
+    const char *path = named(offered, r);
+
+    if (path != NULL) {
+        errno = EACCES;
+        return may_have(k, offered, r->index) ? path : NULL;
+    }
+    errno = ESTALE;
+    return r->index >= reload_files_at_signal(in_force) ? named(in_force, r) : NULL;
+}
+
+static int open_named(const char *path)
+{
     struct stat st;
 
-    if (r->index >= count || digest(paths[r->index]) != r->digest) {
-        errno = ESTALE;
-        return -1;
-    }
-    if (!may_have(k, config, r->index)) {
-        errno = EACCES;
+    if (path == NULL) {
         return -1;
     }
     /* O_NONBLOCK: a FIFO in its place must not hold up the supervisor. */
-    SCOPE_FD int fd = open(paths[r->index], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    SCOPE_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0 || fstat(fd, &st) != 0) {
         return -1;
@@ -136,7 +152,7 @@ static bool answer(int supervisor_fd, const struct request *r, int fd, int errnu
     return sendmsg(supervisor_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(a);
 }
 
-bool keeper_serve(struct keeper *k, const struct config *config)
+bool keeper_serve(struct keeper *k, const struct config *offered, const struct config *in_force)
 {
     for (int i = 0; i < REQUESTS_A_TURN; i++) {
         struct request r;
@@ -149,7 +165,7 @@ bool keeper_serve(struct keeper *k, const struct config *config)
         if (n != (ssize_t)sizeof(r) || r.magic != MAGIC || r.reserved != 0) {
             return false;
         }
-        SCOPE_FD int fd = open_named(k, config, &r);
+        SCOPE_FD int fd = open_named(granted(k, offered, in_force, &r));
 
         if (!answer(k->fd, &r, fd, errno)) {
             return false;
@@ -253,4 +269,11 @@ void keeper_use(int worker_fd, const struct config *config)
     keeper.fd = worker_fd;
     keeper.config = config;
     guarded_file_set_opener(open_kept);
+}
+
+void keeper_follow(const struct config *config)
+{
+    if (keeper.config != NULL) {
+        keeper.config = config;
+    }
 }

@@ -11,7 +11,8 @@
  * A worker that was taken over could ask as well. So what is read at the start and at SIGHUP alone, the
  * key above all, is handed over once for each start and each SIGHUP that the supervisor itself has seen,
  * and not behind the worker's word that it is done with it. What is read whenever it changes (authorities,
- * lists, keys of issuers, hashes of tokens) is handed over whenever it is asked for.
+ * lists, keys of issuers, hashes of tokens) is handed over whenever it is asked for: of the configuration that
+ * the worker is to read, and of the one that it has in force until it says that it took the other.
  *
  * The supervisor's half is its one thread's, and never waits for the worker; the worker's is any thread's,
  * and waits for the supervisor a few seconds at most.
@@ -35,14 +36,16 @@ struct keeper {
 int keeper_pair(int *supervisor_fd, int *worker_fd, struct failure *f);
 
 /* The worker starts, or is told to read its files again: each may be handed over once from here on. */
-void keeper_begin_turn(struct keeper *k, const struct config *config);
+void keeper_begin_turn(struct keeper *k, const struct config *offered);
 /* It has read them. */
 void keeper_end_turn(struct keeper *k);
 /* Answers what has come. False: the worker is gone, or speaks otherwise; the end is to be closed then. */
-bool keeper_serve(struct keeper *k, const struct config *config);
+bool keeper_serve(struct keeper *k, const struct config *offered, const struct config *in_force);
 
 /* From now on guarded_file_read() asks here for the files of `config`, and opens all others itself.
  * Both outlive all reading. */
 void keeper_use(int worker_fd, const struct config *config);
+/* By the files of this one, where keeper_use() was called. No other thread reads meanwhile. */
+void keeper_follow(const struct config *config);
 
 #endif

@@ -26,6 +26,32 @@ void limits_of_config(const struct config *c, struct quota_limits *out)
     };
 }
 
+struct feeds_options limits_of_feeds(const struct config *c)
+{
+    return (struct feeds_options){
+        .feeds_max = (uint32_t)c->limits_feeds,
+        .subscribers_max = (uint32_t)c->limits_subscribers,
+        .subscribers_per_identity = (uint32_t)c->limits_subscribers_per_identity,
+        .linger_ms = (uint32_t)c->limits_feed_linger_s * 1000,
+    };
+}
+
+struct listener_limits limits_of_listener(const struct config *c)
+{
+    return (struct listener_limits){
+        .threads = (uint32_t)c->limits_threads,
+        .connections = (uint32_t)c->limits_connections,
+        .connections_per_address = (uint32_t)c->limits_connections_per_address,
+        .handshake_timeout_s = (uint32_t)c->limits_handshake_timeout_s,
+        .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
+        .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
+        .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
+        .handshakes_per_s_per_address = (uint32_t)c->limits_handshakes_per_s_per_address,
+        .handshakes_per_s = (uint32_t)c->limits_handshakes_per_s,
+        .handshake_exempt = c->limits_handshake_exempt,
+    };
+}
+
 void limits_follow_mapper(const struct config *c, const struct message_hello_answer *hello,
                           struct quota *q)
 {

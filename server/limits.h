@@ -9,9 +9,14 @@
 #include "auth/quota.h"
 #include "common/message.h"
 #include "server/config.h"
+#include "server/http/listener.h"
+#include "server/resource/feeds.h"
 
 /* A guess of the mapper's arena, until it is known. Pauses are not limited until then. */
 void limits_of_config(const struct config *c, struct quota_limits *out);
+struct feeds_options limits_of_feeds(const struct config *c);
+/* handshake_exempt is borrowed. */
+struct listener_limits limits_of_listener(const struct config *c);
 /* A mapper is there. */
 void limits_follow_mapper(const struct config *c, const struct message_hello_answer *hello,
                           struct quota *q);

@@ -5,11 +5,12 @@
 
 #include "server/material.h"
 
-_Static_assert((int)ACCESS_FILES_MAX + 3 <= (int)RELOAD_FILES_MAX, "all of them have a number");
+_Static_assert((int)ACCESS_FILES_MAX + 4 <= (int)RELOAD_FILES_MAX, "all of them have a number");
 
 static size_t at_signal(const struct config *config, const char *out[RELOAD_FILES_MAX])
 {
-    const char *const named[] = { config->tls_certificate, config->tls_key, config->server_policy };
+    const char *const named[] = { config->path, config->tls_certificate, config->tls_key,
+                                  config->server_policy };
     size_t count = 0;
 
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {

@@ -21,7 +21,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scope.h"
-#include "server/access_watch.h"
 #include "server/alive.h"
 #include "server/audit_service.h"
 #include "server/confinement.h"
@@ -34,12 +33,14 @@
 #include "server/limits.h"
 #include "server/material.h"
 #include "server/metrics.h"
+#include "server/reload.h"
 #include "server/resource/feeds.h"
 #include "server/resource/mapper_client.h"
 #include "server/resource/mapper_counters.h"
 #include "server/rpc/cors.h"
 #include "server/rpc/method.h"
 #include "server/rpc/rpc.h"
+#include "server/status.h"
 
 enum {
     MAPPER_WAIT_MS = 10000, /* for the first hello, before readiness is told without it */
@@ -52,9 +53,8 @@ enum {
  * client's thread touches `feeds`, `rpc`, `wake_fd`, `metrics` and `counters` only, and health's reads the
  * parts that it tells of, with `look_lock`. */
 struct service {
-    const struct config *config;
-    struct material material;
-    struct access_watch access_watch;
+    struct reload reload;     /* has the configuration */
+    struct material material; /* until the parts have it */
     struct seal *seal;
     struct audit *audit;
     struct doors doors;
@@ -129,7 +129,8 @@ static bool take_inherited(struct service *s)
 }
 
 /* What needs rights that the sandbox takes away. */
-static int prepare(struct service *s, struct buffer *faults, struct failure *f)
+static int prepare(struct service *s, const struct config *config, struct buffer *faults,
+                   struct failure *f)
 {
     char seal_path[CONFIG_TEXT_BYTES + 16];
 
@@ -137,23 +138,26 @@ static int prepare(struct service *s, struct buffer *faults, struct failure *f)
         return failure_set(f, ERROR_FAILED_PRECONDITION,
                            "a worker is started by its supervisor, who hands its sockets over");
     }
-    keeper_use(s->keeper_fd, s->config);
+    keeper_use(s->keeper_fd, config);
+    reload_init(&s->reload, config);
     read_machine_uuid(s->machine_uuid);
     read_boot_uuid(s->boot_uuid);
-    access_watch_init(&s->access_watch, s->config);
-    material_accept_user(s->config);
-    int result = material_load(s->config, &s->material, faults, f);
+    material_accept_user(config);
+    int result = material_load(config, &s->material, faults, f);
 
     if (result == 0) {
-        snprintf(seal_path, sizeof(seal_path), "%s/seal.key", s->config->server_state_dir);
+        result = reload_judge_certificate(&s->reload, config, &s->material, faults, f);
+    }
+    if (result == 0) {
+        snprintf(seal_path, sizeof(seal_path), "%s/seal.key", config->server_state_dir);
         result = seal_load(seal_path, &s->seal, f);
     }
     if (result == 0) {
-        result = audit_service_open(s->config, &s->rpc, &s->audit, f);
+        result = audit_service_open(config, &s->rpc, &s->audit, f);
     }
     if (result == 0) {
         /* Of a listener that the configuration has since the supervisor read it there is no socket yet. */
-        result = doors_bind(&s->doors, s->config, f);
+        result = doors_bind(&s->doors, config, f);
     }
     if (result == 0) {
         doors_log(&s->doors);
@@ -264,7 +268,7 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
     const struct mapper_client_options options = {
         .socket_path = socket_path,
         .backoff_min_ms = BACKOFF_MIN_MS,
-        .backoff_max_ms = (uint32_t)s->config->mapper_backoff_max_ms,
+        .backoff_max_ms = (uint32_t)s->reload.config->mapper_backoff_max_ms,
         .on_connected = on_connected,
         .on_domains_changed = on_domains_changed,
         .arg = s,
@@ -275,13 +279,7 @@ static int start_mapper_client(struct service *s, const char *socket_path, struc
 
 static int start_feeds(struct service *s, struct failure *f)
 {
-    const struct config *c = s->config;
-    const struct feeds_options options = {
-        .feeds_max = (uint32_t)c->limits_feeds,
-        .subscribers_max = (uint32_t)c->limits_subscribers,
-        .subscribers_per_identity = (uint32_t)c->limits_subscribers_per_identity,
-        .linger_ms = (uint32_t)c->limits_feed_linger_s * 1000,
-    };
+    const struct feeds_options options = limits_of_feeds(s->reload.config);
     struct feeds *feeds = NULL;
     int result = feeds_new(s->mapper, &options, &feeds, f);
 
@@ -291,7 +289,7 @@ static int start_feeds(struct service *s, struct failure *f)
 
 static int start_rpc(struct service *s, struct failure *f)
 {
-    const struct config *c = s->config;
+    const struct config *c = s->reload.config;
     struct quota_limits limits;
     struct rpc *rpc = NULL;
 
@@ -329,7 +327,7 @@ static int start_rpc(struct service *s, struct failure *f)
 
 static int start_listeners(struct service *s, struct failure *f)
 {
-    const struct config *c = s->config;
+    const struct config *c = s->reload.config;
     const struct listener_options public = {
         .doors = s->doors.door,
         .door_count = s->doors.count,
@@ -337,18 +335,7 @@ static int start_listeners(struct service *s, struct failure *f)
         .access = s->material.access,
         .rpc = atomic_load(&s->rpc),
         .audit = s->audit,
-        .limits = {
-            .threads = (uint32_t)c->limits_threads,
-            .connections = (uint32_t)c->limits_connections,
-            .connections_per_address = (uint32_t)c->limits_connections_per_address,
-            .handshake_timeout_s = (uint32_t)c->limits_handshake_timeout_s,
-            .idle_timeout_s = (uint32_t)c->limits_idle_timeout_s,
-            .request_timeout_s = (uint32_t)c->limits_receive_timeout_s,
-            .drain_min_bytes_per_s = (uint32_t)c->limits_drain_min_bytes_per_s,
-            .handshakes_per_s_per_address = (uint32_t)c->limits_handshakes_per_s_per_address,
-            .handshakes_per_s = (uint32_t)c->limits_handshakes_per_s,
-            .handshake_exempt = c->limits_handshake_exempt,
-        },
+        .limits = limits_of_listener(c),
     };
     const struct health_options health = {
         .listen_fd = s->health_fd, .ready = ready, .metrics = metrics, .arg = s
@@ -365,37 +352,31 @@ static int start_listeners(struct service *s, struct failure *f)
     return result;
 }
 
-/* All or nothing: what cannot be read leaves in force what is. */
 static void reload(struct service *s)
 {
-    struct material fresh = { 0 };
-    struct failure f = { 0 };
-    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
-    struct listener_pem pem;
-    bool success = false;
+    const struct reload_parts parts = {
+        .listener = s->listener,
+        .feeds = atomic_load(&s->feeds),
+        .rpc = atomic_load(&s->rpc),
+        .quota = s->quota,
+        .audit = s->audit,
+        .metrics = &s->metrics,
+    };
 
-    sd_notify(0, "RELOADING=1");
-    (void)access_watch_note(&s->access_watch);
-    if (material_load(s->config, &fresh, &faults, &f) < 0) {
-        faults_log(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &faults);
-    } else {
-        pem = material_pem(&fresh);
-        if (listener_reload(s->listener, &pem, fresh.access, &f) < 0) {
-            log_failure(LOG_LEVEL_ERROR, "reload refused, all stays as it was", &f);
-        } else {
-            rpc_set_rules(atomic_load(&s->rpc), fresh.policy, fresh.access);
-            success = true;
-            log_info("reloaded policy, certificate, and what decides who is let in");
-        }
-    }
-    if (!success) {
-        access_watch_forget(&s->access_watch);
-    }
-    material_done(&fresh);
     audit_reopen(s->audit);
-    audit_service_reloaded(s->audit, "signal", &faults, &f);
-    metrics_reloaded(&s->metrics, success);
-    sd_notify(0, "READY=1");
+    reload_now(&s->reload, &parts);
+}
+
+static void look_at_files(struct service *s)
+{
+    const struct access_watch_parts parts = {
+        .listener = s->listener,
+        .rpc = atomic_load(&s->rpc),
+        .audit = s->audit,
+        .metrics = &s->metrics,
+    };
+
+    access_watch_tick(&s->reload.watch, &parts);
 }
 
 /* The mapper came, went, or let us wait too long: what it has counts from now on, and the
@@ -406,14 +387,14 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
     bool there = mapper_client_hello(s->mapper, &hello);
 
     if (there) {
-        limits_follow_mapper(s->config, &hello, s->quota);
+        limits_follow_mapper(s->reload.config, &hello, s->quota);
     }
     if (!*told && (there || clock_monotonic_ns() >= ready_by_ns)) {
         *told = true;
         if (!there) {
             log_warning("no mapper yet: serving what needs none");
         }
-        sd_notify(0, "READY=1");
+        status_tell(true, "serving");
         log_info("ready");
     }
 }
@@ -422,10 +403,6 @@ static void follow_mapper(struct service *s, uint64_t ready_by_ns, bool *told)
  * False: time to stop. */
 static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
 {
-    const struct access_watch_parts parts = { .listener = s->listener,
-                                              .rpc = atomic_load(&s->rpc),
-                                              .audit = s->audit,
-                                              .metrics = &s->metrics };
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
                             { .fd = s->wake_fd, .events = POLLIN } };
     struct signalfd_siginfo signal;
@@ -437,7 +414,7 @@ static bool serve_once(struct service *s, uint64_t ready_by_ns, bool *told)
     alive_tell(&s->alive, s->listener);
     (void)!read(s->wake_fd, &count, sizeof(count)); /* non-blocking; only wakes */
     follow_mapper(s, ready_by_ns, told);
-    access_watch_tick(&s->access_watch, &parts);
+    look_at_files(s);
     while (read(s->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo != SIGHUP) {
             return false;
@@ -460,7 +437,7 @@ static int start(struct service *s, const struct service_options *options, struc
     result = open_signals(&s->signal_fd, f);
     if (result == 0) {
         s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        result = prepare(s, &faults, f);
+        result = prepare(s, options->config, &faults, f);
     }
     faults_log(LOG_LEVEL_ERROR, "cannot start", &faults);
     if (result == 0) {
@@ -478,7 +455,15 @@ static int start(struct service *s, const struct service_options *options, struc
     if (result == 0) {
         result = start_rpc(s, f);
     }
-    return result == 0 ? start_listeners(s, f) : result;
+    if (result == 0) {
+        result = start_listeners(s, f);
+    }
+    if (result == 0) {
+        reload_note_certificate(&s->reload, &s->material);
+    }
+    /* The parts hold what they need of it: the key above all stays nowhere else. */
+    material_done(&s->material);
+    return result;
 }
 
 static void stop(struct service *s)
@@ -509,7 +494,7 @@ static void stop(struct service *s)
         health_stop(s->health);
     }
     seal_free(s->seal);
-    material_done(&s->material);
+    reload_done(&s->reload);
     mapper_counters_done(&s->counters);
     (void)pthread_mutex_destroy(&s->look_lock);
     doors_close(&s->doors);
@@ -522,7 +507,6 @@ static void stop(struct service *s)
 int service_run(const struct service_options *options, struct failure *f)
 {
     struct service s = {
-        .config = options->config,
         .health_fd = -1,
         .signal_fd = -1,
         .wake_fd = -1,

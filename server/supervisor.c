@@ -23,11 +23,13 @@
 #include "common/scope.h"
 #include "server/alive.h"
 #include "server/child.h"
+#include "server/faults.h"
 #include "server/http/health.h"
 #include "server/http/listener.h"
 #include "server/inherited.h"
 #include "server/keeper.h"
 #include "server/sandbox.h"
+#include "server/status.h"
 
 enum {
     BACKOFF_MIN_MS = 50,
@@ -51,6 +53,8 @@ struct child {
 /* One thread owns all of it. */
 struct supervisor {
     const struct supervisor_options *options;
+    struct config offered;  /* as the worker was told to read it last, as far as it names files */
+    struct config in_force; /* as it says that it has it */
     struct child children[CHILD_COUNT];
     char runtime_dir[RUNTIME_BYTES], mapper_socket[RUNTIME_BYTES + 16],
         notify_socket[RUNTIME_BYTES + 16];
@@ -180,6 +184,15 @@ static int open_signals(struct supervisor *s, struct failure *f)
 
 /* --- starting a child ------------------------------------------------------------------------ */
 
+/* A worker reads the configuration when it starts, and at SIGHUP: by then the file may be another than at our
+ * start, and may name others. Of one with faults it is the worker who says so. */
+static void follow_config(struct supervisor *s)
+{
+    BUFFER_AUTO(faults, FAULTS_MAX_BYTES);
+
+    (void)config_load(s->options->config->path, &s->offered, &faults, NULL);
+}
+
 static int start_child(struct supervisor *s, enum child_kind kind, struct failure *f)
 {
     struct child *c = &s->children[kind];
@@ -187,6 +200,8 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
     SCOPE_FD int worker_keeper_fd = -1;
 
     if (kind == CHILD_WORKER) {
+        follow_config(s);
+        s->in_force = s->offered;
         scope_close_fd(&s->keeper.fd); /* of the one before */
         int result = keeper_pair(&s->keeper.fd, &worker_keeper_fd, f);
 
@@ -200,7 +215,7 @@ static int start_child(struct supervisor *s, enum child_kind kind, struct failur
         return failed(f, "start a process", "fork");
     }
     if (kind == CHILD_WORKER) {
-        keeper_begin_turn(&s->keeper, s->options->config);
+        keeper_begin_turn(&s->keeper, &s->offered);
         s->is_reading = true;
         s->reload_due = false;
     }
@@ -318,7 +333,8 @@ static void reload_worker(struct supervisor *s)
     pid_t pid = s->children[CHILD_WORKER].pid;
 
     if (pid > 0 && !s->is_reading) {
-        keeper_begin_turn(&s->keeper, s->options->config);
+        follow_config(s);
+        keeper_begin_turn(&s->keeper, &s->offered);
         s->is_reading = true;
         (void)kill(pid, SIGHUP);
     } else {
@@ -370,7 +386,7 @@ static pid_t sender_of(struct msghdr *message)
 
 static int on_notify(struct supervisor *s, struct failure *f)
 {
-    char text[512];
+    char text[STATUS_MAX_BYTES + 64];
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred))];
@@ -393,6 +409,10 @@ static int on_notify(struct supervisor *s, struct failure *f)
     if (strstr(text, "RELOADING=1") != NULL) {
         sd_notify(0, "RELOADING=1");
     }
+    status_pass_on(text);
+    if (strstr(text, STATUS_TAKEN) != NULL) {
+        s->in_force = s->offered;
+    }
     if (strstr(text, "READY=1") == NULL) {
         return 0;
     }
@@ -412,7 +432,7 @@ static int on_notify(struct supervisor *s, struct failure *f)
 
 static void on_keeper(struct supervisor *s)
 {
-    if (s->keeper.fd >= 0 && !keeper_serve(&s->keeper, s->options->config)) {
+    if (s->keeper.fd >= 0 && !keeper_serve(&s->keeper, &s->offered, &s->in_force)) {
         scope_close_fd(&s->keeper.fd);
     }
 }
@@ -503,6 +523,8 @@ static void end_child(struct supervisor *s, enum child_kind kind)
 int supervisor_run(const struct supervisor_options *options, struct failure *f)
 {
     struct supervisor s = { .options = options,
+                            .offered = *options->config,
+                            .in_force = *options->config,
                             .mapper_fd = -1,
                             .health_fd = -1,
                             .signal_fd = -1,

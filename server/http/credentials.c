@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/http/key_pem.h"
+
 /* GnuTLS' own are not counted. */
 struct credentials_pair {
     atomic_uint refs;
@@ -63,38 +65,35 @@ static int fail(struct failure *f, enum error_code error, const char *what, int 
     return failure_set(f, error, "%s: %.*s", what, (int)strcspn(text, "."), text);
 }
 
-/* Which of the two will not do, GnuTLS did not say. */
-static int refuse(const gnutls_datum_t *certificate, int code, struct failure *f)
+/* GnuTLS copies what it is given, and wipes its copy of the key with the credentials. */
+static int set_key(gnutls_certificate_credentials_t credentials, const struct listener_pem *pem,
+                   gnutls_x509_crt_t *chain, unsigned count, struct failure *f)
 {
-    gnutls_x509_crt_t *list = NULL;
-    unsigned count = 0;
+    gnutls_x509_privkey_t key = NULL;
+    struct failure fault = { 0 };
     int result;
 
+    if (key_pem_read(pem->key, pem->key_len_bytes, &key, &fault) != 0) {
+        result = failure_set(f, ERROR_INVALID_ARGUMENT, "the key cannot be read: %s", fault.message);
+        return failure_next(f, result, "give a PEM file: the certificate's key, without a password");
+    }
+    int code = gnutls_certificate_set_x509_key(credentials, chain, (int)count, key);
+
+    gnutls_x509_privkey_deinit(key);
     if (code == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
         result = failure_set(f, ERROR_INVALID_ARGUMENT, "the key is not the certificate's");
         return failure_next(f, result,
                             "give the key that the certificate was issued for, or have a "
                             "certificate issued for this key");
     }
-    int listed = gnutls_x509_crt_list_import2(&list, &count, certificate, GNUTLS_X509_FMT_PEM, 0);
-
-    for (unsigned i = 0; listed >= 0 && i < count; i++) {
-        gnutls_x509_crt_deinit(list[i]);
-    }
-    gnutls_free(list);
-    if (listed < 0) {
-        result = fail(f, ERROR_INVALID_ARGUMENT, "the certificate cannot be read", listed);
-        return failure_next(f, result,
-                            "give a PEM file: the certificate, with its intermediates behind it");
-    }
-    result = fail(f, ERROR_INVALID_ARGUMENT, "the key cannot be read", code);
-    return failure_next(f, result, "give a PEM file: the certificate's key, without a password");
+    return code < 0 ? fail(f, ERROR_INVALID_ARGUMENT, "certificate and key cannot be used", code) : 0;
 }
 
 static int load(struct credentials_pair *p, const struct listener_pem *pem, struct failure *f)
 {
     const gnutls_datum_t certificate = datum(pem->certificate, pem->certificate_len_bytes);
-    const gnutls_datum_t key = datum(pem->key, pem->key_len_bytes);
+    gnutls_x509_crt_t *chain = NULL;
+    unsigned count = 0;
     int code;
 
     if (pem->certificate_len_bytes > INT_MAX || pem->key_len_bytes > INT_MAX) {
@@ -104,9 +103,21 @@ static int load(struct credentials_pair *p, const struct listener_pem *pem, stru
     if (code < 0) {
         return fail(f, ERROR_RESOURCE_EXHAUSTED, "no room for the server's certificate", code);
     }
-    code = gnutls_certificate_set_x509_key_mem2(p->gnutls, &certificate, &key, GNUTLS_X509_FMT_PEM,
-                                                NULL, 0);
-    return code < 0 ? refuse(&certificate, code, f) : 0;
+    code = gnutls_x509_crt_list_import2(&chain, &count, &certificate, GNUTLS_X509_FMT_PEM,
+                                        GNUTLS_X509_CRT_LIST_SORT);
+    if (code < 0) {
+        int result = fail(f, ERROR_INVALID_ARGUMENT, "the certificate cannot be read", code);
+
+        return failure_next(f, result,
+                            "give a PEM file: the certificate, with its intermediates behind it");
+    }
+    int result = set_key(p->gnutls, pem, chain, count, f);
+
+    for (unsigned i = 0; i < count; i++) {
+        gnutls_x509_crt_deinit(chain[i]);
+    }
+    gnutls_free(chain);
+    return result;
 }
 
 static int pair_new(const struct listener_pem *pem, struct credentials_pair **out,

@@ -110,15 +110,44 @@ int handshakes_init(struct handshakes *h, const struct handshakes_limits *limits
         return failure_call(f, failure_set(f, ERROR_INTERNAL, "no random numbers"), "getrandom",
                             errno);
     }
-    if (limits->per_second > 0) {
-        h->rows = calloc(HANDSHAKES_ROWS, sizeof(*h->rows));
-        if (h->rows == NULL) {
-            return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory to count handshakes");
-        }
+    /* Also where there is no limit per origin: there may be one tomorrow. Not touched until then. */
+    h->rows = calloc(HANDSHAKES_ROWS, sizeof(*h->rows));
+    if (h->rows == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory to count handshakes");
     }
     bucket_init(&h->all, limits->per_second_in_all,
                 (uint64_t)limits->per_second_in_all * HANDSHAKES_BURST_S, now_ns);
     (void)pthread_mutex_init(&h->lock, NULL);
+    return 0;
+}
+
+static void set_rate(struct bucket *b, uint32_t per_second, uint64_t now_ns)
+{
+    bucket_set_rate(b, per_second, (uint64_t)per_second * HANDSHAKES_BURST_S, now_ns);
+}
+
+int handshakes_set_limits(struct handshakes *h, const struct handshakes_limits *limits,
+                          uint64_t now_ns, struct failure *f)
+{
+    struct socket_origin exempt[HANDSHAKES_EXEMPT_MAX];
+    uint32_t count;
+    int result = parse_exempt(limits->exempt, exempt, &count, f);
+
+    if (result != 0) {
+        return result;
+    }
+    (void)pthread_mutex_lock(&h->lock);
+    memcpy(h->exempt, exempt, count * sizeof(exempt[0]));
+    h->exempt_count = count;
+    h->limits = *limits;
+    h->limits.exempt = NULL;
+    set_rate(&h->all, limits->per_second_in_all, now_ns);
+    for (size_t i = 0; i < HANDSHAKES_ROWS; i++) {
+        if (h->rows[i].is_used) {
+            set_rate(&h->rows[i].bucket, limits->per_second, now_ns);
+        }
+    }
+    (void)pthread_mutex_unlock(&h->lock);
     return 0;
 }
 
@@ -193,7 +222,7 @@ static struct handshakes_row *get(struct handshakes *h, const struct socket_orig
 /* What one origin is refused costs the others nothing. */
 static bool take(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns)
 {
-    struct handshakes_row *row = h->rows != NULL ? get(h, origin, now_ns) : NULL;
+    struct handshakes_row *row = h->limits.per_second > 0 ? get(h, origin, now_ns) : NULL;
 
     if (row != NULL && !bucket_take(&row->bucket, 1, now_ns)) {
         return false;
@@ -209,11 +238,8 @@ static bool take(struct handshakes *h, const struct socket_origin *origin, uint6
 
 bool handshakes_admit(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns)
 {
-    if (is_exempt(h, origin)) {
-        return true;
-    }
     (void)pthread_mutex_lock(&h->lock);
-    bool admitted = take(h, origin, now_ns);
+    bool admitted = is_exempt(h, origin) || take(h, origin, now_ns);
 
     (void)pthread_mutex_unlock(&h->lock);
     return admitted;
@@ -222,14 +248,15 @@ bool handshakes_admit(struct handshakes *h, const struct socket_origin *origin, 
 uint64_t handshakes_penalty_ns(struct handshakes *h, const struct socket_origin *origin,
                                uint64_t now_ns)
 {
-    if (h->rows == NULL || is_exempt(h, origin)) {
-        return 0;
-    }
-    (void)pthread_mutex_lock(&h->lock);
-    struct handshakes_row *row = get(h, origin, now_ns);
-    uint64_t wait_ns =
-        row->failures > HANDSHAKES_FREE_FAILURES ? bucket_wait_ns(&row->bucket, 1, now_ns) : 0;
+    uint64_t wait_ns = 0;
 
+    (void)pthread_mutex_lock(&h->lock);
+    if (h->limits.per_second > 0 && !is_exempt(h, origin)) {
+        struct handshakes_row *row = get(h, origin, now_ns);
+
+        wait_ns =
+            row->failures > HANDSHAKES_FREE_FAILURES ? bucket_wait_ns(&row->bucket, 1, now_ns) : 0;
+    }
     (void)pthread_mutex_unlock(&h->lock);
     return wait_ns;
 }
@@ -257,12 +284,8 @@ static void punish(const struct handshakes *h, struct handshakes_row *row, uint6
     bucket_charge(&row->bucket, cost < most ? cost : most, now_ns);
 }
 
-void handshakes_failed(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns)
+static void count_failure(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns)
 {
-    if (h->rows == NULL || is_exempt(h, origin)) {
-        return;
-    }
-    (void)pthread_mutex_lock(&h->lock);
     struct handshakes_row *row = get(h, origin, now_ns);
 
     if (row->failures == 0) {
@@ -272,5 +295,13 @@ void handshakes_failed(struct handshakes *h, const struct socket_origin *origin,
         row->failures++;
     }
     punish(h, row, now_ns);
+}
+
+void handshakes_failed(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    if (h->limits.per_second > 0 && !is_exempt(h, origin)) {
+        count_failure(h, origin, now_ns);
+    }
     (void)pthread_mutex_unlock(&h->lock);
 }

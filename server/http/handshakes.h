@@ -49,13 +49,13 @@ struct handshakes_row {
 };
 
 struct handshakes {
+    pthread_mutex_t lock; /* of all else */
     struct handshakes_limits limits;
     uint64_t seed;
     struct socket_origin exempt[HANDSHAKES_EXEMPT_MAX];
     uint32_t exempt_count;
-    pthread_mutex_t lock; /* of what follows */
     struct bucket all;
-    struct handshakes_row *rows; /* NULL: there is no limit per origin */
+    struct handshakes_row *rows;
 };
 
 /* -ERROR_INVALID_ARGUMENT: not such a list, or a longer one than HANDSHAKES_EXEMPT_MAX. */
@@ -63,6 +63,10 @@ int handshakes_check_exempt(const char *exempt, struct failure *f);
 int handshakes_init(struct handshakes *h, const struct handshakes_limits *limits, uint64_t now_ns,
                     struct failure *f);
 void handshakes_done(struct handshakes *h);
+/* Others from now on; who has used up or owes some still does. -ERROR_INVALID_ARGUMENT: as
+ * handshakes_check_exempt(), and nothing is changed. */
+int handshakes_set_limits(struct handshakes *h, const struct handshakes_limits *limits,
+                          uint64_t now_ns, struct failure *f);
 
 /* One is about to begin. False: it may not. */
 bool handshakes_admit(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns);

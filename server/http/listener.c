@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -34,6 +35,7 @@ struct door {
     struct listener *listener;
     struct MHD_Daemon *daemon;
     struct listener_door is;
+    _Atomic(enum listener_demand) certificate, token; /* as `is`, until others are set */
 };
 
 struct listener {
@@ -116,13 +118,13 @@ static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, sock
     return MHD_NO;
 }
 
-static bool begin_connection(const struct door *d, struct connection *c)
+static bool begin_connection(struct door *d, struct connection *c)
 {
     struct listener *l = d->listener;
 
-    c->certificate = d->is.certificate;
-    c->token = d->is.token;
-    c->anonymous = l->everyone == NULL && d->is.certificate == LISTENER_NONE;
+    c->certificate = atomic_load(&d->certificate);
+    c->token = atomic_load(&d->token);
+    c->anonymous = l->everyone == NULL && c->certificate == LISTENER_NONE;
     if (l->everyone != NULL) {
         c->who = *l->everyone;
         c->known = true;
@@ -273,13 +275,18 @@ static void listener_free(struct listener *l)
     free(l);
 }
 
-static int start_limits(struct listener *l, const struct listener_limits *limits, struct failure *f)
+static struct handshakes_limits handshakes_of(const struct listener_limits *limits)
 {
-    const struct handshakes_limits handshakes = {
+    return (struct handshakes_limits){
         .per_second = limits->handshakes_per_s_per_address,
         .per_second_in_all = limits->handshakes_per_s,
         .exempt = limits->handshake_exempt,
     };
+}
+
+static int start_limits(struct listener *l, const struct listener_limits *limits, struct failure *f)
+{
+    const struct handshakes_limits handshakes = handshakes_of(limits);
     int result =
         connections_init(&l->connections, limits->connections, limits->connections_per_address, f);
 
@@ -343,7 +350,11 @@ int listener_start(const struct listener_options *options, struct listener **out
                              .everyone = l->everyone };
     assert(options->door_count >= 1 && options->door_count <= LISTENER_DOORS_MAX);
     for (size_t i = 0; result == 0 && i < options->door_count; i++) {
-        l->doors[i] = (struct door){ .listener = l, .is = options->doors[i] };
+        struct door *d = &l->doors[i];
+
+        *d = (struct door){ .listener = l, .is = options->doors[i] };
+        atomic_init(&d->certificate, d->is.certificate);
+        atomic_init(&d->token, d->is.token);
         result = socket_prepare(options->doors[i].listen_fd, f);
     }
     if (result == 0) {
@@ -377,6 +388,19 @@ int listener_reload(struct listener *l, const struct listener_pem *pem, struct a
 
     if (result == 0) {
         credentials_exchange(&l->credentials, fresh);
+    }
+    return result;
+}
+
+int listener_set_admission(struct listener *l, const struct listener_limits *limits,
+                           const struct listener_door *first, struct failure *f)
+{
+    const struct handshakes_limits handshakes = handshakes_of(limits);
+    int result = handshakes_set_limits(&l->handshakes, &handshakes, clock_monotonic_ns(), f);
+
+    if (result == 0) {
+        atomic_store(&l->doors[0].certificate, first->certificate);
+        atomic_store(&l->doors[0].token, first->token);
     }
     return result;
 }

@@ -127,6 +127,10 @@ int listener_reload(struct listener *l, const struct listener_pem *pem, struct a
                     struct failure *f);
 /* The same with the certificate and key in force. */
 int listener_set_access(struct listener *l, struct access *access, struct failure *f);
+/* Of `limits`, those of handshakes, and what clients show at the first door: for connections that begin
+ * from now on. -ERROR_INVALID_ARGUMENT: as listener_check_exempt(), and nothing is changed. */
+int listener_set_admission(struct listener *l, const struct listener_limits *limits,
+                           const struct listener_door *first, struct failure *f);
 void listener_counters(struct listener *l, struct listener_counters *out);
 /* Whether its threads go on, to be asked now and then by one thread: watchdog_is_well(). */
 bool listener_is_well(struct listener *l);

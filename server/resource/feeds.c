@@ -422,6 +422,16 @@ int feeds_new(struct mapper_client *mapper, const struct feeds_options *options,
     return 0;
 }
 
+void feeds_set_limits(struct feeds *s, const struct feeds_options *options)
+{
+    assert(options->subscribers_max <= FEEDS_SUBSCRIBERS_MAX);
+    (void)pthread_mutex_lock(&s->lock);
+    s->options.subscribers_max = options->subscribers_max;
+    s->options.subscribers_per_identity = options->subscribers_per_identity;
+    s->options.linger_ms = options->linger_ms;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 void feeds_stop(struct feeds *s)
 {
     if (s == NULL || atomic_exchange(&s->stop, true)) {

@@ -44,6 +44,8 @@ struct feeds_options {
 
 int feeds_new(struct mapper_client *mapper, const struct feeds_options *options, struct feeds **out,
               struct failure *f);
+/* Another subscribers_max, subscribers_per_identity and linger_ms from now on; who is there stays. */
+void feeds_set_limits(struct feeds *s, const struct feeds_options *options);
 /* Ends the thread, which asks the mapper client: before that one is freed. Subscribers are waked no more.
  * By the owner. NULL, and again, is fine. */
 void feeds_stop(struct feeds *s);

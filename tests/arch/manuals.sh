@@ -44,6 +44,15 @@ help_equals_page() { # PROGRAM
     same "$in_help" "$in_page" "options of $1 --help, and of ${page##*/}"
 }
 
+# Options that a reload changes.
+live_options_are_in_the_page() {
+    local in_source in_page
+    in_source=$(sed -n '/ live\[.*{$/,/^};/s/^    "\(.*\)",$/\1/p' "$top/server/config_changes.c" | sort)
+    in_page=$(sed -n '/^\.Sh RELOADING/,/^\.Sh LIMITS/s/^\.Va \([a-z]*\.[a-z_]*\).*/\1/p' "$pages/xenresd.conf.5" | sort)
+    [ -n "$in_source" ] || { echo "server/config_changes.c names no option"; return 1; }
+    same "$in_page" "$in_source" "options that a reload changes, by xenresd.conf(5) and by server/config_changes.c"
+}
+
 page_is_well_formed() { # PAGE
     command -v mandoc >/dev/null || skip "needs mandoc"
     mandoc -T lint -W warning "$1"
@@ -60,6 +69,7 @@ page_has_its_sections() { # PAGE
 for program in xenresd xenresd-mapper xenresd-mapper-sim xenres; do
     check "$program: help and manual page name the same options" help_equals_page "$program"
 done
+check "xenresd.conf.5 names the options that a reload changes" live_options_are_in_the_page
 for page in "$pages"/*.[1-9]; do
     [ -e "$page" ] || { not_ok "there are manual pages" </dev/null; break; }
     check "${page##*/} is well formed" page_is_well_formed "$page"

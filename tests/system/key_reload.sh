@@ -78,6 +78,27 @@ what_stands_in_its_place_holds_up_nobody() {
     reload_until reloaded
 }
 
+# Its key and its form are right; clients would turn away from it.
+a_certificate_that_clients_refuse_is_refused() {
+    local before
+    before=$(served)
+    put "$work/clients.key" server.key 600
+    put "$work/clients.crt" server.crt 644
+    reload_until 'reload refused.*server.crt:1: it was not issued for TLS servers'
+    same "$(served)" "$before" "certificate with one that is a client's"
+    put "$work/new.key" server.key 600
+    put "$work/new.crt" server.crt 644
+    reload_until reloaded
+}
+
+a_start_with_it_is_refused_with_the_cure() {
+    put "$work/clients.key" server.key 600
+    put "$work/clients.crt" server.crt 644
+    fails 24 timeout 60 "$BUILD/xenresd" --demo "$dir"
+    contains "$(cat "$work/said")" 'cannot start' "what it said"
+    contains "$(cat "$work/said")" 'server.crt:1: it was not issued for TLS servers: have it issued with extendedKeyUsage = serverAuth' "what it said"
+}
+
 another_worker_reads_it_too() {
     local worker
     worker=$(worker_pid)
@@ -91,15 +112,21 @@ answers_as_another() { # PID
     now=$(worker_pid) && [ -n "$now" ] && [ "$now" != "$1" ] && [ -n "$(served)" ]
 }
 
-for name in new other; do
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj "/CN=$name" \
+make() { # NAME PURPOSE
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj "/CN=$1" \
         -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
-        -keyout "$work/$name.key" -out "$work/$name.crt" 2>"$work/openssl.log"
-done
+        -addext "extendedKeyUsage=$2" -keyout "$work/$1.key" -out "$work/$1.crt" 2>"$work/openssl.log"
+}
+make new serverAuth
+make other serverAuth
+make clients clientAuth
 dir=$work/demo
 start_demo
 check "the worker cannot read the key itself" the_worker_cannot_read_the_key_itself
 check "a new key is served from the reload on" a_new_key_is_served_from_the_reload_on
 check "a bad key leaves the old one in force" a_bad_key_leaves_the_old_one_in_force
 check "what stands in its place holds up nobody" what_stands_in_its_place_holds_up_nobody
+check "a certificate that clients refuse is refused" a_certificate_that_clients_refuse_is_refused
 check "another worker reads it, too" another_worker_reads_it_too
+stop demo
+check "a start with a certificate that clients refuse is refused, with the cure" a_start_with_it_is_refused_with_the_cure

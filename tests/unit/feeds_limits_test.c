@@ -71,6 +71,35 @@ static void an_identity_has_so_many_and_no_more(void **state)
     tear_down(&l);
 }
 
+static void other_limits_count_for_who_comes_next(void **state)
+{
+    const struct feeds_options more = {
+        .feeds_max = FEEDS, .subscribers_max = 3, .subscribers_per_identity = 2, .linger_ms = 60000
+    };
+    const struct feeds_options less = {
+        .feeds_max = FEEDS, .subscribers_max = 2, .subscribers_per_identity = 1, .linger_ms = 60000
+    };
+    struct limits l;
+    struct watcher w[4] = { WATCHER_INIT, WATCHER_INIT, WATCHER_INIT, WATCHER_INIT };
+
+    (void)state;
+    set_up_with(&l, &less);
+    assert_int_equal(begin_as(&l, &w[0], 0, "cn:a"), 0);
+    assert_int_equal(begin_as(&l, &w[1], 0, "cn:a"), -ERROR_RESOURCE_EXHAUSTED);
+    feeds_set_limits(l.r.feeds, &more);
+    assert_int_equal(begin_as(&l, &w[1], 0, "cn:a"), 0);
+    assert_int_equal(begin_as(&l, &w[2], 0, "cn:b"), 0);
+    assert_int_equal(begin_as(&l, &w[3], 0, "cn:b"), -ERROR_RESOURCE_EXHAUSTED); /* of all */
+    feeds_set_limits(l.r.feeds, &less); /* who is there stays */
+    watcher_end(&w[2]);
+    assert_int_equal(begin_as(&l, &w[2], 0, "cn:b"), -ERROR_RESOURCE_EXHAUSTED);
+    watcher_end(&w[1]);
+    assert_int_equal(begin_as(&l, &w[2], 0, "cn:b"), 0);
+    watcher_end(&w[2]);
+    watcher_end(&w[0]);
+    tear_down(&l);
+}
+
 static void all_have_so_many_and_no_more(void **state)
 {
     struct limits l;
@@ -482,6 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_identity_has_so_many_and_no_more),
+        cmocka_unit_test(other_limits_count_for_who_comes_next),
         cmocka_unit_test(all_have_so_many_and_no_more),
         cmocka_unit_test(some_have_fewer_streams),
         cmocka_unit_test(so_many_feeds_and_no_more_but_for_those_that_linger),

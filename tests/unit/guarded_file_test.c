@@ -172,6 +172,46 @@ static void a_secret_that_others_can_read_is_refused(void **state)
     assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
 }
 
+/* As systemd's LoadCredential= leaves it: root's, 0400, with an access list that shows as 0440. */
+static void a_credential_of_systemd_is_read(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    FOLDER_AUTO other = folder_make();
+    char path[FOLDER_PATH_BYTES], elsewhere[FOLDER_PATH_BYTES];
+    static const mode_t refused[] = { 0444, 0450, 0441, 0460 };
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* it is root's */
+    }
+    snprintf(path, sizeof path, "%s", folder_path(&dir, "key"));
+    snprintf(elsewhere, sizeof elsewhere, "%s", folder_path(&other, "key"));
+    assert_int_equal(guarded_file_create(path, GUARDED_SECRET, "x", 1, NULL), 0);
+    assert_int_equal(guarded_file_create(elsewhere, GUARDED_SECRET, "x", 1, NULL), 0);
+    assert_int_equal(chmod(path, 0440), 0);
+    assert_int_equal(chmod(elsewhere, 0440), 0);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir.path, 1), 0);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), 0);
+    assert_int_equal(read_it(elsewhere, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        assert_int_equal(chmod(path, refused[i]), 0);
+        assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+    }
+    assert_int_equal(chmod(path, 0440), 0);
+    /* Beside it, and beneath: neither a name that only begins alike, nor a way out of it. */
+    dir.path[strlen(dir.path) - 1] ^= 1;
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir.path, 1), 0);
+    dir.path[strlen(dir.path) - 1] ^= 1;
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/tmp", 1), 0);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(chown(path, 1, 1), 0);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir.path, 1), 0);
+    assert_int_equal(read_it(path, GUARDED_SECRET, NULL), -ERROR_FAILED_PRECONDITION);
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 static void the_maximum_fits_and_one_byte_more_is_refused(void **state)
 {
     FOLDER_AUTO dir = folder_make();
@@ -252,6 +292,7 @@ int main(void)
         cmocka_unit_test(a_strangers_file_is_refused),
         cmocka_unit_test(a_secret_may_belong_to_whom_the_process_becomes),
         cmocka_unit_test(a_secret_that_others_can_read_is_refused),
+        cmocka_unit_test(a_credential_of_systemd_is_read),
         cmocka_unit_test(the_maximum_fits_and_one_byte_more_is_refused),
         cmocka_unit_test(what_is_no_file_is_refused_without_waiting),
         cmocka_unit_test(a_failed_create_leaves_nothing),

@@ -273,6 +273,46 @@ static void no_rate_is_no_limit(void **state)
     handshakes_done(&h);
 }
 
+static void other_limits_count_at_once_and_what_is_used_up_stays(void **state)
+{
+    const struct handshakes_limits none = { 0 }, twice = { .per_second = 2 * RATE },
+                                   bad = { .per_second = 1, .exempt = "nowhere" },
+                                   exempt = { .per_second = RATE, .exempt = "192.0.2.1" };
+    struct handshakes h;
+    struct socket_origin a = origin_of("192.0.2.1"), b = origin_of("192.0.2.2");
+
+    (void)state;
+    begin(&h, 0, "192.0.2.2");
+    assert_int_equal(admitted(&h, &a, start_ns), BURST);
+    assert_int_equal(handshakes_set_limits(&h, &bad, start_ns, NULL), -ERROR_INVALID_ARGUMENT);
+    assert_int_equal(admitted(&h, &b, start_ns), 100000); /* exempt, as before */
+    assert_int_equal(handshakes_set_limits(&h, &twice, start_ns, NULL), 0);
+    assert_int_equal(admitted(&h, &a, start_ns), 0);
+    assert_int_equal(admitted(&h, &b, start_ns), 2 * BURST);
+    assert_int_equal(admitted(&h, &a, start_ns + CLOCK_NS_PER_S), 2 * RATE);
+    assert_int_equal(handshakes_set_limits(&h, &exempt, start_ns, NULL), 0);
+    assert_int_equal(admitted(&h, &a, start_ns), 100000);
+    assert_int_equal(handshakes_set_limits(&h, &none, start_ns, NULL), 0);
+    assert_int_equal(admitted(&h, &b, start_ns), 100000);
+    handshakes_done(&h);
+}
+
+static void a_limit_may_come_where_there_was_none(void **state)
+{
+    const struct handshakes_limits none = { 0 }, some = { .per_second = RATE },
+                                   in_all = { .per_second_in_all = 1 };
+    struct handshakes h;
+    struct socket_origin a = origin_of("192.0.2.1");
+
+    (void)state;
+    assert_int_equal(handshakes_init(&h, &none, start_ns, NULL), 0);
+    assert_int_equal(handshakes_set_limits(&h, &some, start_ns, NULL), 0);
+    assert_int_equal(admitted(&h, &a, start_ns), BURST);
+    assert_int_equal(handshakes_set_limits(&h, &in_all, start_ns, NULL), 0);
+    assert_int_equal(admitted(&h, &a, start_ns), HANDSHAKES_BURST_S);
+    handshakes_done(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +327,8 @@ int main(void)
         cmocka_unit_test(who_is_exempt_is_not_counted),
         cmocka_unit_test(the_list_of_who_is_exempt_has_a_maximum),
         cmocka_unit_test(no_rate_is_no_limit),
+        cmocka_unit_test(other_limits_count_at_once_and_what_is_used_up_stays),
+        cmocka_unit_test(a_limit_may_come_where_there_was_none),
     };
 
     return UNIT_RUN(tests);

@@ -505,6 +505,32 @@ static void the_policy_makes_limits_smaller_and_never_larger(void **state)
     quota_free(q);
 }
 
+/* A reload: what is held or used up stays, and what follows the mapper is not touched. */
+static void other_limits_count_from_the_next_request_on(void **state)
+{
+    const struct quota_limits now = { .each = { .calls = 2, .requests_per_second = 1 },
+                                      .all = { .requests_per_second = 1, .snapshots = 1 } };
+    struct quota *q = quota_of(1, 100);
+    struct quota_share share;
+
+    (void)state;
+    quota_set_pauses_limit(q, 9, 11);
+    assert_int_equal(quota_take(q, &alice, QUOTA_CALL_SNAPSHOT, 60, NULL), 0);
+    quota_set_limits(q, &now);
+    quota_share_of(q, &alice, &share);
+    assert_int_equal(share.arena_bytes, 100);
+    assert_int_equal(share.pauses_per_second, 9);
+    assert_int_equal(quota_pauses_in_all(q), 11);
+    assert_int_equal(quota_take(q, &alice, QUOTA_CALL_PLAIN, 0, NULL), 0);
+    assert_int_equal(quota_take(q, &bob, QUOTA_CALL_SNAPSHOT, 0, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(quota_request(q, &alice, NULL), 0);
+    assert_int_equal(quota_request(q, &alice, NULL), -ERROR_RESOURCE_EXHAUSTED);
+    assert_int_equal(quota_request(q, &bob, NULL), -ERROR_RESOURCE_EXHAUSTED); /* of all */
+    quota_give(q, &alice, QUOTA_CALL_SNAPSHOT, 60);
+    quota_give(q, &alice, QUOTA_CALL_PLAIN, 0);
+    quota_free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +553,7 @@ int main(void)
         TIMED(who_holds_nothing_is_remembered_until_4096_others_came),
         TIMED(snapshots_have_a_maximum_each_and_in_all),
         TIMED(the_policy_makes_limits_smaller_and_never_larger),
+        TIMED(other_limits_count_from_the_next_request_on),
 #undef TIMED
     };
 
