@@ -101,5 +101,6 @@ void access_watch_tick(struct access_watch *w, struct listener *listener, struct
         metrics_access_reloaded(metrics, loaded);
         w->retry_at_ns = loaded ? 0 : clock_monotonic_ns() + ACCESS_RETRY_S * CLOCK_NS_PER_S;
     }
+    rpc_judge_traces(rpc);
     rpc_expire(rpc, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S));
 }

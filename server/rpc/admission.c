@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/audited.h"
 
 static int64_t now_s(void)
 {
@@ -84,9 +85,12 @@ bool admission_is_over(struct exchange *x)
         return false;
     }
     admission_take(x);
-    if (x->head.still != NULL && !x->head.still(x->head.arg)) {
-        (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
-        return true;
+    int result = x->head.still == NULL || x->head.still(x->head.arg)
+                     ? look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure)
+                     : revoked(&x->failure, ERROR_PERMISSION_DENIED);
+
+    if (result == -ERROR_PERMISSION_DENIED) { /* and not for its time alone */
+        audited_revocation(x);
     }
-    return look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure) != 0;
+    return result != 0;
 }
