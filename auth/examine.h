@@ -42,14 +42,14 @@ struct examine_options {
 /*
  * A server's certificate and its intermediates. Faults: expired, not yet valid, not for TLS servers,
  * without a name that clients could look for, a weak key or signature, a chain that does not hold
- * together. A text without any is no fault here: who loads it says so. Warnings: ends soon; is an authority's; says nothing of its purpose; does not have `address`, an
- * IP address that the server listens at (NULL: any). Notes: its days left, and which authority clients
- * have to have.
+ * together. A text without any is no fault here: who loads it says so. Warnings: ends soon; is an
+ * authority's; says nothing of its purpose; does not have `address`, an IP address that the server listens at
+ * (NULL: any). Notes: its days left, and which authority clients have to have.
  */
 void examine_server(const struct examine_options *o, const void *pem, size_t len_bytes,
                     const char *address);
-/* What says of authorities whom they have revoked (auth/crl.h), and the certificates that it is for. Faults: a
- * list that is older than it says it may be, or of the future, and an authority without one: whom they have
+/* What says of authorities whom they have revoked (auth/crl.h), and the certificates that it is for. Faults:
+ * a list that is older than it says it may be, or of the future, and an authority without one: whom they have
  * issued is refused then. Warnings: one that is to be replaced soon, one of none of these authorities,
  * and, where `accept_expired`, an old one. Notes: how long they count. */
 struct examine_lists {

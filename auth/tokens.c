@@ -104,7 +104,13 @@ static int add_issuer(struct tokens *t, const struct tokens_issuer *from, const 
     if (result == 0) {
         *path = from->jwks;
         result = jwks_load(from->jwks, &to->keys, f);
-        t->issuer_count += result == 0;
+    }
+    if (result == 0) {
+        t->issuer_count++;
+    } else { /* its place is the next one's */
+        free(t->groups[t->issuer_count]);
+        t->groups[t->issuer_count] = NULL;
+        memset(to, 0, sizeof(*to));
     }
     return result;
 }

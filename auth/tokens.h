@@ -28,8 +28,9 @@ struct tokens_source {
 struct tokens;
 /* Of the file at `path`, a path of the source's; NULL: of what is configured of an issuer. */
 typedef void tokens_tell(void *arg, const char *path, int result, const struct failure *fault);
-/* Reads all files, tells each fault to `tell` (NULL: to nobody), and returns the first. -ERROR_INVALID_ARGUMENT: a name that cannot be, nothing where something is needed,
- * two issuers of one name or one `iss`; else as of jwks_load() and opaque_load(). */
+/* Reads all files, tells each fault to `tell` (NULL: to nobody), and returns the first.
+ * -ERROR_INVALID_ARGUMENT: a name that cannot be, nothing where something is needed, two issuers of one name
+ * or one `iss`; else as of jwks_load() and opaque_load(). */
 int tokens_load(const struct tokens_source *source, tokens_tell *tell, void *arg,
                 struct tokens **out, struct failure *f);
 void tokens_free(struct tokens *t); /* NULL is fine */

@@ -133,7 +133,7 @@ static void check_user(struct findings *all, const char *option, const char *use
     find(all, result, &fault, option);
 }
 
-/* Read as the mapper will. One that runs by itself has its own option for it, which init's files agree with. */
+/* Read as the mapper will. One that runs by itself has its own option for it; what init makes agrees. */
 static void check_export(struct findings *all, const struct config *c)
 {
     struct export_list *list = NULL;

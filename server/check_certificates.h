@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * The certificates and revocation lists that a configuration names, as they are and as they will be soon. Reads files;
- * changes nothing. Any thread.
+ * The certificates and revocation lists that a configuration names, as they are and as they will be soon.
+ * Reads files; changes nothing. Any thread.
  */
 #ifndef XENRES_SERVER_CHECK_CERTIFICATES_H
 #define XENRES_SERVER_CHECK_CERTIFICATES_H

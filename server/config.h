@@ -99,8 +99,8 @@ int config_examine(const char *path, struct config *out, bool *is_whole, struct 
  * not, or there is no such option. */
 unsigned config_line(const char *option);
 
-/* Begins a line of `faults`: where the file that this thread has loaded last gives that option, if it does, and
- * which it is: "F:12: tls.key: ". */
+/* Begins a line of `faults`: where the file that this thread has loaded last gives that option, if it does,
+ * and which it is: "F:12: tls.key: ". */
 void config_place(const struct config *c, const char *option, struct buffer *faults);
 
 /* One line an option, for people and for the test of the manual page. */

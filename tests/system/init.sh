@@ -207,7 +207,7 @@ each_file_s_fault_has_its_option_and_its_cure() {
         "$etc/xenresd.conf" >"$work/files.conf"
     cat >>"$work/files.conf" <<END
 trust "lab" { ca = "$work/no.lab" identities = { "cn:*" } }
-issuer "one" { issuer = "https://one" audience = "a" jwks = "$work/empty.pem" }
+issuer "one" { issuer = "https://one" audience = "a" jwks = "$work/empty.pem" groups = { "a-*" } }
 issuer "two" { issuer = "https://two" audience = "a" jwks = "$work/no.jwks" }
 END
     chmod 600 "$work/empty.pem"
