@@ -262,8 +262,8 @@ static int start_due(struct supervisor *s, struct failure *f)
 
 /* --- what happens then ----------------------------------------------------------------------- */
 
-/* What keeps a worker from its start is in the files, and would do so the next time, too; or it passes, as the
- * end of a worker whose supervisor was killed. */
+/* What keeps a worker from its start is in the files, and would do so the next time, too; or it passes, as
+ * the end of a worker whose supervisor was killed. */
 static bool is_hopeless(enum child_kind kind, int status)
 {
     return kind == CHILD_WORKER && WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
