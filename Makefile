@@ -49,7 +49,7 @@ RPC := exchange bearer request admission dispatch audited renewal reply reply_he
        present_domain present_inspect present_watch present_trace snapshot frames schema host_memo host_service host_domains \
        host_watch host_watch_say host_view resource_service resource_frames inspect_grants inspect_ioreqs inspect_stats \
        watch watch_say watch_request watch_content watch_cursor watch_pulse watch_decode watch_grants watch_ioreqs \
-       watch_vcpus trace_choice trace_leases trace_service trace_list trace_read trace_read_say access_service
+       watch_vcpus shown trace_choice trace_leases trace_owners trace_service trace_list trace_read trace_read_say access_service
 HTTP := socket tally handshakes credentials connection inflow outflow tls heading pump streaming body watchdog listener health
 SERVER := main config config_titled faults limits material access_watch audit_service sandbox sandbox_capabilities sandbox_files sandbox_seccomp \
           confinement reload_files keeper alive exposition metrics service check check_certificates command command_audit command_policy \
@@ -57,7 +57,7 @@ SERVER := main config config_titled faults limits material access_watch audit_se
           supervisor child demo
 # Packets are decoded by libipt, where it is.
 have_ipt := $(wildcard /usr/include/intel-pt.h)
-CLIENT := fault handle options token cancel sigpipe transport diagnose head details refusal retry inflate \
+CLIENT := fault handle options token papers cancel sigpipe transport diagnose head details refusal retry inflate \
           procedure reply call envelope stream_answer stream target view pages host resource snapshot \
           sink inspect frames timestamp domain_query numbering byte_numbering reconnect follow follow_message watch_view \
           watch_read watch watch_domains image trace_view trace trace_message trace_read access
@@ -316,7 +316,7 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 thread_tests := $(patsubst %,tests/unit/%_test,audit errand ring_stress doorbell sampler sim_sampler \
                 feed_table domain_feed feeds feeds_life feeds_limits feeds_gather feeds_stress feeds_append \
                 feeds_append_stress resolver mapper_client mapper_watch pump listener_stream wait waiting timer stream \
-                watch watch_life watch_renewal watch_domains) tests/contract/feed_test
+                trace_leases trace_owners watch watch_life watch_renewal watch_domains) tests/contract/feed_test
 check-thread: ensure-deps ## what threads share, instrumented for it
 	@$(MAKE) --no-print-directory SANITIZE=thread DEVELOPER=1 run-thread
 .PHONY: run-thread

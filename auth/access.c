@@ -302,6 +302,11 @@ bool access_takes_tokens(const struct access *a)
     return a->tokens != NULL && tokens_are_accepted(a->tokens);
 }
 
+bool access_token_is_cheap(struct access *a, const char *token, size_t len, int64_t now_s)
+{
+    return a->tokens == NULL || tokens_are_cheap(a->tokens, token, len, now_s);
+}
+
 int access_token(struct access *a, const char *token, size_t len,
                  const struct identity *certificate, int64_t now_s, struct token *out,
                  struct failure *f)

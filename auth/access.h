@@ -66,6 +66,8 @@ int access_certificate(const struct access *a, const struct identity_der *certif
 
 /* Is any bearer token accepted? */
 bool access_takes_tokens(const struct access *a);
+/* tokens_are_cheap(), which see. */
+bool access_token_is_cheap(struct access *a, const char *token, size_t len, int64_t now_s);
 /* Who bears `token`: as tokens_verify() and tokens_still(), which see. The deny list is not looked at:
  * access_still() is asked at each request anyway. */
 int access_token(struct access *a, const char *token, size_t len,

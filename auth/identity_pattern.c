@@ -86,6 +86,18 @@ const char *identity_exact_fault(const char *text)
                                                         : fault;
 }
 
+const char *identity_group_fault(const char *pattern)
+{
+    for (const char *c = pattern; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~') {
+            return "names of groups are printable ASCII";
+        }
+    }
+    return pattern[0] == '\0'                             ? "expected the name of a group"
+           : strlen(pattern) >= IDENTITY_GROUPS_BYTES - 1 ? "longer than any group"
+                                                          : NULL;
+}
+
 bool identity_is_of_certificate(const char *pattern)
 {
     const struct kind *kind = kind_of(pattern);

@@ -18,6 +18,8 @@ bool identity_has_kind(const char *pattern);
 const char *identity_pattern_fault(const char *pattern);
 /* NULL: it is one identity, and no pattern. */
 const char *identity_exact_fault(const char *text);
+/* NULL: it is a pattern of names of groups. */
+const char *identity_group_fault(const char *pattern);
 /* Is it of a kind that certificates have? Of what has no fault. */
 bool identity_is_of_certificate(const char *pattern);
 

@@ -30,8 +30,15 @@ struct jwt_issuer {
     char issuer[JWT_TEXT_BYTES];      /* `iss` is exactly this */
     char audience[JWT_TEXT_BYTES];    /* `aud` is, or has, this */
     char groups_claim[JWT_TEXT_BYTES];
+    const char
+        *groups; /* patterns of those it may give, each NUL-ended, an empty one last; NULL: any */
     struct jwks *keys;
 };
+
+/* May it give all of these (as struct identity has them)? NULL, or one that it may not. Names of groups
+ * have no issuer to the policy: what one gives is worth what every other one's is. */
+const char *jwt_foreign_group(const struct jwt_issuer *issuer,
+                              const char groups[IDENTITY_GROUPS_BYTES]);
 
 /*
  * Verifies `token` (`len` bytes, hostile) at the time `now_s`. `out->who` is "jwt:NAME:SUBJECT", with

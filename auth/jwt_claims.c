@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth/identity_pattern.h"
+#include "common/text.h"
 
 /* 9999-12-31T23:59:59Z: what is later is no date, and overflows nothing. */
 #define DATE_MAX_S 253402300799LL
@@ -144,8 +145,24 @@ static int add_group(struct identity *who, const json_t *group, size_t *at, stru
     return 0;
 }
 
-/* All of them or none: a group that was left out may be one that a rule denies. */
-static int read_groups(const json_t *claims, const struct jwt_issuer *issuer, struct identity *who,
+const char *jwt_foreign_group(const struct jwt_issuer *issuer,
+                              const char groups[IDENTITY_GROUPS_BYTES])
+{
+    for (const char *group = groups; issuer->groups != NULL && *group != '\0';
+         group += strlen(group) + 1) {
+        const char *pattern = issuer->groups;
+
+        while (*pattern != '\0' && !text_glob(pattern, group)) {
+            pattern += strlen(pattern) + 1;
+        }
+        if (*pattern == '\0') {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+static int take_groups(const json_t *claims, const struct jwt_issuer *issuer, struct identity *who,
                        struct failure *f)
 {
     const json_t *groups = json_object_get(claims, issuer->groups_claim);
@@ -170,6 +187,19 @@ static int read_groups(const json_t *claims, const struct jwt_issuer *issuer, st
         }
     }
     return 0;
+}
+
+/* All of them or none: a group that was left out may be one that a rule denies. One issuer's word is not
+ * taken for the groups of another. */
+static int read_groups(const json_t *claims, const struct jwt_issuer *issuer, struct identity *who,
+                       struct failure *f)
+{
+    int result = take_groups(claims, issuer, who, f);
+    const char *foreign = result == 0 ? jwt_foreign_group(issuer, who->groups) : NULL;
+
+    return foreign == NULL ? result
+                           : token_refuse(f, TOKEN_GROUP, "issuer %s may not give group \"%.100s\"",
+                                          issuer->name, foreign);
 }
 
 /* RFC 7800: a token with `cnf` is for the holder of a key. With a proof that is not asked for here, it

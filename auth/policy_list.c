@@ -74,13 +74,6 @@ static bool has_prefix(const char *text, const char *prefix)
 
 /* --- identities ------------------------------------------------------------------------------- */
 
-static const char *group_pattern_fault(const char *glob)
-{
-    return glob[0] == '\0'                             ? "expected a group behind the colon"
-           : strlen(glob) >= IDENTITY_GROUPS_BYTES - 1 ? "longer than any group"
-                                                       : NULL;
-}
-
 /* What no identity looks like: such a pattern would stand there for nothing. */
 static const char *text_pattern_fault(const char *pattern)
 {
@@ -95,7 +88,7 @@ static const char *parse_identity(const char *text, struct identity_pattern *out
 {
     bool is_group = has_prefix(text, "group:"), is_all = strcmp(text, "all") == 0;
     const char *glob = is_group ? text + strlen("group:") : is_all ? "*" : text;
-    const char *fault = is_group ? group_pattern_fault(glob)
+    const char *fault = is_group ? identity_group_fault(glob)
                         : is_all ? NULL
                                  : text_pattern_fault(text);
 

@@ -194,14 +194,23 @@ void quota_release(struct quota *q, const struct identity *who, uint64_t arena_b
 
 /* --- traces that are being started ---------------------------------------------------------------- */
 
-static int check_pauses(struct quota *q, const struct holder *h, uint64_t others, uint32_t pauses,
-                        struct failure *f)
+static int check_limit(struct quota *q, enum quota_limit limit, uint32_t most, uint64_t others,
+                       uint32_t pauses, struct failure *f)
 {
-    uint32_t most = h->share.pauses_per_second;
-
     return most == 0 || (pauses <= most && others <= most - pauses)
                ? 0
-               : quota_table_hit(q, QUOTA_PAUSES, quota_refuse_pauses(others, pauses, most, f));
+               : quota_table_hit(q, limit, quota_refuse_pauses(limit, others, pauses, most, f));
+}
+
+/* Beside what others make: those of his own, and those of all. */
+static int check_pauses(struct quota *q, const struct holder *h, const struct quota_running *others,
+                        uint32_t pauses, struct failure *f)
+{
+    int result = check_limit(q, QUOTA_PAUSES, h->share.pauses_per_second, others->own, pauses, f);
+
+    return result != 0 ? result
+                       : check_limit(q, QUOTA_PAUSES_IN_ALL, q->limits.all.pauses_per_second,
+                                     others->all, pauses, f);
 }
 
 int quota_start_begin(struct quota *q, const struct identity *who, uint32_t pauses, uint64_t *round,
@@ -211,15 +220,18 @@ int quota_start_begin(struct quota *q, const struct identity *who, uint32_t paus
 
     (void)pthread_mutex_lock(&q->lock);
     struct holder *h = quota_table_get(q, who, now_ns);
+    const struct quota_running starting = { .own = h != NULL ? h->start_pauses : 0,
+                                            .all = q->start_pauses };
     int result = h == NULL ? quota_table_hit(q, QUOTA_IDENTITIES, quota_refuse_identity(f))
-                           : check_pauses(q, h, h->start_pauses, pauses, f);
+                           : check_pauses(q, h, &starting, pauses, f);
 
     if (result == 0) {
         bool held_nothing = quota_table_holds_nothing(h);
 
         h->starts++;
         h->start_pauses += pauses;
-        *round = h->starts_ended;
+        q->start_pauses += pauses;
+        *round = q->starts_ended;
         quota_table_note(q, h, held_nothing);
     }
     (void)pthread_mutex_unlock(&q->lock);
@@ -227,17 +239,20 @@ int quota_start_begin(struct quota *q, const struct identity *who, uint32_t paus
 }
 
 int quota_start_judge(struct quota *q, const struct identity *who, uint32_t pauses,
-                      uint64_t running, uint64_t *round, struct failure *f)
+                      const struct quota_running *running, uint64_t *round, struct failure *f)
 {
     (void)pthread_mutex_lock(&q->lock);
     const struct holder *h = quota_table_holder(q, who);
     int result = 0;
 
-    if (*round != h->starts_ended) {
-        *round = h->starts_ended;
+    if (*round != q->starts_ended) {
+        *round = q->starts_ended;
         result = -ERROR_ABORTED;
     } else {
-        result = check_pauses(q, h, running + h->start_pauses - pauses, pauses, f);
+        const struct quota_running others = { .own = running->own + h->start_pauses - pauses,
+                                              .all = running->all + q->start_pauses - pauses };
+
+        result = check_pauses(q, h, &others, pauses, f);
     }
     (void)pthread_mutex_unlock(&q->lock);
     return result;
@@ -248,10 +263,11 @@ void quota_start_end(struct quota *q, const struct identity *who, uint32_t pause
     (void)pthread_mutex_lock(&q->lock);
     struct holder *h = quota_table_holder(q, who);
 
-    assert(h->starts > 0 && h->start_pauses >= pauses);
+    assert(h->starts > 0 && h->start_pauses >= pauses && q->start_pauses >= pauses);
     h->starts--;
     h->start_pauses -= pauses;
-    h->starts_ended++;
+    q->start_pauses -= pauses;
+    q->starts_ended++;
     quota_table_note(q, h, false);
     (void)pthread_mutex_unlock(&q->lock);
 }

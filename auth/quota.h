@@ -37,7 +37,7 @@ struct quota_share {
 };
 struct quota_limits {
     struct quota_share each; /* identity */
-    struct quota_share all;  /* together: requests, bytes and snapshots count */
+    struct quota_share all;  /* together: requests, bytes, snapshots and pauses count */
 };
 
 /* Which limit was hit. The names (metrics) never change. */
@@ -52,6 +52,7 @@ enum quota_limit {
     QUOTA_SNAPSHOTS_IN_ALL,
     QUOTA_ARENA,
     QUOTA_PAUSES,
+    QUOTA_PAUSES_IN_ALL,
     QUOTA_IDENTITIES,
     QUOTA_LIMIT_COUNT
 };
@@ -65,7 +66,9 @@ void quota_free(struct quota *q); /* everything must have been given back */
 void quota_set_policy(struct quota *q, struct policy *policy);
 /* Another limit of each from now on, as when the arena turns out to be larger or smaller; so, too. */
 void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity);
-void quota_set_pauses_limit(struct quota *q, uint32_t pauses_per_identity);
+void quota_set_pauses_limit(struct quota *q, uint32_t pauses_per_identity, uint32_t pauses_in_all);
+/* 0: no limit. */
+uint32_t quota_pauses_in_all(struct quota *q);
 /* The limits of one. */
 void quota_share_of(struct quota *q, const struct identity *who, struct quota_share *out);
 void quota_count_hits(const struct quota *q, uint64_t out[QUOTA_LIMIT_COUNT]);
@@ -98,13 +101,16 @@ void quota_release(struct quota *q, const struct identity *who, uint64_t arena_b
  * those that run may make is in the mapper's list alone. begin, then the list, then judge by it, then the
  * start itself, then end: whoever judges meanwhile counts what is being started.
  */
+struct quota_running {
+    uint64_t own, all; /* what the budgets of traces come to: of one identity, of everybody */
+};
 int quota_start_begin(struct quota *q, const struct identity *who, uint32_t pauses, uint64_t *round,
                       struct failure *f);
-/* `running`: of the traces of `who` in a list that was asked for after begin, without that which this start
- * may join or take over. -ERROR_ABORTED: another start of `who` has ended since `*round`, which is set anew:
- * the list may lack it, and has to be made again. */
+/* `running`: of the traces in a list that was asked for after begin, without that which this start may join
+ * or take over. -ERROR_ABORTED: another start has ended since `*round`, which is set anew: the list may lack
+ * it, and has to be made again. */
 int quota_start_judge(struct quota *q, const struct identity *who, uint32_t pauses,
-                      uint64_t running, uint64_t *round, struct failure *f);
+                      const struct quota_running *running, uint64_t *round, struct failure *f);
 /* When the mapper has answered, in the order of its answers. */
 void quota_start_end(struct quota *q, const struct identity *who, uint32_t pauses);
 

@@ -17,7 +17,8 @@ static const struct {
     [QUOTA_SNAPSHOTS] = { "snapshots", "snapshots of yours are in flight" },
     [QUOTA_SNAPSHOTS_IN_ALL] = { "snapshots_in_all", "snapshots are in flight in all" },
     [QUOTA_ARENA] = { "arena_bytes", "bytes of the arena" },
-    [QUOTA_PAUSES] = { "pauses_per_second", "pauses of vCPUs a second" },
+    [QUOTA_PAUSES] = { "pauses_per_second", "your traces" },
+    [QUOTA_PAUSES_IN_ALL] = { "pauses_per_second_in_all", "all traces" },
     [QUOTA_IDENTITIES] = { "identities", "callers are being served already" },
 };
 
@@ -73,22 +74,25 @@ int quota_refuse_arena(uint64_t held_bytes, uint64_t wanted_bytes, uint64_t most
                                                   : "try again when one of your calls has ended");
 }
 
-int quota_refuse_pauses(uint64_t held, uint32_t wanted, uint32_t most, struct failure *f)
+int quota_refuse_pauses(enum quota_limit limit, uint64_t held, uint32_t wanted, uint32_t most,
+                        struct failure *f)
 {
-    int result = failure_set(
-        f, ERROR_RESOURCE_EXHAUSTED,
-        "%u pauses of vCPUs a second more than the %llu that your traces may make (at most %u)",
-        wanted, (unsigned long long)held, most);
+    int result =
+        failure_set(f, ERROR_RESOURCE_EXHAUSTED,
+                    "%u pauses of vCPUs a second more than the %llu that %s may make (at most %u)",
+                    wanted, (unsigned long long)held, limits[limit].text, most);
 
     failure_cause(f, result, "the limit %s: each question for a trace's position pauses its vCPU",
-                  limits[QUOTA_PAUSES].name);
+                  limits[limit].name);
     if (wanted <= most) {
         failure_retry(f, result, FAILURE_RETRY_LATER_MS);
     }
     return failure_next(f, result,
-                        wanted <= most
+                        wanted > most ? "trace fewer vCPUs, or ask for fewer pauses_per_second"
+                        : limit == QUOTA_PAUSES
                             ? "stop one of your traces, or ask for fewer pauses_per_second"
-                            : "trace fewer vCPUs, or ask for fewer pauses_per_second");
+                            : "ask for fewer pauses_per_second, or try again when others have "
+                              "ended");
 }
 
 int quota_refuse_identity(struct failure *f)

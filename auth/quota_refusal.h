@@ -13,7 +13,8 @@ int quota_refuse_rate(enum quota_limit limit, uint64_t per_second, uint64_t wait
 int quota_refuse_calls(enum quota_limit limit, uint32_t held, uint32_t most, struct failure *f);
 int quota_refuse_arena(uint64_t held_bytes, uint64_t wanted_bytes, uint64_t most_bytes,
                        struct failure *f);
-int quota_refuse_pauses(uint64_t held, uint32_t wanted, uint32_t most, struct failure *f);
+int quota_refuse_pauses(enum quota_limit limit, uint64_t held, uint32_t wanted, uint32_t most,
+                        struct failure *f);
 int quota_refuse_identity(struct failure *f);
 
 #endif

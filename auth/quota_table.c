@@ -208,12 +208,22 @@ void quota_set_arena_limit(struct quota *q, uint64_t bytes_per_identity)
     (void)pthread_mutex_unlock(&q->lock);
 }
 
-void quota_set_pauses_limit(struct quota *q, uint32_t pauses_per_identity)
+void quota_set_pauses_limit(struct quota *q, uint32_t pauses_per_identity, uint32_t pauses_in_all)
 {
     (void)pthread_mutex_lock(&q->lock);
     q->share_number += q->limits.each.pauses_per_second != pauses_per_identity ? 1 : 0;
     q->limits.each.pauses_per_second = pauses_per_identity;
+    q->limits.all.pauses_per_second = pauses_in_all;
     (void)pthread_mutex_unlock(&q->lock);
+}
+
+uint32_t quota_pauses_in_all(struct quota *q)
+{
+    (void)pthread_mutex_lock(&q->lock);
+    uint32_t pauses = q->limits.all.pauses_per_second;
+
+    (void)pthread_mutex_unlock(&q->lock);
+    return pauses;
 }
 
 void quota_share_of(struct quota *q, const struct identity *who, struct quota_share *out)

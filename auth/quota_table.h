@@ -27,7 +27,6 @@ struct holder {
     uint64_t arena_bytes;
     uint32_t starts;       /* that are under way */
     uint64_t start_pauses; /* of those */
-    uint64_t starts_ended;
     struct bucket requests, bytes;
     char identity[];
 };
@@ -41,6 +40,7 @@ struct quota {
     unsigned share_number;         /* counts the limits: a row of another number has old ones */
     struct bucket requests, bytes; /* of all */
     uint32_t snapshots;
+    uint64_t start_pauses, starts_ended; /* of all */
     uint32_t holder_count;
     TAILQ_HEAD(, holder) idle; /* the one that was here longest ago first */
     struct holder *buckets[QUOTA_BUCKETS];

@@ -15,6 +15,7 @@ static const char *const fault_texts[] = {
     [TOKEN_NOT_YET_VALID] = "the bearer token is not yet valid",
     [TOKEN_AUDIENCE] = "the bearer token is not for this gateway",
     [TOKEN_BINDING] = "the bearer token is bound to another certificate",
+    [TOKEN_GROUP] = "the bearer token claims a group that is not its issuer's to give",
 };
 
 const char *token_fault_text(enum token_fault fault)

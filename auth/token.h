@@ -15,7 +15,7 @@ struct token {
     struct identity who; /* without a certificate: fingerprint of zeros, not bound */
     bool has_binding;    /* RFC 8705: it is worth nothing but on a connection of this certificate */
     uint8_t binding[32]; /* SHA-256 of that */
-    uint8_t key[32];     /* of a signed one: its key's digest, as in jwks.h; else what is kept of it */
+    uint8_t key[32]; /* of a signed one: its key's digest, as in jwks.h; else what is kept of it */
 };
 
 enum token_fault {
@@ -27,6 +27,7 @@ enum token_fault {
     TOKEN_NOT_YET_VALID, /* by `nbf` or `iat` */
     TOKEN_AUDIENCE,      /* it is for somebody else */
     TOKEN_BINDING,       /* to another certificate, or to something that cannot be checked */
+    TOKEN_GROUP,         /* it claims one that is not its issuer's to give */
     TOKEN_FAULT_COUNT
 };
 const char *token_fault_text(enum token_fault fault); /* "the bearer token has expired" */

@@ -16,7 +16,8 @@
 struct tokens {
     size_t issuer_count;
     struct jwt_issuer issuers[TOKENS_ISSUERS_MAX];
-    struct opaque_set *opaque; /* NULL: none are accepted */
+    char *groups[TOKENS_ISSUERS_MAX]; /* owned: each issuer's patterns */
+    struct opaque_set *opaque;        /* NULL: none are accepted */
     struct token_memory *memory;
 };
 
@@ -58,6 +59,28 @@ static int check_name(const struct tokens *t, const struct tokens_issuer *from, 
     return 0;
 }
 
+static int copy_groups(struct tokens *t, const struct tokens_issuer *from, struct failure *f)
+{
+    const char *end = from->groups;
+
+    if (from->groups == NULL) {
+        return 0;
+    }
+    while (*end != '\0') {
+        end += strlen(end) + 1;
+    }
+    size_t bytes = (size_t)(end - from->groups) + 1;
+    char *groups = malloc(bytes);
+
+    if (groups == NULL) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "no memory for patterns of groups");
+    }
+    memcpy(groups, from->groups, bytes);
+    t->groups[t->issuer_count] = groups;
+    t->issuers[t->issuer_count].groups = groups;
+    return 0;
+}
+
 static int add_issuer(struct tokens *t, const struct tokens_issuer *from, struct failure *f)
 {
     struct jwt_issuer *to = &t->issuers[t->issuer_count];
@@ -72,6 +95,9 @@ static int add_issuer(struct tokens *t, const struct tokens_issuer *from, struct
     }
     if (result == 0) {
         result = copy(to->groups_claim, from, "groups_claim", from->groups_claim, f);
+    }
+    if (result == 0) {
+        result = copy_groups(t, from, f);
     }
     if (result == 0) {
         result = jwks_load(from->jwks, &to->keys, f);
@@ -117,8 +143,9 @@ void tokens_free(struct tokens *t)
     if (t == NULL) {
         return;
     }
-    for (size_t i = 0; i < t->issuer_count; i++) {
+    for (size_t i = 0; i < TOKENS_ISSUERS_MAX; i++) {
         jwks_free(t->issuers[i].keys);
+        free(t->groups[i]);
     }
     opaque_free(t->opaque);
     token_memory_free(t->memory);
@@ -146,6 +173,15 @@ static int verify_jwt(struct tokens *t, const char *text, size_t len, int64_t no
         token_memory_keep(t->memory, digest, now_s, out);
     }
     return result;
+}
+
+bool tokens_are_cheap(struct tokens *t, const char *token, size_t len, int64_t now_s)
+{
+    uint8_t digest[TOKEN_DIGEST_BYTES];
+    struct token ignored;
+
+    return opaque_is_one(token, len) || (len <= JWT_MAX_BYTES && token_digest(token, len, digest) &&
+                                         token_memory_find(t->memory, digest, now_s, &ignored));
 }
 
 int tokens_verify(struct tokens *t, const char *token, size_t len,
@@ -178,6 +214,20 @@ static const char *after(const char *text, const char *prefix)
     return strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
+static int signed_still(const struct jwt_issuer *issuer, const struct token *token,
+                        struct failure *f)
+{
+    const char *foreign = jwt_foreign_group(issuer, token->who.groups);
+
+    if (!jwks_has(issuer->keys, token->key)) {
+        return token_refuse(f, TOKEN_UNKNOWN, "issuer %s has its key no longer", issuer->name);
+    }
+    return foreign == NULL
+               ? 0
+               : token_refuse(f, TOKEN_GROUP, "issuer %s may not give group \"%.100s\" any more",
+                              issuer->name, foreign);
+}
+
 int tokens_still(const struct tokens *t, const struct token *token, struct failure *f)
 {
     const char *name = after(token->who.text, "token:");
@@ -190,10 +240,7 @@ int tokens_still(const struct tokens *t, const struct token *token, struct failu
         const char *subject = after(issuer, t->issuers[i].name);
 
         if (subject != NULL && subject[0] == ':') {
-            return jwks_has(t->issuers[i].keys, token->key)
-                       ? 0
-                       : token_refuse(f, TOKEN_UNKNOWN, "issuer %s has its key no longer",
-                                      t->issuers[i].name);
+            return signed_still(&t->issuers[i], token, f);
         }
     }
     return token_refuse(f, TOKEN_UNKNOWN,

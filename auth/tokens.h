@@ -16,7 +16,8 @@ enum { TOKENS_ISSUERS_MAX = 16 };
 /* As configured; borrowed for the call. */
 struct tokens_issuer {
     const char *name, *issuer, *audience, *groups_claim;
-    const char *jwks; /* the file of its keys */
+    const char *groups; /* as struct jwt_issuer has them */
+    const char *jwks;   /* the file of its keys */
 };
 struct tokens_source {
     struct tokens_issuer issuers[TOKENS_ISSUERS_MAX];
@@ -32,6 +33,8 @@ void tokens_free(struct tokens *t); /* NULL is fine */
 /* Is any token accepted at all? */
 bool tokens_are_accepted(const struct tokens *t);
 
+/* Would that be found out without verifying a signature: is it an opaque one, or remembered? */
+bool tokens_are_cheap(struct tokens *t, const char *token, size_t len, int64_t now_s);
 /* Who bears `token` (hostile) at `now_s` on a connection with this certificate, or without one (NULL):
  * out->who. -ERROR_UNAUTHENTICATED: message for the bearer, cause for the log, see token.h. Deny lists
  * are not looked at. */
@@ -39,7 +42,8 @@ int tokens_verify(struct tokens *t, const char *token, size_t len,
                   const struct identity *certificate, int64_t now_s, struct token *out,
                   struct failure *f);
 /* Would one that was verified by other files, before, be known by these: is its line still there, or
- * the key that it was signed with? -ERROR_UNAUTHENTICATED as above. */
+ * the key that it was signed with, and are its groups still its issuer's to give?
+ * -ERROR_UNAUTHENTICATED as above. */
 int tokens_still(const struct tokens *t, const struct token *token, struct failure *f);
 
 #endif

@@ -144,9 +144,13 @@ static void keep_place(struct follow *f, const char *cursor, uint64_t sequence)
     reconnect_keep(&f->stream, cursor);
 }
 
-/* The gateway stops, or its mapper did: there will be another one. Or it could not go on for now. */
-static bool may_come_back(const struct follow *f, uint32_t end_reason)
+/* The gateway stops, or its mapper did: there will be another one. Or it could not go on for now. Or what was
+ * shown has expired, and there is something else to show. */
+static bool may_come_back(struct follow *f, uint32_t end_reason)
 {
+    if (end_reason == XENRES_END_CREDENTIALS_EXPIRED) {
+        return reconnect_is_renewed(&f->stream);
+    }
     return end_reason == XENRES_END_SHUTTING_DOWN || end_reason == XENRES_END_MAPPER_GONE ||
            (end_reason == XENRES_END_FAILED && f->stream.may_pass);
 }

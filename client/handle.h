@@ -32,6 +32,7 @@ struct xenres {
     uint32_t retries;       /* tries beyond the first */
     uint32_t retry_wait_ms; /* before the first of them */
     bool gzip;
+    bool shows_anew;        /* the next request makes a connection, as its files may be others */
     struct details details; /* of the last error; the caller may look until the next call */
     char curl_text[CURL_ERROR_SIZE]; /* libcurl's own words about the last failure */
 };

@@ -42,6 +42,7 @@ static int open_stream(struct reconnect *r, xenres_stream **out, struct fault *f
     if (!r->ops->pack(r, r->place.cursor, &message)) {
         return failure_set(&fault->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }
+    papers_note(&r->papers, r->handle);
     const struct stream_request request = {
         .method = r->method,
         .message = message.data,
@@ -178,6 +179,10 @@ static bool go_on(struct reconnect *r, int *result, struct fault *fault)
     if (!r->has_begun) {
         return false;
     }
+    /* Where that is no news any more, the waiting has a bound of its own. */
+    if (!r->is_begun && *result == -ERROR_UNAUTHENTICATED) {
+        return reconnect_is_renewed(r) && wait_out(r, result, fault);
+    }
     if (!r->is_begun && r->ops->end_of(*result) != 0) {
         struct fault of_end = { 0 };
 
@@ -219,6 +224,36 @@ void reconnect_alive(struct reconnect *r)
 {
     r->cut_ns = 0;
     r->tries = 0;
+    r->looks = 0;
+}
+
+static uint32_t look_wait_ms(const struct reconnect *r)
+{
+    uint32_t ms = retry_wait_ms(r->handle->retry_wait_ms, r->looks, 0);
+
+    return ms < RECONNECT_LOOK_WAIT_MAX_MS ? ms : RECONNECT_LOOK_WAIT_MAX_MS;
+}
+
+bool reconnect_is_renewed(struct reconnect *r)
+{
+    const xenres *handle = r->handle;
+    bool are_files = handle->cert_file != NULL || handle->token_file != NULL;
+
+    if (!are_files || r->outage_max_ms == XENRES_NO_RECONNECT) {
+        return false;
+    }
+    while (r->looks < RECONNECT_LOOKS_MAX) {
+        r->looks++;
+        if (papers_changed(&r->papers, handle)) {
+            r->handle->shows_anew = true;
+            return true;
+        }
+        if (cancel_sleep(&handle->cancel,
+                         clock_monotonic_ns() + look_wait_ms(r) * CLOCK_NS_PER_MS)) {
+            return false;
+        }
+    }
+    return false;
 }
 
 void reconnect_keep(struct reconnect *r, const char *cursor)

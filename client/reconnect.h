@@ -7,18 +7,22 @@
  * are, and what they may say, is the `ops`'.
  *
  * A cut is what may pass by itself: no connection, one that ended or fell silent, a gateway that is
- * not ready, full, or said that it stops. All else ends it. One owner, who has entered the handle.
+ * not ready, full, or said that it stops. So is it where what was shown has expired, and its files are others
+ * by then, or soon. All else ends it. One owner, who has entered the handle.
  */
 #ifndef XENRES_CLIENT_RECONNECT_H
 #define XENRES_CLIENT_RECONNECT_H
 
+#include "client/papers.h"
 #include "client/stream.h"
 
 enum {
     RECONNECT_CURSOR_BYTES = 4096,      /* of a cursor, with its NUL */
     RECONNECT_LAST_WORDS_MS = 2 * 1000, /* between the last message and the stream's own end */
     RECONNECT_SILENCE_MAX_MS =
-        3 * 600 * 1000 /* whatever a gateway says: that is three of its longest heartbeats */
+        3 * 600 * 1000,      /* whatever a gateway says: that is three of its longest heartbeats */
+    RECONNECT_LOOKS_MAX = 5, /* at the files of what was shown, until something comes of it */
+    RECONNECT_LOOK_WAIT_MAX_MS = 2 * 1000, /* between two of them */
 };
 
 struct reconnect;
@@ -71,10 +75,12 @@ struct reconnect {
     bool is_final;       /* the failure is not of the stream but of what it said */
     uint32_t end_reason; /* that the gateway cut it with; 0: it did not say */
     uint32_t retry_after_ms;
-    bool may_pass;       /* the stream's own end was `unavailable` */
-    bool asked_to_go_on; /* a cursor was given, and has not led anywhere yet */
-    uint64_t cut_ns;     /* since when it is cut; 0: it is not */
-    uint32_t tries;      /* that failed since then */
+    bool may_pass;        /* the stream's own end was `unavailable` */
+    bool asked_to_go_on;  /* a cursor was given, and has not led anywhere yet */
+    uint64_t cut_ns;      /* since when it is cut; 0: it is not */
+    uint32_t tries;       /* that failed since then */
+    struct papers papers; /* as they were when the last stream was asked for */
+    uint32_t looks;       /* at them, since there was news */
 };
 
 /* What the public queries have in common. */
@@ -97,6 +103,9 @@ void reconnect_keep(struct reconnect *r, const char *cursor);
 int reconnect_last_words(struct reconnect *r, xenres_stream *stream, struct fault *fault);
 /* The gateway has ended the stream for now: what `take` returns for it, with why. */
 int reconnect_again(struct reconnect *r, uint32_t end_reason, const char *why, struct fault *fault);
+/* What was shown has expired: is there something else to show? Looks at its files a few times, and waits in
+ * between. True: to be asked again. False: there are none, or nobody renews them, or it was cancelled. */
+bool reconnect_is_renewed(struct reconnect *r);
 int reconnect_ended_by_callback(struct fault *fault);
 /* "the stream " and what it does that it must not; returns -ERROR_INTERNAL. */
 int reconnect_lie(struct fault *fault, const char *text, ...) __attribute__((format(printf, 2, 3)));

@@ -192,8 +192,10 @@ static int take_end(struct trace_read *r, xenres_stream *stream, const xenres_tr
     if (end->cursor[0] != '\0') {
         keep_place(r, end->cursor);
     }
-    bool may_come_back = end->reason == XENRES_TRACE_SHUTTING_DOWN ||
-                         (end->reason == XENRES_TRACE_FAILED && r->stream.may_pass);
+    bool may_come_back =
+        end->reason == XENRES_TRACE_SHUTTING_DOWN ||
+        (end->reason == XENRES_TRACE_FAILED && r->stream.may_pass) ||
+        (end->reason == XENRES_TRACE_CREDENTIALS_EXPIRED && reconnect_is_renewed(&r->stream));
     if (may_come_back && r->stream.outage_max_ms != XENRES_NO_RECONNECT) {
         return reconnect_again(&r->stream, end->reason, end->message, fault);
     }

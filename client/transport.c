@@ -125,7 +125,11 @@ static bool set_request(struct transport *t, const char *url)
     } else {
         ok = ok && curl_easy_setopt(c, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     }
+    long is_fresh = t->handle->shows_anew ? 1 : 0;
+
+    t->handle->shows_anew = false;
     return ok && curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, is_fresh) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_head_line) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_HEADERDATA, t) == CURLE_OK &&

@@ -129,5 +129,6 @@ void access_watch_tick(struct access_watch *w, struct listener *listener, struct
     int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
 
     judge_again(w, now_s, listener, rpc);
+    rpc_judge_traces(rpc);
     rpc_expire(rpc, now_s);
 }

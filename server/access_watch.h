@@ -50,7 +50,8 @@ bool access_watch_note(struct access_watch *w);
 /* Whoever noted them did not put into force what he read. */
 void access_watch_forget(struct access_watch *w);
 
-/* Has what changed read again, and streams end whose clients' time is over, or whose authority's list's. */
+/* Has what changed read again; streams end whose clients' time is over, or whose authority's list's, and
+ * traces whose owners may not have them any more. */
 void access_watch_tick(struct access_watch *w, struct listener *listener, struct rpc *rpc,
                        struct metrics *metrics);
 

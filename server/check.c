@@ -73,6 +73,25 @@ static void check_cors(struct findings *all, const struct config *c)
     cors_free(cors);
 }
 
+/* To the policy `group:ops` is one group, whoever says that somebody is of it. */
+static void check_groups(struct findings *all, const struct config *c)
+{
+    if (c->issuer_count + (c->tokens_file[0] != '\0') < 2) {
+        return;
+    }
+    for (size_t i = 0; i < c->issuer_count; i++) {
+        const struct config_issuer *issuer = &c->issuer[i];
+
+        if (!issuer->groups_given) {
+            buffer_printf(
+                all->faults,
+                "%s:%u: warning: issuer \"%s\" may give any group, also those that others "
+                "give; say which in issuer.groups\n",
+                all->path, issuer->line, issuer->title);
+        }
+    }
+}
+
 /* A file or directory that is there, of the right kind, and that this user may use in this way. */
 static void check_path(struct findings *all, const char *option, const char *path, mode_t kind,
                        int access_mode)
@@ -246,6 +265,7 @@ static int check_as_server(struct findings *all, const struct config *config, st
 
     check_path(all, "server.state_dir", config->server_state_dir, S_IFDIR, W_OK | X_OK);
     check_cors(all, config);
+    check_groups(all, config);
     result = material_load(config, &m, all->faults, all->result == 0 ? f : NULL);
     material_done(&m);
     all->result = all->result != 0 ? all->result : result;

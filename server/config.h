@@ -31,7 +31,9 @@ enum {
         unsigned line;
 #define TITLED_TEXT(section, name, need, text)                     char name[CONFIG_TEXT_BYTES];
 #define TITLED_NUMBER(section, name, value, low, high, unit, text) int64_t name;
-#define TITLED_LIST(section, name, need, fault, text)              char name[CONFIG_LIST_BYTES];
+#define TITLED_LIST(section, name, need, fault, text)                                              \
+    char name[CONFIG_LIST_BYTES];                                                                  \
+    bool name##_given; /* also where it is empty */
 #define TITLED_END(section, max)                                                                   \
     }                                                                                              \
     ;

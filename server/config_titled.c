@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/identity_pattern.h"
 #include "auth/trust.h"
 #include "common/settings.h"
 #include "common/text.h"
@@ -23,6 +24,7 @@ struct row {
     const char *(*fault)(const char *text); /* of ROW_LIST: of each text; NULL: any */
     int64_t default_number, low, high;
     const char *unit, *text;
+    size_t given_offset;                     /* of ROW_LIST */
     size_t max, section_bytes, count_offset; /* of ROW_BEGIN */
 };
 
@@ -57,6 +59,7 @@ static const struct row table[] = {
       .section = #section_,                                                                        \
       .name = #name_,                                                                              \
       .offset = offsetof(struct config_##section_, name_),                                         \
+      .given_offset = offsetof(struct config_##section_, name_##_given),                           \
       .need = (need_),                                                                             \
       .fault = (fault_),                                                                           \
       .text = (text_) },
@@ -248,7 +251,14 @@ static void take_section(struct reading *r, const struct row *begin, cfg_t *sect
                           begin->section, cfg_title(section), CONFIG_TITLE_BYTES - 1);
     }
     for (const struct row *row = begin + 1; row->kind != ROW_END; row++) {
-        take_option(r, row, cfg_getopt(section, row->name), (char *)out + row->offset);
+        const cfg_opt_t *option = cfg_getopt(section, row->name);
+
+        take_option(r, row, option, (char *)out + row->offset);
+        if (row->kind == ROW_LIST) {
+            bool *is_given = (void *)((char *)out + row->given_offset);
+
+            *is_given = (option->flags & CFGF_MODIFIED) != 0;
+        }
     }
 }
 

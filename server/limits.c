@@ -30,7 +30,11 @@ void limits_follow_mapper(const struct config *c, const struct message_hello_ans
                           struct quota *q)
 {
     uint64_t pauses = percent_of(c->limits_pauses_percent_per_identity, hello->pauses_per_second);
+    uint64_t in_all = percent_of(c->limits_pauses_percent, hello->pauses_per_second);
 
     quota_set_arena_limit(q, percent_of(c->limits_arena_percent_per_identity, hello->arena_bytes));
-    quota_set_pauses_limit(q, pauses > 0 ? (uint32_t)pauses : 1);
+    if (in_all == 0 && c->limits_pauses_percent > 0) {
+        in_all = 1; /* a little is not none, which is no limit */
+    }
+    quota_set_pauses_limit(q, pauses > 0 ? (uint32_t)pauses : 1, (uint32_t)in_all);
 }

@@ -67,6 +67,7 @@ void material_access_options(const struct config *config, struct access_options 
             .issuer = issuer->issuer,
             .audience = issuer->audience,
             .groups_claim = issuer->groups_claim[0] != '\0' ? issuer->groups_claim : "groups",
+            .groups = issuer->groups_given ? issuer->groups : NULL,
             .jwks = issuer->jwks,
         };
     }

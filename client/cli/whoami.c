@@ -78,6 +78,6 @@ const struct verb verb_whoami = {
     .summary = "who you are to the gateway, and until when",
     .description =
         "Shows the identity that the gateway has read from your certificate or token, what\n"
-        "goes with it, and the limits that its policy sets for you.",
+        "goes with it, and the limits of what you may use.",
     .run = run,
 };

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "server/http/handshakes.h"
 #include "server/http/heading.h"
 #include "server/http/streaming.h"
 #include "server/http/tls.h"
@@ -205,6 +206,37 @@ static bool still(void *arg, int64_t *until_s)
     return who(r->connection) != NULL;
 }
 
+/* exchange_head's `certificates`. */
+static size_t certificates(void *arg, struct identity_der out[IDENTITY_CHAIN_MAX])
+{
+    const struct request *r = arg;
+
+    return r->body->everyone == NULL && !r->connection->anonymous
+               ? tls_certificates(r->connection->tls, out)
+               : 0;
+}
+
+/* exchange_head's `token_wait_ns`. */
+static uint64_t token_wait_ns(void *arg)
+{
+    const struct request *r = arg;
+
+    return handshakes_penalty_ns(r->body->handshakes, &r->connection->origin, clock_monotonic_ns());
+}
+
+/* exchange_head's `token_refused`. While there is a penalty, none is added: those behind the same address
+ * wait for its end, which would not come. */
+static bool token_refused(void *arg)
+{
+    struct request *r = arg;
+    struct connection *c = r->connection;
+
+    if (token_wait_ns(r) == 0) {
+        handshakes_failed(r->body->handshakes, &c->origin, clock_monotonic_ns());
+    }
+    return ++c->tokens_refused >= BODY_TOKENS_REFUSED_MAX;
+}
+
 static enum MHD_Result send_reply(struct request *r);
 
 static void refuse_length(uint64_t length_bytes, size_t max_bytes, struct failure *why)
@@ -235,6 +267,9 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .header = header,
         .each_header = each_header,
         .still = still,
+        .certificates = certificates,
+        .token_wait_ns = token_wait_ns,
+        .token_refused = token_refused,
         .arg = r,
         .who = who(r->connection),
         .is_anonymous = r->connection->anonymous,

@@ -23,6 +23,8 @@ enum {
     /* Of a body that is refused, so much is read and thrown away for the sake of a proper answer on
      * a connection that goes on; a longer one ends the connection. */
     BODY_DISCARD_MAX_BYTES = 64 * 1024,
+    /* So many bearer tokens that are not accepted end a connection: the next ones cost a handshake. */
+    BODY_TOKENS_REFUSED_MAX = 3,
 };
 
 /* What all requests of a listener share: the argument of the callbacks. */
@@ -31,6 +33,7 @@ struct body {
     struct connections *connections;
     struct pump *pump;
     struct tally *tally;
+    struct handshakes *handshakes;
     struct credentials_place *credentials;
     const struct identity *everyone; /* see struct listener_options */
 };

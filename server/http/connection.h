@@ -56,6 +56,7 @@ struct connection {
     bool may_be_anonymous;      /* set before the handshake: without a certificate he is let in */
     bool anonymous;             /* he was: nobody is known, but it may be somebody with a token */
     bool refused;               /* the reason is told already */
+    uint32_t tokens_refused;    /* that were shown on it */
     struct inflow inflow;
     struct outflow outflow;
     bool linger; /* input may be unread when it closes: see watchdog_linger() */

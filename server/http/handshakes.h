@@ -6,7 +6,7 @@
  * stranger can make us do. Each takes one from its origin's bucket; one that fails takes more, the more of
  * them have failed, up to HANDSHAKES_PENALTY_MAX_S of what the origin may do; how many have failed is
  * halved every HANDSHAKES_HALF_LIFE_S. Others behind the same address wait with it, that long at most after
- * the last one that failed.
+ * the last one that failed. A bearer token that was not accepted is such a failure, too.
  *
  * The table has HANDSHAKES_ROWS, in sets that are chosen by a seeded hash: who comes from ever more
  * addresses makes it forget, of a set, the origin with the least to remember. So to be forgotten himself he
@@ -66,6 +66,10 @@ void handshakes_done(struct handshakes *h);
 
 /* One is about to begin. False: it may not. */
 bool handshakes_admit(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns);
+/* How long until one may begin, where so many have failed that they cost something: 0 now, or where they have
+ * not, however many begin. For what else is not to be done for those who fail. */
+uint64_t handshakes_penalty_ns(struct handshakes *h, const struct socket_origin *origin,
+                               uint64_t now_ns);
 /* One that was admitted has not come to its end. */
 void handshakes_failed(struct handshakes *h, const struct socket_origin *origin, uint64_t now_ns);
 

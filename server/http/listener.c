@@ -305,6 +305,7 @@ int listener_start(const struct listener_options *options, struct listener **out
     l->body = (struct body){ .rpc = options->rpc,
                              .connections = &l->connections,
                              .tally = &l->tally,
+                             .handshakes = &l->handshakes,
                              .credentials = &l->credentials,
                              .everyone = l->everyone };
     result = socket_prepare(l->listen_fd, f);

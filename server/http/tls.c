@@ -60,27 +60,18 @@ static const struct {
     [IDENTITY_BAD_CERTIFICATE] = { LISTENER_REFUSED_BAD_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE },
 };
 
-/* Who proved in the handshake to be there, by `access`. */
-static int identify(gnutls_session_t session, const struct access *access, struct identity *who,
-                    enum identity_fault *fault, struct failure *f)
+size_t tls_certificates(gnutls_session_t session, struct identity_der out[IDENTITY_CHAIN_MAX])
 {
     unsigned count = 0;
     const gnutls_datum_t *certificates = gnutls_certificate_get_peers(session, &count);
-    struct identity_der chain[IDENTITY_CHAIN_MAX];
 
-    *fault = IDENTITY_NO_CERTIFICATE;
-    if (certificates == NULL || count == 0) {
-        return -ERROR_UNAUTHENTICATED;
-    }
-    *fault = IDENTITY_BAD_CERTIFICATE;
-    if (count > IDENTITY_CHAIN_MAX) {
-        return failure_set(f, ERROR_UNAUTHENTICATED, "too many certificates");
+    if (certificates == NULL || count > IDENTITY_CHAIN_MAX) {
+        return 0;
     }
     for (unsigned i = 0; i < count; i++) {
-        chain[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
+        out[i] = (struct identity_der){ certificates[i].data, certificates[i].size };
     }
-    return access_certificate(access, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S),
-                              who, fault, f);
+    return count;
 }
 
 static bool showed_none(gnutls_session_t session)
@@ -88,6 +79,25 @@ static bool showed_none(gnutls_session_t session)
     unsigned count = 0;
 
     return gnutls_certificate_get_peers(session, &count) == NULL || count == 0;
+}
+
+/* Who proved in the handshake to be there, by `access`. */
+static int identify(gnutls_session_t session, const struct access *access, struct identity *who,
+                    enum identity_fault *fault, struct failure *f)
+{
+    struct identity_der chain[IDENTITY_CHAIN_MAX];
+    size_t count = tls_certificates(session, chain);
+
+    *fault = IDENTITY_NO_CERTIFICATE;
+    if (showed_none(session)) {
+        return -ERROR_UNAUTHENTICATED;
+    }
+    *fault = IDENTITY_BAD_CERTIFICATE;
+    if (count == 0) {
+        return failure_set(f, ERROR_UNAUTHENTICATED, "too many certificates");
+    }
+    return access_certificate(access, chain, count, (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S),
+                              who, fault, f);
 }
 
 /*

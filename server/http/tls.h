@@ -33,6 +33,9 @@ bool tls_begin(struct connection *c, struct tally *t, bool with_client_certifica
  * `c->until_s`. */
 void tls_verify_again(struct connection *c, struct tally *t);
 
+/* Of the handshake, as received; how many, 0 where there are none, or too many. The session's. */
+size_t tls_certificates(gnutls_session_t session, struct identity_der out[IDENTITY_CHAIN_MAX]);
+
 /* For the daemon's own default credentials, which no session uses. */
 int tls_no_certificate(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,
                        const gnutls_pk_algorithm_t *algorithms, int algorithm_count,

@@ -14,6 +14,7 @@
 #include "server/rpc/present.h"
 #include "server/rpc/services.h"
 #include "server/rpc/snapshot.h"
+#include "server/rpc/state.h"
 
 /* --- who -------------------------------------------------------------------------------------------- */
 
@@ -74,20 +75,23 @@ static Xenres__V1__Caller *say_caller(struct pool *p, const struct identity *who
     return m;
 }
 
+enum { BYTES_A_MIB = 1 << 20 };
+
+/* Those that count: the gateway's for each, or the policy's for this one, where they are smaller. */
 static Xenres__V1__CallerLimits *say_limits(struct call *c)
 {
     Xenres__V1__CallerLimits *m =
         PRESENT_NEW(&c->pool, Xenres__V1__CallerLimits, xenres__v1__caller_limits);
-    struct policy_limits limits;
+    struct quota_share share;
 
-    policy_limits_of(c->policy, c->who, &limits);
+    quota_share_of(exchange_of(c)->rpc->options.quota, c->who, &share);
     if (m != NULL) {
-        m->requests_per_second = limits.requests_per_second;
-        m->bytes_per_second = limits.bytes_per_second;
-        m->snapshots = limits.snapshots;
-        m->streams = limits.streams;
-        m->spool_mib = limits.spool_mib;
-        m->pauses_per_second = limits.pauses_per_second;
+        m->requests_per_second = share.requests_per_second;
+        m->bytes_per_second = share.bytes_per_second;
+        m->snapshots = share.snapshots;
+        m->streams = share.streams;
+        m->spool_mib = (uint32_t)(share.spool_bytes / BYTES_A_MIB);
+        m->pauses_per_second = share.pauses_per_second;
     }
     return m;
 }

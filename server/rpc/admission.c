@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/rpc/audited.h"
 
 static int64_t now_s(void)
 {
@@ -95,10 +96,14 @@ bool admission_is_over(struct exchange *x)
         return false;
     }
     admission_take(x);
-    if (!is_vouched_for(x)) {
-        (void)revoked(&x->failure, ERROR_PERMISSION_DENIED);
-        return true;
+    int result = is_vouched_for(x) ? look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure)
+                                   : revoked(&x->failure, ERROR_PERMISSION_DENIED);
+
+    if (result == 0) {
+        streams_retime(&x->rpc->streams, &x->entry, admission_end_s(x));
     }
-    streams_retime(&x->rpc->streams, &x->entry, admission_end_s(x));
-    return look(x, ERROR_PERMISSION_DENIED, LOG_LEVEL_INFO, &x->failure) != 0;
+    if (result == -ERROR_PERMISSION_DENIED) { /* and not for its time alone */
+        audited_revocation(x);
+    }
+    return result != 0;
 }

@@ -119,6 +119,15 @@ void audited_stream_end(struct exchange *x)
     (void)audit_write(audit_of(x), &r, NULL);
 }
 
+void audited_revocation(const struct exchange *x)
+{
+    struct audit_record r = record_of(x, AUDIT_REVOKED);
+
+    r.outcome = x->failure.code;
+    r.detail = x->failure.message;
+    (void)audit_write(audit_of(x), &r, NULL);
+}
+
 int audited_control(struct call *c, const char *done, const struct message_trace *t,
                     struct failure *f)
 {

@@ -27,6 +27,9 @@ int audited_stream(struct exchange *x);
 /* Of a stream that began: it ended, with what was sent and lost. Once; others are fine. */
 void audited_stream_end(struct exchange *x);
 
+/* Of a stream: who it is for is let in no more, as `x->failure` says. */
+void audited_revocation(const struct exchange *x);
+
 /* A trace was started, stopped, renewed: `done` is a word for it. 0, or -ERROR_UNAVAILABLE. */
 int audited_control(struct call *c, const char *done, const struct message_trace *t,
                     struct failure *f);

@@ -100,16 +100,39 @@ static int refuse_token(struct exchange *x)
     return -f->code;
 }
 
+/* Nothing of it was looked at, so this says nothing about it. */
+static int refuse_for_now(struct exchange *x, uint64_t wait_ns)
+{
+    struct failure *f = &x->failure;
+    uint64_t wait_ms = wait_ns / CLOCK_NS_PER_MS + 1;
+    int result = failure_set(f, ERROR_RESOURCE_EXHAUSTED,
+                             "too many bearer tokens of your address were not accepted");
+
+    failure_retry(f, result, (uint32_t)(wait_ms < UINT32_MAX ? wait_ms : UINT32_MAX));
+    failure_cause(f, result,
+                  "the limit handshakes_per_s_per_address: each counts as a handshake that failed");
+    return failure_next(f, result, "try again in %llu ms, with a token that is good",
+                        (unsigned long long)wait_ms);
+}
+
 static int verify(struct exchange *x, const char *token)
 {
     int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+    uint64_t wait_ns = x->head.token_wait_ns != NULL ? x->head.token_wait_ns(x->head.arg) : 0;
 
+    if (wait_ns > 0 && !access_token_is_cheap(x->access, token, strlen(token), now_s)) {
+        return refuse_for_now(x, wait_ns);
+    }
     x->bearer = malloc(sizeof(*x->bearer));
     if (x->bearer == NULL) {
         return failure_set(&x->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
     }
     if (access_token(x->access, token, strlen(token), x->head.who, now_s, x->bearer, &x->failure) !=
         0) {
+        if (x->failure.code == ERROR_UNAUTHENTICATED && x->head.token_refused != NULL &&
+            x->head.token_refused(x->head.arg)) {
+            x->reply.close = true;
+        }
         return refuse_token(x);
     }
     x->call.who = &x->bearer->who;

@@ -18,6 +18,11 @@ uint32_t call_pauses_share(struct call *c)
     return share.pauses_per_second;
 }
 
+bool call_pauses_are_limited(struct call *c)
+{
+    return call_pauses_share(c) > 0 || quota_pauses_in_all(quota_of(c)) > 0;
+}
+
 int call_pauses_begin(struct call *c, uint32_t pauses, struct failure *f)
 {
     struct exchange *x = exchange_of(c);
@@ -30,7 +35,7 @@ int call_pauses_begin(struct call *c, uint32_t pauses, struct failure *f)
     return result;
 }
 
-int call_pauses_judge(struct call *c, uint64_t running, struct failure *f)
+int call_pauses_judge(struct call *c, const struct quota_running *running, struct failure *f)
 {
     struct exchange *x = exchange_of(c);
     int result = quota_start_judge(quota_of(c), c->who, x->pauses, running, &x->pauses_round, f);

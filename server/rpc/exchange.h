@@ -46,6 +46,15 @@ struct exchange_head {
     /* Is `who` still known by his connection, now that what decides it is another, and until when? On the
      * thread that has the exchange. NULL: always. */
     bool (*still)(void *arg, int64_t *until_s);
+    /* The certificates that were shown for him, as received; how many. The connection's, while it is open.
+     * On the thread that has the exchange. NULL: none. */
+    size_t (*certificates)(void *arg, struct identity_der out[IDENTITY_CHAIN_MAX]);
+    /* What a bearer token costs that is not known yet, a signature, whoever connects may have for nothing.
+     * token_wait_ns: how long none of his is verified, as too many were not accepted; 0: one may be.
+     * token_refused: one was not; true where the connection is to be used no more. On the thread that
+     * makes the exchange. NULL: there is no limit. */
+    uint64_t (*token_wait_ns)(void *arg);
+    bool (*token_refused)(void *arg);
     void *arg;
     const struct identity *who; /* of the connection; NULL: nobody, which is refused … */
     bool is_anonymous;          /* … but where a bearer token says who it is */

@@ -10,6 +10,7 @@
 #include "server/rpc/host_memo.h"
 #include "server/rpc/state.h"
 #include "server/rpc/trace_leases.h"
+#include "server/rpc/trace_owners.h"
 
 #define SWAP(a, b)                                                                                 \
     do {                                                                                           \
@@ -45,9 +46,14 @@ int rpc_new(const struct rpc_options *options, struct rpc **out, struct failure 
                                   options->heartbeat_ms * CLOCK_NS_PER_MS, &rpc->trace_leases, f);
     }
     if (result == 0) {
+        result = trace_owners_new(options->mapper, rpc->trace_leases, options->audit,
+                                  &rpc->trace_owners, f);
+    }
+    if (result == 0) {
         result = meter_new(options->methods, &rpc->meter, f);
     }
     if (result != 0) {
+        trace_owners_free(rpc->trace_owners);
         trace_leases_free(rpc->trace_leases);
         timers_free(rpc->timers);
         host_memo_free(rpc->host_memo);
@@ -79,6 +85,7 @@ void rpc_set_rules(struct rpc *rpc, struct policy *policy, struct access *access
     policy_unref(old_policy);
     access_unref(old_access);
     quota_set_policy(rpc->options.quota, policy);
+    trace_owners_rules_changed(rpc->trace_owners);
     streams_wake(&rpc->streams);
 }
 
@@ -96,6 +103,7 @@ void rpc_set_access(struct rpc *rpc, struct access *access)
     atomic_fetch_add(&rpc->rules_number, 1);
     pthread_mutex_unlock(&rpc->lock);
     access_unref(old_access);
+    trace_owners_rules_changed(rpc->trace_owners);
     streams_wake(&rpc->streams);
 }
 
@@ -106,6 +114,18 @@ struct access *rpc_access(struct rpc *rpc)
 
     pthread_mutex_unlock(&rpc->lock);
     return access;
+}
+
+void rpc_judge_traces(struct rpc *rpc)
+{
+    pthread_mutex_lock(&rpc->lock);
+    struct policy *policy = policy_ref(rpc->policy);
+    struct access *access = rpc->access != NULL ? access_ref(rpc->access) : NULL;
+
+    pthread_mutex_unlock(&rpc->lock);
+    trace_owners_look(rpc->trace_owners, policy, access);
+    policy_unref(policy);
+    access_unref(access);
 }
 
 void rpc_expire(struct rpc *rpc, int64_t now_s)
@@ -127,6 +147,7 @@ void rpc_free(struct rpc *rpc)
     assert(atomic_load(&rpc->exchanges) == 0);
     streams_done(&rpc->streams);
     meter_free(rpc->meter);
+    trace_owners_free(rpc->trace_owners);
     trace_leases_free(rpc->trace_leases);
     timers_free(rpc->timers);
     host_memo_free(rpc->host_memo);

@@ -53,6 +53,9 @@ void rpc_set_access(struct rpc *rpc, struct access *access);
 struct access *rpc_access(struct rpc *rpc);
 /* Streams whose clients' certificates or tokens have expired end. To be called often: once a second. */
 void rpc_expire(struct rpc *rpc, int64_t now_s);
+/* Traces whose owners may not have them any more end: see trace_owners.h. To be called once a second, and
+ * behind rpc_set_access(). */
+void rpc_judge_traces(struct rpc *rpc);
 /* Every stream that stays open says where it was, and ends; later ones do so at once. Returns when they
  * have been told to, not when they have. */
 void rpc_drain(struct rpc *rpc);

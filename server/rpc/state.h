@@ -42,6 +42,7 @@ struct rpc {
     struct host_memo *host_memo;
     struct timers *timers;
     struct trace_leases *trace_leases;
+    struct trace_owners *trace_owners;
     struct meter *meter;
     struct watch_meter watch_meter;
     struct streams streams;

@@ -26,6 +26,7 @@ struct trace_lease {
     struct trace_leases *all;
     uint8_t trace_id[16];
     unsigned holders; /* 0: it is in no list, and goes with the answer that is to come */
+    bool is_forsaken;
     enum lease_step step;
     uint64_t lease_ns;         /* as the mapper told last */
     _Atomic uint64_t reads_ns; /* when a holder said last that it reads; without the lock */
@@ -239,6 +240,41 @@ void trace_leases_reads(struct trace_lease *lease)
     }
 }
 
+/* --- who may not have it any more ---------------------------------------------------------------------- */
+
+static void on_stopped(void *arg, const struct mapper_result *result)
+{
+    (void)arg, (void)result; /* what was not stopped is forsaken again */
+}
+
+/* Without the lock. */
+static void stop(struct trace_leases *l, const uint8_t trace_id[16])
+{
+    uint64_t deadline_ns = clock_monotonic_ns() + TRACE_LEASE_STOP_MS * CLOCK_NS_PER_MS;
+    union message m __attribute__((uninitialized)); /* of which this is little */
+    struct failure ignored = { 0 };
+
+    memset(&m.trace_stop, 0, sizeof(m.trace_stop));
+    m.head.type = MESSAGE_TRACE_STOP;
+    memcpy(m.trace_stop.trace_id, trace_id, sizeof(m.trace_stop.trace_id));
+    m.trace_stop.deadline_ns = deadline_ns;
+    (void)mapper_client_call(l->mapper, &m, deadline_ns, on_stopped, NULL, &ignored);
+}
+
+void trace_leases_forsake(struct trace_leases *l, const uint8_t trace_id[16], bool is_forsaken)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    struct trace_lease *lease = find(l, trace_id);
+
+    if (lease != NULL) {
+        lease->is_forsaken = is_forsaken;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    if (lease == NULL && is_forsaken) {
+        stop(l, trace_id);
+    }
+}
+
 void trace_leases_let_go(struct trace_leases *l, struct trace_lease *lease)
 {
     if (lease == NULL) {
@@ -248,7 +284,10 @@ void trace_leases_let_go(struct trace_leases *l, struct trace_lease *lease)
     assert(lease->holders > 0);
     bool is_last = --lease->holders == 0;
     bool is_ours = is_last && lease->step != LEASE_ASKING;
+    bool has_to_stop = is_last && lease->is_forsaken;
+    uint8_t trace_id[16];
 
+    memcpy(trace_id, lease->trace_id, sizeof(trace_id));
     if (is_last) {
         LIST_REMOVE(lease, link); /* from now on nobody holds it again */
     }
@@ -258,6 +297,9 @@ void trace_leases_let_go(struct trace_leases *l, struct trace_lease *lease)
         (void)pthread_mutex_lock(&l->lock);
         put_away(lease);
         (void)pthread_mutex_unlock(&l->lock);
+    }
+    if (has_to_stop) {
+        stop(l, trace_id);
     }
 }
 

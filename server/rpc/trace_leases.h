@@ -10,6 +10,9 @@
  * Who holds one has to say that it reads. Where none of its holders has for as long as the lease, and for two
  * heartbeats, it is not renewed until one does: who takes nothing keeps no domain traced.
  *
+ * One that was forsaken, as its owner may not have it any more, is kept for those who hold it, and stopped
+ * when the last of them has gone.
+ *
  * Any thread. Lock: one, before those of the mapper client and of the timers.
  */
 #ifndef XENRES_RPC_TRACE_LEASES_H
@@ -21,6 +24,7 @@
 enum {
     TRACE_LEASES_MAX = 256, /* traces that are held at a time: a mapper runs fewer */
     TRACE_LEASE_RETRY_MS = 1000,
+    TRACE_LEASE_STOP_MS = 10000, /* in which the mapper is to have stopped one that was forsaken */
 };
 
 struct trace_lease;
@@ -38,6 +42,10 @@ int trace_leases_hold(struct trace_leases *l, const struct message_trace *trace,
 /* Its holder reads: holding it says so too. Cheap. NULL is fine. */
 void trace_leases_reads(struct trace_lease *lease);
 void trace_leases_let_go(struct trace_leases *l, struct trace_lease *lease); /* NULL is fine */
+
+/* Its owner may not have it any more, or may again: it is stopped, at once where nobody holds it. Where that
+ * fails, it has to be said again. */
+void trace_leases_forsake(struct trace_leases *l, const uint8_t trace_id[16], bool is_forsaken);
 
 /* Renewals that the mapper has answered well, of all traces. */
 uint64_t trace_leases_renewals(struct trace_leases *l);

@@ -14,6 +14,7 @@
 #include "server/rpc/present_trace.h"
 #include "server/rpc/services.h"
 #include "server/rpc/trace_choice.h"
+#include "server/rpc/trace_owners.h"
 
 enum { VCPUS_A_WORD = 64 };
 _Static_assert((int)MESSAGE_OWNER_BYTES >= (int)IDENTITY_TEXT_BYTES, "each identity can own one");
@@ -63,10 +64,11 @@ struct start {
     uint64_t vcpus[2];
     uint32_t flags, lease_ms, pauses_per_second;
     /* Where there is a limit on pauses, the mapper is asked first for what runs already. */
-    uint32_t share; /* 0: none */
+    bool is_limited;
+    uint32_t share; /* the caller's; 0: none */
     enum { START_NEW, START_LISTING, START_ADMITTED } step;
     uint32_t next_domid;
-    uint64_t running; /* pauses a second that the caller's traces may make */
+    struct quota_running running; /* pauses a second that traces may make */
     struct failure refused;
 };
 
@@ -98,6 +100,7 @@ static int start_prepare(struct call *c, struct failure *f)
     }
     c->state = s;
     trace_choice_of_domain(c, r->domain, r->incarnation);
+    s->is_limited = call_pauses_are_limited(c);
     s->share = call_pauses_share(c);
     s->pauses_per_second = r->pauses_per_second;
     s->flags = (r->os ? TRACE_OS : 0) | (r->user ? TRACE_USER : 0) |
@@ -130,7 +133,7 @@ static uint32_t choose_budget(const struct call *c, struct start *s, uint32_t vc
     }
     uint32_t most = vcpus > 0 && s->share >= vcpus ? s->share / vcpus : 1;
 
-    if (most >= hello.trace_pauses_per_second) {
+    if (s->share == 0 || most >= hello.trace_pauses_per_second) {
         return hello.trace_pauses_per_second; /* as it is left to the mapper */
     }
     s->pauses_per_second = most;
@@ -152,7 +155,7 @@ static void start_ask(struct call *c, union message *m)
     struct start *s = c->state;
     struct message_trace_start *t = &m->trace_start;
 
-    if (s->share > 0 && s->step == START_NEW) {
+    if (s->is_limited && s->step == START_NEW) {
         begin_listing(c, s);
     }
     if (s->step == START_LISTING) {
@@ -178,10 +181,12 @@ static void add_running(const struct call *c, struct start *s,
         const struct message_trace *t = &a->traces[i];
 
         s->next_domid = t->domain.domid + 1U;
-        if (t->end_reason == 0 && strcmp(t->owner, c->who->text) == 0 &&
-            memcmp(t->domain.incarnation, c->identity.incarnation, sizeof(t->domain.incarnation)) !=
-                0) {
-            s->running += (uint64_t)t->pauses_per_second * t->vcpu_count;
+        uint64_t pauses = (uint64_t)t->pauses_per_second * t->vcpu_count;
+
+        if (t->end_reason == 0 && memcmp(t->domain.incarnation, c->identity.incarnation,
+                                         sizeof(t->domain.incarnation)) != 0) {
+            s->running.all += pauses;
+            s->running.own += strcmp(t->owner, c->who->text) == 0 ? pauses : 0;
         }
     }
 }
@@ -202,11 +207,11 @@ static int start_take(struct call *c, const union message *answer, struct mapper
     if (answer->traces_answer.more != 0) {
         return HANDLER_ASK_AGAIN;
     }
-    int next = call_pauses_judge(c, s->running, f);
+    int next = call_pauses_judge(c, &s->running, f);
 
     s->step = next == HANDLER_DONE ? START_ADMITTED : START_LISTING;
     s->next_domid = 0;
-    s->running = 0;
+    s->running = (struct quota_running){ 0 };
     return next < 0 ? next : HANDLER_ASK_AGAIN;
 }
 
@@ -225,6 +230,7 @@ static int start_respond(struct call *c, struct failure *f)
     if (result != 0) {
         return result;
     }
+    trace_owners_note(exchange_of(c)->rpc->trace_owners, exchange_of(c), &a->trace);
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &a->trace);
         m->joined = a->joined != 0;
@@ -373,6 +379,7 @@ static int renew_respond(struct call *c, struct failure *f)
     if (result != 0) {
         return result;
     }
+    trace_owners_note(exchange_of(c)->rpc->trace_owners, exchange_of(c), &k->trace);
     if (m != NULL) {
         m->trace = present_trace(&c->pool, &k->trace);
     }

@@ -22,6 +22,11 @@ enum {
     LIFE_S = 4, /* of a certificate that ends while it is used */
 };
 
+#define CLIENT(...)                                                                                \
+    {                                                                                              \
+        CERTIFICATES_CLIENT, __VA_ARGS__                                                           \
+    }
+
 enum alert {
     ALERT_HANDSHAKE_FAILURE = 40,
     ALERT_BAD_CERTIFICATE = 42,
@@ -36,7 +41,10 @@ enum alert {
 static const char scenario[] = "seed = 1\n"
                                "domain \"web\" {\n  domid = 1  type = \"pv\"\n"
                                "  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01\"\n"
-                               "  grants { version = 1 frames = 1 entries = 10 }\n}\n";
+                               "  grants { version = 1 frames = 1 entries = 10 }\n}\n"
+                               "domain \"traced\" {\n  domid = 2  type = \"pvh\"  vcpus = 1\n"
+                               "  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a02\"\n"
+                               "  vmtrace { size = 1048576 rate = 16384 }\n}\n";
 
 static struct certificate corp, other;
 static int64_t now; /* from CERTIFICATES_NOW_S */
@@ -141,10 +149,10 @@ static inline void write_configuration(void)
                    "  identities = { \"spiffe:spiffe://corp/*\" }\n}\n",
                    dir, dir, dir);
     gateway_write("demo/xenresd.conf", "ae", text);
-    gateway_write(
-        "demo/policy.conf", "ae",
-        "rule \"corp\" { effect = allow identities = { \"spiffe:spiffe://corp/*\" }\n"
-        "  domains = { \"all\" } types = { \"all\" } actions = { \"list\", \"watch\" } }\n");
+    gateway_write("demo/policy.conf", "ae",
+                  "rule \"corp\" { effect = allow identities = { \"spiffe:spiffe://corp/*\" }\n"
+                  "  domains = { \"all\" } types = { \"all\" } actions = { \"list\", \"watch\",\n"
+                  "  \"trace.read\", \"trace.control\" } }\n");
     replace_text("demo/deny", "# nobody\n");
 }
 
@@ -185,18 +193,23 @@ static inline int end(void **state)
     return gateway_tear_down();
 }
 
-static inline bool log_says(const char *text)
+static inline bool file_says(const char *name, const char *text)
 {
     static char said[SAID_MAX_BYTES];
     char path[GATEWAY_PATH_BYTES];
     FILE *file;
 
-    gateway_path("log", path);
+    gateway_path(name, path);
     file = fopen(path, "re");
     assert_non_null(file);
     said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
     (void)fclose(file);
     return strstr(said, text) != NULL;
+}
+
+static inline bool log_says(const char *text)
+{
+    return file_says("log", text);
 }
 
 /* What the health listener answers. */

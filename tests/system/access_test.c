@@ -9,11 +9,6 @@
 
 /* --- bad certificates -------------------------------------------------------------------------- */
 
-#define CLIENT(...)                                                                                \
-    {                                                                                              \
-        CERTIFICATES_CLIENT, __VA_ARGS__                                                           \
-    }
-
 static void each_bad_certificate_has_its_alert(void **state)
 {
     static const struct {
@@ -215,6 +210,7 @@ static void an_identity_on_the_deny_list_is_out_within_two_seconds(void **state)
     replace_text("demo/deny", "identity:spiffe:spiffe://corp/alice  # left\n");
     expect_alice_out(&p);
     assert_true(log_says("line 1 of the deny list keeps out spiffe:spiffe://corp/alice"));
+    assert_true(file_says("demo/audit.log", "\"event\":\"revoked\""));
     done(&p);
     forget_all();
 }

@@ -41,6 +41,7 @@ static const char limits[] = "limits {\n"
                              "  subscribers_per_identity = 8\n"
                              "  arena_percent_per_identity = 25\n"
                              "  pauses_percent_per_identity = 50\n" /* 2500 of 5000 */
+                             "  pauses_percent = 80\n"              /* 4000 */
                              "}\n";
 
 static const char policy[] = "rule \"all\" {\n"
@@ -266,7 +267,8 @@ static void watches_of_one_leave_room_for_the_other(void **state)
     }
 }
 
-/* Half of the mapper's 5000 pauses a second are one's: two of 1250, and not one more. */
+/* Half of the mapper's 5000 pauses a second are one's: two of 1250, and not one more; and 4000 are all that
+ * traces may make together. */
 static void traces_of_one_leave_pauses_for_the_other(void **state)
 {
     struct tls_peer p, other;
@@ -282,7 +284,9 @@ static void traces_of_one_leave_pauses_for_the_other(void **state)
     assert_int_equal(start_trace(&p, 12, 1250, body), 200);
     assert_int_equal(start_trace(&p, 13, 1, body), 429);
     assert_non_null(strstr(body, "google.rpc.RetryInfo"));
-    assert_int_equal(start_trace(&other, 13, 2500, body), 200);
+    assert_int_equal(start_trace(&other, 13, 1501, body), 429); /* within his share … */
+    assert_non_null(strstr(body, "all traces may make (at most 4000)"));
+    assert_int_equal(start_trace(&other, 13, 1500, body), 200);
     assert_int_equal(start_trace(&other, 14, 1, body), 429);
     tls_peer_close(&p);
     tls_peer_close(&other);

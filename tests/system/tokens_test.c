@@ -5,181 +5,12 @@
  * Bearer tokens against the real gateway: who is let in by which, what the others are told, how files that
  * change take effect by themselves, and that no token is in a log.
  */
-#include "tests/lib/gateway.h"
+#include "tests/lib/token_rig.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "auth/opaque_file.h"
-#include "tests/lib/minter.h"
-
-enum { TOKENS_MAX = 64, ANSWER_BYTES = 65536, REQUEST_BYTES = 32768 };
-
-/* Everybody may list `one`, and nobody but the operator sees `two`. */
-static const char scenario[] =
-    "seed = 1\n"
-    "domain \"one\" {\n"
-    "  domid = 1  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a01\"  type = \"pv\"\n"
-    "  grants { version = 1 frames = 1 frames_max = 4 entries = 1 }\n"
-    "}\n"
-    "domain \"two\" {\n"
-    "  domid = 2  uuid = \"0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a02\"  type = \"pv\"\n"
-    "  grants { version = 1 frames = 1 frames_max = 4 entries = 1 }\n"
-    "}\n";
-static const char policy[] =
-    "rule \"all\" { effect = allow identities = { \"all\" } domains = { \"name:one\" } types = { "
-    "\"all\" }"
-    " actions = { \"list\", \"watch\" } }\n"
-    "rule \"operator\" { effect = allow identities = { \"spiffe:spiffe://xenres.demo/operator\" }"
-    " domains = { \"all\" } types = { \"all\" } actions = { \"list\" } }\n";
-
-#define ISSUER "https://issuer.example"
-#define WHO    "\"iss\":\"" ISSUER "\",\"aud\":\"xenresd\",\"sub\":\"alice\""
-#define LATER  "\"exp\":4000000000"
-#define GOOD   "{" WHO "," LATER "}"
-#define ES256  "{\"alg\":\"ES256\",\"kid\":\"ES256\"}"
-
-static struct minter minter;
-static char *shown[TOKENS_MAX]; /* every token that was shown to the gateway */
-static size_t shown_count;
-static char answer[ANSWER_BYTES];
-
-static const char *show(const char *token)
-{
-    assert_true(shown_count < TOKENS_MAX);
-    shown[shown_count] = strdup(token);
-    assert_non_null(shown[shown_count]);
-    return shown[shown_count++];
-}
-
-static const char *mint(enum jose_algorithm a, const char *header, const char *claims)
-{
-    BUFFER_AUTO(token, 16384);
-
-    minter_mint(&minter, a, header, claims, &token);
-    return show(buffer_string(&token));
-}
-
-static void write_keys(const struct minter *m)
-{
-    BUFFER_AUTO(text, 8192);
-
-    minter_jwks(m, &text);
-    gateway_write("jwks.new", "we", buffer_string(&text));
-    char from[GATEWAY_PATH_BYTES], to[GATEWAY_PATH_BYTES];
-
-    gateway_path("jwks.new", from);
-    gateway_path("jwks.json", to);
-    assert_int_equal(rename(from, to), 0);
-}
-
-static int start_gateway(void **state)
-{
-    char file[GATEWAY_PATH_BYTES], conf[1024];
-
-    (void)state;
-    minter_init(&minter);
-    (void)snprintf(gateway.dir, sizeof(gateway.dir), "/tmp/tokens.XXXXXX");
-    assert_non_null(mkdtemp(gateway.dir));
-    assert_int_equal(chmod(gateway.dir, 0755), 0);
-    gateway_write("scenario", "we", scenario);
-    gateway.is_logged = true;
-    gateway_start(true);
-    gateway_stop();
-    write_keys(&minter);
-    gateway_path("tokens", file);
-    gateway_write("tokens", "we", "# none yet\n");
-    gateway_write("deny", "we", "# nobody yet\n");
-    gateway_write("demo/policy.conf", "we", policy);
-    (void)snprintf(conf, sizeof(conf),
-                   "tls { client_certificate = \"optional\" }\n"
-                   "tokens { file = \"%s\" }\nserver { deny = \"%s/deny\" }\n"
-                   "issuer \"corp\" { issuer = \"" ISSUER "\" audience = \"xenresd\" jwks = "
-                   "\"%s/jwks.json\" }\n",
-                   file, gateway.dir, gateway.dir);
-    gateway_write("demo/xenresd.conf", "ae", conf);
-    gateway_start(false);
-    return 0;
-}
-
-static int stop_gateway(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < shown_count; i++) {
-        free(shown[i]);
-    }
-    minter_done(&minter);
-    return gateway_tear_down();
-}
-
-/* --- requests --------------------------------------------------------------------------------- */
-
-static void open_as(struct tls_peer *p, const char *name)
-{
-    static char dir[GATEWAY_PATH_BYTES];
-
-    gateway_path("demo", dir);
-    const struct tls_peer_options options = { .dir = dir, .name = name };
-
-    assert_true(tls_peer_open(p, gateway.port, &options));
-}
-
-/* The status; its head is in p->head, its body in `answer`. `headers`: whole lines. */
-static int ask_by(struct tls_peer *p, const char *path, const char *headers)
-{
-    static char request[REQUEST_BYTES];
-    size_t len, got = 0;
-    int n = snprintf(request, sizeof(request),
-                     "POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
-                     "Connect-Protocol-Version: 1\r\nContent-Length: 2\r\n%s\r\n{}",
-                     path, headers);
-
-    assert_true(n > 0 && n < (int)sizeof(request));
-    int status = tls_peer_say(p, request) ? tls_peer_head(p) : 0;
-    const char *length = tls_peer_header(p, "Content-Length");
-
-    len = length != NULL ? strtoul(length, NULL, 10) : 0;
-    assert_true(len < sizeof(answer));
-    while (status != 0 && got < len) {
-        size_t more = tls_peer_read(p, answer + got, len - got);
-
-        assert_true(more > 0);
-        got += more;
-    }
-    answer[got] = '\0';
-    return status;
-}
-
-static int ask(const char *name, const char *path, const char *headers,
-               char head[TLS_PEER_HEAD_BYTES])
-{
-    struct tls_peer p;
-
-    open_as(&p, name);
-    int status = ask_by(&p, path, headers);
-
-    if (head != NULL) {
-        memcpy(head, p.head, TLS_PEER_HEAD_BYTES);
-    }
-    tls_peer_close(&p);
-    return status;
-}
-
-#define GET_HOST     "/xenres.v1.HostService/GetHost"
-#define LIST_DOMAINS "/xenres.v1.HostService/ListDomains"
-
-static const char *bearer(const char *token)
-{
-    static char header[REQUEST_BYTES / 2];
-
-    (void)snprintf(header, sizeof(header), "Authorization: Bearer %s\r\n", token);
-    return header;
-}
-
-static int with_token(const char *certificate, const char *token)
-{
-    return ask(certificate, GET_HOST, bearer(token), NULL);
-}
 
 /* --- who is let in ---------------------------------------------------------------------------- */
 
@@ -235,6 +66,28 @@ static void a_token_goes_before_the_certificate(void **state)
     assert_int_equal(with_token("operator", "nonsense"), 401);
 }
 
+/* A share is of whom the token names, whichever connection it comes by. */
+static void rates_are_the_bearer_s_and_not_the_connection_s(void **state)
+{
+    const char *slow =
+        mint(JOSE_ES256, ES256,
+             "{\"iss\":\"" ISSUER "\",\"aud\":\"xenresd\",\"sub\":\"slow\"," LATER "}");
+    struct tls_peer by_operator, by_nobody;
+    unsigned refused[2] = { 0 };
+
+    (void)state;
+    open_as(&by_operator, "operator");
+    open_as(&by_nobody, NULL);
+    for (int i = 0; i < 20; i++) {
+        refused[0] += ask_by(&by_operator, GET_HOST, bearer(slow)) == 429;
+        refused[1] += ask_by(&by_nobody, GET_HOST, bearer(slow)) == 429;
+        assert_int_equal(ask_by(&by_operator, GET_HOST, ""), 200);
+    }
+    assert_true(refused[0] > 0 && refused[1] > 0);
+    tls_peer_close(&by_operator);
+    tls_peer_close(&by_nobody);
+}
+
 static void a_bound_token_needs_its_certificate(void **state)
 {
     char path[GATEWAY_PATH_BYTES], claims[512];
@@ -264,6 +117,20 @@ static void a_bound_token_needs_its_certificate(void **state)
         assert_non_null(strstr(answer, "bound to another certificate"));
         assert_int_equal(with_token(NULL, token), 401);
     }
+}
+
+/* `ops` is of the file of opaque tokens: that an issuer says so of its own bearers does not count. */
+static void an_issuer_gives_its_own_groups_only(void **state)
+{
+    const char *own = mint(JOSE_ES256, ES256, "{" WHO "," LATER ",\"groups\":[\"corp-ops\"]}");
+    const char *both =
+        mint(JOSE_ES256, ES256, "{" WHO "," LATER ",\"groups\":[\"corp-ops\",\"ops\"]}");
+
+    (void)state;
+    assert_int_equal(with_token(NULL, own), 200);
+    assert_int_equal(with_token(NULL, both), 401);
+    assert_non_null(strstr(answer, "a group that is not its issuer's to give"));
+    assert_null(strstr(answer, "corp"));
 }
 
 /* --- who is not ------------------------------------------------------------------------------- */
@@ -297,6 +164,7 @@ static void bad_tokens_are_told_their_class(void **state)
         { ES256, "{" WHO ",\"exp\":1000000000}", "expired" },
         { ES256, "{" WHO "}", "malformed" },
         { ES256, "{" WHO "," LATER ",\"nbf\":3999999999}", "not yet valid" },
+        { ES256, "{" WHO "," LATER ",\"iat\":3999999999}", "not yet valid" },
         { ES256, "{\"iss\":\"" ISSUER "\",\"aud\":\"other\",\"sub\":\"a\"," LATER "}",
           "not for this gateway" },
         { ES256, "{\"iss\":\"https://evil\",\"aud\":\"xenresd\",\"sub\":\"a\"," LATER "}",
@@ -328,6 +196,15 @@ static void altered_tokens_are_not_genuine(void **state)
     minter_encode(&token, "{\"alg\":\"ES256\", \"kid\":\"ES256\"}", strlen(ES256) + 1);
     buffer_append_string(&token, claims);
     is_refused(show(buffer_string(&token)), "not genuine");
+    /* And without any signature, as `none` has it, and as if it had been left out. */
+    buffer_reset(&token);
+    minter_unsigned(&token, "{\"alg\":\"none\",\"kid\":\"ES256\"}", admin, strlen(admin));
+    buffer_append_byte(&token, '.');
+    is_refused(show(buffer_string(&token)), "algorithm that is not accepted");
+    buffer_reset(&token);
+    minter_unsigned(&token, ES256, admin, strlen(admin));
+    buffer_append_byte(&token, '.');
+    is_refused(show(buffer_string(&token)), "malformed");
 }
 
 static void a_header_is_there_once_and_says_bearer(void **state)
@@ -578,7 +455,9 @@ int main(void)
         cmocka_unit_test(nobody_is_told_how_to_be_known),
         cmocka_unit_test(one_connection_bears_several_tokens),
         cmocka_unit_test(a_token_goes_before_the_certificate),
+        cmocka_unit_test(rates_are_the_bearer_s_and_not_the_connection_s),
         cmocka_unit_test(a_bound_token_needs_its_certificate),
+        cmocka_unit_test(an_issuer_gives_its_own_groups_only),
         cmocka_unit_test(bad_tokens_are_told_their_class),
         cmocka_unit_test(altered_tokens_are_not_genuine),
         cmocka_unit_test(a_header_is_there_once_and_says_bearer),

@@ -213,6 +213,7 @@ each_kind_of_failure_has_its_status() {
 
 whoever_is_known_is_told_who_he_is() {
     contains "$("$xenres" whoami | tr -s ' ')" "identity spiffe:spiffe://xenres.demo/operator"
+    contains "$("$xenres" whoami | tr -s ' ')" "streams at a time 1024" # the gateway's own
     same "$("$xenres" -o json whoami | jq -r '.caller.kind, .caller.isBound')" $'CALLER_KIND_SPIFFE\ntrue'
     same "$("$xenres" -o json whoami | jq -r .caller.certificateSha256)" \
         "$(openssl x509 -in "$XENRES_CERT" -outform DER | sha256sum | cut -d ' ' -f 1)"

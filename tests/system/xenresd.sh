@@ -46,6 +46,21 @@ every_fault_is_told_with_its_line() {
     contains "$(cat "$work/said")" 'limits.handshake_exempt: "10.0.0.0/8" is no numeric address'
 }
 
+groups_that_any_issuer_may_give_are_warned_of() {
+    local issuer='{ issuer = "https://NAME.example" audience = "x" jwks = "'$work/jwks'"'
+    echo '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}' >"$work/jwks"
+    {
+        cat "$work/demo/xenresd.conf"
+        echo "issuer \"one\" ${issuer/NAME/one} groups = { \"one-*\" } }"
+    } >"$work/groups.conf"
+    "$xenresd" --check --config "$work/groups.conf" >"$work/said" 2>&1
+    ! grep -q "any group" "$work/said"
+    echo "issuer \"two\" ${issuer/NAME/two} }" >>"$work/groups.conf"
+    "$xenresd" --check --config "$work/groups.conf" >"$work/said" 2>&1
+    contains "$(cat "$work/said")" "$work/groups.conf:$(wc -l <"$work/groups.conf"): warning: issuer \"two\" may give any group"
+    ! grep -q 'issuer "one" may' "$work/said"
+}
+
 what_no_single_value_tells_is_a_fault() {
     sed -e 's/^\( *listen *= *\).*/\1"host:80"/' -e 's/^\( *health *= *\).*/\1"192.0.2.1:80"/' \
         -e 's/^\( *state_dir *= *\).*/\1"\/nonexistent"/' -e 's/^\( *program *= *\).*/\1"\/nonexistent"/' \
@@ -168,6 +183,7 @@ check "version and help are told" version_and_help_are_told
 check "the manual page has every option with its default" the_manual_page_has_every_option_with_its_default
 check "a demonstration's files have no faults" a_demo_s_files_have_no_faults
 check "every fault is told with its line" every_fault_is_told_with_its_line
+check "groups that any issuer may give are warned of" groups_that_any_issuer_may_give_are_warned_of
 check "what no single value tells is a fault" what_no_single_value_tells_is_a_fault
 check "missing files are all named" missing_files_are_all_named
 check "a key that is another's is a fault" a_key_that_is_another_s_is_a_fault

@@ -61,27 +61,33 @@ static void whoever_is_known_hears_who_he_is(void **state)
     rpc_rig_done(&r);
 }
 
-static void limits_are_the_policys_of_the_caller(void **state)
+/* The gateway's for each, or the policy's, whichever are smaller. */
+static void limits_are_those_that_count(void **state)
 {
     struct rpc_rig r;
     struct policy *policy = rpc_rig_parse_policy(
         "rule \"r\" { effect = deny identities = all domains = all types = all actions = all }\n"
         "limits \"all\" { identities = all streams = 5 requests_per_second = 9 }\n"
-        "limits \"alice\" { identities = \"cn:alice\" streams = 3 spool_mib = 7 }\n");
+        "limits \"alice\" { identities = \"cn:alice\" streams = 3 spool_mib = 7"
+        " pauses_per_second = 40 }\n"
+        "limits \"much\" { identities = \"cn:viewer\" pauses_per_second = 400 }\n");
 
     (void)state;
     rpc_rig_init(&r, false);
     rpc_set_rules(r.rpc, policy, NULL);
     policy_unref(policy);
+    quota_set_pauses_limit(r.quota, 100, 0);
     who_response *m = ask_who(&r, &r.alice);
 
     assert_int_equal(m->limits->streams, 3);
     assert_int_equal(m->limits->requests_per_second, 9);
     assert_int_equal(m->limits->spool_mib, 7);
-    assert_int_equal(m->limits->pauses_per_second, 0);
+    assert_int_equal(m->limits->pauses_per_second, 40);
+    assert_int_equal(m->limits->snapshots, 0); /* nobody sets one */
     xenres__v1__who_am_iresponse__free_unpacked(m, NULL);
     m = ask_who(&r, &r.viewer);
     assert_int_equal(m->limits->streams, 5);
+    assert_int_equal(m->limits->pauses_per_second, 100);
     xenres__v1__who_am_iresponse__free_unpacked(m, NULL);
     rpc_rig_done(&r);
 }
@@ -195,7 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_is_known_hears_who_he_is),
-        cmocka_unit_test(limits_are_the_policys_of_the_caller),
+        cmocka_unit_test(limits_are_those_that_count),
         cmocka_unit_test(what_may_be_seen_is_explained_with_yes_or_no),
         cmocka_unit_test(what_may_not_be_seen_is_as_what_is_not_there),
         cmocka_unit_test(what_is_no_question_is_refused),

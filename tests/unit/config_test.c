@@ -310,6 +310,7 @@ static void issuers_and_what_needs_them(void **state)
     assert_int_equal(a.config.issuer_count, 1);
     assert_string_equal(a.config.issuer[0].title, "corp");
     assert_string_equal(a.config.issuer[0].groups_claim, "");
+    assert_false(a.config.issuer[0].groups_given);
     assert_string_equal(a.config.tls_client_certificate, "optional");
     buffer_done(&a.faults);
     load(&a, "tokens { file = \"/t\" }\ntls { client_certificate = \"optional\" }\n");
@@ -321,6 +322,29 @@ static void issuers_and_what_needs_them(void **state)
                  "expected one of: required optional");
     expect_fault("issuer \"a\" {\n issuer = \"https://i\"\n jwks = \"/k\"\n}\n",
                  ":4: issuer \"a\": audience is missing");
+}
+
+/* No list is any group, an empty one is none. */
+static void groups_that_an_issuer_may_give(void **state)
+{
+#define ISSUER(name)                                                                               \
+    "issuer \"" name "\" {\n issuer = \"i" name "\"\n audience = \"x\"\n jwks = \"/k\"\n"
+    struct attempt a;
+
+    (void)state;
+    load(&a, ISSUER("a") " groups = { \"corp-*\", \"night shift\" }\n}\n" ISSUER(
+                 "b") " groups = {}\n}\n" ISSUER("c") "}\n");
+    assert_int_equal(a.result, 0);
+    assert_true(a.config.issuer[0].groups_given);
+    assert_memory_equal(a.config.issuer[0].groups, "corp-*\0night shift\0", 20);
+    assert_true(a.config.issuer[1].groups_given);
+    assert_string_equal(a.config.issuer[1].groups, "");
+    assert_false(a.config.issuer[2].groups_given);
+    buffer_done(&a.faults);
+    expect_fault(ISSUER("a") " groups = {\n\"\" }\n}\n", "groups: \"\": expected no empty text");
+    expect_fault(ISSUER("a") " groups = { \"\xc3\xa4\" }\n}\n",
+                 "names of groups are printable ASCII");
+#undef ISSUER
 }
 
 int main(void)
@@ -341,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_list_has_a_maximum),
         cmocka_unit_test(authorities_without_bounds_are_named),
         cmocka_unit_test(issuers_and_what_needs_them),
+        cmocka_unit_test(groups_that_an_issuer_may_give),
     };
 
     return UNIT_RUN(tests);

@@ -194,6 +194,33 @@ static void a_full_table_lets_strangers_in(void **state)
     handshakes_done(&h);
 }
 
+/* As long as one would be refused, and no longer; asking costs nothing. */
+static void the_penalty_is_told(void **state)
+{
+    struct handshakes h;
+    struct socket_origin a = origin_of("192.0.2.1"), b = origin_of("192.0.2.2"),
+                         exempt = origin_of("127.0.0.1");
+
+    (void)state;
+    begin(&h, 0, "127.0.0.1");
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(handshakes_penalty_ns(&h, &b, start_ns), 0);
+        handshakes_failed(&h, &a, start_ns);
+        handshakes_failed(&h, &exempt, start_ns);
+    }
+    assert_int_equal(admitted(&h, &b, start_ns), BURST); /* many, and none of them failed */
+    assert_int_equal(handshakes_penalty_ns(&h, &b, start_ns), 0);
+    uint64_t wait_ns = handshakes_penalty_ns(&h, &a, start_ns);
+
+    assert_in_range(wait_ns, 1, HANDSHAKES_PENALTY_MAX_S * CLOCK_NS_PER_S);
+    assert_int_equal(handshakes_penalty_ns(&h, &exempt, start_ns), 0);
+    assert_int_equal(handshakes_penalty_ns(&h, &a, start_ns + wait_ns - 1), 1);
+    assert_false(handshakes_admit(&h, &a, start_ns + wait_ns - 1));
+    assert_int_equal(handshakes_penalty_ns(&h, &a, start_ns + wait_ns), 0);
+    assert_true(handshakes_admit(&h, &a, start_ns + wait_ns));
+    handshakes_done(&h);
+}
+
 static void who_is_exempt_is_not_counted(void **state)
 {
     struct handshakes h;
@@ -241,6 +268,7 @@ static void no_rate_is_no_limit(void **state)
     (void)state;
     assert_int_equal(handshakes_init(&h, &limits, start_ns, NULL), 0);
     handshakes_failed(&h, &a, start_ns);
+    assert_int_equal(handshakes_penalty_ns(&h, &a, start_ns), 0);
     assert_int_equal(admitted(&h, &a, start_ns), 100000);
     handshakes_done(&h);
 }
@@ -255,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_few_failures_cost_nothing_and_time_makes_good),
         cmocka_unit_test(who_fails_is_not_forgotten_because_of_many_others),
         cmocka_unit_test(a_full_table_lets_strangers_in),
+        cmocka_unit_test(the_penalty_is_told),
         cmocka_unit_test(who_is_exempt_is_not_counted),
         cmocka_unit_test(the_list_of_who_is_exempt_has_a_maximum),
         cmocka_unit_test(no_rate_is_no_limit),

@@ -173,6 +173,54 @@ static void tokens_expire(void **state)
     opaque_free(set);
 }
 
+/* `from` is in the file, once; the same with `to`. */
+static struct opaque_set *load_with(const char *text, const char *from, const char *to)
+{
+    BUFFER_AUTO(changed, 4096);
+    const char *at = strstr(text, from);
+
+    assert_non_null(at);
+    buffer_append(&changed, text, (size_t)(at - text));
+    buffer_append_string(&changed, to);
+    buffer_append_string(&changed, at + strlen(from));
+    return parse(buffer_string(&changed));
+}
+
+/* What was accepted is known no more when its line has the same id and name, and anything else is another: a
+ * group less, an earlier end, another secret. */
+static void a_line_that_was_changed_is_another_token(void **state)
+{
+    FOLDER_AUTO dir = folder_make();
+    const char *path = folder_path(&dir, "tokens");
+    char token[OPAQUE_TOKEN_BYTES], hash[9] = "", other[9] = "";
+    struct token out = { 0 };
+    BUFFER_AUTO(text, 4096);
+
+    (void)state;
+    add(path, "backup", "ops,night", token);
+    read_back(path, &text);
+    struct opaque_set *set = load(path);
+
+    assert_int_equal(opaque_verify(set, token, strlen(token), NOW, &out, NULL), 0);
+    (void)snprintf(hash, sizeof(hash), "%02x%02x%02x%02x", out.key[0], out.key[1], out.key[2],
+                   out.key[3]);
+    (void)snprintf(other, sizeof(other), "%02x%02x%02x%02x", out.key[0] ^ 1, out.key[1], out.key[2],
+                   out.key[3]);
+    opaque_free(set);
+    const char *const rows[][2] = { { END, END },
+                                    { END, "2033-05-18T03:33:22Z" }, /* longer does no harm */
+                                    { END, "2033-05-18T03:33:20Z" },
+                                    { "ops,night", "ops" },
+                                    { "ops,night", "night,ops" },
+                                    { hash, other } };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        set = load_with(buffer_string(&text), rows[i][0], rows[i][1]);
+        assert_int_equal(opaque_has(set, &out, "backup"), i < 2);
+        opaque_free(set);
+    }
+}
+
 static void what_is_refused_says_why_and_quotes_no_secret(void **state)
 {
     FOLDER_AUTO dir = folder_make();
@@ -416,6 +464,7 @@ int main(void)
         cmocka_unit_test(no_altered_token_is_taken),
         cmocka_unit_test(another_line_of_the_same_id_is_another_token),
         cmocka_unit_test(tokens_expire),
+        cmocka_unit_test(a_line_that_was_changed_is_another_token),
         cmocka_unit_test(what_is_refused_says_why_and_quotes_no_secret),
         cmocka_unit_test(comments_and_lines_of_several_tokens),
         cmocka_unit_test(faulty_lines_are_refused_with_their_number),

@@ -411,43 +411,6 @@ static void snapshots_have_a_maximum_each_and_in_all(void **state)
     quota_free(q);
 }
 
-static void traces_that_run_and_that_start_share_the_pauses(void **state)
-{
-    struct quota *q = quota_with(&(struct quota_share){ .pauses_per_second = 100 }, NULL);
-    struct failure f = { 0 };
-    uint64_t round = 0;
-
-    (void)state;
-    assert_int_equal(quota_start_begin(q, &alice, 101, &round, &f), -ERROR_RESOURCE_EXHAUSTED);
-    assert_int_equal(f.retry_after_ms, 0); /* never */
-    assert_int_equal(quota_start_begin(q, &alice, 60, &round, NULL), 0);
-    assert_int_equal(quota_start_judge(q, &alice, 60, 40, &round, NULL), 0);
-    assert_int_equal(quota_start_judge(q, &alice, 60, 41, &round, &f), -ERROR_RESOURCE_EXHAUSTED);
-    assert_true(f.retry_after_ms > 0);
-    assert_int_equal(quota_start_begin(q, &alice, 41, &round, NULL), -ERROR_RESOURCE_EXHAUSTED);
-    assert_int_equal(quota_start_begin(q, &bob, 100, &round, NULL), 0);
-    quota_start_end(q, &bob, 100);
-    quota_start_end(q, &alice, 60);
-    assert_int_equal(hits(q, QUOTA_PAUSES), 3);
-    quota_free(q);
-}
-
-static void a_list_of_traces_from_before_a_start_ended_is_not_judged_by(void **state)
-{
-    struct quota *q = quota_with(&(struct quota_share){ .pauses_per_second = 100 }, NULL);
-    uint64_t first = 0, second = 0;
-
-    (void)state;
-    assert_int_equal(quota_start_begin(q, &alice, 50, &first, NULL), 0);
-    assert_int_equal(quota_start_begin(q, &alice, 50, &second, NULL), 0);
-    assert_int_equal(quota_start_judge(q, &alice, 50, 0, &first, NULL), 0);
-    quota_start_end(q, &alice, 50); /* it runs, and the second's list may lack it */
-    assert_int_equal(quota_start_judge(q, &alice, 50, 0, &second, NULL), -ERROR_ABORTED);
-    assert_int_equal(quota_start_judge(q, &alice, 50, 50, &second, NULL), 0);
-    quota_start_end(q, &alice, 50);
-    quota_free(q);
-}
-
 /* --- what it costs -------------------------------------------------------------------------------- */
 
 static uint64_t cpu_ns(void)
@@ -563,8 +526,6 @@ int main(void)
         TIMED(bytes_have_a_rate_in_all),
         TIMED(who_holds_nothing_is_remembered_until_4096_others_came),
         TIMED(snapshots_have_a_maximum_each_and_in_all),
-        TIMED(traces_that_run_and_that_start_share_the_pauses),
-        TIMED(a_list_of_traces_from_before_a_start_ended_is_not_judged_by),
         TIMED(the_policy_makes_limits_smaller_and_never_larger),
 #undef TIMED
     };

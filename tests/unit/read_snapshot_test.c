@@ -330,6 +330,63 @@ static void its_copy_outlives_the_mapper(void **state)
     rpc_rig_done(&r);
 }
 
+/* --- whose it is ---------------------------------------------------------------------------------------- */
+
+/* Alice may see web-1, and take no copy of it any more. */
+static void withdraw_by_policy(struct rpc_rig *r)
+{
+    struct policy *policy = rpc_rig_parse_policy(
+        "rule \"r\" { effect = allow identities = \"cn:alice\" domains = all types = all actions = "
+        "\"list\" }\n");
+
+    rpc_set_rules(r->rpc, policy, NULL);
+    policy_unref(policy);
+}
+
+static void revoke_alice(struct rpc_rig *r)
+{
+    static const char text[] = "identity:cn:alice\n";
+    struct deny *deny = NULL;
+    struct access *access = NULL;
+    BUFFER_AUTO(faults, 4096);
+
+    assert_int_equal(deny_parse("deny", text, strlen(text), &deny, &faults, NULL), 0);
+    assert_int_equal(access_new(NULL, 0, deny, &access, NULL), 0);
+    rpc_set_access(r->rpc, access);
+    access_unref(access);
+}
+
+/* A stream of a copy is as long as its reader likes, and so it is decided on anew as any other: the message
+ * that is on its way comes to its end, and then it says why. */
+static void what_was_withdrawn_ends_it_and_holds_nothing(void **state)
+{
+    void (*const ways[])(struct rpc_rig *r) = { withdraw_by_policy, revoke_alice };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        static uint8_t piece[100];
+        struct rpc_rig r;
+        struct flight f = { 0 };
+
+        begin_without_slots(&r, &roomy);
+        r.alice.not_after_s = INT64_MAX;
+        start(&r, &f, 0, 2 * CHUNK_FRAMES);
+        assert_int_equal(exchange_read(f.exchange, piece, sizeof(piece)), sizeof(piece));
+        ways[i](&r);
+        struct answer a = { .reply = f.reply, .body.max_bytes = ANSWER_MAX_BYTES };
+
+        assert_true(buffer_append(&a.body, piece, sizeof(piece)));
+        assert_true(answer_read_stream(&a, f.exchange, 5000));
+        assert_null(answer_check_stream(&a, true));
+        assert_int_equal(a.code, ERROR_PERMISSION_DENIED);
+        assert_int_equal(a.messages, 1); /* of three: the head */
+        wait_released(&r);
+        answer_done(&a);
+        flight_done(&f);
+        rpc_rig_done(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_goes_away_holds_nothing),
         cmocka_unit_test(a_chunk_too_large_for_a_message_ends_the_stream_and_holds_nothing),
         cmocka_unit_test(its_copy_outlives_the_mapper),
+        cmocka_unit_test(what_was_withdrawn_ends_it_and_holds_nothing),
     };
 
     log_open("read_snapshot_test", (enum log_level)0);

@@ -154,6 +154,66 @@ static void withdrawn_keys_and_lines_are_noticed(void **state)
     tokens_free(t);
 }
 
+static int claim_groups(struct tokens *t, const char *groups, struct token *out, struct failure *f)
+{
+    BUFFER_AUTO(claims, 1024);
+    BUFFER_AUTO(token, 4096);
+
+    buffer_printf(&claims,
+                  "{\"iss\":\"https://issuer.example\",\"aud\":\"xenresd\",\"sub\":\"alice\","
+                  "\"exp\":2000000100,\"groups\":%s}",
+                  groups);
+    minter_mint(&minter, JOSE_ES256, HEADER, buffer_string(&claims), &token);
+    return tokens_verify(t, (char *)token.data, token.len_bytes, NULL, NOW, out, f);
+}
+
+/* A group of another's is refused with the whole token; and so is, when the files change, what was
+ * accepted by those of before. */
+static void groups_are_their_issuer_s_to_give(void **state)
+{
+    static const struct {
+        const char *patterns, *groups;
+        bool accepted;
+    } rows[] = {
+        { NULL, "[\"ops\",\"anything\"]", true },
+        { "corp-*\0auditors\0", "[\"corp-ops\",\"auditors\"]", true },
+        { "corp-*\0auditors\0", "\"corp-\"", true },
+        { "corp-*\0auditors\0", "[]", true },
+        { "corp-*\0auditors\0", "[\"corp-ops\",\"ops\"]", false },
+        { "corp-*\0auditors\0", "\"auditors2\"", false },
+        { "corp-*\0auditors\0", "\"Corp-ops\"", false },
+        { "", "[]", true },
+        { "", "\"corp-ops\"", false },
+    };
+    FOLDER_AUTO dir = folder_make();
+    const char *keys = folder_path(&dir, "keys");
+    struct tokens_issuer issuer = issuer_of("corp", "https://issuer.example", keys);
+
+    (void)state;
+    write_keys(keys);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tokens *any = NULL, *bound = NULL;
+        struct token out = { 0 }, ignored;
+        struct failure f = { 0 };
+
+        issuer.groups = NULL;
+        assert_int_equal(load(&issuer, 1, NULL, &any, NULL), 0);
+        issuer.groups = rows[i].patterns;
+        assert_int_equal(load(&issuer, 1, NULL, &bound, NULL), 0);
+        assert_int_equal(claim_groups(any, rows[i].groups, &out, NULL), 0);
+        int expected = rows[i].accepted ? 0 : -ERROR_UNAUTHENTICATED;
+
+        assert_int_equal(claim_groups(bound, rows[i].groups, &ignored, &f), expected);
+        assert_int_equal(tokens_still(bound, &out, NULL), expected);
+        if (expected != 0) {
+            assert_string_equal(f.message, token_fault_text(TOKEN_GROUP));
+            assert_non_null(strstr(f.cause, "issuer corp may not give group"));
+        }
+        tokens_free(any);
+        tokens_free(bound);
+    }
+}
+
 static void nothing_configured_accepts_nothing(void **state)
 {
     static const char opaque[] = "xr_0011223344556677_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -294,6 +354,7 @@ int main(void)
         cmocka_unit_test(both_kinds_are_verified),
         cmocka_unit_test(a_remembered_token_is_bound_all_the_same),
         cmocka_unit_test(withdrawn_keys_and_lines_are_noticed),
+        cmocka_unit_test(groups_are_their_issuer_s_to_give),
         cmocka_unit_test(nothing_configured_accepts_nothing),
         cmocka_unit_test(issuers_that_cannot_be),
         cmocka_unit_test(as_many_issuers_as_are_taken),

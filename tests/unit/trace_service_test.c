@@ -112,6 +112,25 @@ static void a_start_is_refused_beyond_the_callers_share_of_pauses(void **state)
                                 "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":1000000}"));
 }
 
+/* Whosever they are: here bob's, of which each of two vCPUs may be paused 400 times. */
+static void a_start_is_refused_beyond_what_all_may_make(void **state)
+{
+    (void)state;
+    add_running(5);
+    snprintf(r.traces[1].owner, sizeof(r.traces[1].owner), "cn:bob");
+    quota_set_pauses_limit(r.rpc.quota, 0, 900);
+    trace_call_fails(&r, &r.rpc.alice, "StartTrace",
+                     "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":101}", ERROR_RESOURCE_EXHAUSTED,
+                     NULL);
+    assert_int_equal(r.starts, 0);
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace",
+                                "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":100}"));
+    assert_int_equal(r.start.pauses_per_second, 100);
+    trace_rig_end_trace(&r.traces[1], FEED_END_STOPPED_BY_CALLER);
+    json_decref(trace_call_json(&r, &r.rpc.alice, "StartTrace",
+                                "{" WEB ",\"vcpus\":[0],\"pausesPerSecond\":900}"));
+}
+
 static void who_asks_for_no_budget_gets_one_that_his_share_has(void **state)
 {
     (void)state;
@@ -512,6 +531,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_trace_is_started_as_it_is_asked_for),
         TEST(a_start_is_refused_beyond_the_callers_share_of_pauses),
+        TEST(a_start_is_refused_beyond_what_all_may_make),
         TEST(who_asks_for_no_budget_gets_one_that_his_share_has),
         TEST(a_trace_is_told_with_all_that_is_known_of_it),
         TEST(what_cannot_be_traced_is_refused_by_its_field),

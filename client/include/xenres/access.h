@@ -25,8 +25,9 @@ enum xenres_caller_kind {
 /* "spiffe" for XENRES_CALLER_SPIFFE, and so on; "" for a number that is none. A constant. */
 XENRES_API const char *xenres_caller_kind_name(uint32_t kind);
 
-/* The policy's limits of the caller. 0: it sets none, and the gateway's own holds alone. Beyond one,
- * calls fail with XENRES_RESOURCE_EXHAUSTED. */
+/* What the caller may use: the gateway's limits for each, or the policy's for this one, where they are
+ * smaller. 0: there is none. Beyond one, calls fail with XENRES_RESOURCE_EXHAUSTED. What all may use
+ * together is not in here. */
 typedef struct xenres_caller_limits {
     uint64_t requests_per_second;
     uint64_t bytes_per_second;

@@ -13,7 +13,8 @@
  * and ends with XENRES_INTERNAL where a gateway does not keep it.
  *
  * Cuts     As of watches: a stream that was cut is asked for again and goes on; no byte is delivered twice,
- *          and what is no longer held is told by a gap.
+ *          and what is no longer held is told by a gap. So it is where what was shown has expired, and
+ *          was renewed in its file.
  * Lives    A trace that is over is over: xenres_trace_read() never goes on with another one.
  */
 #ifndef XENRES_TRACE_H

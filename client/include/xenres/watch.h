@@ -18,6 +18,8 @@
  *          meanwhile, or samples anew, there is a gap and then a new image or list.
  * Lives    A watch is of one incarnation of a domain. It ends with it, however alike the next one looks,
  *          also where that became known during a cut only.
+ * Expiry   Where what was shown has expired, and its file (certificate, key, token) is another one by then
+ *          or within a few seconds, that is a cut, too, and the stream goes on with that.
  * Callbacks They run on the calling thread, within the call, one at a time, and must not use the handle
  *          but to cancel it. Any may be NULL. What one returns: 0 to go on, anything else to end the
  *          call, which then fails with XENRES_CANCELED. What they are given, and everything that it
@@ -66,7 +68,8 @@ enum xenres_end_reason {
     XENRES_END_PERMISSION_WITHDRAWN = 7,
     XENRES_END_DEADLINE = 8,
     XENRES_END_FAILED = 9,          /* the gateway could not go on: `failure`. What may pass is a cut */
-    XENRES_END_CREDENTIALS_EXPIRED = 10, /* what was shown has: go on from `cursor` with another */
+    XENRES_END_CREDENTIALS_EXPIRED = 10, /* what was shown has, and nobody renewed its file: go
+                                            on from `cursor` with another */
     /* Found by the library: */
     XENRES_END_NOT_FOUND = 101      /* after a cut, domain or resource are not there, or are hidden */
 };
