@@ -48,6 +48,11 @@ struct access *rpc_access(struct rpc *rpc)
     return NULL;
 }
 
+void rpc_judge_traces(struct rpc *rpc)
+{
+    assert_null(rpc);
+}
+
 void rpc_expire(struct rpc *rpc, int64_t now_s)
 {
     assert_null(rpc);

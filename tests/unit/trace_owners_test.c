@@ -190,6 +190,7 @@ static void what_cannot_be_asked_or_stopped_is_tried_again(void **state)
     fake_mapper_request(&r.rpc.mapper, &m);
     assert_int_equal(m.head.type, MESSAGE_TRACE_STOP);
     fake_mapper_failed(&r.rpc.mapper, m.head.serial, ERROR_RESOURCE_EXHAUSTED, 0);
+    json_decref(trace_call_json(&r, &r.carol, "GetTrace", WEB)); /* behind it */
     judge(1, 1);
 }
 
