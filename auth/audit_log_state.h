@@ -40,8 +40,7 @@ struct audit_log {
     bool is_said_at_ceiling, is_open_failure_said;
 
     /* Of a batch, as they are written. */
-    char lines[AUDIT_BATCH_BYTES +
-               AUDIT_BATCH_RECORDS * (AUDIT_SEQUENCE_BYTES + AUDIT_TAIL_BYTES)];
+    char lines[AUDIT_BATCH_BYTES + AUDIT_BATCH_RECORDS * (AUDIT_SEQUENCE_BYTES + AUDIT_TAIL_BYTES)];
 };
 
 /* Of the file that is empty now, or will be the next one. */

@@ -277,7 +277,8 @@ static void check_doors(const struct config *c, bool has_issuers, struct buffer 
         const struct config_listener *l = &c->listener[i];
 
         (void)snprintf(listener, sizeof(listener), "listener \"%s\": ", l->title);
-        check_door(c, listener, l->line, l->client_certificate, l->bearer_token, takes_tokens, faults);
+        check_door(c, listener, l->line, l->client_certificate, l->bearer_token, takes_tokens,
+                   faults);
     }
 }
 

@@ -17,7 +17,8 @@ enum { CONFIG_LIVE_OPTIONS = 27 };
 /* "section.name". */
 bool config_is_live(const char *option);
 
-/* Each option that is not live and has another value in `now` than in `before`; "listener": a section of it. */
+/* Each option that is not live and has another value in `now` than in `before`; "listener": one of its
+ * sections. */
 void config_changes(const struct config *before, const struct config *now,
                     void (*tell)(void *arg, const char *option), void *arg);
 

@@ -16,7 +16,8 @@ struct inherited {
     int keeper_fd; /* keeper.h; of a worker alone */
 };
 
-/* Those of doors are theirs now. What has another name, or a name that is taken, is closed and told in the log. The caller owns the rest. */
+/* Those of doors are theirs now. What has another name, or a name that is taken, is closed and told in the
+ * log. The caller owns the rest. */
 void inherited_take(struct inherited *out, struct doors *doors);
 
 #endif

@@ -11,8 +11,8 @@
  * A worker that was taken over could ask as well. So what is read at the start and at SIGHUP alone, the
  * key above all, is handed over once for each start and each SIGHUP that the supervisor itself has seen,
  * and not behind the worker's word that it is done with it. What is read whenever it changes (authorities,
- * lists, keys of issuers, hashes of tokens) is handed over whenever it is asked for: of the configuration that
- * the worker is to read, and of the one that it has in force until it says that it took the other.
+ * lists, keys of issuers, hashes of tokens) is handed over whenever it is asked for: of the configuration
+ * that the worker is to read, and of the one that it has in force until it says that it took the other.
  *
  * The supervisor's half is its one thread's, and never waits for the worker; the worker's is any thread's,
  * and waits for the supervisor a few seconds at most.

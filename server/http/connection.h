@@ -48,10 +48,10 @@ struct connection {
     atomic_uint refs;
 
     /* The connection's own thread, or the pump's, while it is parked. */
-    gnutls_session_t tls; /* the daemon's; NULL: none */
-    struct identity who;  /* of the verified certificate */
-    bool known;           /* `who` is filled in, and let in by `judged` */
-    int64_t until_s;      /* … so long */
+    gnutls_session_t tls;       /* the daemon's; NULL: none */
+    struct identity who;        /* of the verified certificate */
+    bool known;                 /* `who` is filled in, and let in by `judged` */
+    int64_t until_s;            /* … so long */
     struct credentials *judged; /* counted: those in force when it was looked at last, or began */
     enum listener_demand certificate, token; /* its door's; set before the handshake */
     bool anonymous;          /* he was: nobody is known, but it may be somebody with a token */

@@ -74,8 +74,10 @@ static int set_key(gnutls_certificate_credentials_t credentials, const struct li
     int result;
 
     if (key_pem_read(pem->key, pem->key_len_bytes, &key, &fault) != 0) {
-        result = failure_set(f, ERROR_INVALID_ARGUMENT, "the key cannot be read: %s", fault.message);
-        return failure_next(f, result, "give a PEM file: the certificate's key, without a password");
+        result =
+            failure_set(f, ERROR_INVALID_ARGUMENT, "the key cannot be read: %s", fault.message);
+        return failure_next(f, result,
+                            "give a PEM file: the certificate's key, without a password");
     }
     int code = gnutls_certificate_set_x509_key(credentials, chain, (int)count, key);
 
@@ -86,7 +88,8 @@ static int set_key(gnutls_certificate_credentials_t credentials, const struct li
                             "give the key that the certificate was issued for, or have a "
                             "certificate issued for this key");
     }
-    return code < 0 ? fail(f, ERROR_INVALID_ARGUMENT, "certificate and key cannot be used", code) : 0;
+    return code < 0 ? fail(f, ERROR_INVALID_ARGUMENT, "certificate and key cannot be used", code)
+                    : 0;
 }
 
 static int load(struct credentials_pair *p, const struct listener_pem *pem, struct failure *f)

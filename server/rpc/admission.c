@@ -80,7 +80,8 @@ static int look(struct exchange *x, bool is_open, struct failure *f)
     return revoked(f, ERROR_PERMISSION_DENIED);
 }
 
-/* By his connection, which looks at its certificate again, and counts it where it is not accepted any more. */
+/* By his connection, which looks at its certificate again, and counts it where it is not accepted any
+ * more. */
 static bool is_vouched_for(struct exchange *x)
 {
     x->until_s = INT64_MAX;

@@ -124,7 +124,8 @@ static int refuse_token(struct exchange *x)
             log_info("%s: refused a bearer token: %s", x->head.peer_address,
                      f->cause[0] != '\0' ? f->cause : f->message);
         }
-        failure_cause(f, -f->code, "what exactly is wrong with it, the gateway tells its log alone");
+        failure_cause(f, -f->code,
+                      "what exactly is wrong with it, the gateway tells its log alone");
         failure_next(f, -f->code,
                      "get a new token, and look at the gateway's log for what is wrong");
     }

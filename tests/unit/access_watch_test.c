@@ -59,11 +59,6 @@ void rpc_expire(struct rpc *rpc, int64_t now_s)
     assert_true(now_s > 0);
 }
 
-void rpc_judge_traces(struct rpc *rpc)
-{
-    assert_null(rpc);
-}
-
 void audit_service_reloaded(struct audit *audit, const char *because, const struct buffer *faults,
                             const struct failure *why)
 {
@@ -217,24 +212,11 @@ static void a_fault_is_told_as_often_as_it_is_tried(void **state)
         after_s(1);
     }
     expect(0, 2);
-    assert_int_equal(rig.audited, 1); /* not so the audit, which it would fill */
+    assert_int_equal(rig.audited, 1);    /* not so the audit, which it would fill */
     write_deny("identity:cn:mallory\n"); /* at once, whatever was to be waited for */
     tick();
     expect(1, 2);
     assert_int_equal(rig.audited, 2);
-}
-
-/* Who noted how they are, and failed, leaves it to the watch. */
-static void what_a_reload_forgot_is_read(void **state)
-{
-    (void)state;
-    write_deny("identity:cn:mallory\n");
-    assert_true(access_watch_note(&rig.watch));
-    tick();
-    expect(0, 0); /* somebody has read it */
-    access_watch_forget(&rig.watch);
-    tick();
-    expect(1, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -247,7 +229,6 @@ int main(void)
         TEST(what_could_not_be_read_is_tried_again_though_no_file_changes),
         TEST(nor_is_what_nobody_took_given_up),
         TEST(a_fault_is_told_as_often_as_it_is_tried),
-        TEST(what_a_reload_forgot_is_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

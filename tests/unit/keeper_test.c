@@ -20,8 +20,9 @@
 #include "tests/lib/unit.h"
 
 static struct folder dir;
-static struct config config; /* the supervisor's */
-static struct config other;  /* the worker's */
+static struct config config;   /* the supervisor's, offered to the worker */
+static struct config in_force; /* what the worker says that it has */
+static struct config other;    /* the worker's */
 static struct keeper kept;
 static int worker_fd;
 static pthread_t supervisor;
@@ -30,7 +31,7 @@ static void *supervise(void *arg)
 {
     struct pollfd fds = { .fd = kept.fd, .events = POLLIN };
 
-    while (poll(&fds, 1, -1) > 0 && keeper_serve(&kept, &config)) {
+    while (poll(&fds, 1, -1) > 0 && keeper_serve(&kept, &config, &in_force)) {
     }
     return arg;
 }
@@ -56,7 +57,7 @@ static int set_up(void **state)
     name(config.tls_key, "key");
     name(config.tls_client_ca, "ca");
     name(config.server_policy, "policy");
-    other = config;
+    other = in_force = config;
     assert_int_equal(keeper_pair(&kept.fd, &worker_fd, &f), 0);
     keeper_begin_turn(&kept, &config);
     keeper_use(worker_fd, &other);
@@ -202,6 +203,34 @@ static void a_worker_with_another_configuration_gets_nothing(void **state)
     assert_non_null(strstr(f.message, strerror(ESTALE)));
 }
 
+/* It is told to read another configuration: until it has taken that, it goes on with what is watched of its own. */
+static void what_is_in_force_is_watched_on_while_another_is_offered(void **state)
+{
+    char text[64];
+    struct failure f;
+
+    (void)state;
+    write_file(config.tls_client_ca, "an authority");
+    write_file(config.tls_key, "a key");
+    name(config.tls_client_ca, "second-ca");
+    name(config.tls_key, "second-key");
+    write_file(config.tls_client_ca, "another authority");
+    write_file(config.tls_key, "another key");
+    turn_again();
+    assert_int_equal(read_it(other.tls_client_ca, text, &f), 0);
+    assert_string_equal(text, "an authority");
+    assert_int_not_equal(read_it(other.tls_key, text, &f), 0); /* which it has had */
+    static struct config fresh;
+
+    fresh = config;
+    keeper_follow(&fresh);
+    assert_int_equal(read_it(fresh.tls_client_ca, text, &f), 0);
+    assert_string_equal(text, "another authority");
+    assert_int_equal(read_it(fresh.tls_key, text, &f), 0);
+    assert_string_equal(text, "another key");
+    assert_int_not_equal(read_it(fresh.tls_key, text, &f), 0); /* once */
+}
+
 /* Any other bytes end it: the supervisor speaks no more with who does not speak so. */
 static void whoever_speaks_otherwise_is_heard_no_more(void **state)
 {
@@ -218,7 +247,7 @@ static void whoever_speaks_otherwise_is_heard_no_more(void **state)
 
         assert_int_equal(keeper_pair(&mine.fd, &theirs, &f), 0);
         assert_int_equal(send(theirs, wrong[i % 3], len_bytes, 0), (ssize_t)len_bytes);
-        assert_false(keeper_serve(&mine, &config));
+        assert_false(keeper_serve(&mine, &config, &config));
         (void)close(mine.fd);
         (void)close(theirs);
     }
@@ -235,12 +264,12 @@ static void an_index_beyond_the_last_is_refused(void **state)
     (void)state;
     assert_int_equal(keeper_pair(&mine.fd, &theirs, &f), 0);
     assert_int_equal(send(theirs, beyond, sizeof(beyond), 0), (ssize_t)sizeof(beyond));
-    assert_true(keeper_serve(&mine, &config));
+    assert_true(keeper_serve(&mine, &config, &config));
     assert_int_equal(recv(theirs, answer, sizeof(answer), 0), (ssize_t)sizeof(answer));
     assert_int_equal(answer[1], 7);
     assert_int_equal(answer[2], ESTALE);
     (void)close(theirs);
-    assert_false(keeper_serve(&mine, &config)); /* it is gone */
+    assert_false(keeper_serve(&mine, &config, &config)); /* it is gone */
     (void)close(mine.fd);
 }
 
@@ -255,6 +284,7 @@ int main(void)
         ROW(other_files_are_not_asked_for),
         ROW(what_is_not_there_or_no_file_is_refused),
         ROW(a_worker_with_another_configuration_gets_nothing),
+        ROW(what_is_in_force_is_watched_on_while_another_is_offered),
         ROW(whoever_speaks_otherwise_is_heard_no_more),
         ROW(an_index_beyond_the_last_is_refused),
     };

@@ -26,7 +26,7 @@ static void place_init(struct place *p)
     snprintf(p->config.server_listen, sizeof(p->config.server_listen), "127.0.0.1:8443");
     buffer_init(&p->faults, FAULTS_MAX_BYTES);
     assert_int_equal(pki_make_ca(p->folder.path, "ca", "test CA", 30, NULL), 0);
-    reload_init(&p->reload, &p->config, false);
+    reload_init(&p->reload, &p->config);
 }
 
 static void place_done(struct place *p)
