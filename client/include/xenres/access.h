@@ -16,11 +16,11 @@ extern "C" {
 
 /* What an identity was read from. */
 enum xenres_caller_kind {
-    XENRES_CALLER_SPIFFE = 1, /* these three: a client certificate */
+    XENRES_CALLER_SPIFFE = 1,       /* these three: a client certificate */
     XENRES_CALLER_DNS = 2,
     XENRES_CALLER_COMMON_NAME = 3,
     XENRES_CALLER_JWT = 4,
-    XENRES_CALLER_TOKEN = 5 /* a token that the gateway's operator has issued */
+    XENRES_CALLER_TOKEN = 5         /* a token that the gateway's operator has issued */
 };
 /* "spiffe" for XENRES_CALLER_SPIFFE, and so on; "" for a number that is none. A constant. */
 XENRES_API const char *xenres_caller_kind_name(uint32_t kind);
@@ -31,17 +31,17 @@ XENRES_API const char *xenres_caller_kind_name(uint32_t kind);
 typedef struct xenres_caller_limits {
     uint64_t requests_per_second;
     uint64_t bytes_per_second;
-    uint32_t snapshots; /* at a time */
-    uint32_t streams;   /* open at a time */
+    uint32_t snapshots;             /* at a time */
+    uint32_t streams;               /* open at a time */
     uint32_t spool_mib;
-    uint32_t pauses_per_second; /* of vCPUs, for its traces */
+    uint32_t pauses_per_second;     /* of vCPUs, for its traces */
 } xenres_caller_limits;
 
 typedef struct xenres_caller {
-    const char *identity;      /* with its kind, "spiffe:spiffe://example.org/agent" */
-    uint32_t kind;             /* enum xenres_caller_kind */
-    int64_t not_after_seconds; /* since 1970: what was shown ends then, and so do streams */
-    const char *const *groups; /* that a token claims */
+    const char *identity;           /* with its kind, "spiffe:spiffe://example.org/agent" */
+    uint32_t kind;                  /* enum xenres_caller_kind */
+    int64_t not_after_seconds;      /* since 1970: what was shown ends then, and so do streams */
+    const char *const *groups;      /* that a token claims */
     size_t group_count;
     bool is_bound;                  /* has proved to hold a key that belongs to what was shown */
     const char *token_id;           /* "": no token */
