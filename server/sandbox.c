@@ -27,7 +27,7 @@ int sandbox_find_user(const char *user, uid_t *uid, gid_t *gid, struct failure *
         int result = failure_set(f, ERROR_NOT_FOUND, "there is no user %s%s%s", user,
                                  errnum != 0 ? ": " : "", errnum != 0 ? strerror(errnum) : "");
 
-        return failure_next(f, result, "make it (useradd --system %s), or set server.user", user);
+        return failure_next(f, result, "make it (useradd --system %s), or name another one", user);
     }
     *uid = entry.pw_uid;
     *gid = entry.pw_gid;

@@ -230,7 +230,7 @@ a_key_of_another_certificate_is_told_with_both() {
 }
 
 the_export_list_is_read_as_the_mapper_will() {
-    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" "$etc/xenresd.conf" >"$work/export.conf"
+    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"\n    user = \"$user\"|" "$etc/xenresd.conf" >"$work/export.conf"
     check_has_no_faults "$work/export.conf"
     printf '# mine\nallow all all snapshto\n' >"$work/export"
     sed -i "s|\"$etc/export\"|\"$work/export\"|" "$work/export.conf"
@@ -239,7 +239,7 @@ the_export_list_is_read_as_the_mapper_will() {
     check_fails_with "$work/export.conf" ": mapper.export: $work/export:2: "
     rm "$work/export"
     check_has_no_faults "$work/export.conf"
-    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|; s|\"$etc/export\"|\"$work/export\"|" \
+    sed "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"\n    user = \"$user\"|; s|\"$etc/export\"|\"$work/export\"|" \
         "$etc/xenresd.conf" >"$work/export.conf"
     check_fails_with "$work/export.conf" ": mapper.export: cannot read the export list $work/export"
     contains "$(cat "$work/said")" "; write it: "
@@ -255,7 +255,7 @@ options_are_told_with_their_lines() {
 supervised_it_serves_again_and_again() {
     install -d -m 700 "$work/supervised"
     [ "$(id -u)" -ne 0 ] || chown "$user" "$work/supervised"
-    sed -e "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"|" -e "s|state_dir = .*|state_dir = \"$work/supervised\"|" \
+    sed -e "s|# program = .*|program = \"$BUILD/xenresd-mapper-sim\"\n    user = \"$user\"|" -e "s|state_dir = .*|state_dir = \"$work/supervised\"|" \
         -e "s|health = .*|health = \"$work/supervised.sock\"|" "$work/run.conf" >"$work/supervised.conf"
     check_has_no_faults "$work/supervised.conf"
     for round in first second; do

@@ -100,7 +100,7 @@ check "with a supervisor, nor after a reload" nor_after_a_reload demo "${pid[dem
 check "with a supervisor, nor of one that is refused" nor_of_one_that_is_refused demo "${pid[demo]}" "$worker"
 stop demo
 
-# The service alone, as its unit has it: the key is its user's.
+# As its unit has it, without a mapper of its own: the key is its user's.
 owner=nobody
 sed "s|^ *program *=.*||; s|^mapper {|mapper {\n    socket = \"$dir/mapper.sock\"|" "$dir/xenresd.conf" >"$dir/alone.conf"
 cp "$BUILD/xenresd" "$BUILD/xenresd-mapper-sim" "$dir/"
@@ -111,6 +111,7 @@ start mapper "${as_nobody[@]}" "$dir/xenresd-mapper-sim" --socket "$dir/mapper.s
 start alone "${as_nobody[@]}" "$dir/xenresd" --config "$dir/alone.conf"
 wait_file alone "$work/alone.log"
 wait_until 20 came ': ready' alone 0
-check "alone, no key's text is there after the start" no_key_is_there_after_the_start "${pid[alone]}"
-check "alone, nor after a reload" nor_after_a_reload alone "${pid[alone]}" "${pid[alone]}"
-check "alone, nor of one that is refused" nor_of_one_that_is_refused alone "${pid[alone]}" "${pid[alone]}"
+worker=$(pgrep -P "${pid[alone]}" -f -- --worker)
+check "as the unit has it, no key's text is there after the start" no_key_is_there_after_the_start "$worker"
+check "as the unit has it, nor after a reload" nor_after_a_reload alone "${pid[alone]}" "$worker"
+check "as the unit has it, nor of one that is refused" nor_of_one_that_is_refused alone "${pid[alone]}" "$worker"
