@@ -58,7 +58,8 @@ mkdir "$demo"
 start journald unshare --mount --propagation private bash -c 'mount -t tmpfs none /run && exec python3 "$@"' bash \
     "$work/journald" "$work/journal"
 wait_file journald "$work/journal"
-start demo nsenter --mount="/proc/${pid[journald]}/ns/mnt" "$BUILD/xenresd" --demo "$demo"
+# Its root, too, which may be another than the namespace's.
+start demo nsenter --mount="/proc/${pid[journald]}/ns/mnt" --root="/proc/${pid[journald]}/root" "$BUILD/xenresd" --demo "$demo"
 wait_file demo "$demo/env" 30
 # shellcheck source=/dev/null
 . "$demo/env"
