@@ -110,6 +110,7 @@ it_reads_its_files_again() {
     mv "$work/demo/policy.new" "$work/demo/policy.conf"
     kill -HUP "$(sed -n 's/^ports .* //p' "$told")"
     wait_until 10 reloaded_more_than "$((before + 1))"
+    wait_until 10 told 'STATUS=serving; reloaded at ' 2
 }
 reloaded_more_than() { [ "$(grep -c 'reloaded policy' "$work/service.log")" -gt "$1" ]; }
 
@@ -126,9 +127,10 @@ systemctl_reload() {
     done < <(sed -n 's/^ExecReload=//p' "$top/deploy/xenresd.service")
 }
 a_reload_says_what_came_of_it() {
-    local reloads
+    local reloads before
+    before=$(grep -c 'STATUS=serving; reloaded at ' "$told" || true)
     systemctl_reload
-    wait_until 10 told 'STATUS=serving; reloaded at ' 1
+    wait_until 10 told 'STATUS=serving; reloaded at ' "$((before + 1))"
     reloads=$(grep -c RELOADING=1 "$told")
     cp -p "$work/demo/policy.conf" "$work/policy.good"
     echo 'rule "x" { effect = perhaps }' >>"$work/demo/policy.conf"
