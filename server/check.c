@@ -203,9 +203,8 @@ static void find_certificate(void *arg, const char *option, const char *path,
 }
 
 /*
- * Where the key is not root's, and no mapper is supervised, the service is started as the key's owner, as
- * its unit has it: so is the rest looked at with that user's eyes. A supervisor stays root, and its worker
- * reads all files before it becomes that user.
+ * Where the key is not root's, and no mapper is started along, the unit starts the service as the key's
+ * owner: so is the rest looked at with that user's eyes, who may less than root.
  */
 static int become_server(struct findings *all, const struct config *c, struct failure *f)
 {
@@ -224,8 +223,8 @@ static int become_server(struct findings *all, const struct config *c, struct fa
     }
     config_place(all->config, "server.user", all->faults);
     buffer_printf(all->faults,
-                  "note: the key belongs to %s, who has to start the service, as its unit does: "
-                  "looked at as that user\n",
+                  "note: the key belongs to %s, as whom the unit starts the service: looked at as "
+                  "that user\n",
                   c->server_user);
     return 0;
 }

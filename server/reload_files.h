@@ -3,7 +3,7 @@
 
 /*
  * The files of a configuration that are read again while xenresd serves, its own first, in an order that the
- * configuration alone decides: what the sandbox leaves readable, and what the keeper hands out by number.
+ * configuration alone decides: what the keeper hands out by number.
  * Pure. Whoever adds an option that names such a file adds it here.
  */
 #ifndef XENRES_SERVER_RELOAD_FILES_H

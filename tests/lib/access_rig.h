@@ -258,6 +258,18 @@ static inline void await_metric(const char *name, unsigned long at_least)
     }
 }
 
+/* Nobody is on any list; in force before this returns. */
+static inline void forget_all(void)
+{
+    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
+
+    replace_text("demo/deny", "# nobody any more\n");
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
+    before++;
+    write_crl(NULL);
+    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
+}
+
 /* --- clients ----------------------------------------------------------------------------------- */
 
 static inline bool open_as(struct tls_peer *p, struct tls_peer_options options)

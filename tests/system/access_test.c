@@ -190,18 +190,6 @@ static void done(struct pair *p)
     certificates_free(&p->bob);
 }
 
-/* Nobody is on any list; in force before this returns. */
-static void forget_all(void)
-{
-    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
-
-    replace_text("demo/deny", "# nobody any more\n");
-    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
-    before++;
-    write_crl(NULL);
-    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
-}
-
 static void an_identity_on_the_deny_list_is_out_within_two_seconds(void **state)
 {
     struct pair p = watch_both();

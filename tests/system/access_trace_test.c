@@ -68,17 +68,6 @@ static void expect_it_ends_from(uint64_t since_ns)
     assert_non_null(strstr(answer, "STOPPED"));
 }
 
-static void forget_all(void)
-{
-    unsigned long before = metric("xenresd_access_reloads_total{result=\"success\"}");
-
-    replace_text("demo/deny", "# nobody any more\n");
-    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
-    before++;
-    write_crl(NULL);
-    await_metric("xenresd_access_reloads_total{result=\"success\"}", before + 1);
-}
-
 static void an_identity_on_the_deny_list_loses_its_trace(void **state)
 {
     (void)state;

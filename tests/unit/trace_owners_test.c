@@ -113,16 +113,22 @@ static void expiry_ends_no_trace(void **state)
     judge(1, 0);
 }
 
+/* She reads it, and he may not have it any more: it runs on for her. */
+static void carol_reads_what_alice_lost(struct watching *w)
+{
+    start_as_alice();
+    trace_open_as(&r, w, &r.carol, WEB);
+    (void)trace_expect(&r, w, "begin");
+    withdraw_alice();
+    judge(1, 0);
+}
+
 static void those_who_read_keep_it_until_they_go(void **state)
 {
     struct watching w = { .feed = NULL };
 
     (void)state;
-    start_as_alice();
-    trace_open_as(&r, &w, &r.carol, WEB);
-    (void)trace_expect(&r, &w, "begin");
-    withdraw_alice();
-    judge(1, 0);
+    carol_reads_what_alice_lost(&w);
     judge(1, 0); /* looked at again, as long as it runs */
     unsigned stops = r.stops;
 
@@ -139,11 +145,7 @@ static void who_may_have_it_again_keeps_it(void **state)
     struct watching w = { .feed = NULL };
 
     (void)state;
-    start_as_alice();
-    trace_open_as(&r, &w, &r.carol, WEB);
-    (void)trace_expect(&r, &w, "begin");
-    withdraw_alice();
-    judge(1, 0);
+    carol_reads_what_alice_lost(&w);
     trace_rig_set_policy(&r, trace_rig_policy);
     judge(1, 0);
     watch_done(&w);
