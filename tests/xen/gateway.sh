@@ -120,7 +120,7 @@ start_guest() { # NAME
   declare -g "${1//-/_}=$(create "$1" 2>&1 | tail -n 1)"
 }
 
-# guest_comes_up NAME: a second one is started in place of one that did not, since guests die at times under emulation.
+# guest_comes_up NAME: a second one is started in place of one that did not, since the emulator may fail one.
 guest_comes_up() {
   local -n number=${1//-/_}
   guest_is_up "$1" "$number" && return

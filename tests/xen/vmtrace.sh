@@ -76,7 +76,7 @@ check "a domain without a buffer is refused, with the cure" no_buffer_is_refused
 check "a vCPU that there is not is refused" no_such_vcpu_is_refused
 check "emitted bytes arrive, however few" emitted_bytes_arrive
 check "a trace that runs is told, and joined" a_running_trace_is_told
-check "a busy guest: all that the hypervisor counts, every number" again 'xl destroy racing' busy_guest_is_complete
+check "a busy guest: all that the hypervisor counts, every number" again 'xl destroy busy' busy_guest_is_complete
 check "xenres records both vCPUs of a Linux guest from its first instruction: all, every number" \
   again 'xl destroy linux-pvh' linux_boot_is_kept
 check "what no trace has written is never served" again 'xl destroy dirty' unwritten_bytes_are_not_served

@@ -43,7 +43,7 @@ dom0_boot() { # DIR
     forwards+=",hostfwd=tcp:127.0.0.1:0-10.0.2.15:$port" # port 0: the kernel chooses, so nobody can take it before us
   done
   # qemu64: Xen dies on the SMAP of newer models. No monitor/mwait under TCG. svm and npt are what PVH and HVM need.
-  xen_args="console=com1 com1=115200,8n1 loglvl=info guest_loglvl=info cpuidle=0 dom0_max_vcpus=1"
+  xen_args="console=com1 com1=115200,8n1 loglvl=info guest_loglvl=info cpuidle=0 dom0_max_vcpus=1 dom0_vcpus_pin"
   xen_args+=" dom0_mem=${RIG_DOM0_MEMORY:-512}M,max:${RIG_DOM0_MEMORY:-512}M ${RIG_XEN_ARGS:-}"
   dom0_args="console=hvc0 rdinit=/init mitigations=off quiet panic=1 ${RIG_DOM0_ARGS:-}"
 

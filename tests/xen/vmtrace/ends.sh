@@ -94,7 +94,7 @@ killed_at_any_moment() {
   local try
   need_services
   need_busy
-  dom0 ptctl extra "$busy" 0 400
+  dom0 ptctl extra "$busy" 0 100
   record moments busy
   for try in 1 2 3 4 5 6; do
     eventually 60 has_read moments $((try * 50000))

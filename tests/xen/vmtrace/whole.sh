@@ -10,29 +10,18 @@ ring_bytes=65536
 start_guests() {
   fill_memory
   create_dirty
-  need_still
+  still=$(create tiny-io 'name="still"' 'vmtrace_buf_kb=64')
   need_busy
   plain=$(create tiny)
+  dom0 resmap pause "$still"
 }
 
-# Sets still: a guest that is paused, and so can die no more once it is.
-need_still() {
-  local try
-  for try in 1 2 3 4 5; do
-    still=$(create tiny-pulse 'name="still"' 'vmtrace_buf_kb=64')
-    dom0 resmap pause "$still"
-    ! alive "$still" || return 0
-    dom0_sh "xl destroy still; resmap gone $still 2000"
-  done
-  return 1
-}
-
-# Sets busy. Guests that run die at times under emulation: then there is another.
+# Sets busy; another one where a case before has left it dead.
 need_busy() {
   busy=$(dom0 xl domid busy 2>/dev/null || true)
   [ -z "$busy" ] || ! alive "$busy" >/dev/null || return 0
   dom0_sh 'xl destroy busy 2>/dev/null || true'
-  busy=$(create tiny-pulse 'name="busy"' 'vmtrace_buf_kb=1024')
+  busy=$(create tiny-io 'name="busy"' 'vmtrace_buf_kb=1024')
 }
 
 # --- what there is -----------------------------------------------------------------------------------------------------
@@ -100,20 +89,18 @@ emitted_bytes_arrive() {
   figures_of emitted "emitted bytes"
 }
 
-# Many times around: the vCPU is as quick as the emulator lets it be.
+# Many times around: each vCPU is as quick as the emulator lets it be.
 busy_guest_is_complete() {
-  local racing
-  racing=$(create tiny-io 'name="racing"' 'vmtrace_buf_kb=1024')
-  dom0 ptctl extra "$racing" 0 200
-  record whole racing
+  need_busy
+  dom0 ptctl extra "$busy" 0 200
+  record whole busy
   eventually 120 has_read whole 3000000
-  stop_and_prove whole racing "$racing"
-  alive "$racing"
+  stop_and_prove whole busy "$busy"
+  alive "$busy"
   complete whole
   cat "$work/whole/0.packets"
   [ "$(sed 's/.*tip=\([0-9]*\) .*/\1/' "$work/whole/0.packets")" -gt 1000 ]
   figures_of whole "a busy guest"
-  dom0_sh "xl destroy racing; resmap gone $racing 2000"
 }
 
 # --- bytes that nobody wrote -------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 /*
  * What the guests made of one assembler file share: a PVH kernel's beginning, 32 bit, no paging, no drivers, and a few
  * hypercalls. It maps two frames of the guest's own grant table, and goes on at `main`. Included, once, before anything
- * else. Who waits, sleeps: a guest that asks Xen for something in a loop dies at times under emulation.
+ * else. Who waits, sleeps: what asks Xen for something in a loop takes the processor from all others.
  */
         .set GRANT_TABLE, 0x80000000    /* where we put the table: beyond our RAM, so it replaces nothing */
         .set V1_ENTRY, 8

@@ -6,12 +6,10 @@
  *
  *   b  blocks for ever; nothing changes any more
  *   i  reads io port 0x510 in a loop: real ioreqs, once a test has made an ioreq server for that port; counts in ref 20
- *   p  reads it in pulses, PULSE reads after each sleep; all else as i. A guest that runs all the time dies at times under
- *      emulation: an interrupt leaves it in the hypervisor's state (its console then shows Xen's RIP at the triple fault)
  *   2  switches to grant table version 2 (which wipes all but the reserved refs), writes v2 entries, then blocks
  *   s  the same, but waits until the word at 0x300000 is not 0, then switches back to version 1, then blocks
  *
- * Version 1 entries (modes b, i and p):
+ * Version 1 entries (modes b and i):
  *   refs 8..15   flags 5 (permit_access, readonly), domid = ref, frame = 0x1000 + ref
  *   ref 20       flags 0, frame = number of rounds of the loop
  *   ref 600      in the second frame: flags 1 (permit_access), domid 7, frame 0x1258
@@ -23,8 +21,6 @@
  *   ref 9        flags 1, domid 7, frame 0x1009
  */
 #include "pvh.S"
-
-        .set PULSE, 16
 
         .text
 main:
@@ -51,30 +47,17 @@ fill_v1:
         je version_2
         cmpb $'s', (%ebx)
         je switch_back
-        cmpb $'p', (%ebx)
-        je pulse
         cmpb $'i', (%ebx)
         jne block
 
 port_reads:
-        call read_port
+        incl GRANT_TABLE + 20*V1_ENTRY + 4
+        movw $0x510, %dx
+        inb %dx, %al
         xorl %ebx, %ebx                 /* SCHEDOP_yield */
         xorl %ecx, %ecx
         call sched_op
         jmp port_reads
-
-pulse:  movl $PULSE, %esi
-1:      call read_port
-        decl %esi
-        jnz 1b
-        call sleep
-        jmp pulse
-
-read_port:
-        incl GRANT_TABLE + 20*V1_ENTRY + 4
-        movw $0x510, %dx
-        inb %dx, %al
-        ret
 
 switch_back:
         movl $0, GO_ON
