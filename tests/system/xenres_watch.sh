@@ -32,7 +32,7 @@ until_shown() { # FILE PATTERN ARG...
     return "$status"
 }
 
-# The same until the recording holds content, and a batch of that number.
+# The same until the recording holds content, and a batch of that number; from 1 on, one that came behind the content.
 record_until() { # RECORDING NUMBER ARG...
     local file=$1 number=$2 watcher status=0
     shift 2
@@ -47,7 +47,11 @@ record_until() { # RECORDING NUMBER ARG...
 
 recorded_up_to() { # RECORDING NUMBER
     [ -s "$1" ] && { "$xenres" -o json verify "$1" 2>/dev/null || true; } |
-        jq -e --argjson number "$2" '(.messages | tonumber) >= 3 and (.lastSequence | tonumber) >= $number' >/dev/null
+        jq -e --argjson number "$2" '(.messages | tonumber) >= 3 and (.lastSequence | tonumber) >= $number' >/dev/null &&
+        { [ "$2" -eq 0 ] || has_changes "$1"; }
+}
+has_changes() { # RECORDING
+    { "$xenres" -o json replay "$1" 2>/dev/null || true; } | jq -se 'any(.changes)' >/dev/null
 }
 
 bytes_are_a_line_a_change() {
