@@ -62,7 +62,7 @@ static void outage_has_a_bound(void **state)
     begun(&s);
     script_then(&s, TLS_SERVER_CLOSE);
     watching_start(&w, &s); /* which takes no further requests */
-    w.query.outage_max_ms = 300;
+    w.query.outage_max_ms = 3000;
     watching_run(&w);
     assert_int_equal(w.result, -XENRES_UNAVAILABLE);
     assert_non_null(strstr(buffer_string(&w.told.lines), BEGUN "interrupted at 3 [c3]\n"));

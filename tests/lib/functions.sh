@@ -171,7 +171,7 @@ gone() { # PID SECONDS
 }
 
 stop() { # NAME [SIGNAL [SECONDS]]
-    local name=$1 signal=${2:-TERM} seconds=${3:-10} number status=0
+    local name=$1 signal=${2:-TERM} seconds=$((${3:-10} * ${TEST_TIME_FACTOR:-1})) number status=0
     number=$(cat "$work/$name.pid")
     rm "$work/$name.pid"
     unset "pid[$name]"
@@ -189,21 +189,21 @@ stop() { # NAME [SIGNAL [SECONDS]]
 
 # tail follows the name by inotify, also before the file is there, and ends when the daemon does.
 wait_file() { # NAME FILE [SECONDS]
-    local _ follower status=0
+    local _ follower status=0 seconds=$((${3:-20} * ${TEST_TIME_FACTOR:-1}))
     exec {follow}< <(exec tail --pid="${pid[$1]}" --sleep-interval=0.2 -n +1 -F "$2" 2>/dev/null)
     follower=$!
-    IFS= read -r -t "${3:-20}" -u "$follow" _ || status=$?
+    IFS= read -r -t "$seconds" -u "$follow" _ || status=$?
     kill "$follower" 2>/dev/null || true
     exec {follow}<&-
     [ "$status" -eq 0 ] || {
-        echo "# $1 did not write $2 within ${3:-20} s; its log:"
+        echo "# $1 did not write $2 within $seconds s; its log:"
         sed 's/^/#   /' "$work/$1.log"
         return 1
     }
 }
 
 wait_until() { # SECONDS COMMAND...
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * ${TEST_TIME_FACTOR:-1} * 1000000))
     shift
     until "$@"; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || { echo "never came true: $*"; return 1; }

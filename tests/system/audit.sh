@@ -141,7 +141,7 @@ start_full() { # ON-FAILURE
 full_health() { curl -s --max-time 5 -o "$work/health" -w '%{http_code}' --unix-socket "$full/health.sock" "http://h$1"; }
 full_metric() { full_health /metrics >/dev/null && awk -v name="$1" '$1 == name { print $2 }' "$work/health"; }
 is_failing() { [ "$(full_metric xenresd_audit_failing)" = "$1" ]; }
-answers() { "$BUILD/xenres" --timeout 2 snapshot web-1 grant_table --count 1 --output "$work/frames" >"$work/said" 2>&1; }
+answers() { "$BUILD/xenres" --timeout 20 snapshot web-1 grant_table --count 1 --output "$work/frames" >"$work/said" 2>&1; }
 stream_has_ended() {
     [ "$(full_metric 'xenresd_stream_ends_total{reason="shutting_down"}')" -gt 0 ] &&
         [ "$(full_metric xenresd_streams_open)" = 0 ]
@@ -165,7 +165,7 @@ a_full_disk_ends_service_and_streams_until_there_is_room() {
     fill refuse
     contains "$(cat "$work/said")" "cannot write its audit"
     is_failing 1
-    fails 24 "$BUILD/xenres" --timeout 2 domains
+    fails 24 "$BUILD/xenres" --timeout 20 domains
     same "$(full_health /readyz)" 503
     contains "$(cat "$work/health")" "the audit cannot be written"
     wait_until 10 stream_has_ended

@@ -33,7 +33,7 @@ a_killed_mapper_fails_what_is_in_flight_and_comes_back() {
     local mapper
     mapper=$(mapper_pid)
     request_in_background "$mapper"
-    wait_until 5 is_waiting
+    wait_until 20 is_waiting
     kill -KILL "$mapper"
     wait "$flight"
     same "$(cat "$work/flight.status")" 503 "HTTP status (unavailable)"

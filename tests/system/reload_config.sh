@@ -100,7 +100,7 @@ a_file_that_was_not_named_before_counts_at_once() {
     ! as_visitor
     # It is followed from then on, as those of the start are.
     echo '# nobody' >"$work/elsewhere/deny"
-    wait_until 5 as_visitor
+    wait_until 20 as_visitor
 }
 
 # Of a configuration that is refused nothing counts, and what the one in force names is followed on.
@@ -110,13 +110,13 @@ a_refused_one_leaves_the_old_files_followed() {
     as_visitor
     echo 'identity:spiffe:spiffe://xenres.demo/visitor' >"$work/elsewhere/deny"
     not_as_visitor() { ! as_visitor; }
-    wait_until 5 not_as_visitor
+    wait_until 20 not_as_visitor
     # One that names others, but one of these is not there.
     configure "server { deny = \"$work/elsewhere/other\" }"
     reload_until 'reload refused.*other'
     not_as_visitor
     echo '# nobody' >"$work/elsewhere/deny"
-    wait_until 5 as_visitor
+    wait_until 20 as_visitor
     configure ''
     reload_until reloaded
 }
@@ -134,14 +134,14 @@ the_audit_has_each_of_them() {
     chown "$owner" "$dir/deny"
     configure "server { deny = \"$dir/deny\" }"
     reload_until reloaded
-    wait_until 5 recorded '"reason":"signal"' "$done"
+    wait_until 20 recorded '"reason":"signal"' "$done"
     echo '# nobody at all' >"$dir/deny"
-    wait_until 5 recorded '"reason":"files"' "$changed"
+    wait_until 20 recorded '"reason":"files"' "$changed"
     echo 'what is this' >"$dir/deny"
-    wait_until 5 recorded 'outcome":"[a-z_]*","reason":"files","detail":"[^"]*deny:1' "$broken"
+    wait_until 20 recorded 'outcome":"[a-z_]*","reason":"files","detail":"[^"]*deny:1' "$broken"
     configure 'nonsense'
     reload_until 'reload refused'
-    wait_until 5 recorded 'outcome":"[a-z_]*","reason":"signal","detail":"[^"]*xenresd.conf' "$refused"
+    wait_until 20 recorded 'outcome":"[a-z_]*","reason":"signal","detail":"[^"]*xenresd.conf' "$refused"
     configure ''
     reload_until reloaded
     rm "$dir/deny"

@@ -148,13 +148,13 @@ what_is_over_can_be_read_for_a_while() {
 is_ended() { [ "$(trace_of "$1" endReason)" = "TRACE_END_REASON_$2" ]; } # DOMAIN REASON
 
 a_lease_ends_unless_somebody_reads() {
-    ask operator StartTrace '{"domain":"made","lease":"5s"}' >"$work/said"
-    same "$(jq -r .trace.lease "$work/said")" 5s
+    ask operator StartTrace '{"domain":"made","lease":"8s"}' >"$work/said"
+    same "$(jq -r .trace.lease "$work/said")" 8s
     who=other read_trace kept made
     comes kept .begin
-    wait_until 20 lasts_longer_than made 6
+    wait_until 30 lasts_longer_than made 9
     leave kept
-    wait_until 20 is_ended made LEASE_ENDED
+    wait_until 30 is_ended made LEASE_ENDED
 }
 lasts_longer_than() { # DOMAIN SECONDS: and runs
     local begun

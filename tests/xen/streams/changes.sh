@@ -21,6 +21,8 @@ live_begins() {
   for name in table-1 decoded-1 requests-1 table-2 decoded-2; do
     eventually 60 told_batches "$name" 25
   done
+  eventually 60 decoded_as_made decoded-1
+  eventually 60 decoded_as_made decoded-2
   eventually 60 told_batches model 3
 }
 
@@ -108,6 +110,7 @@ version_goes_back() {
   order "$domain" 2
   eventually 10 was_told back-table '^2 2 2 2$' segments
   eventually 10 told_batches back-table 20
+  eventually 60 decoded_as_made back-decoded
   alive "$domain"
   dom0_sh "provoke poke $domain 0x300000 4; resmap pause $domain"
   held_equals back-table "$domain" 1 0 2

@@ -28,6 +28,7 @@ rebooted_domain_is_no_splice() {
   eventually 30 has_read reborn 2000
   dom0 provoke poke "$domain" 0x300000 5
   dom0 wait-for 30 sh -c "test \$(xl domid reborn) -gt $domain"
+  eventually 30 test -e "$work/reborn.exit"
   record_ended reborn 30 "$(books reborn .end.reason)"
   books reborn .end
   [[ $(books reborn '.end | [.reason, .shutdownCode] | join(" ")') =~ ^(shutdown 1|incarnation_ended )$ ]]
@@ -141,9 +142,9 @@ killed_mapper_leaves_nothing() {
 lease_ends_a_trace() {
   need_services
   need_busy
-  trace StartTrace busy '"lease": "5s"'
+  trace StartTrace busy '"lease": "10s"'
   same "$(dom0 ptctl facts "$busy" 0 | grep -c on=1)" 1 on
-  dom0 wait-for 30 sh -c "ptctl facts $busy 0 | grep -q on=0"
+  dom0 wait-for 50 sh -c "ptctl facts $busy 0 | grep -q on=0"
   trace GetTrace busy
   same "$(jq -r .trace.endReason "$work/answer.json")" TRACE_END_REASON_LEASE_ENDED
 }
