@@ -214,7 +214,7 @@ served() { # the fingerprint of the certificate that is shown
 serves() { [ "$(served)" = "$1" ]; } # FINGERPRINT
 
 new_key_is_read_at_sighup() {
-  local before worker
+  local before worker begins
   before=$(served)
   worker=$(deploy_pid worker)
   deploy_certificate server basicConstraints=critical,CA:FALSE extendedKeyUsage=serverAuth \
@@ -222,6 +222,9 @@ new_key_is_read_at_sighup() {
   dom0_sh 'cd /etc/xenresd && cp /share/pki/server.key new.key && cp /share/pki/server.crt new.crt &&
     chmod 600 new.key && chown xenresd new.key && chmod 644 new.crt && mv new.key server.key && mv new.crt server.crt'
   same "$(served)" "$before" "certificate before the signal"
+  # dom0's clock is behind ours at times, and what is not valid yet is refused.
+  begins=$(date -d "$(openssl x509 -in "$work/pki/server.crt" -noout -startdate | cut -d= -f2)" +%s)
+  dom0 wait-for 20 sh -c "test \$(date +%s) -ge $begins"
   dom0_sh 'kill -HUP "$(cat /run/xenresd.pid)"'
   eventually 20 serves "$(openssl x509 -in "$work/pki/server.crt" -noout -fingerprint -sha256)"
   same "$(deploy_pid worker)" "$worker" "the same process serves"
