@@ -200,7 +200,8 @@ static inline void lane_run(const struct lane_ops *ops, uint64_t first, uint64_t
 
     lane.ops = ops;
     units_make(&lane.units, gateway.dir,
-               "connections_per_address = 1000 feed_linger_s = 60 drain_min_bytes_per_s = 0");
+               "connections_per_address = 1000 feed_linger_s = 60 drain_min_bytes_per_s = 0 "
+               "spool_mib_per_identity = 256"); /* three of the largest that a test asks for */
     lane.proxy = proxy_start(lane.units.port);
     lane.journal = journal_new();
     chaos_client_init(&direct, gateway.dir, lane.units.port);

@@ -16,7 +16,8 @@
 #   start NAME COMMAND...       a daemon in the background; its log is $work/NAME.log, its process id
 #                               ${pid[NAME]}; it is ended with the script
 #   wait_file NAME FILE [SECONDS]   until the daemon NAME has written a line into FILE, or is gone
-#   wait_until SECONDS COMMAND...   until COMMAND passes, where nothing gives an event
+#   wait_until SECONDS COMMAND...   until COMMAND passes, where nothing gives an event; as of all waits here,
+#                               TEST_TIME_FACTOR multiplies the time
 #   stop NAME [SIGNAL [SECONDS]]    ends it (TERM, 10 s); its status (0 where another check started it)
 #   gone PID SECONDS            until there is no such process
 #   start_demo [OPTION...]      xenresd --demo on the simulator, with the environment of its clients
@@ -171,7 +172,7 @@ gone() { # PID SECONDS
 }
 
 stop() { # NAME [SIGNAL [SECONDS]]
-    local name=$1 signal=${2:-TERM} seconds=$((${3:-10} * ${TEST_TIME_FACTOR:-1})) number status=0
+    local name=$1 signal=${2:-TERM} seconds=${3:-10} number status=0
     number=$(cat "$work/$name.pid")
     rm "$work/$name.pid"
     unset "pid[$name]"

@@ -178,7 +178,7 @@ a_stopped_mapper_delays_no_scrape() {
     kill -STOP "$mapper"
     request_in_background
     wait_until 20 is_above xenresd_mapper_counters_age_seconds 6
-    same "$(curl -s --max-time 5 -o "$work/text" -w '%{http_code}' --unix-socket "$dir/health.sock" http://h/metrics)" 200
+    same "$(curl -s --max-time "${TEST_TIME_FACTOR:-1}" -o "$work/text" -w '%{http_code}' --unix-socket "$dir/health.sock" http://h/metrics)" 200
     is xenresd_mapper_connected 1
     is_told xenresd_mapper_hypercalls_total
     kill -CONT "$mapper"

@@ -306,7 +306,7 @@ static void open_slow(struct tls_peer *p)
 
 static void slow_readers_of_streams_hold_up_nobody(void **state)
 {
-    enum { SLOW = 8, CALLS = 50 };
+    enum { SLOW = 16, CALLS = 100 };
     struct tls_peer slow[SLOW], p;
     uint64_t began_ns;
 

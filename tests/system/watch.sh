@@ -78,9 +78,11 @@ changes_come_in_their_order() {
 }
 
 the_command_prints_them() {
+    local status=0
     start printed "$BUILD/xenres" call ResourceService/Watch "{\"domain\":\"busy\",$grants}"
     wait_until 20 grep -q '"checkpoint"' "$work/printed.log"
-    stop printed KILL || true
+    stop printed KILL || status=$?
+    same "$status" 137 "status of a command that goes on until then"
     same "$(jq -r 'keys[0]' "$work/printed.log" 2>/dev/null | head -n 3 | tr '\n' ' ')" "begin image checkpoint "
 }
 

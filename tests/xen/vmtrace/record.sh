@@ -46,7 +46,7 @@ trace_refused() { # METHOD DOMAIN [MORE]
 
 record() { # NAME DOMAIN [VCPU [MORE]]
   trace StopTrace "$2" >"$work/stopped" || true # what a case that failed has left
-  eventually 20 trace StartTrace "$2" "${4:-}" # a slow xenstored is left alone for some seconds
+  trace StartTrace "$2" "${4:-}"
   rm -rf "${work:?}/$1"
   mkdir "$work/$1"
   echo "$2 ${3:-0} $(jq -r .trace.traceId "$work/answer.json")" >"$work/$1.args"
