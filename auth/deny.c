@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "auth/guarded_file.h"
 #include "auth/identity_pattern.h"
@@ -17,16 +18,23 @@ enum {
     SHOWN_BYTES = 64, /* of what is wrong */
 };
 
-/* In one spelling, "fingerprint:" with small digits: found by comparing bytes. */
+enum kind { KIND_FINGERPRINT, KIND_TOKEN, KIND_IDENTITY, KIND_COUNT };
+
+/* In one spelling, fingerprints with small digits: found by comparing bytes. */
 struct entry {
-    const char *text; /* in the list's own copy of the file */
+    enum kind kind;
+    const char *value; /* in the list's own copy of the file */
     unsigned line;
 };
 
 struct deny {
     char *text;
-    struct entry *entries; /* sorted */
+    struct entry *entries;
     size_t count;
+    /* Numbers of entries from 1 on, each at its hash or in the first empty place behind it (0): half of all
+     * places are empty at least. Each request looks here, with all that its caller has shown. */
+    uint32_t *places;
+    size_t place_mask;
 };
 
 struct reading {
@@ -87,25 +95,27 @@ static const char *identity_fault_of(char *value)
 static const struct {
     const char *prefix;
     const char *(*fault)(char *value); /* may write it otherwise, as long */
-} kinds[] = {
-    { "fingerprint:", fingerprint_fault },
-    { "token:", token_fault },
-    { "identity:", identity_fault_of },
+} kinds[KIND_COUNT] = {
+    [KIND_FINGERPRINT] = { "fingerprint:", fingerprint_fault },
+    [KIND_TOKEN] = { "token:", token_fault },
+    [KIND_IDENTITY] = { "identity:", identity_fault_of },
 };
 
-static const char *entry_fault(char *text)
+static const char *parse_entry(char *text, struct entry *out)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < KIND_COUNT; i++) {
         size_t len = strlen(kinds[i].prefix);
 
         if (strncmp(text, kinds[i].prefix, len) == 0) {
+            out->kind = (enum kind)i;
+            out->value = text + len;
             return kinds[i].fault(text + len);
         }
     }
     return "expected fingerprint:HEX, token:ID or identity:TEXT";
 }
 
-static void add(struct reading *r, const char *text)
+static void add(struct reading *r, const struct entry *entry)
 {
     struct deny *d = r->deny;
 
@@ -124,7 +134,7 @@ static void add(struct reading *r, const char *text)
         d->entries = more;
         r->room = room;
     }
-    d->entries[d->count++] = (struct entry){ .text = text, .line = r->line };
+    d->entries[d->count++] = *entry;
 }
 
 /* --- lines ------------------------------------------------------------------------------------ */
@@ -140,14 +150,15 @@ static void read_line(struct reading *r, char *line)
         return;
     }
     word[len] = '\0';
-    const char *what = entry_fault(word);
+    struct entry entry = { .line = r->line };
+    const char *what = parse_entry(word, &entry);
 
     if (what != NULL) {
         fault(r, what, word);
     } else if (rest[0] != '\0' && rest[0] != '#') {
         fault(r, "expected the line's end, or a comment", rest);
     } else {
-        add(r, word);
+        add(r, &entry);
     }
 }
 
@@ -177,16 +188,43 @@ static void read_lines(struct reading *r, size_t len_bytes)
     }
 }
 
-static int by_text(const void *a, const void *b)
+/* Where it is, or the empty place where it would be. */
+static uint32_t *place_of(const struct deny *d, enum kind kind, const char *value)
 {
-    return strcmp(((const struct entry *)a)->text, ((const struct entry *)b)->text);
+    size_t at = XXH3_64bits_withSeed(value, strlen(value), kind) & d->place_mask;
+
+    while (d->places[at] != 0) {
+        const struct entry *e = &d->entries[d->places[at] - 1];
+
+        if (e->kind == kind && strcmp(e->value, value) == 0) {
+            break;
+        }
+        at = (at + 1) & d->place_mask;
+    }
+    return &d->places[at];
 }
+
+/* Of equal ones the first counts. False: no memory. */
+static bool arrange(struct deny *d)
+{
+    size_t room = 4;
+
+    while (room < 2 * d->count) {
+        room *= 2;
+    }
+    d->places = calloc(room, sizeof *d->places);
+    d->place_mask = room - 1;
+    for (size_t i = 0; d->places != NULL && i < d->count; i++) {
+        uint32_t *place = place_of(d, d->entries[i].kind, d->entries[i].value);
+
+        *place = *place == 0 ? (uint32_t)i + 1 : *place;
+    }
+    return d->places != NULL;
+}
+_Static_assert(DENY_ENTRIES_MAX < UINT32_MAX / 2, "numbers of entries");
 
 static int finish(struct reading *r, struct failure *f)
 {
-    if (r->out_of_memory) {
-        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for %s", r->name);
-    }
     if (r->fault_count > FAULTS_MAX) {
         buffer_printf(r->faults, "%s: faults beyond these: %u\n", r->name,
                       r->fault_count - FAULTS_MAX);
@@ -194,8 +232,8 @@ static int finish(struct reading *r, struct failure *f)
     if (r->fault_count > 0) {
         return failure_set(f, ERROR_INVALID_ARGUMENT, "%s has faults", r->name);
     }
-    if (r->deny->count > 0) {
-        qsort(r->deny->entries, r->deny->count, sizeof *r->deny->entries, by_text);
+    if (r->out_of_memory || !arrange(r->deny)) {
+        return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for %s", r->name);
     }
     return 0;
 }
@@ -246,6 +284,7 @@ int deny_load(const char *path, struct deny **out, struct buffer *faults, struct
 void deny_free(struct deny *d)
 {
     if (d != NULL) {
+        free(d->places);
         free(d->entries);
         free(d->text);
         free(d);
@@ -254,28 +293,11 @@ void deny_free(struct deny *d)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* What is looked for, in two pieces; in the order of by_text(). */
-struct wanted {
-    const char *prefix, *value;
-};
-
-static int compare_wanted(const void *key, const void *member)
+static unsigned find(const struct deny *d, enum kind kind, const char *value)
 {
-    const struct wanted *w = key;
-    const struct entry *e = member;
-    size_t len = strlen(w->prefix);
-    int order = strncmp(w->prefix, e->text, len);
+    uint32_t number = *place_of(d, kind, value);
 
-    return order != 0 ? order : strcmp(w->value, e->text + len);
-}
-
-static unsigned find(const struct deny *d, const char *prefix, const char *value)
-{
-    const struct wanted key = { .prefix = prefix, .value = value };
-    const struct entry *found =
-        bsearch(&key, d->entries, d->count, sizeof *d->entries, compare_wanted);
-
-    return found != NULL ? found->line : 0;
+    return number > 0 ? d->entries[number - 1].line : 0;
 }
 
 unsigned deny_find(const struct deny *d, const struct identity *who)
@@ -289,10 +311,10 @@ unsigned deny_find(const struct deny *d, const struct identity *who)
     }
     if (memcmp(who->fingerprint, none, sizeof none) != 0) {
         text_from_hex(who->fingerprint, sizeof who->fingerprint, hex);
-        line = find(d, "fingerprint:", hex);
+        line = find(d, KIND_FINGERPRINT, hex);
     }
     if (line == 0 && who->token_id[0] != '\0') {
-        line = find(d, "token:", who->token_id);
+        line = find(d, KIND_TOKEN, who->token_id);
     }
-    return line > 0 ? line : find(d, "identity:", who->text);
+    return line > 0 ? line : find(d, KIND_IDENTITY, who->text);
 }

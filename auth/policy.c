@@ -232,6 +232,15 @@ static bool domain_matches(const struct policy_rule *rule, const struct domain_i
     return false;
 }
 
+void policy_rules_about(const struct policy *p, const struct policy_rules *his,
+                        const struct domain_identity *domain, struct policy_rules *out)
+{
+    *out = (struct policy_rules){ 0 };
+    for (size_t i = next_rule(his, 0); i < p->parts.rule_count; i = next_rule(his, i + 1)) {
+        out->words[i / 64] |= (uint64_t)domain_matches(&p->parts.rules[i], domain) << i % 64;
+    }
+}
+
 static struct policy_verdict verdict(bool allowed, const struct policy_rule *rule)
 {
     return (struct policy_verdict){ .allowed = allowed, .rule = rule->name, .line = rule->line };

@@ -49,6 +49,9 @@ struct policy_rules {
 };
 /* For who asks more than one question: it is most of what an answer costs. */
 void policy_rules_of(const struct policy *p, const struct identity *who, struct policy_rules *out);
+/* Those of his that are about a domain: of it they answer all questions as his do. */
+void policy_rules_about(const struct policy *p, const struct policy_rules *his,
+                        const struct domain_identity *domain, struct policy_rules *out);
 
 /*
  * What is asked.
@@ -64,7 +67,8 @@ void policy_rules_of(const struct policy *p, const struct identity *who, struct 
  */
 struct policy_question {
     const struct identity *who;           /* NULL is denied */
-    const struct policy_rules *rules;     /* of this policy, for `who`; NULL: they are found out */
+    const struct policy_rules *rules;     /* of this policy, for `who`, or those of them about
+                                           `domain`; NULL: they are found out */
     const struct domain_identity *domain; /* NULL: on any domain at all? */
     int type;                             /* enum resource_type; -1: on any type at all? */
     enum action action;

@@ -11,7 +11,8 @@
 struct place {
     uint64_t used; /* by the memo's count of uses; 0: empty */
     bool is_bound;
-    char text[IDENTITY_TEXT_BYTES];
+    size_t text_len;
+    char text[IDENTITY_TEXT_BYTES]; /* without its NUL */
     char groups[IDENTITY_GROUPS_BYTES];
     struct policy_rules rules;
 };
@@ -42,24 +43,22 @@ void policy_memo_free(struct policy_memo *m)
 }
 
 /* Groups are for the comparison: few callers have one name and several sets of them. */
-static struct place *bucket_of(struct policy_memo *m, const struct identity *who)
+static struct place *bucket_of(struct policy_memo *m, const struct identity *who, size_t text_len)
 {
-    size_t len = strnlen(who->text, sizeof who->text);
-
-    return m->places[XXH3_64bits(who->text, len) % POLICY_MEMO_BUCKETS];
+    return m->places[XXH3_64bits(who->text, text_len) % POLICY_MEMO_BUCKETS];
 }
 
-static bool is_his(const struct place *p, const struct identity *who)
+static bool is_his(const struct place *p, const struct identity *who, size_t text_len)
 {
-    return p->used > 0 && p->is_bound == who->is_bound &&
-           strncmp(p->text, who->text, sizeof p->text) == 0 &&
+    return p->used > 0 && p->is_bound == who->is_bound && p->text_len == text_len &&
+           memcmp(p->text, who->text, text_len) == 0 &&
            memcmp(p->groups, who->groups, sizeof p->groups) == 0;
 }
 
-static struct place *find(struct place *bucket, const struct identity *who)
+static struct place *find(struct place *bucket, const struct identity *who, size_t text_len)
 {
     for (int i = 0; i < POLICY_MEMO_WAYS; i++) {
-        if (is_his(&bucket[i], who)) {
+        if (is_his(&bucket[i], who, text_len)) {
             return &bucket[i];
         }
     }
@@ -68,8 +67,10 @@ static struct place *find(struct place *bucket, const struct identity *who)
 
 bool policy_memo_find(struct policy_memo *m, const struct identity *who, struct policy_rules *out)
 {
+    size_t text_len = strnlen(who->text, sizeof who->text);
+
     (void)pthread_mutex_lock(&m->lock);
-    struct place *p = find(bucket_of(m, who), who);
+    struct place *p = find(bucket_of(m, who, text_len), who, text_len);
 
     if (p != NULL) {
         p->used = ++m->uses;
@@ -82,9 +83,11 @@ bool policy_memo_find(struct policy_memo *m, const struct identity *who, struct 
 void policy_memo_keep(struct policy_memo *m, const struct identity *who,
                       const struct policy_rules *rules)
 {
+    size_t text_len = strnlen(who->text, sizeof who->text);
+
     (void)pthread_mutex_lock(&m->lock);
-    struct place *bucket = bucket_of(m, who);
-    struct place *p = find(bucket, who); /* two requests at a time may both have looked */
+    struct place *bucket = bucket_of(m, who, text_len);
+    struct place *p = find(bucket, who, text_len); /* two requests at a time may both have looked */
 
     if (p == NULL) {
         p = &bucket[0];
@@ -94,7 +97,8 @@ void policy_memo_keep(struct policy_memo *m, const struct identity *who,
     }
     p->used = ++m->uses;
     p->is_bound = who->is_bound;
-    memcpy(p->text, who->text, sizeof p->text);
+    p->text_len = text_len;
+    memcpy(p->text, who->text, text_len);
     memcpy(p->groups, who->groups, sizeof p->groups);
     p->rules = *rules;
     (void)pthread_mutex_unlock(&m->lock);

@@ -42,7 +42,7 @@ bool domain_tag_add(struct domain_identity *d, const char *tag)
 bool domain_has_tag(const struct domain_identity *d, const char *tag)
 {
     for (size_t i = 0; i < MESSAGE_TAGS_MAX && d->tags[i][0] != '\0'; i++) {
-        if (strcmp(d->tags[i], tag) == 0) {
+        if (d->tags[i][0] == tag[0] && strcmp(d->tags[i], tag) == 0) {
             return true;
         }
     }

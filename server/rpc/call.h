@@ -43,6 +43,11 @@ struct call {
     const uint8_t *machine_uuid, *boot_uuid; /* of UUID_BYTES; zeros: none */
     struct policy *policy;     /* in force when the call began; a stream's is kept up to date */
     struct policy_rules rules; /* of it, for `who` */
+    struct { /* … and of those, the rules about the domain that was looked at last */
+        bool is_known;
+        struct domain_identity domain;
+        struct policy_rules rules;
+    } about;
     const struct exchange_head *head;
     const struct identity *who;
     struct quota_share share; /* of `who`: of methods that watch */

@@ -32,6 +32,19 @@ static void take_policy(struct exchange *x)
     x->rules_number = atomic_load(&rpc->rules_number);
     pthread_mutex_unlock(&rpc->lock);
     policy_rules_of(x->call.policy, x->call.who, &x->call.rules);
+    x->call.about.is_known = false;
+}
+
+/* A request asks twice about a domain, at least: may he see it, and may he do that? Comparing it with his
+ * rules is most of an answer, and done once. */
+static const struct policy_rules *rules_about(struct call *c, const struct domain_identity *domain)
+{
+    if (!c->about.is_known || !domain_identity_equal(&c->about.domain, domain)) {
+        c->about.domain = *domain;
+        policy_rules_about(c->policy, &c->rules, domain, &c->about.rules);
+        c->about.is_known = true;
+    }
+    return &c->about.rules;
 }
 
 /* Is any action allowed? The one that is asked about is looked at first. */
@@ -58,10 +71,10 @@ bool dispatch_shows(const struct policy *policy, const struct identity *who, enu
 
 static bool is_visible(void *arg, const struct domain_identity *domain)
 {
-    const struct call *c = arg;
+    struct call *c = arg;
 
     return allows_any(c->policy, (struct policy_question){ .who = c->who,
-                                                           .rules = &c->rules,
+                                                           .rules = rules_about(c, domain),
                                                            .domain = domain,
                                                            .type = -1,
                                                            .action = c->method->action });
@@ -70,11 +83,12 @@ static bool is_visible(void *arg, const struct domain_identity *domain)
 /* The rule that decided is for the operator, never for the caller: it would tell what is there. */
 static int authorise_action(struct exchange *x, enum action action)
 {
-    const struct call *c = &x->call;
+    struct call *c = &x->call;
+    const struct domain_identity *domain = c->domain != NULL ? &c->identity : NULL;
     const struct policy_question q = {
         .who = c->who,
-        .rules = &c->rules,
-        .domain = c->domain != NULL ? &c->identity : NULL,
+        .rules = domain != NULL ? rules_about(c, domain) : &c->rules,
+        .domain = domain,
         .type = c->type,
         .action = action,
     };

@@ -77,6 +77,13 @@ static void what_only_looks_alike_keeps_nobody_out(void **state)
     expect_line("token:cn:nobody\n", &nobody, 0);
 }
 
+static void of_equal_entries_the_first_counts(void **state)
+{
+    (void)state;
+    expect_line("token:token-1\nidentity:cn:bob\ntoken:token-1\n", &alice, 1);
+    expect_line("token:x\nfingerprint:" HEX "\ntoken:token-1\nfingerprint:" HEX "\n", &alice, 2);
+}
+
 static void blanks_and_comments_may_stand_around(void **state)
 {
     (void)state;
@@ -153,9 +160,12 @@ static void a_list_has_a_maximum(void **state)
         assert_true(buffer_printf(&text, "identity:cn:user-%u\n", i));
     }
     d = parse(buffer_string(&text));
-    assert_int_equal(deny_find(d, &(struct identity){ .text = "cn:user-0" }), 1);
-    assert_int_equal(deny_find(d, &(struct identity){ .text = "cn:user-65535" }), 65536);
-    assert_int_equal(deny_find(d, &nobody), 0);
+    for (unsigned i = 0; i < 2 * DENY_ENTRIES_MAX; i++) {
+        struct identity who = { 0 };
+
+        (void)snprintf(who.text, sizeof who.text, "cn:user-%u", i);
+        assert_int_equal(deny_find(d, &who), i < DENY_ENTRIES_MAX ? i + 1 : 0);
+    }
     deny_free(d);
     assert_true(buffer_append_string(&text, "identity:cn:one-more\n"));
     expect_fault(buffer_string(&text), text.len_bytes, "deny:65537: one entry too many");
@@ -190,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_entry_keeps_out_whom_it_names),
         cmocka_unit_test(what_only_looks_alike_keeps_nobody_out),
+        cmocka_unit_test(of_equal_entries_the_first_counts),
         cmocka_unit_test(blanks_and_comments_may_stand_around),
         cmocka_unit_test(all_faults_are_told_with_their_lines),
         cmocka_unit_test(what_is_left_of_a_file_is_no_list),
