@@ -135,17 +135,17 @@ static int write_locked(struct audit *a, const char *body, size_t len, unsigned 
     return result;
 }
 
-static int write_all_locked(struct audit *a, const struct audit_bodies *bodies)
+static int write_all_locked(struct audit *a, const struct audit_batch *b)
 {
     int result = atomic_load(&a->is_failing) ? append_lost(a) : 0;
 
     if (result == 0) {
-        result = audit_log_append_all(a->log, bodies);
+        result = audit_log_append_all(a->log, b);
     }
     if (result == 0) {
-        count_records(a, bodies->count);
+        count_records(a, b->count);
     } else {
-        note_failure(a, bodies->count);
+        note_failure(a, b->count);
     }
     return result;
 }
@@ -199,6 +199,19 @@ int audit_check(const struct audit *a, struct failure *f)
                : refuse(f);
 }
 
+int audit_settle(struct audit *a, const struct audit_receipt *r, struct failure *f)
+{
+    if (a == NULL) {
+        return 0;
+    }
+    int result = r->is_written ? 0 : -1;
+
+    if (result == 0 && a->options.sync == AUDIT_SYNC_EACH) {
+        result = sync_to(a, r->sequence);
+    }
+    return result == 0 || a->options.on_failure == AUDIT_CONTINUE ? 0 : refuse(f);
+}
+
 int audit_write(struct audit *a, const struct audit_record *r, struct failure *f)
 {
     char body[AUDIT_BODY_MAX_BYTES];
@@ -213,46 +226,25 @@ int audit_write(struct audit *a, const struct audit_record *r, struct failure *f
     size_t len = audit_record_format(r, clock_wall_ns(), body);
 
     (void)pthread_mutex_lock(&a->lock);
-    int result = write_locked(a, body, len, 1);
-    uint64_t sequence = audit_log_last(a->log);
+    bool is_written = write_locked(a, body, len, 1) == 0;
+    const struct audit_receipt receipt = { is_written, audit_log_last(a->log) };
 
     (void)pthread_mutex_unlock(&a->lock);
-    if (result == 0 && a->options.sync == AUDIT_SYNC_EACH && !audit_event_floods(r->event)) {
-        result = sync_to(a, sequence);
+    if (is_written && audit_event_floods(r->event)) {
+        return 0; /* nobody waits for the disk with it */
     }
-    return result == 0 || a->options.on_failure == AUDIT_CONTINUE ? 0 : refuse(f);
+    return audit_settle(a, &receipt, f);
 }
 
-/* Whoever comes first writes them; the others wait for the lock meanwhile. */
-static void write_once(struct audit *a, struct audit_batch *b)
+void audit_write_batch(struct audit *a, const struct audit_batch *b, struct audit_receipt *out)
 {
-    uint64_t sequence;
-
-    (void)pthread_mutex_lock(&a->lock);
-    if (audit_batch_state(b, &sequence) == AUDIT_BATCH_OPEN) {
-        int result = write_all_locked(a, audit_batch_close(b));
-
-        audit_batch_end(b, result == 0, audit_log_last(a->log));
+    *out = (struct audit_receipt){ 0 };
+    if (a != NULL) {
+        (void)pthread_mutex_lock(&a->lock);
+        out->is_written = write_all_locked(a, b) == 0;
+        out->sequence = audit_log_last(a->log);
+        (void)pthread_mutex_unlock(&a->lock);
     }
-    (void)pthread_mutex_unlock(&a->lock);
-}
-
-int audit_write_batch(struct audit *a, struct audit_batch *b, struct failure *f)
-{
-    uint64_t sequence;
-
-    if (a == NULL) {
-        return 0;
-    }
-    if (audit_batch_state(b, &sequence) == AUDIT_BATCH_OPEN) {
-        write_once(a, b);
-    }
-    int result = audit_batch_state(b, &sequence) == AUDIT_BATCH_WRITTEN ? 0 : -1;
-
-    if (result == 0 && a->options.sync == AUDIT_SYNC_EACH) {
-        result = sync_to(a, sequence);
-    }
-    return result == 0 || a->options.on_failure == AUDIT_CONTINUE ? 0 : refuse(f);
 }
 
 void audit_reopen(struct audit *a)

@@ -7,15 +7,14 @@
  * There is no queue. audit_write() returns when the record is with the kernel (and with `each`, on the
  * disk), so that what a decision lets out is never out without its record, whatever becomes of this
  * process then; to wake a thread for that costs more than to do it. Where several decisions are at hand,
- * they share a batch, and whoever comes first writes it. A thread of its own does what waits: checkpoints,
- * the disk, and trying again what failed.
+ * they share a batch. A thread of its own does what waits: checkpoints, the disk, and trying again what
+ * failed.
  *
  * What cannot be written is the operator's choice. `refuse`: audit_write() and audit_check() fail, so that
  * calls are refused and streams end until it works again. `continue`: the service goes on, loudly. Either
  * way the first record afterwards says how many are missing.
  *
- * Any thread. Locks: the sync lock, then the log's, then a batch's; nothing is called with them but the
- * log's own.
+ * Any thread. Locks: the sync lock, then the log's; nothing is called with them but the log's own.
  * NULL is an audit that is off: everything succeeds.
  */
 #ifndef XENRES_AUTH_AUDIT_H
@@ -57,9 +56,15 @@ void audit_stop(struct audit *a);
 /* 0, also where it failed and the service is to go on; -ERROR_UNAVAILABLE: what the record is of must not
  * happen. Who only tells of what has happened (a denial, an end) need not look. */
 int audit_write(struct audit *a, const struct audit_record *r, struct failure *f);
-/* The same of all that are in the batch, once: they are written together, or none is. Whoever comes later
- * waits until they are, and is told what came of it. */
-int audit_write_batch(struct audit *a, struct audit_batch *b, struct failure *f);
+/* The same of several records, in two steps. The first writes all that are in the batch, which is not empty,
+ * or none of them. The second is for each of what they are of, before it happens: it says what audit_write()
+ * would, and waits for the disk where that is asked for. */
+struct audit_receipt {
+    bool is_written;
+    uint64_t sequence; /* of the last of them */
+};
+void audit_write_batch(struct audit *a, const struct audit_batch *b, struct audit_receipt *out);
+int audit_settle(struct audit *a, const struct audit_receipt *r, struct failure *f);
 /* May anybody be served now? -ERROR_UNAVAILABLE with cause and next step. Cheap. */
 int audit_check(const struct audit *a, struct failure *f);
 /* The file was put aside: go on in a new one. */

@@ -15,8 +15,6 @@
 static const char next_label[] = "xenresd audit: next key";
 static const char id_label[] = "xenresd audit: name of the chain";
 
-enum { BLOCK_BYTES = 64 }; /* of SHA-256 */
-
 struct audit_crypto {
     EVP_MD *sha256;
     EVP_MD_CTX *digest;
@@ -53,7 +51,7 @@ void audit_crypto_free(struct audit_crypto *c)
 }
 
 static bool sha256(struct audit_crypto *c, const struct piece *pieces, size_t count,
-                   uint8_t out[AUDIT_MAC_BYTES])
+                   uint8_t out[AUDIT_DIGEST_BYTES])
 {
     unsigned len = 0;
     bool done = EVP_DigestInit_ex2(c->digest, c->sha256, NULL) == 1;
@@ -61,29 +59,7 @@ static bool sha256(struct audit_crypto *c, const struct piece *pieces, size_t co
     for (size_t i = 0; i < count && done; i++) {
         done = EVP_DigestUpdate(c->digest, pieces[i].bytes, pieces[i].len) == 1;
     }
-    return done && EVP_DigestFinal_ex(c->digest, out, &len) == 1 && len == AUDIT_MAC_BYTES;
-}
-
-/* RFC 2104 on the digest itself: OpenSSL's HMAC, with another key each time, costs half as much again, and
- * keeps what it made of the last key. */
-static int hmac(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES], const void *bytes,
-                size_t len, uint8_t out[AUDIT_MAC_BYTES])
-{
-    uint8_t inner[BLOCK_BYTES], outer[BLOCK_BYTES], digest[AUDIT_MAC_BYTES];
-
-    for (size_t i = 0; i < BLOCK_BYTES; i++) {
-        uint8_t byte = i < AUDIT_KEY_BYTES ? key[i] : 0;
-
-        inner[i] = byte ^ 0x36;
-        outer[i] = byte ^ 0x5c;
-    }
-    bool done =
-        sha256(c, (struct piece[]){ { inner, sizeof inner }, { bytes, len } }, 2, digest) &&
-        sha256(c, (struct piece[]){ { outer, sizeof outer }, { digest, sizeof digest } }, 2, out);
-
-    OPENSSL_cleanse(inner, sizeof inner);
-    OPENSSL_cleanse(outer, sizeof outer);
-    return done ? 0 : -ERROR_INTERNAL;
+    return done && EVP_DigestFinal_ex(c->digest, out, &len) == 1 && len == AUDIT_DIGEST_BYTES;
 }
 
 void audit_link_first(struct audit_link *link, const uint8_t key[AUDIT_KEY_BYTES])
@@ -92,24 +68,30 @@ void audit_link_first(struct audit_link *link, const uint8_t key[AUDIT_KEY_BYTES
     memcpy(link->key, key, AUDIT_KEY_BYTES);
 }
 
+/* Of a key, for one purpose. */
+static bool derive(struct audit_crypto *c, const char *label, const uint8_t key[AUDIT_KEY_BYTES],
+                   uint8_t out[AUDIT_DIGEST_BYTES])
+{
+    return sha256(c, (struct piece[]){ { label, strlen(label) }, { key, AUDIT_KEY_BYTES } }, 2,
+                  out);
+}
+
 int audit_chain_id(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES],
                    uint8_t id[AUDIT_ID_BYTES])
 {
-    uint8_t whole[AUDIT_MAC_BYTES];
-    int result = hmac(c, key, id_label, sizeof id_label - 1, whole);
+    uint8_t whole[AUDIT_DIGEST_BYTES];
+    bool done = derive(c, id_label, key, whole);
 
-    if (result == 0) {
+    if (done) {
         memcpy(id, whole, AUDIT_ID_BYTES);
     }
-    return result;
+    return done ? 0 : -ERROR_INTERNAL;
 }
 
 int audit_chain_next_key(struct audit_crypto *c, uint8_t key[AUDIT_KEY_BYTES])
 {
-    uint8_t next[AUDIT_MAC_BYTES];
-    const struct piece pieces[] = { { next_label, sizeof next_label - 1 },
-                                    { key, AUDIT_KEY_BYTES } };
-    bool done = sha256(c, pieces, 2, next);
+    uint8_t next[AUDIT_DIGEST_BYTES];
+    bool done = derive(c, next_label, key, next);
 
     if (done) {
         memcpy(key, next, AUDIT_KEY_BYTES);
@@ -119,7 +101,7 @@ int audit_chain_next_key(struct audit_crypto *c, uint8_t key[AUDIT_KEY_BYTES])
 }
 
 int audit_chain_digest(struct audit_crypto *c, const struct audit_link *before, const void *covered,
-                       size_t len, uint8_t digest[AUDIT_MAC_BYTES])
+                       size_t len, uint8_t digest[AUDIT_DIGEST_BYTES])
 {
     const struct piece pieces[] = { { before->digest, sizeof before->digest },
                                     { before->mac, sizeof before->mac },
@@ -129,13 +111,20 @@ int audit_chain_digest(struct audit_crypto *c, const struct audit_link *before, 
 }
 
 int audit_chain_mac(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES],
-                    const uint8_t digest[AUDIT_MAC_BYTES], uint8_t mac[AUDIT_MAC_BYTES])
+                    const uint8_t digest[AUDIT_DIGEST_BYTES], uint8_t mac[AUDIT_MAC_BYTES])
 {
-    return hmac(c, key, digest, AUDIT_MAC_BYTES, mac);
+    uint8_t whole[AUDIT_DIGEST_BYTES];
+    bool done = sha256(
+        c, (struct piece[]){ { key, AUDIT_KEY_BYTES }, { digest, AUDIT_DIGEST_BYTES } }, 2, whole);
+
+    if (done) {
+        memcpy(mac, whole, AUDIT_MAC_BYTES);
+    }
+    return done ? 0 : -ERROR_INTERNAL;
 }
 
 int audit_chain_sum(struct audit_crypto *c, const struct audit_link *link,
-                    uint8_t sum[AUDIT_MAC_BYTES])
+                    uint8_t sum[AUDIT_DIGEST_BYTES])
 {
     return audit_chain_digest(c, link, NULL, 0, sum);
 }

@@ -9,14 +9,16 @@
  * with M in lower-case hex, and
  *
  *      digest N   = SHA-256(digest N-1, M N-1, and the line's bytes up to before `,"mac"`)
- *      M N        = HMAC-SHA-256(key N, digest N)
+ *      M N        = the first half of SHA-256(key N, digest N)
  *      key N+1    = SHA-256("xenresd audit: next key", key N)
  *
- * so that a line is hashed once, for those who have the key and those who have not. The key before is wiped
- * once a record is written: who takes the process over can make no record of the past, not even the last
- * one, since what he finds makes the next one only. Who has key 1 (kept elsewhere) can check each record;
- * who has the public key, each up to the last checkpoint, which signs the sum of all that was before it,
- * SHA-256(digest N-1, M N-1) (Ed25519). Digest and M before record 1 are zeros.
+ * so that a line is hashed once, for those who have the key and those who have not. HMAC would add what is
+ * needed for messages of any length and for keys that are used again: here each key is of one message, and
+ * all have one length, so that none can be made longer. The key before is wiped once a record is written:
+ * who takes the process over can make no record of the past, not even the last one, since what he finds
+ * makes the next one only. Who has key 1 (kept elsewhere) can check each record; who has the public key, each
+ * up to the last checkpoint, which signs the sum of all that was before it, SHA-256(digest N-1, M N-1)
+ * (Ed25519). Digest and M before record 1 are zeros.
  *
  * Arithmetic alone; no files. A `struct audit_crypto` is one thread's at a time.
  */
@@ -32,7 +34,8 @@
 
 enum {
     AUDIT_KEY_BYTES = 32,
-    AUDIT_MAC_BYTES = 32,
+    AUDIT_MAC_BYTES = 16,
+    AUDIT_DIGEST_BYTES = 32,
     AUDIT_ID_BYTES = 16,
     AUDIT_SIGNATURE_BYTES = 64,
     AUDIT_SIGNING_KEY_BYTES = 32,
@@ -43,7 +46,7 @@ struct audit_link {
     uint64_t sequence; /* from 1 */
     uint8_t key[AUDIT_KEY_BYTES];
     uint8_t mac[AUDIT_MAC_BYTES]; /* of the record before, and so the digest */
-    uint8_t digest[AUDIT_MAC_BYTES];
+    uint8_t digest[AUDIT_DIGEST_BYTES];
 };
 
 struct audit_crypto;
@@ -59,12 +62,12 @@ int audit_chain_id(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES],
 int audit_chain_next_key(struct audit_crypto *c, uint8_t key[AUDIT_KEY_BYTES]);
 /* The digest of the record that comes next, of which these are the covered bytes. */
 int audit_chain_digest(struct audit_crypto *c, const struct audit_link *before, const void *covered,
-                       size_t len, uint8_t digest[AUDIT_MAC_BYTES]);
+                       size_t len, uint8_t digest[AUDIT_DIGEST_BYTES]);
 int audit_chain_mac(struct audit_crypto *c, const uint8_t key[AUDIT_KEY_BYTES],
-                    const uint8_t digest[AUDIT_MAC_BYTES], uint8_t mac[AUDIT_MAC_BYTES]);
+                    const uint8_t digest[AUDIT_DIGEST_BYTES], uint8_t mac[AUDIT_MAC_BYTES]);
 /* What stands for all that was before, macs included. */
 int audit_chain_sum(struct audit_crypto *c, const struct audit_link *link,
-                    uint8_t sum[AUDIT_MAC_BYTES]);
+                    uint8_t sum[AUDIT_DIGEST_BYTES]);
 
 /* Makes the whole line of a body, and the link behind it. `line` has AUDIT_LINE_MAX_BYTES. Returns its
  * length; 0: the library failed. `after` may be `before`. */

@@ -104,8 +104,8 @@ static int take_event(struct cursor *c)
 /* `reason`, `chain` and, from the end, the two that have a fixed length; between them a name. */
 static void take_file_begun(struct cursor *c, struct audit_line *out)
 {
-    const size_t tail_len =
-        sizeof(",\"previous_mac\":\"\",\"previous_digest\":\"\"") - 1 + 4 * AUDIT_MAC_BYTES;
+    const size_t tail_len = sizeof(",\"previous_mac\":\"\",\"previous_digest\":\"\"") - 1 +
+                            2 * AUDIT_MAC_BYTES + 2 * AUDIT_DIGEST_BYTES;
 
     expect(c, ",\"reason\":\"");
     size_t len = word_length(c, "abcdefghijklmnopqrstuvwxyz_");

@@ -21,10 +21,10 @@ struct audit_line {
     uint8_t chain[AUDIT_ID_BYTES]; /* of AUDIT_FILE_BEGUN and AUDIT_CHECKPOINT */
     struct {                       /* of AUDIT_FILE_BEGUN */
         bool is_broken;            /* the file before was not ended by the service */
-        uint8_t mac[AUDIT_MAC_BYTES], digest[AUDIT_MAC_BYTES];
+        uint8_t mac[AUDIT_MAC_BYTES], digest[AUDIT_DIGEST_BYTES];
     } previous;
     struct { /* of AUDIT_CHECKPOINT */
-        uint8_t digest[AUDIT_MAC_BYTES], signature[AUDIT_SIGNATURE_BYTES];
+        uint8_t digest[AUDIT_DIGEST_BYTES], signature[AUDIT_SIGNATURE_BYTES];
         size_t signed_len; /* bytes that it is of */
     } checkpoint;
 };

@@ -132,20 +132,20 @@ static int put(struct audit_log *l, const char *body, size_t body_len, char *cop
     return forget(&next, result);
 }
 
-static int put_all(struct audit_log *l, const struct audit_bodies *bodies)
+static int put_all(struct audit_log *l, const struct audit_batch *batch)
 {
     struct audit_link next = l->position.link;
-    const char *body = bodies->bytes;
+    const char *body = batch->bytes;
     size_t len = 0;
 
-    for (size_t i = 0; i < bodies->count; i++) {
+    for (size_t i = 0; i < batch->count; i++) {
         size_t line_len =
-            audit_chain_seal(l->crypto, &next, body, bodies->lens_bytes[i], l->lines + len, &next);
+            audit_chain_seal(l->crypto, &next, body, batch->lens_bytes[i], l->lines + len, &next);
 
         if (line_len == 0) {
             return forget(&next, no_crypto());
         }
-        body += bodies->lens_bytes[i];
+        body += batch->lens_bytes[i];
         len += line_len;
     }
     return forget(&next, put_lines(l, l->lines, len, &next));
@@ -159,7 +159,7 @@ static int put_writer(struct audit_log *l, const struct audit_writer *w)
 static int sign(struct audit_log *l, char *line, size_t *len)
 {
     char body[AUDIT_LINE_MAX_BYTES];
-    uint8_t signature[AUDIT_SIGNATURE_BYTES], sum[AUDIT_MAC_BYTES];
+    uint8_t signature[AUDIT_SIGNATURE_BYTES], sum[AUDIT_DIGEST_BYTES];
     struct audit_writer w;
     const struct audit_link *link = &l->position.link;
     int head = snprintf(body, sizeof body, "{\"seq\":%llu,", (unsigned long long)link->sequence);
@@ -451,9 +451,9 @@ int audit_log_append(struct audit_log *l, const char *body, size_t len)
     return get_ready(l) == 0 ? put(l, body, len, NULL, NULL) : -1;
 }
 
-int audit_log_append_all(struct audit_log *l, const struct audit_bodies *bodies)
+int audit_log_append_all(struct audit_log *l, const struct audit_batch *batch)
 {
-    return get_ready(l) == 0 ? put_all(l, bodies) : -1;
+    return get_ready(l) == 0 ? put_all(l, batch) : -1;
 }
 
 int audit_log_reopen(struct audit_log *l)

@@ -46,7 +46,7 @@ void audit_log_close(struct audit_log *l); /* NULL is fine */
  * audit itself, and nothing but trying again is needed. EFBIG: the ceiling. */
 int audit_log_append(struct audit_log *l, const char *body, size_t len);
 /* At least one; by one call of the kernel: all or none. */
-int audit_log_append_all(struct audit_log *l, const struct audit_bodies *bodies);
+int audit_log_append_all(struct audit_log *l, const struct audit_batch *batch);
 /* `line`, where not NULL, is what was written: AUDIT_LINE_MAX_BYTES. */
 int audit_log_checkpoint(struct audit_log *l, char *line, size_t *len);
 /* Goes on in a new file if somebody has put ours aside, or in the old one where none can be made. */

@@ -68,12 +68,9 @@ static void put(struct audit_writer *w, const char *bytes, size_t len)
     }
 }
 
-static void put_string(struct audit_writer *w, const char *text)
-{
-    put(w, text, strlen(text));
-}
+/* `,"NAME":` of a name whose length the compiler knows. */
+#define PUT_NAME(w, name) put((w), ",\"" name "\":", sizeof(",\"" name "\":") - 1)
 
-/* `,"NAME":` */
 static void put_name(struct audit_writer *w, const char *name)
 {
     size_t len = strlen(name);
@@ -111,13 +108,37 @@ static size_t escape_piece(const char *text, size_t len, char out[PIECE_MAX], si
     return (size_t)snprintf(out, PIECE_MAX, "\\\\x%02x", (unsigned)(unsigned char)*text);
 }
 
+static bool is_plain(char c)
+{
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+#define EACH(byte) ((uint64_t)(byte)*UINT64_C(0x0101010101010101))
+
+/* The highest bit of the first byte that is 0, and perhaps of some behind it; 0: none is. */
+static uint64_t zeros(uint64_t bytes)
+{
+    return (bytes - EACH(1)) & ~bytes & EACH(0x80);
+}
+
+static bool are_plain(const char eight[8])
+{
+    uint64_t bytes;
+
+    memcpy(&bytes, eight, sizeof bytes);
+    return ((bytes & EACH(0x80)) | zeros(bytes & EACH(0xe0)) | zeros(bytes ^ EACH(0x7f)) |
+            zeros(bytes ^ EACH('"')) | zeros(bytes ^ EACH('\\'))) == 0;
+}
+
 /* How many characters at the start are ASCII that stands for itself: most texts are nothing else. */
 static size_t plain_length(const char *text, size_t len)
 {
     size_t plain = 0;
 
-    while (plain < len && text[plain] >= ' ' && text[plain] <= '~' && text[plain] != '"' &&
-           text[plain] != '\\') {
+    while (len - plain >= 8 && are_plain(text + plain)) {
+        plain += 8;
+    }
+    while (plain < len && is_plain(text[plain])) {
         plain++;
     }
     return plain;
@@ -134,11 +155,11 @@ static size_t put_plain(struct audit_writer *w, const char *text, size_t len)
     return taken;
 }
 
-void audit_writer_text(struct audit_writer *w, const char *name, const char *text, size_t max_bytes)
+/* At most `max_bytes` of the escaped text. */
+static void put_text(struct audit_writer *w, const char *text, size_t max_bytes)
 {
     size_t len = strlen(text), used = 0;
 
-    put_name(w, name);
     put(w, "\"", 1);
     while (len > 0) {
         char piece[PIECE_MAX];
@@ -166,7 +187,7 @@ void audit_writer_text(struct audit_writer *w, const char *name, const char *tex
 }
 
 /* In decimal, without printf(): most of a record is numbers. */
-void audit_writer_number(struct audit_writer *w, const char *name, uint64_t value)
+static void put_number(struct audit_writer *w, uint64_t value)
 {
     char digits[20];
     size_t at = sizeof digits;
@@ -175,15 +196,14 @@ void audit_writer_number(struct audit_writer *w, const char *name, uint64_t valu
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put_name(w, name);
     put(w, digits + at, sizeof digits - at);
 }
 
-static void put_word(struct audit_writer *w, const char *name, const char *word)
+/* A word of ours. */
+static void put_word(struct audit_writer *w, const char *word)
 {
     size_t len = strlen(word);
 
-    put_name(w, name);
     if (has_room(w, len + 2)) {
         char *at = w->out + w->len;
 
@@ -193,13 +213,31 @@ static void put_word(struct audit_writer *w, const char *name, const char *word)
     }
 }
 
-void audit_writer_hex(struct audit_writer *w, const char *name, const uint8_t *bytes, size_t len)
+static void put_hex(struct audit_writer *w, const uint8_t *bytes, size_t len)
 {
     char text[2 * 64 + 1];
 
     assert(len <= 64);
     text_from_hex(bytes, len, text);
-    put_word(w, name, text);
+    put_word(w, text);
+}
+
+void audit_writer_text(struct audit_writer *w, const char *name, const char *text, size_t max_bytes)
+{
+    put_name(w, name);
+    put_text(w, text, max_bytes);
+}
+
+void audit_writer_number(struct audit_writer *w, const char *name, uint64_t value)
+{
+    put_name(w, name);
+    put_number(w, value);
+}
+
+void audit_writer_hex(struct audit_writer *w, const char *name, const uint8_t *bytes, size_t len)
+{
+    put_name(w, name);
+    put_hex(w, bytes, len);
 }
 
 /* Of the two digits that a calendar's numbers have. */
@@ -209,21 +247,34 @@ static void put_two(char *out, int value)
     out[1] = (char)('0' + value % 10);
 }
 
-void audit_time_text(uint64_t wall_ns, char out[AUDIT_TIME_BYTES])
+/* A second has many records: its text is that of the one before, as a rule. */
+static const char *second_text(time_t seconds)
 {
-    time_t seconds = (time_t)(wall_ns / CLOCK_NS_PER_S);
-    unsigned micros = (unsigned)(wall_ns % CLOCK_NS_PER_S / 1000);
+    static _Thread_local char text[AUDIT_TIME_BYTES];
+    static _Thread_local time_t is_of;
     struct tm tm = { 0 };
 
-    memcpy(out, "0000-00-00T00:00:00.000000Z", AUDIT_TIME_BYTES);
+    if (text[0] != '\0' && is_of == seconds) {
+        return text;
+    }
+    memcpy(text, "0000-00-00T00:00:00.000000Z", AUDIT_TIME_BYTES);
     (void)gmtime_r(&seconds, &tm);
-    put_two(out, (tm.tm_year + 1900) / 100);
-    put_two(out + 2, (tm.tm_year + 1900) % 100);
-    put_two(out + 5, tm.tm_mon + 1);
-    put_two(out + 8, tm.tm_mday);
-    put_two(out + 11, tm.tm_hour);
-    put_two(out + 14, tm.tm_min);
-    put_two(out + 17, tm.tm_sec);
+    put_two(text, (tm.tm_year + 1900) / 100);
+    put_two(text + 2, (tm.tm_year + 1900) % 100);
+    put_two(text + 5, tm.tm_mon + 1);
+    put_two(text + 8, tm.tm_mday);
+    put_two(text + 11, tm.tm_hour);
+    put_two(text + 14, tm.tm_min);
+    put_two(text + 17, tm.tm_sec);
+    is_of = seconds;
+    return text;
+}
+
+void audit_time_text(uint64_t wall_ns, char out[AUDIT_TIME_BYTES])
+{
+    unsigned micros = (unsigned)(wall_ns % CLOCK_NS_PER_S / 1000);
+
+    memcpy(out, second_text((time_t)(wall_ns / CLOCK_NS_PER_S)), AUDIT_TIME_BYTES);
     for (int i = 25; i >= 20; i--, micros /= 10) {
         out[i] = (char)('0' + micros % 10);
     }
@@ -236,31 +287,55 @@ void audit_writer_begin(struct audit_writer *w, char *out, size_t room, enum aud
 
     *w = (struct audit_writer){ .out = out, .room = room };
     audit_time_text(wall_ns, time);
-    put_string(w, "\"time\":\"");
-    put_string(w, time);
-    put_string(w, "\",\"event\":\"");
-    put_string(w, audit_event_name(event));
-    put_string(w, "\"");
+    put(w, "\"time\":", sizeof "\"time\":" - 1);
+    put_word(w, time);
+    PUT_NAME(w, "event");
+    put_word(w, audit_event_name(event));
 }
 
 /* --- a decision ------------------------------------------------------------------------------------ */
 
-static void put_optional(struct audit_writer *w, const char *name, const char *text, size_t max)
+static bool is_set(const char *text)
 {
-    if (text != NULL && text[0] != '\0') {
-        audit_writer_text(w, name, text, max);
-    }
+    return text != NULL && text[0] != '\0';
 }
+
+#define PUT_TEXT_IF_SET(w, name, text, max)                                                        \
+    do {                                                                                           \
+        if (is_set(text)) {                                                                        \
+            PUT_NAME(w, name);                                                                     \
+            put_text((w), (text), (max));                                                          \
+        }                                                                                          \
+    } while (0)
 
 static void put_domain(struct audit_writer *w, const struct domain_identity *d)
 {
     char uuid[UUID_TEXT_BYTES];
 
     text_from_uuid(d->uuid, uuid);
-    audit_writer_number(w, "domid", d->domid);
-    put_word(w, "uuid", uuid);
-    put_optional(w, "domain", d->name, DOMAIN_MAX);
-    audit_writer_hex(w, "incarnation", d->incarnation, sizeof(d->incarnation));
+    PUT_NAME(w, "domid");
+    put_number(w, d->domid);
+    PUT_NAME(w, "uuid");
+    put_word(w, uuid);
+    PUT_TEXT_IF_SET(w, "domain", d->name, DOMAIN_MAX);
+    PUT_NAME(w, "incarnation");
+    put_hex(w, d->incarnation, sizeof(d->incarnation));
+}
+
+static void put_counts(struct audit_writer *w, const struct audit_record *r)
+{
+    if (r->has_counts) {
+        PUT_NAME(w, "messages");
+        put_number(w, r->messages);
+    }
+    if (r->has_counts || r->has_bytes) {
+        PUT_NAME(w, "bytes");
+        put_number(w, r->bytes);
+    }
+    if (r->has_counts) {
+        PUT_NAME(w, "lost");
+        put_number(w, r->lost);
+    }
 }
 
 size_t audit_record_format(const struct audit_record *r, uint64_t wall_ns,
@@ -269,36 +344,36 @@ size_t audit_record_format(const struct audit_record *r, uint64_t wall_ns,
     struct audit_writer w;
 
     audit_writer_begin(&w, body, AUDIT_BODY_MAX_BYTES, r->event, wall_ns);
-    put_word(&w, "outcome", r->outcome == 0 ? "ok" : error_connect_code(r->outcome));
+    PUT_NAME(&w, "outcome");
+    put_word(&w, r->outcome == 0 ? "ok" : error_connect_code(r->outcome));
     if (r->who != NULL) {
-        put_optional(&w, "identity", r->who->text, IDENTITY_MAX);
-        put_optional(&w, "token", r->who->token_id, TOKEN_MAX);
+        PUT_TEXT_IF_SET(&w, "identity", r->who->text, IDENTITY_MAX);
+        PUT_TEXT_IF_SET(&w, "token", r->who->token_id, TOKEN_MAX);
     }
-    put_optional(&w, "peer", r->peer, PEER_MAX);
+    PUT_TEXT_IF_SET(&w, "peer", r->peer, PEER_MAX);
     if (r->domain != NULL) {
         put_domain(&w, r->domain);
     } else {
-        put_optional(&w, "named", r->named, DOMAIN_MAX);
+        PUT_TEXT_IF_SET(&w, "named", r->named, DOMAIN_MAX);
     }
-    put_optional(&w, "type", r->type, WORD_MAX);
+    PUT_TEXT_IF_SET(&w, "type", r->type, WORD_MAX);
     if (r->has_id) {
-        audit_writer_number(&w, "id", r->id);
+        PUT_NAME(&w, "id");
+        put_number(&w, r->id);
     }
-    put_optional(&w, "action", r->action, WORD_MAX);
-    put_optional(&w, "rule", r->rule, RULE_MAX);
+    PUT_TEXT_IF_SET(&w, "action", r->action, WORD_MAX);
+    PUT_TEXT_IF_SET(&w, "rule", r->rule, RULE_MAX);
     if (r->line > 0) {
-        audit_writer_number(&w, "line", r->line);
+        PUT_NAME(&w, "line");
+        put_number(&w, r->line);
     }
-    put_optional(&w, "reason", r->reason, WORD_MAX);
-    if (r->has_counts) {
-        audit_writer_number(&w, "messages", r->messages);
-        audit_writer_number(&w, "bytes", r->bytes);
-        audit_writer_number(&w, "lost", r->lost);
-    }
+    PUT_TEXT_IF_SET(&w, "reason", r->reason, WORD_MAX);
+    put_counts(&w, r);
     if (r->suppressed > 0) {
-        audit_writer_number(&w, "suppressed", r->suppressed);
+        PUT_NAME(&w, "suppressed");
+        put_number(&w, r->suppressed);
     }
-    put_optional(&w, "detail", r->detail, DETAIL_MAX);
+    PUT_TEXT_IF_SET(&w, "detail", r->detail, DETAIL_MAX);
     if (w.cut) {
         memcpy(w.out + w.len, ",\"cut\":true", CUT_BYTES); /* has_room() keeps its place */
         w.len += CUT_BYTES;

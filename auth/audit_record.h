@@ -29,7 +29,7 @@ bool audit_event_floods(enum audit_event e);
 
 enum {
     AUDIT_LINE_MAX_BYTES = 4096, /* the whole line, its end included */
-    AUDIT_TAIL_BYTES = 75,       /* `,"mac":"…"}` and a newline, which end each line */
+    AUDIT_TAIL_BYTES = 43,       /* `,"mac":"…"}` and a newline, which end each line */
     AUDIT_SEQUENCE_BYTES = 28,   /* `{"seq":18446744073709551615,` */
     AUDIT_BODY_MAX_BYTES = AUDIT_LINE_MAX_BYTES - AUDIT_TAIL_BYTES - AUDIT_SEQUENCE_BYTES,
 };
@@ -44,12 +44,12 @@ struct audit_record {
     const char *type;                     /* resource_type_name()'s */
     bool has_id;
     uint32_t id;
-    const char *action; /* of the policy, or what else was done */
-    const char *rule;   /* the rule that decided */
-    unsigned line;      /* … where it stands in its file; 0: nowhere */
-    int outcome;        /* enum error_code; 0: ok */
-    const char *reason; /* why a stream ended, a connection was refused: a word of ours */
-    bool has_counts;
+    const char *action;         /* of the policy, or what else was done */
+    const char *rule;           /* the rule that decided */
+    unsigned line;              /* … where it stands in its file; 0: nowhere */
+    int outcome;                /* enum error_code; 0: ok */
+    const char *reason;         /* why a stream ended, a connection was refused: a word of ours */
+    bool has_bytes, has_counts; /* the bytes alone; all three */
     uint64_t messages, bytes, lost;
     uint64_t suppressed; /* records like this one that were not written before it */
     const char *detail;  /* a sentence, as the log has it */

@@ -22,7 +22,7 @@
 #include "common/text.h"
 
 enum { STATE_BYTES = 4096, KEY_TEXT_BYTES = 2 * AUDIT_KEY_BYTES + 1, PLACES = 2 };
-#define STATE_MAGIC UINT64_C(0x3174696475417258)
+#define STATE_MAGIC UINT64_C(0x3274696475417258)
 
 /* In the file, in the byte order of the host, which it never leaves. */
 struct place {

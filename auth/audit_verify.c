@@ -11,7 +11,7 @@
 
 struct anchor {
     uint64_t sequence;
-    uint8_t digest[AUDIT_MAC_BYTES]; /* of its line alone */
+    uint8_t digest[AUDIT_DIGEST_BYTES]; /* of its line alone */
     uint8_t chain[AUDIT_ID_BYTES];
     char time[AUDIT_TIME_BYTES];
 };
@@ -118,7 +118,7 @@ static int refuse_anchor(struct failure *f, const char *why)
 }
 
 static int digest_alone(struct audit_verifier *v, const char *line, size_t len,
-                        uint8_t digest[AUDIT_MAC_BYTES])
+                        uint8_t digest[AUDIT_DIGEST_BYTES])
 {
     static const struct audit_link nothing;
 
@@ -187,7 +187,7 @@ static bool is_of_chain(const struct audit_verifier *v, const struct anchor *a)
 /* The line with this sequence is the one that was a checkpoint elsewhere, if one was. */
 static bool agrees_with_anchors(struct audit_verifier *v, uint64_t sequence, size_t len)
 {
-    uint8_t digest[AUDIT_MAC_BYTES];
+    uint8_t digest[AUDIT_DIGEST_BYTES];
     bool agrees = true;
 
     while (v->next_anchor < v->anchor_count && v->anchors[v->next_anchor].sequence <= sequence) {
@@ -206,12 +206,12 @@ static bool agrees_with_anchors(struct audit_verifier *v, uint64_t sequence, siz
 /* The very first one: where it stands in the chain it says itself, and with the key has to prove. */
 static int take_beginning(struct audit_verifier *v, const struct audit_line *line)
 {
-    static const uint8_t zeros[AUDIT_MAC_BYTES];
+    static const uint8_t zeros[AUDIT_DIGEST_BYTES];
 
     if (v->has_key && line->sequence - 1 > v->steps_max) {
         return fault(v, "its number is beyond what can be checked", 0);
     }
-    if (line->sequence == 1 && (memcmp(line->previous.mac, zeros, sizeof zeros) != 0 ||
+    if (line->sequence == 1 && (memcmp(line->previous.mac, zeros, sizeof line->previous.mac) != 0 ||
                                 memcmp(line->previous.digest, zeros, sizeof zeros) != 0)) {
         return fault(v, "the first record of all says that others were before it", 0);
     }
@@ -251,7 +251,7 @@ static int check_file_begun(struct audit_verifier *v, const struct audit_line *l
 }
 
 static int check_mac(struct audit_verifier *v, const struct audit_line *line,
-                     const uint8_t digest[AUDIT_MAC_BYTES])
+                     const uint8_t digest[AUDIT_DIGEST_BYTES])
 {
     uint8_t mac[AUDIT_MAC_BYTES];
 
@@ -264,7 +264,7 @@ static int check_mac(struct audit_verifier *v, const struct audit_line *line,
 
 static int check_checkpoint(struct audit_verifier *v, const struct audit_line *line)
 {
-    uint8_t sum[AUDIT_MAC_BYTES];
+    uint8_t sum[AUDIT_DIGEST_BYTES];
 
     if (audit_chain_sum(v->crypto, &v->link, sum) != 0 ||
         memcmp(line->chain, v->chain, sizeof v->chain) != 0 ||
@@ -296,7 +296,7 @@ static void note_verified(struct audit_verifier *v, const struct audit_line *lin
 static int take_line(struct audit_verifier *v)
 {
     struct audit_line line;
-    uint8_t digest[AUDIT_MAC_BYTES];
+    uint8_t digest[AUDIT_DIGEST_BYTES];
 
     v->line_number++;
     if (!audit_line_parse(v->line, v->line_len, &line)) {

@@ -73,8 +73,7 @@ static struct audit_record snapshot_record_of(const struct exchange *x, uint64_t
 {
     struct audit_record r = allowed_record_of(x, AUDIT_SNAPSHOT);
 
-    r.has_counts = true;
-    r.messages = 1;
+    r.has_bytes = true;
     r.bytes = bytes;
     return r;
 }
@@ -93,15 +92,27 @@ bool audited_gather(struct exchange *x)
     const struct audit_record r = snapshot_record_of(x, len_bytes);
     uint64_t wall_ns = clock_wall_ns();
 
-    if (rpc->batch == NULL || !audit_batch_add(rpc->batch, &r, wall_ns)) {
-        audit_batch_unref(rpc->batch);
-        rpc->batch = audit_batch_new();
-        if (rpc->batch == NULL || !audit_batch_add(rpc->batch, &r, wall_ns)) {
-            return false;
+    if (!audit_batch_add(&rpc->batch, &r, wall_ns)) {
+        audited_gathered(rpc);
+        (void)audit_batch_add(&rpc->batch, &r, wall_ns); /* now it has room */
+    }
+    return true;
+}
+
+void audited_gathered(struct rpc *rpc)
+{
+    struct audit_receipt receipt;
+    struct exchange *x;
+
+    audit_write_batch(rpc->options.audit, &rpc->batch, &receipt);
+    audit_batch_clear(&rpc->batch);
+    STAILQ_FOREACH(x, &rpc->gathered, gathered)
+    {
+        if (!x->has_receipt) {
+            x->receipt = receipt;
+            x->has_receipt = true;
         }
     }
-    x->batch = audit_batch_ref(rpc->batch);
-    return true;
 }
 
 int audited_answer(struct exchange *x, uint64_t bytes)
@@ -109,12 +120,8 @@ int audited_answer(struct exchange *x, uint64_t bytes)
     if (audit_of(x) == NULL || x->call.method->cost != METHOD_COST_COPY) {
         return 0;
     }
-    if (x->batch != NULL) {
-        int result = audit_write_batch(audit_of(x), x->batch, &x->failure);
-
-        audit_batch_unref(x->batch); /* a slow reader is not to keep it */
-        x->batch = NULL;
-        return result;
+    if (x->has_receipt) {
+        return audit_settle(audit_of(x), &x->receipt, &x->failure);
     }
     const struct audit_record r = snapshot_record_of(x, bytes);
 

@@ -20,10 +20,12 @@ void audited_denial(const struct exchange *x, enum action action, const struct p
 /* There is no such domain, or none that the caller may see. */
 void audited_unseen(const struct exchange *x);
 
-/* The mapper has answered a snapshot of raw frames: its record joins those of others whose answers have come
- * with it, and they are written together when the first of them is about to be sent. On the mapper's thread.
- * False where that cannot be: audited_answer() writes one by itself then. */
+/* The mapper has answered a snapshot of raw frames: its record joins those of rpc->gathered, whose answers
+ * have come with it. False where that cannot be: audited_answer() writes one by itself then. Once no more
+ * come, the second writes all of them, before any of the answers is let go: whoever is to send one finds its
+ * record written, and waits for nobody. Both on the mapper's thread. */
 bool audited_gather(struct exchange *x);
+void audited_gathered(struct rpc *rpc);
 /* An answer with what a guest has, of so many bytes, is about to be sent; a stream is about to begin. 0,
  * or `x->failure`. Other answers are none of the audit's. */
 int audited_answer(struct exchange *x, uint64_t bytes);

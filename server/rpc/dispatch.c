@@ -418,6 +418,7 @@ static void let_go(void *arg)
     struct exchange_queue all = STAILQ_HEAD_INITIALIZER(all);
     struct exchange *x;
 
+    audited_gathered(rpc);
     STAILQ_CONCAT(&all, &rpc->gathered); /* with the last of them rpc may go */
     while ((x = STAILQ_FIRST(&all)) != NULL) {
         STAILQ_REMOVE_HEAD(&all, gathered);

@@ -156,7 +156,6 @@ void rpc_free(struct rpc *rpc)
     resolver_free(rpc->resolver);
     policy_unref(rpc->policy);
     access_unref(rpc->access);
-    audit_batch_unref(rpc->batch);
     pthread_mutex_destroy(&rpc->lock);
     free(rpc);
 }

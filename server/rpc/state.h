@@ -57,9 +57,9 @@ struct rpc {
     pthread_mutex_t lock;     /* of these two, and to exchange them: held to count, no longer */
     struct policy *policy;
     struct access *access; /* NULL: none is asked */
-    /* The mapper's thread's: what records are added to, or NULL, and whose answers wait for that. */
-    struct audit_batch *batch;
+    /* The mapper's thread's: answers that have come together, and records of theirs, not written yet. */
     struct exchange_queue gathered;
+    struct audit_batch batch;
 };
 
 struct exchange {
@@ -110,8 +110,9 @@ struct exchange {
     struct wait full;  /* for what ends a stream of which the reader takes nothing */
     bool leaving;      /* `failure` ends it, and is told when the handler has nothing more to say */
     bool ended;        /* it is the last */
-    struct audit_batch *batch; /* counted: its record is in it; or NULL */
     STAILQ_ENTRY(exchange) gathered;
+    struct audit_receipt receipt; /* of its record, where that was gathered */
+    bool has_receipt;
     struct policy_verdict verdict; /* on the method's action; its rule is of call.policy */
     bool is_audited;   /* of a stream: the audit was told that it began, not that it ended */
     uint64_t messages; /* … that were made */

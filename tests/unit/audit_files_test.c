@@ -151,7 +151,7 @@ static void young_files_are_kept_however_many(void **state)
     r->options.log.keep = 3;
     r->options.log.keep_s = 3600;
     audit_rig_start(r);
-    audit_rig_write_all(r, 100);
+    audit_rig_write_all(r, 130);
     size_t count = audit_rig_list(r, names);
 
     assert_true(count > 10);

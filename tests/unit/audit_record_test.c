@@ -211,6 +211,56 @@ static void texts_are_cut_between_their_characters(void **state)
     }
 }
 
+/* Texts are looked at by eight characters at a time: what has to be escaped is found at each of them, beside
+ * any other. */
+static void any_character_is_escaped_wherever_it_stands(void **state)
+{
+    enum { TEXT_LEN = 19 };
+    char text[TEXT_LEN + 1], wanted[128], out[256];
+
+    (void)state;
+    for (int byte = 1; byte < 256; byte++) {
+        for (size_t at = 0; at < TEXT_LEN; at++) {
+            for (size_t other = 0; other < TEXT_LEN; other++) {
+                struct audit_writer w = { .out = out, .room = sizeof out };
+
+                fill(text, sizeof text, 'a');
+                text[other] = '!'; /* which is next to a quote and to a blank */
+                text[at] = (char)byte;
+                size_t len = by_character(text, sizeof wanted, sizeof wanted, wanted);
+
+                audit_writer_text(&w, "n", text, 128);
+                assert_int_equal(w.len, 5 + 1 + len + 1);
+                assert_memory_equal(out + 6, wanted, len);
+                assert_false(w.cut);
+            }
+        }
+    }
+}
+
+static void expect_time(uint64_t wall_ns, const char *wanted)
+{
+    char text[AUDIT_TIME_BYTES];
+
+    audit_time_text(wall_ns, text);
+    assert_string_equal(text, wanted);
+}
+
+static void each_time_is_its_own(void **state)
+{
+    const uint64_t s = UINT64_C(1000000000);
+
+    (void)state;
+    expect_time(0, "1970-01-01T00:00:00.000000Z");
+    expect_time(999999999, "1970-01-01T00:00:00.999999Z");
+    expect_time(UINT64_C(951782399) * s + 999, "2000-02-28T23:59:59.000000Z");
+    expect_time(UINT64_C(951782400) * s + 1000, "2000-02-29T00:00:00.000001Z");
+    expect_time(UINT64_C(951782400) * s + 2000, "2000-02-29T00:00:00.000002Z");
+    expect_time(UINT64_C(951782399) * s, "2000-02-28T23:59:59.000000Z"); /* a clock set back */
+    expect_time(UINT64_C(4102444799) * s, "2099-12-31T23:59:59.000000Z");
+    expect_time(0, "1970-01-01T00:00:00.000000Z");
+}
+
 static void every_event_has_a_name_of_its_own(void **state)
 {
     (void)state;
@@ -232,6 +282,8 @@ int main(void)
         cmocka_unit_test(hostile_names_stay_names),
         cmocka_unit_test(the_largest_record_has_room),
         cmocka_unit_test(texts_are_cut_between_their_characters),
+        cmocka_unit_test(any_character_is_escaped_wherever_it_stands),
+        cmocka_unit_test(each_time_is_its_own),
         cmocka_unit_test(every_event_has_a_name_of_its_own),
     };
 

@@ -12,7 +12,7 @@
 
 #include "tests/lib/audit_rig.h"
 
-enum { TAMPERINGS = 10000, RECORDS = 40, FILES = 3 };
+enum { TAMPERINGS = 10000, RECORDS = 52, FILES = 3 };
 
 /* The files of one audit, in memory, and what is known of it. */
 struct sample {
