@@ -13,12 +13,12 @@
  *      key N+1    = SHA-256("xenresd audit: next key", key N)
  *
  * so that a line is hashed once, for those who have the key and those who have not. HMAC would add what is
- * needed for messages of any length and for keys that are used again: here each key is of one message, and
- * all have one length, so that none can be made longer. The key before is wiped once a record is written:
- * who takes the process over can make no record of the past, not even the last one, since what he finds
- * makes the next one only. Who has key 1 (kept elsewhere) can check each record; who has the public key, each
- * up to the last checkpoint, which signs the sum of all that was before it, SHA-256(digest N-1, M N-1)
- * (Ed25519). Digest and M before record 1 are zeros.
+ * needed for messages of any length: here all have one, so that none can be made longer, and a key has one,
+ * or where writing failed a few. The key before is wiped once a record is written: who takes the process over
+ * can make no record of the past, not even the last one, since what he finds makes the next one only. Who has
+ * key 1 (kept elsewhere) can check each record; who has the public key, each up to the last checkpoint, which
+ * signs the sum of all that was before it, SHA-256(digest N-1, M N-1) (Ed25519). Digest and M before record 1
+ * are zeros.
  *
  * Arithmetic alone; no files. A `struct audit_crypto` is one thread's at a time.
  */

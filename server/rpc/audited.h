@@ -22,8 +22,9 @@ void audited_unseen(const struct exchange *x);
 
 /* The mapper has answered a snapshot of raw frames: its record joins those of rpc->gathered, whose answers
  * have come with it. False where that cannot be: audited_answer() writes one by itself then. Once no more
- * come, the second writes all of them, before any of the answers is let go: whoever is to send one finds its
- * record written, and waits for nobody. Both on the mapper's thread. */
+ * come, the second writes all of them, before any of the answers is let go: whoever is to send one finds
+ * its record written, and waits for nobody but the disk, if that is asked for. Both on the mapper's thread,
+ * which all that has a slot comes from: while the file takes no write, nothing comes from the mapper. */
 bool audited_gather(struct exchange *x);
 void audited_gathered(struct rpc *rpc);
 /* An answer with what a guest has, of so many bytes, is about to be sent; a stream is about to begin. 0,

@@ -5,7 +5,7 @@
  * The load client of the benchmark, the same for every HTTP server: TLS 1.3 with a client
  * certificate, keep-alive connections in one epoll loop, one request a connection at a time.
  *
- *   client [--token FILE] PORT DIR CONNECTIONS SECONDS RATE METHOD TARGET [BODY_FILE CONTENT_TYPE]
+ *   client [--header FILE] PORT DIR CONNECTIONS SECONDS RATE METHOD TARGET [BODY_FILE CONTENT_TYPE]
  *
  * What is in the FILE of --token is a bearer token, and sent with each request. A '#' in TARGET stands
  * for the number of the connection: each asks for something else then. DIR has ca.crt, operator.crt and
@@ -35,7 +35,7 @@
 enum {
     CONNECTIONS_MAX = 256,
     HEAD_BYTES = 8192,
-    TOKEN_BYTES = 4096,
+    HEADER_BYTES = 4096,
     READ_BYTES = 256 * 1024,
     LATENCIES_MAX = 4 * 1024 * 1024,
     WARM_TIMEOUT_S = 30,
@@ -57,7 +57,7 @@ struct connection {
 static struct {
     uint16_t port;
     const char *dir;
-    char token[TOKEN_BYTES]; /* "": none */
+    char header[HEADER_BYTES]; /* "": none */
     unsigned connection_count;
     double seconds, rate;
     SSL_CTX *context;
@@ -309,9 +309,9 @@ static void make_request(struct connection *c, char **arguments, const char *bod
     c->request_len = (size_t)snprintf(
         c->request, HEAD_BYTES, "%s %.*s%s%s HTTP/1.1\r\nHost: localhost\r\n", arguments[0],
         (int)plain_len, target, number, target + plain_len + (number[0] != '\0'));
-    if (bench.token[0] != '\0') {
+    if (bench.header[0] != '\0') {
         c->request_len += (size_t)snprintf(c->request + c->request_len, HEAD_BYTES - c->request_len,
-                                           "Authorization: Bearer %s\r\n", bench.token);
+                                           "%s\r\n", bench.header);
     }
     if (body != NULL) {
         c->request_len +=
@@ -373,13 +373,13 @@ int main(int argc, char **argv)
 {
     double seconds;
 
-    if (argc > 2 && strcmp(argv[1], "--token") == 0) {
-        (void)read_file(argv[2], bench.token, sizeof(bench.token) - 1);
+    if (argc > 2 && strcmp(argv[1], "--header") == 0) {
+        (void)read_file(argv[2], bench.header, sizeof(bench.header) - 1);
         argv += 2;
         argc -= 2;
     }
     if (argc != 8 && argc != 10) {
-        fprintf(stderr, "usage: client [--token FILE] PORT DIR CONNECTIONS SECONDS RATE METHOD "
+        fprintf(stderr, "usage: client [--header FILE] PORT DIR CONNECTIONS SECONDS RATE METHOD "
                         "TARGET [BODY_FILE CONTENT_TYPE]\n");
         return 2;
     }

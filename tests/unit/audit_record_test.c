@@ -89,6 +89,19 @@ static void what_is_not_set_is_left_out(void **state)
     json_decref(o);
 }
 
+/* A snapshot is one answer, and nothing of it is lost. */
+static void bytes_alone_are_the_only_count(void **state)
+{
+    const struct audit_record r = { .event = AUDIT_SNAPSHOT, .has_bytes = true, .bytes = 4096 };
+    size_t len;
+    json_t *o = parse(&r, 0, &len);
+
+    (void)state;
+    assert_int_equal(json_object_size(o), 4);
+    assert_int_equal((int)json_number_value(json_object_get(o, "bytes")), 4096);
+    json_decref(o);
+}
+
 /* A name that would be a field, a line, or text other than it is. */
 static void hostile_names_stay_names(void **state)
 {
@@ -279,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_fields_are_there),
         cmocka_unit_test(what_is_not_set_is_left_out),
+        cmocka_unit_test(bytes_alone_are_the_only_count),
         cmocka_unit_test(hostile_names_stay_names),
         cmocka_unit_test(the_largest_record_has_room),
         cmocka_unit_test(texts_are_cut_between_their_characters),

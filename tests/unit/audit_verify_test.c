@@ -171,7 +171,12 @@ static bool tamper(struct audit_bytes *files, size_t *count, const struct sample
         break;
     case 2: move_line(b, false); break;
     case 3: move_line(b, true); break;
-    case 4: b->len = draw(b->len); break;
+    case 4:
+        b->len = draw(b->len);
+        if (which == 0 && b->len == 0) { /* as if it were gone: see below */
+            return false;
+        }
+        break;
     case 5: splice(b, &other->files[draw(other->file_count)]); break;
     case 6: splice(b, &s->files[draw(s->file_count)]); break;
     case 7: {
