@@ -158,6 +158,7 @@ decoding_goes_on_from_whole_content() {
         same "$(count "decode-$mode" '^gap')" 0 "gaps"
         part
         says "decode-$mode" '^interrupted' 1
+        wait_until 20 is_told_up_to "$domain" "$at" # else what it says next is of the step before
         step_before "$domain"
         before=$(count "decode-$mode" '^whole')
         reach
