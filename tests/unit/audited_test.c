@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The xenresd authors */
 
-/* Answers that come together, and their records: written before any of the answers is let go, or none is sent. */
+/* Answers that come together: their records are written before any of them is let go, or it is not sent. */
 #include "tests/lib/rpc_rig.h"
 
 #include "server/rpc/audited.h"
@@ -19,7 +19,7 @@ struct audited_rig {
     struct flight first, flights[TOGETHER];
 };
 
-static void begin(struct audited_rig *r)
+static void make(struct audited_rig *r)
 {
     const struct quota_limits limits = { .each = { .calls = TOGETHER + 1,
                                                    .arena_bytes = UINT64_C(1) << 30 } };
@@ -56,8 +56,9 @@ static void get(struct audited_rig *r, struct flight *f)
 }
 
 /* All but the first wait for a copy of their own time: the mapper has that to answer now. */
-static void ask(struct audited_rig *r, union message *request)
+static void begin(struct audited_rig *r, union message *request)
 {
+    make(r);
     get(r, &r->first);
     rpc_rig_domains(&r->rpc);
     fake_mapper_request(&r->rpc.mapper, request);
@@ -84,8 +85,7 @@ static void all_are_written_before_one_is_let_go(void **state)
     union message request;
 
     (void)state;
-    begin(&r);
-    ask(&r, &request);
+    begin(&r, &request);
     assert_int_equal(audit_rig_count(&r.audit, SNAPSHOT), 1);
     fake_mapper_snapshot(&r.rpc.mapper, &request, 1, 1);
     outcome_wait(&r.flights[0].ready, 1);
@@ -121,8 +121,7 @@ static void those_without_a_record_are_not_sent(void **state)
     size_t sent = 0;
 
     (void)state;
-    begin(&r);
-    ask(&r, &request);
+    begin(&r, &request);
     leave_room_for_one_batch(&r);
     fake_mapper_snapshot(&r.rpc.mapper, &request, 1, 1);
     for (size_t i = 0; i < TOGETHER; i++) {
@@ -139,15 +138,14 @@ static void those_without_a_record_are_not_sent(void **state)
     end(&r);
 }
 
-/* It is too late for one of them, or its caller has gone: its record is there all the same. */
+/* The caller of one of them has gone: its record is there all the same. */
 static void one_that_is_never_sent_keeps_none_of_the_others(void **state)
 {
     static struct audited_rig r;
     union message request;
 
     (void)state;
-    begin(&r);
-    ask(&r, &request);
+    begin(&r, &request);
     fake_mapper_snapshot(&r.rpc.mapper, &request, 1, 1);
     outcome_wait(&r.flights[0].ready, 1);
     flight_done(&r.flights[0]);
