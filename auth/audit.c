@@ -28,6 +28,7 @@ struct audit {
 
     pthread_mutex_t sync_lock; /* before `lock` */
     uint64_t synced;           /* under it: the last record that is on the disk */
+    uint64_t unsure;           /* … the last one that may have been lost on the way there */
 
     pthread_mutex_t lock;  /* of the log, and what follows */
     pthread_cond_t wanted; /* the thread is */
@@ -85,7 +86,7 @@ static void count_records(struct audit *a, uint64_t count)
 
     add(&a->records, count);
     add(&a->unsigned_records, count);
-    if (before < wanted && before + count >= wanted) {
+    if ((before < wanted && before + count >= wanted) || audit_log_has_aside(a->log)) {
         (void)pthread_cond_signal(&a->wanted);
     }
 }
@@ -112,8 +113,9 @@ static int append_lost(struct audit *a)
     int result = append(a, w.out, w.len);
 
     if (result == 0) {
-        log_warning("the audit can be written again; %llu records are missing",
-                    (unsigned long long)a->lost);
+        log_warning("the audit can be written again; %llu records are missing%s",
+                    (unsigned long long)a->lost,
+                    a->lost > 0 ? "" : ", but of the latest some may not be on the disk");
         a->lost = 0;
         atomic_store(&a->is_failing, false);
         (void)pthread_cond_signal(&a->wanted);
@@ -152,29 +154,43 @@ static int write_all_locked(struct audit *a, const struct audit_batch *b)
 
 /* --- the disk ---------------------------------------------------------------------------------------- */
 
-/* Whoever comes while another waits for the disk is served by the next turn, with all who came. */
+/* With the sync lock. All that is written by now, the end of a file that was put aside first. */
+static int sync_all(struct audit *a)
+{
+    SCOPE_FD int aside = -1;
+
+    (void)pthread_mutex_lock(&a->lock);
+    uint64_t last = audit_log_last(a->log);
+    int errnum = audit_log_take_aside(a->log, &aside);
+    SCOPE_FD int fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
+
+    (void)pthread_mutex_unlock(&a->lock);
+    if (errnum == 0) {
+        errnum = (aside >= 0 && fdatasync(aside) != 0) || fd < 0 || fdatasync(fd) != 0 ? errno : 0;
+    }
+    if (errnum == 0) {
+        a->synced = last;
+        return 0;
+    }
+    a->unsure = last;
+    (void)pthread_mutex_lock(&a->lock);
+    errno = errnum;
+    note_failure(a, 0);
+    (void)pthread_mutex_unlock(&a->lock);
+    return -1;
+}
+
+/* Whoever comes while another waits for the disk is served by the next turn, with all who came. What the
+ * kernel could not write it tells once, and then no more of it: those that come later have failed, too. */
 static int sync_to(struct audit *a, uint64_t sequence)
 {
     int result = 0;
 
     (void)pthread_mutex_lock(&a->sync_lock);
-    if (a->synced < sequence) {
-        (void)pthread_mutex_lock(&a->lock);
-        uint64_t last = audit_log_last(a->log);
-        SCOPE_FD int fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
-
-        (void)pthread_mutex_unlock(&a->lock);
-        result = fd >= 0 && fdatasync(fd) == 0 ? 0 : -1;
-        if (result == 0) {
-            a->synced = last;
-        } else {
-            int errnum = errno;
-
-            (void)pthread_mutex_lock(&a->lock);
-            errno = errnum;
-            note_failure(a, 0);
-            (void)pthread_mutex_unlock(&a->lock);
-        }
+    if (sequence <= a->unsure) {
+        result = -1;
+    } else if (a->synced < sequence) {
+        result = sync_all(a);
     }
     (void)pthread_mutex_unlock(&a->sync_lock);
     return result;
@@ -365,7 +381,8 @@ static bool rest(struct audit *a, bool was_failing)
                                .tv_nsec = (long)(at_ns % CLOCK_NS_PER_S) };
     (void)pthread_mutex_lock(&a->lock);
     while (!a->is_stopping && atomic_load(&a->is_failing) == was_failing &&
-           (was_failing || value_of(&a->unsigned_records) < a->options.checkpoint_records) &&
+           (was_failing || (value_of(&a->unsigned_records) < a->options.checkpoint_records &&
+                            !audit_log_has_aside(a->log))) &&
            pthread_cond_timedwait(&a->wanted, &a->lock, &until) == 0) {
     }
     bool goes_on = !a->is_stopping;
@@ -382,6 +399,19 @@ static void tell_failing(struct audit *a, bool *told)
         a->options.on_failing(a->options.arg, is_failing);
     }
     *told = is_failing;
+}
+
+/* A file that was put aside goes there whatever the choice. */
+static bool wants_disk(struct audit *a, uint64_t *records)
+{
+    uint64_t before = *records;
+
+    (void)pthread_mutex_lock(&a->lock);
+    bool has_aside = audit_log_has_aside(a->log);
+
+    (void)pthread_mutex_unlock(&a->lock);
+    *records = value_of(&a->records);
+    return has_aside || (a->options.sync != AUDIT_SYNC_NONE && *records != before);
 }
 
 static void *run(void *arg)
@@ -401,8 +431,7 @@ static void *run(void *arg)
         if (!told && wants_checkpoint(a)) {
             checkpoint(a);
         }
-        if (a->options.sync != AUDIT_SYNC_NONE && value_of(&a->records) != last_synced && !told) {
-            last_synced = value_of(&a->records);
+        if (!told && wants_disk(a, &last_synced)) {
             (void)sync_to(a, UINT64_MAX);
             (void)audit_log_sync_state(a->log);
         }

@@ -221,13 +221,9 @@ int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t 
 }
 
 /* What is there already is nobody's to lose. */
-int audit_file_put_aside(struct audit_file *a, const char *name)
+int audit_file_put_aside(const struct audit_file *a, const char *name)
 {
-    if (guarded_file_rename(a->path, name) != 0) {
-        return -1;
-    }
-    audit_file_close(a);
-    return 0;
+    return guarded_file_rename(a->path, name);
 }
 
 /* Of NAME.20-DIGITS, and nothing else of what is in the directory; 0: it is not one. */

@@ -46,8 +46,8 @@ void audit_file_name(const struct audit_file *a, const char *word, uint64_t sequ
 /* The same, or with a number behind it, if something has that name. -1 with errno. */
 int audit_file_free_name(const struct audit_file *a, const char *word, uint64_t sequence,
                          char name[PATH_MAX]);
-/* Puts it aside under that name, and closes it. -1 with errno: it stays as it was. */
-int audit_file_put_aside(struct audit_file *a, const char *name);
+/* Puts it aside under that name; it stays open. -1 with errno: it stays as it was. */
+int audit_file_put_aside(const struct audit_file *a, const char *name);
 /* Of those that were put aside, by their names. */
 struct audit_file_oldest {
     char name[PATH_MAX]; /* "": there is none */

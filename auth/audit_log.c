@@ -15,6 +15,7 @@
 #include "auth/audit_recovery.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/scope.h"
 
 enum { NAME_MAX_BYTES = 512, DETAIL_MAX_BYTES = 256 };
 
@@ -28,7 +29,7 @@ int audit_log_open(const struct audit_log_options *options, struct audit_log **o
     if (l == NULL) {
         return failure_set(f, ERROR_RESOURCE_EXHAUSTED, "out of memory for the audit");
     }
-    l->file.fd = -1;
+    l->file.fd = l->aside.fd = -1;
     l->max_bytes = l->rotate_at_bytes = options->max_bytes;
     l->keep = options->keep;
     l->keep_s = options->keep_s;
@@ -53,6 +54,7 @@ void audit_log_close(struct audit_log *l)
 {
     if (l != NULL) {
         audit_file_close(&l->file);
+        scope_close_fd(&l->aside.fd);
         audit_state_close(l->state);
         audit_crypto_free(l->crypto);
         OPENSSL_cleanse(l, sizeof *l);
@@ -73,6 +75,33 @@ int audit_log_fd(const struct audit_log *l)
 int audit_log_sync_state(struct audit_log *l)
 {
     return audit_state_sync(l->state);
+}
+
+/* --- put aside, and not on the disk yet --------------------------------------------------------------- */
+
+bool audit_log_has_aside(const struct audit_log *l)
+{
+    return l->aside.fd >= 0 || l->aside.errnum != 0;
+}
+
+int audit_log_take_aside(struct audit_log *l, int *fd)
+{
+    int errnum = l->aside.errnum;
+
+    *fd = scope_take_fd(&l->aside.fd);
+    l->aside.errnum = 0;
+    return errnum;
+}
+
+/* Where nobody has taken the one before, this thread waits for the disk: else what is written would run away
+ * from what is on it. */
+void audit_log_leave_file(struct audit_log *l)
+{
+    if (l->aside.fd >= 0) {
+        l->aside.errnum = fdatasync(l->aside.fd) != 0 ? errno : l->aside.errnum;
+        scope_close_fd(&l->aside.fd);
+    }
+    l->aside.fd = scope_take_fd(&l->file.fd);
 }
 
 /* --- a record ------------------------------------------------------------------------------------- */
@@ -241,6 +270,7 @@ int audit_log_put_aside_damaged(struct audit_log *l, struct audit_file *file, co
         audit_file_put_aside(file, name) != 0) {
         return -1;
     }
+    audit_file_close(file);
     log_error("the audit's file %s is not as it was left, and is put aside as %s", file->path,
               name);
     return 0;
@@ -378,10 +408,6 @@ static int finish_file(struct audit_log *l, const char *name)
         l->end.step = END_SIGNED;
         l->end.last = audit_log_last(l);
     }
-    if (l->end.step < END_SYNCED && fdatasync(l->file.fd) != 0) {
-        return -1;
-    }
-    l->end.step = END_SYNCED;
     return 0;
 }
 
@@ -405,6 +431,7 @@ static int put_aside(struct audit_log *l)
         errno = errnum;
         return -1;
     }
+    audit_log_leave_file(l);
     l->rotate_at_bytes = l->max_bytes;
     l->is_said_at_ceiling = false;
     audit_log_owe_begun(l, "size", name);
@@ -470,12 +497,11 @@ int audit_log_reopen(struct audit_log *l)
     if (l->file.len_bytes > 0) {
         (void)say_ended(l, "");
         (void)sign(l, NULL, NULL);
-        (void)fdatasync(l->file.fd);
         audit_log_owe_begun(l, "reopened", "");
     }
     l->position.flags = AUDIT_STATE_ROTATING;
     store(l);
-    audit_file_close(&l->file);
+    audit_log_leave_file(l);
     l->file = fresh;
     return make_ready(l);
 }

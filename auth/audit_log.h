@@ -58,4 +58,11 @@ uint64_t audit_log_last(const struct audit_log *l); /* sequence of the last reco
 int audit_log_fd(const struct audit_log *l);        /* the file that is written now, or -1 */
 int audit_log_sync_state(struct audit_log *l);
 
+/* A file that was put aside may not be on the disk yet. It is left to who waits for disks, and not waited
+ * for here, unless the one before it was not taken by then. */
+bool audit_log_has_aside(const struct audit_log *l);
+/* *fd is the caller's to sync and close; -1: there is none. 0, or the errno for which an earlier one did not
+ * get there, once. */
+int audit_log_take_aside(struct audit_log *l, int *fd);
+
 #endif

@@ -33,9 +33,13 @@ struct audit_log {
 
     /* How far the file's end came, where the rest failed; `last` has a higher number now: not at all. */
     struct {
-        enum { END_NONE, END_SAID, END_SIGNED, END_SYNCED } step;
+        enum { END_NONE, END_SAID, END_SIGNED } step;
         uint64_t last;
     } end;
+    struct {
+        int fd; /* of the file that was put aside, until somebody takes it to the disk; -1: none */
+        int errnum; /* why one before it may not be there */
+    } aside;
     uint64_t rotate_at_bytes; /* when it is tried again */
     bool is_said_at_ceiling, is_open_failure_said;
 
@@ -47,7 +51,9 @@ struct audit_log {
 void audit_log_owe_begun(struct audit_log *l, const char *why, const char *previous);
 /* What is at our path, or a file that is made there. -1 with errno; why is said once. */
 int audit_log_open_file(struct audit_log *l, struct audit_file *out);
-/* Puts it aside as PATH.WORD-SEQUENCE, and says so. -1 with errno: it stays as it was. */
+/* The file that was written is put aside, and has yet to go to the disk. */
+void audit_log_leave_file(struct audit_log *l);
+/* Puts it aside as PATH.WORD-SEQUENCE, says so, and closes it. -1 with errno: it stays as it was. */
 int audit_log_put_aside_damaged(struct audit_log *l, struct audit_file *file, const char *word,
                                 char name[PATH_MAX]);
 

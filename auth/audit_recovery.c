@@ -84,6 +84,7 @@ static int take_up_rotation(struct audit_log *l, const struct audit_remains *r)
         audit_file_put_aside(&l->file, name) != 0) {
         return -1;
     }
+    audit_log_leave_file(l);
     audit_log_owe_begun(l, "size", name);
     owe_recovered(l, &none, WAS_ENDED);
     return 0;

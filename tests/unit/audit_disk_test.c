@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The xenresd authors */
+
+/*
+ * Where the audit waits for its disk, and where it does not: who writes records never waits for a file that
+ * was put aside. And what a disk has lost is success for nobody.
+ */
+#include "auth/audit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/audit_rig.h"
+
+enum { SIZE_BYTES = 4096, RECORDS = 200, FILES_MAX = 64 };
+
+/* --- fdatasync, in libc's place ------------------------------------------------------------------------ */
+
+static struct disk {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t writer; /* the test's own */
+    bool is_stuck;    /* for all but the writer */
+    unsigned waiting; /* so many of them */
+    unsigned by_writer;
+    unsigned failing; /* so many calls more; as Linux does, what is lost is told once */
+    struct {
+        ino_t inode;
+        off_t synced_bytes;
+    } files[FILES_MAX];
+    size_t count;
+} disk = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static off_t *synced(ino_t inode)
+{
+    size_t i = 0;
+
+    while (i < disk.count && disk.files[i].inode != inode) {
+        i++;
+    }
+    if (i == disk.count) {
+        assert_true(disk.count < FILES_MAX);
+        disk.files[disk.count++].inode = inode;
+        disk.files[i].synced_bytes = 0;
+    }
+    return &disk.files[i].synced_bytes;
+}
+
+int fdatasync(int fd)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)pthread_mutex_lock(&disk.lock);
+    if (pthread_equal(pthread_self(), disk.writer)) {
+        disk.by_writer++;
+    } else {
+        disk.waiting++;
+        (void)pthread_cond_broadcast(&disk.changed);
+        while (disk.is_stuck) {
+            (void)pthread_cond_wait(&disk.changed, &disk.lock);
+        }
+        disk.waiting--;
+    }
+    bool fails = disk.failing > 0;
+
+    disk.failing -= fails;
+    *synced(st.st_ino) = fails ? *synced(st.st_ino) : st.st_size;
+    (void)pthread_cond_broadcast(&disk.changed);
+    (void)pthread_mutex_unlock(&disk.lock);
+    errno = EIO;
+    return fails ? -1 : 0;
+}
+
+static void set_stuck(bool is_stuck)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.is_stuck = is_stuck;
+    (void)pthread_cond_broadcast(&disk.changed);
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+static void fail_next(void)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.failing = 1;
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+static unsigned syncs_by_writer(void)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    unsigned count = disk.by_writer;
+
+    (void)pthread_mutex_unlock(&disk.lock);
+    return count;
+}
+
+static void wait_for_one_that_waits(void)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    while (disk.waiting == 0) {
+        (void)pthread_cond_wait(&disk.changed, &disk.lock);
+    }
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+static off_t size_of(const struct audit_rig *r, const char *name, ino_t *inode)
+{
+    struct stat st;
+
+    assert_int_equal(stat(folder_path(&r->dir, name), &st), 0);
+    *inode = st.st_ino;
+    return st.st_size;
+}
+
+static bool is_on_disk(const struct audit_rig *r, const char *name)
+{
+    ino_t inode;
+    off_t size = size_of(r, name, &inode);
+
+    (void)pthread_mutex_lock(&disk.lock);
+    bool is_whole = *synced(inode) == size;
+
+    (void)pthread_mutex_unlock(&disk.lock);
+    return is_whole;
+}
+
+static void wait_until_on_disk(const struct audit_rig *r, const char *name)
+{
+    ino_t inode;
+    off_t size = size_of(r, name, &inode);
+
+    (void)pthread_mutex_lock(&disk.lock);
+    while (*synced(inode) != size) {
+        (void)pthread_cond_wait(&disk.changed, &disk.lock);
+    }
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+/* --- the audit ------------------------------------------------------------------------------------------- */
+
+static char names[AUDIT_RIG_FILES][NAME_MAX + 1];
+
+/* Writes until so many files are put aside. */
+static void put_aside(struct audit_rig *r, size_t count)
+{
+    for (unsigned n = 0; audit_rig_list(r, names) <= count; n++) {
+        assert_true(n < RECORDS);
+        assert_int_equal(audit_rig_write(r, n), 0);
+    }
+}
+
+static int begin(void **state)
+{
+    int result = audit_rig_setup(state);
+    struct audit_rig *r = *state;
+
+    disk.writer = pthread_self();
+    disk.by_writer = disk.failing = 0;
+    disk.count = 0;
+    r->options.log.max_bytes = SIZE_BYTES;
+    return result;
+}
+
+static int end(void **state)
+{
+    set_stuck(false);
+    return audit_rig_teardown(state);
+}
+
+/* Its thread takes it there at once, also where nothing else is. */
+static void a_file_put_aside_goes_to_the_disk_behind_the_writers_back(void **state)
+{
+    struct audit_rig *r = *state;
+
+    r->options.tick_ms = 3600 * 1000;
+    audit_rig_start(r);
+    for (size_t i = 1; i <= 3; i++) {
+        put_aside(r, i);
+        wait_until_on_disk(r, names[i - 1]);
+    }
+    assert_int_equal(syncs_by_writer(), 0);
+}
+
+/* One that the disk holds up, and one that waits behind it, hold up nobody. A third is not begun to wait. */
+static void only_a_disk_that_stays_behind_by_files_is_waited_for(void **state)
+{
+    struct audit_rig *r = *state;
+
+    set_stuck(true);
+    audit_rig_start(r);
+    put_aside(r, 1);
+    wait_for_one_that_waits();
+    put_aside(r, 2);
+    assert_int_equal(syncs_by_writer(), 0);
+    put_aside(r, 3);
+    assert_int_equal(syncs_by_writer(), 1);
+    assert_true(is_on_disk(r, names[1]));
+    assert_false(is_on_disk(r, names[0]));
+    set_stuck(false);
+    wait_until_on_disk(r, names[0]);
+    wait_until_on_disk(r, names[2]);
+}
+
+/* With `each`, a record is on the disk when it is taken, whatever file it went to. */
+static void with_each_nothing_is_taken_before_it_is_there(void **state)
+{
+    struct audit_rig *r = *state;
+
+    r->options.sync = AUDIT_SYNC_EACH;
+    audit_rig_start(r);
+    for (unsigned n = 0; n < RECORDS; n++) {
+        assert_int_equal(audit_rig_write(r, n), 0);
+        for (size_t i = audit_rig_list(r, names); i > 0; i--) {
+            assert_true(is_on_disk(r, names[i - 1]));
+        }
+    }
+    assert_true(audit_rig_list(r, names) > 3);
+}
+
+static struct audit_batch batch_of_one(void)
+{
+    const struct audit_record record = { .event = AUDIT_SNAPSHOT, .has_bytes = true, .bytes = 1 };
+    struct audit_batch b = { .count = 0 };
+
+    assert_true(audit_batch_add(&b, &record, clock_wall_ns()));
+    return b;
+}
+
+/* The kernel tells one call of what was lost, and the next one that all is well. */
+static void what_the_disk_has_lost_is_lost_for_all_who_wait(void **state)
+{
+    const struct audit_batch batch = batch_of_one();
+    struct audit_rig *r = *state;
+    struct audit_receipt first, second;
+    struct failure f = { 0 };
+
+    r->options.sync = AUDIT_SYNC_EACH;
+    r->options.tick_ms = 3600 * 1000; /* its thread does not come first */
+    audit_rig_start(r);
+    fail_next();
+    audit_write_batch(r->audit, &batch, &first);
+    audit_write_batch(r->audit, &batch, &second);
+    assert_true(first.is_written && second.is_written);
+    assert_int_equal(audit_settle(r->audit, &second, &f), -ERROR_UNAVAILABLE);
+    assert_int_equal(audit_settle(r->audit, &first, &f), -ERROR_UNAVAILABLE);
+    while (audit_check(r->audit, NULL) != 0) { /* its thread tries again */
+    }
+    assert_int_equal(audit_rig_write(r, 1), 0);
+    assert_int_equal(audit_settle(r->audit, &first, &f), -ERROR_UNAVAILABLE);
+    assert_int_equal(audit_rig_count(r, "\"detail\":\"Input/output error\""), 1);
+}
+
+/* Also of a file that was put aside, where nobody else would have noticed. */
+static void what_a_file_put_aside_has_lost_is_told(void **state)
+{
+    struct audit_rig *r = *state;
+
+    audit_rig_start(r);
+    fail_next();
+    put_aside(r, 1);
+    while (audit_rig_count_all(r, "\"detail\":\"Input/output error\"") == 0) {
+    }
+    put_aside(r, 3);
+    audit_rig_stop(r);
+    (void)audit_rig_whole(r);
+}
+
+/* … and of one that the writer has waited for. */
+static void what_the_writer_has_seen_lost_is_told(void **state)
+{
+    struct audit_rig *r = *state;
+
+    audit_rig_start(r);
+    set_stuck(true);
+    put_aside(r, 1);
+    wait_for_one_that_waits();
+    put_aside(r, 2);
+    fail_next();
+    put_aside(r, 3);
+    assert_int_equal(syncs_by_writer(), 1);
+    assert_int_equal(audit_rig_count_all(r, "\"detail\":\"Input/output error\""), 0);
+    set_stuck(false);
+    while (audit_rig_count_all(r, "\"detail\":\"Input/output error\"") == 0) {
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_file_put_aside_goes_to_the_disk_behind_the_writers_back),
+        TEST(only_a_disk_that_stays_behind_by_files_is_waited_for),
+        TEST(with_each_nothing_is_taken_before_it_is_there),
+        TEST(what_the_disk_has_lost_is_lost_for_all_who_wait),
+        TEST(what_a_file_put_aside_has_lost_is_told),
+        TEST(what_the_writer_has_seen_lost_is_told),
+    };
+
+    return UNIT_RUN(tests);
+}
