@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -154,6 +155,17 @@ static int write_all_locked(struct audit *a, const struct audit_batch *b)
 
 /* --- the disk ---------------------------------------------------------------------------------------- */
 
+/* What is on the disk, but for so many bytes at its end: a busy service writes megabytes a second, which
+ * nobody reads, and which would push out what the host needs to have in memory. */
+static void forget(int fd, off_t kept_bytes)
+{
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > kept_bytes) {
+        (void)posix_fadvise(fd, 0, st.st_size - kept_bytes, POSIX_FADV_DONTNEED);
+    }
+}
+
 /* With the sync lock. All that is written by now, the end of a file that was put aside first. */
 static int sync_all(struct audit *a)
 {
@@ -169,6 +181,8 @@ static int sync_all(struct audit *a)
         errnum = (aside >= 0 && fdatasync(aside) != 0) || fd < 0 || fdatasync(fd) != 0 ? errno : 0;
     }
     if (errnum == 0) {
+        forget(aside, 0);
+        forget(fd, AUDIT_CACHED_BYTES);
         a->synced = last;
         return 0;
     }

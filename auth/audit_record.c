@@ -24,7 +24,11 @@ enum {
     CUT_BYTES = 11, /* `,"cut":true` */
     /* Names, quotes, numbers and the four words: counted generously by hand, held by a test. */
     FRAME_MAX = 780,
+    DOMAIN_TEXT_MAX = 512, /* all that is said of one */
 };
+_Static_assert(DOMAIN_MAX + 128 + UUID_TEXT_BYTES + HEX128_TEXT_BYTES + CUT_BYTES <=
+                   DOMAIN_TEXT_MAX,
+               "it has its room");
 _Static_assert(IDENTITY_MAX + TOKEN_MAX + PEER_MAX + DOMAIN_MAX + RULE_MAX + DETAIL_MAX +
                        FRAME_MAX <=
                    AUDIT_BODY_MAX_BYTES,
@@ -308,7 +312,7 @@ static bool is_set(const char *text)
         }                                                                                          \
     } while (0)
 
-static void put_domain(struct audit_writer *w, const struct domain_identity *d)
+static void render_domain(struct audit_writer *w, const struct domain_identity *d)
 {
     char uuid[UUID_TEXT_BYTES];
 
@@ -320,6 +324,27 @@ static void put_domain(struct audit_writer *w, const struct domain_identity *d)
     PUT_TEXT_IF_SET(w, "domain", d->name, DOMAIN_MAX);
     PUT_NAME(w, "incarnation");
     put_hex(w, d->incarnation, sizeof(d->incarnation));
+}
+
+/* As with the time: it is the same one as in the record before, as a rule. */
+static void put_domain(struct audit_writer *w, const struct domain_identity *d)
+{
+    static _Thread_local struct {
+        struct domain_identity is_of;
+        struct audit_writer text;
+        char bytes[DOMAIN_TEXT_MAX];
+    } last;
+
+    if (last.text.len == 0 || last.is_of.domid != d->domid ||
+        memcmp(last.is_of.uuid, d->uuid, sizeof(d->uuid)) != 0 ||
+        memcmp(last.is_of.incarnation, d->incarnation, sizeof(d->incarnation)) != 0 ||
+        strcmp(last.is_of.name, d->name) != 0) {
+        last.text = (struct audit_writer){ .out = last.bytes, .room = sizeof(last.bytes) };
+        last.is_of = *d;
+        render_domain(&last.text, d);
+    }
+    put(w, last.bytes, last.text.len);
+    w->cut |= last.text.cut;
 }
 
 static void put_counts(struct audit_writer *w, const struct audit_record *r)

@@ -75,3 +75,21 @@ int token_bear(struct token *t, const struct identity *certificate, struct failu
     who->is_bound = t->has_binding;
     return 0;
 }
+
+bool token_is_same(const char *a, const char *b, size_t len)
+{
+    uint64_t difference = 0;
+    size_t i = 0;
+
+    for (; i + sizeof(difference) <= len; i += sizeof(difference)) {
+        uint64_t of_a, of_b;
+
+        memcpy(&of_a, a + i, sizeof(of_a));
+        memcpy(&of_b, b + i, sizeof(of_b));
+        difference |= of_a ^ of_b;
+    }
+    for (; i < len; i++) {
+        difference |= (unsigned char)(a[i] ^ b[i]);
+    }
+    return difference == 0;
+}

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The xenresd authors */
 
 /*
- * Tokens whose signature was verified, so that this is done once for many requests: found by the
- * SHA-256 of their text, which is kept nowhere. What is remembered is only that it was genuine and
+ * Tokens whose signature was verified, so that this is done once for many connections: found by the
+ * SHA-256 of their text, which is not kept here. What is remembered is only that it was genuine and
  * what it says. Whether it has expired, is bound to this connection's certificate, or is revoked, is
  * looked at each time.
  *

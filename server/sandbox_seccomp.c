@@ -74,6 +74,7 @@ static const struct syscall_rule worker[] = {
     SYSCALL(pwrite64),
     SYSCALL(fsync),
     SYSCALL(fdatasync),
+    SYSCALL(fadvise64),
     SYSCALL(msync), /* the audit's state */
     SYSCALL(ftruncate),
     SYSCALL(flock),

@@ -280,6 +280,7 @@ static enum MHD_Result begin(struct request *r, const char *method, const char *
         .token_wait_ns = token_wait_ns,
         .token_refused = token_refused,
         .arg = r,
+        .memory = &r->connection->memory,
         .who = who(r->connection),
         .is_anonymous = r->connection->anonymous,
         .tokens = r->body->everyone != NULL ? EXCHANGE_TOKENS_TAKEN : tokens[r->connection->token],

@@ -86,6 +86,9 @@ bool connections_admit(struct connections *t, const struct sockaddr *address,
 
 static void connection_free(struct connection *c)
 {
+    if (c->memory.kept != NULL) {
+        c->memory.release(c->memory.kept);
+    }
     credentials_unref(c->judged);
     credentials_pair_unref(c->pair);
     (void)pthread_mutex_destroy(&c->lock);

@@ -23,6 +23,7 @@
 #include "server/http/listener.h"
 #include "server/http/outflow.h"
 #include "server/http/socket.h"
+#include "server/rpc/exchange.h"
 
 struct MHD_Connection;
 struct streaming;
@@ -57,6 +58,7 @@ struct connection {
     bool anonymous;          /* he was: nobody is known, but it may be somebody with a token */
     bool refused;            /* the reason is told already */
     uint32_t tokens_refused; /* that were shown on it */
+    struct exchange_memory memory;
     struct inflow inflow;
     struct outflow outflow;
     bool linger; /* input may be unread when it closes: see watchdog_linger() */

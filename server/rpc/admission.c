@@ -50,8 +50,11 @@ static const char *find_fault(const struct exchange *x, enum identity_fault *fau
     if (access_still(x->access, x->call.who, now_s(), fault, said) != 0) {
         return *fault == IDENTITY_EXPIRED ? "expired" : "deny_list";
     }
-    return x->bearer != NULL && access_token_still(x->access, x->bearer, said) != 0 ? "token"
-                                                                                    : NULL;
+    bool is_taken_by_others = x->bearer != NULL && x->bearer->access_number != x->access_number;
+
+    return is_taken_by_others && access_token_still(x->access, &x->bearer->token, said) != 0
+               ? "token"
+               : NULL;
 }
 
 /* 0, or why not: what the operator reads stays here. Of an open stream the audit is told that it was revoked:

@@ -147,27 +147,98 @@ static int refuse_for_now(struct exchange *x, uint64_t wait_ns)
                         (unsigned long long)wait_ms);
 }
 
-static int verify(struct exchange *x, const char *token)
-{
-    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
-    uint64_t wait_ns = x->head.token_wait_ns != NULL ? x->head.token_wait_ns(x->head.arg) : 0;
+/* --- of those that were accepted ------------------------------------------------------------------- */
 
-    if (wait_ns > 0 && !access_token_is_cheap(x->access, token, strlen(token), now_s)) {
-        return refuse_for_now(x, wait_ns);
+static struct bearer *bearer_ref(struct bearer *b)
+{
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    return b;
+}
+
+void bearer_unref(struct bearer *b)
+{
+    if (b != NULL && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
+        explicit_bzero(b->text, b->text_len_bytes);
+        free(b);
     }
-    x->bearer = malloc(sizeof(*x->bearer));
-    if (x->bearer == NULL) {
-        return failure_set(&x->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
-    }
-    if (access_token(x->access, token, strlen(token), x->head.who, now_s, x->bearer, &x->failure) !=
-        0) {
+}
+
+static void release(void *kept)
+{
+    bearer_unref(kept);
+}
+
+/* As the next request's, if it shows the same. */
+static void keep(struct exchange_memory *memory, struct bearer *b)
+{
+    bearer_unref(memory->kept);
+    memory->kept = bearer_ref(b);
+    memory->release = release;
+}
+
+/* The one that the request before has shown, where nothing but time has passed since; else NULL. */
+static struct bearer *find_kept(const struct exchange *x, const char *token, size_t len,
+                                int64_t now_s)
+{
+    static const struct identity nobody;
+    const struct identity *certificate = x->head.who != NULL ? x->head.who : &nobody;
+    struct bearer *b = x->head.memory != NULL ? x->head.memory->kept : NULL;
+
+    return b != NULL && b->access_number == x->access_number && b->token.who.not_after_s >= now_s &&
+                   b->text_len_bytes == len && token_is_same(b->text, token, len) &&
+                   memcmp(b->token.who.fingerprint, certificate->fingerprint,
+                          sizeof(certificate->fingerprint)) == 0
+               ? bearer_ref(b)
+               : NULL;
+}
+
+/* 0 with a reference in *out, or `x->failure`. */
+static int verify(struct exchange *x, const char *text, size_t len, int64_t now_s,
+                  struct bearer **out)
+{
+    struct token token;
+
+    if (access_token(x->access, text, len, x->head.who, now_s, &token, &x->failure) != 0) {
         if (x->failure.code == ERROR_UNAUTHENTICATED && x->head.token_refused != NULL &&
             x->head.token_refused(x->head.arg)) {
             x->reply.close = true;
         }
         return refuse_token(x);
     }
-    x->call.who = &x->bearer->who;
+    struct bearer *b = malloc(sizeof(*b) + len);
+
+    if (b == NULL) {
+        return failure_set(&x->failure, ERROR_RESOURCE_EXHAUSTED, "no memory");
+    }
+    atomic_init(&b->refs, 1);
+    b->access_number = x->access_number;
+    b->token = token;
+    b->text_len_bytes = len;
+    memcpy(b->text, text, len);
+    *out = b;
+    return 0;
+}
+
+static int take(struct exchange *x, const char *token)
+{
+    int64_t now_s = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_S);
+    size_t len = strlen(token);
+
+    x->bearer = find_kept(x, token, len, now_s);
+    if (x->bearer == NULL) {
+        uint64_t wait_ns = x->head.token_wait_ns != NULL ? x->head.token_wait_ns(x->head.arg) : 0;
+
+        if (wait_ns > 0 && !access_token_is_cheap(x->access, token, len, now_s)) {
+            return refuse_for_now(x, wait_ns);
+        }
+        if (verify(x, token, len, now_s, &x->bearer) != 0) {
+            return -x->failure.code;
+        }
+        if (x->head.memory != NULL) {
+            keep(x->head.memory, x->bearer);
+        }
+    }
+    x->call.who = &x->bearer->token.who;
     return 0;
 }
 
@@ -200,5 +271,5 @@ int bearer_take(struct exchange *x)
     }
     const char *token = read_header(header, &x->failure);
 
-    return token != NULL ? verify(x, token) : -x->failure.code;
+    return token != NULL ? take(x, token) : -x->failure.code;
 }

@@ -293,7 +293,7 @@ void exchange_free(struct exchange *x)
     buffer_done(&x->reply_body);
     policy_unref(x->call.policy);
     access_unref(x->access);
-    free(x->bearer);
+    bearer_unref(x->bearer);
     free(x);
     atomic_fetch_sub(&rpc->exchanges, 1);
 }

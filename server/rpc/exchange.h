@@ -40,6 +40,13 @@ enum exchange_tokens {
     EXCHANGE_TOKENS_DEMANDED, /* as taken; who has none is refused, whatever his certificate is */
 };
 
+/* What is remembered of a connection, from one of its requests to the next: both are set with the first that
+ * leaves something. The connection calls `release` at its end. */
+struct exchange_memory {
+    void *kept;
+    void (*release)(void *kept);
+};
+
 /* The head of a request. Strings are NUL-ended, hostile, and live as long as the exchange. */
 struct exchange_head {
     const char *method; /* "POST" */
@@ -63,6 +70,8 @@ struct exchange_head {
     uint64_t (*token_wait_ns)(void *arg);
     bool (*token_refused)(void *arg);
     void *arg;
+    struct exchange_memory
+        *memory; /* the connection's, of the thread that makes the exchange; NULL: none */
     const struct identity *who; /* of the connection; NULL: nobody, which is refused … */
     bool is_anonymous;          /* … but where a bearer token says who it is */
     enum exchange_tokens tokens;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/rpc/bearer.h"
+
 struct shown {
     struct identity who;
     bool has_token;
@@ -53,7 +55,7 @@ struct shown *shown_new(const struct exchange *x)
     s->who.not_after_s = INT64_MAX;
     s->has_token = x->bearer != NULL;
     if (s->has_token) {
-        s->token = *x->bearer;
+        s->token = x->bearer->token;
     }
     keep_certificates(s, certificates, count);
     return s;

@@ -69,7 +69,7 @@ struct exchange {
     struct uri uri;
     struct connect_request connect; /* of UNARY and STREAM */
     const char *origin;             /* of another site's page that may read the reply; or NULL */
-    struct token *bearer;           /* who asks, where he showed a token; owned */
+    struct bearer *bearer;          /* who asks, where he showed a token; counted */
     const char *refused;            /* a word: why what was shown is not accepted; or NULL */
     const char *challenge; /* WWW-Authenticate of an answer that nobody is known; or NULL */
     struct buffer body;

@@ -8,6 +8,7 @@
 #include "auth/audit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,6 +73,46 @@ int fdatasync(int fd)
     (void)pthread_mutex_unlock(&disk.lock);
     errno = EIO;
     return fails ? -1 : 0;
+}
+
+/* In libc's place as well: of the file that was told of last. */
+static struct advice {
+    ino_t inode;
+    off_t from, len_bytes, size_bytes, synced_bytes;
+} advised;
+
+int posix_fadvise(int fd, off_t from, off_t len_bytes, int advice)
+{
+    struct stat st;
+
+    assert_int_equal(advice, POSIX_FADV_DONTNEED);
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)pthread_mutex_lock(&disk.lock);
+    advised = (struct advice){ st.st_ino, from, len_bytes, st.st_size, *synced(st.st_ino) };
+    (void)pthread_cond_broadcast(&disk.changed);
+    (void)pthread_mutex_unlock(&disk.lock);
+    return 0;
+}
+
+static bool is_any_advised(void)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    bool is_any = advised.inode != 0;
+
+    (void)pthread_mutex_unlock(&disk.lock);
+    return is_any;
+}
+
+static struct advice wait_for_advice(ino_t inode)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    while (advised.inode != inode) {
+        (void)pthread_cond_wait(&disk.changed, &disk.lock);
+    }
+    struct advice a = advised;
+
+    (void)pthread_mutex_unlock(&disk.lock);
+    return a;
 }
 
 static void set_stuck(bool is_stuck)
@@ -161,6 +202,7 @@ static int begin(void **state)
     disk.writer = pthread_self();
     disk.by_writer = disk.failing = 0;
     disk.count = 0;
+    advised = (struct advice){ .inode = 0 };
     r->options.log.max_bytes = SIZE_BYTES;
     return result;
 }
@@ -230,6 +272,40 @@ static struct audit_batch batch_of_one(void)
     return b;
 }
 
+/* The host's memory is for others: of what is on the disk, no more than the file's end stays there. */
+static void what_is_on_the_disk_leaves_memory(void **state)
+{
+    struct audit_rig *r = *state;
+    ino_t inode;
+
+    r->options.log.max_bytes = 0;
+    r->options.sync = AUDIT_SYNC_INTERVAL;
+    audit_rig_start(r);
+    while (size_of(r, "audit.log", &inode) <= AUDIT_CACHED_BYTES) {
+        assert_false(is_any_advised());
+        audit_rig_write_all(r, RECORDS);
+    }
+    struct advice a = wait_for_advice(inode);
+
+    assert_int_equal(a.from, 0);
+    assert_true(a.len_bytes > 0 && a.len_bytes + AUDIT_CACHED_BYTES <= a.synced_bytes);
+}
+
+static void nothing_of_a_file_put_aside_stays_in_memory(void **state)
+{
+    struct audit_rig *r = *state;
+    ino_t inode;
+
+    audit_rig_start(r);
+    put_aside(r, 1);
+    off_t size = size_of(r, names[0], &inode);
+    struct advice a = wait_for_advice(inode);
+
+    assert_int_equal(a.from, 0);
+    assert_int_equal(a.len_bytes, size);
+    assert_int_equal(a.synced_bytes, size);
+}
+
 /* The kernel tells one call of what was lost, and the next one that all is well. */
 static void what_the_disk_has_lost_is_lost_for_all_who_wait(void **state)
 {
@@ -296,6 +372,8 @@ int main(void)
         TEST(a_file_put_aside_goes_to_the_disk_behind_the_writers_back),
         TEST(only_a_disk_that_stays_behind_by_files_is_waited_for),
         TEST(with_each_nothing_is_taken_before_it_is_there),
+        TEST(what_is_on_the_disk_leaves_memory),
+        TEST(nothing_of_a_file_put_aside_stays_in_memory),
         TEST(what_the_disk_has_lost_is_lost_for_all_who_wait),
         TEST(what_a_file_put_aside_has_lost_is_told),
         TEST(what_the_writer_has_seen_lost_is_told),

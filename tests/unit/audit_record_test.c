@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "common/text.h"
 #include "tests/lib/unit.h"
 
 /* The body as an object; freed by the caller. */
@@ -103,6 +104,64 @@ static void bytes_alone_are_the_only_count(void **state)
 }
 
 /* A name that would be a field, a line, or text other than it is. */
+static json_t *parse_of(const struct domain_identity *d)
+{
+    const struct audit_record r = { .event = AUDIT_SNAPSHOT, .domain = d };
+    size_t len;
+
+    return parse(&r, 0, &len);
+}
+
+static void expect_domain(const struct domain_identity *d)
+{
+    json_t *o = parse_of(d);
+    char uuid[UUID_TEXT_BYTES], incarnation[HEX128_TEXT_BYTES];
+
+    text_from_uuid(d->uuid, uuid);
+    text_from_hex(d->incarnation, sizeof d->incarnation, incarnation);
+    assert_int_equal((int)json_number_value(json_object_get(o, "domid")), d->domid);
+    assert_string_equal(text_of(o, "uuid"), uuid);
+    assert_string_equal(text_of(o, "incarnation"), incarnation);
+    assert_string_equal(json_object_get(o, "domain") != NULL ? text_of(o, "domain") : "", d->name);
+    assert_null(json_object_get(o, "cut"));
+    json_decref(o);
+}
+
+static void expect_cut(const struct domain_identity *d)
+{
+    json_t *o = parse_of(d);
+
+    assert_true(json_is_true(json_object_get(o, "cut")));
+    json_decref(o);
+}
+
+/* One behind the other, which differ in one thing each; also twice, and behind one that has no room. */
+static void each_domain_is_its_own(void **state)
+{
+    const struct domain_identity domains[] = {
+        { .domid = 7, .name = "web-1" },
+        { .domid = 8, .name = "web-1" },
+        { .domid = 8, .name = "web-1", .uuid = { [15] = 1 } },
+        { .domid = 8, .name = "web-1", .uuid = { [15] = 1 }, .incarnation = { [15] = 1 } },
+        { .domid = 8, .name = "web-2", .uuid = { [15] = 1 }, .incarnation = { [15] = 1 } },
+        { .domid = 8, .name = "web-21", .uuid = { [15] = 1 }, .incarnation = { [15] = 1 } },
+        { .domid = 8, .name = "", .uuid = { [15] = 1 }, .incarnation = { [15] = 1 } },
+    };
+    struct domain_identity cut = domains[0];
+
+    (void)state;
+    memset(cut.name, '\\', sizeof cut.name - 1);
+    for (size_t i = 0; i < sizeof domains / sizeof domains[0]; i++) {
+        expect_domain(&domains[i]);
+        expect_domain(&domains[i]);
+    }
+    for (size_t i = 0; i < sizeof domains / sizeof domains[0]; i++) {
+        expect_cut(&cut);
+        expect_cut(&cut);
+        expect_domain(&domains[i]);
+    }
+}
+
 static void hostile_names_stay_names(void **state)
 {
     const struct domain_identity domain = {
@@ -293,6 +352,7 @@ int main(void)
         cmocka_unit_test(all_fields_are_there),
         cmocka_unit_test(what_is_not_set_is_left_out),
         cmocka_unit_test(bytes_alone_are_the_only_count),
+        cmocka_unit_test(each_domain_is_its_own),
         cmocka_unit_test(hostile_names_stay_names),
         cmocka_unit_test(the_largest_record_has_room),
         cmocka_unit_test(texts_are_cut_between_their_characters),
