@@ -37,7 +37,7 @@ MAPPER_SIM := backend host call event resource timeline world guest guest_grants
               guest_vmtrace vmtrace trace_source pt pages play truth scenario scenario_happenings scenario_vmtrace \
               scenario_schema builtin
 MAPPER_XEN := backend domain frames stats trace host host_identity store store_thread layout_check
-AUTH := audit audit_batch audit_record audit_chain audit_state audit_file audit_remains audit_recovery audit_log audit_flood audit_line audit_verify \
+AUTH := audit audit_batch audit_disk audit_record audit_chain audit_state audit_file audit_remains audit_recovery audit_log audit_flood audit_line audit_verify \
         guarded_file name certificate identity_pattern chain pem crl trust deny access policy policy_memo policy_list policy_limits policy_file \
         seal bucket quota_refusal quota_table quota pki examine examine_list \
         jose jwks jwt jwt_claims token token_memory tokens opaque opaque_file

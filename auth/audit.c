@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/audit_disk.h"
 #include "auth/audit_flood.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -27,15 +27,16 @@ struct audit {
     struct audit_options options;
     struct audit_flood *flood;
 
-    pthread_mutex_t sync_lock; /* before `lock` */
-    uint64_t synced;           /* under it: the last record that is on the disk */
-    uint64_t unsure;           /* … the last one that may have been lost on the way there */
+    pthread_mutex_t sync_lock; /* before `lock`; of the next one */
+    struct audit_disk disk;
 
     pthread_mutex_t lock;  /* of the log, and what follows */
     pthread_cond_t wanted; /* the thread is */
     struct audit_log *log;
     uint64_t lost; /* records since writing began to fail */
     int first_errno;
+    bool is_disk_failing;   /* that fails until something has got there, whatever can be written */
+    uint64_t unsynced;      /* records that may have been lost there, and are not told of yet */
     uint64_t checkpoint_ns; /* monotonic, of the last one */
     uint64_t loud_ns;       /* … when the log was told that it fails; near the end of a disk that
                                comes and goes */
@@ -102,7 +103,12 @@ static int append(struct audit *a, const char *body, size_t len)
     return result;
 }
 
-/* What is missing comes first. */
+/* What is missing comes first, once it can be said that it is over. */
+static bool has_to_tell(const struct audit *a)
+{
+    return atomic_load(&a->is_failing) && !a->is_disk_failing;
+}
+
 static int append_lost(struct audit *a)
 {
     char body[AUDIT_BODY_MAX_BYTES];
@@ -110,14 +116,17 @@ static int append_lost(struct audit *a)
 
     audit_writer_begin(&w, body, sizeof body, AUDIT_LOST, clock_wall_ns());
     audit_writer_number(&w, "records", a->lost);
+    if (a->unsynced > 0) {
+        audit_writer_number(&w, "unsynced", a->unsynced);
+    }
     audit_writer_text(&w, "detail", strerror(a->first_errno), 128);
     int result = append(a, w.out, w.len);
 
     if (result == 0) {
-        log_warning("the audit can be written again; %llu records are missing%s",
-                    (unsigned long long)a->lost,
-                    a->lost > 0 ? "" : ", but of the latest some may not be on the disk");
-        a->lost = 0;
+        log_warning("the audit can be written again; %llu records are missing, and %llu before may "
+                    "not be on the disk",
+                    (unsigned long long)a->lost, (unsigned long long)a->unsynced);
+        a->lost = a->unsynced = 0;
         atomic_store(&a->is_failing, false);
         (void)pthread_cond_signal(&a->wanted);
     }
@@ -127,7 +136,7 @@ static int append_lost(struct audit *a)
 /* `lost`: records that are missing where it fails. */
 static int write_locked(struct audit *a, const char *body, size_t len, unsigned lost)
 {
-    int result = atomic_load(&a->is_failing) ? append_lost(a) : 0;
+    int result = has_to_tell(a) ? append_lost(a) : 0;
 
     if (result == 0) {
         result = append(a, body, len);
@@ -140,7 +149,7 @@ static int write_locked(struct audit *a, const char *body, size_t len, unsigned 
 
 static int write_all_locked(struct audit *a, const struct audit_batch *b)
 {
-    int result = atomic_load(&a->is_failing) ? append_lost(a) : 0;
+    int result = has_to_tell(a) ? append_lost(a) : 0;
 
     if (result == 0) {
         result = audit_log_append_all(a->log, b);
@@ -155,55 +164,48 @@ static int write_all_locked(struct audit *a, const struct audit_batch *b)
 
 /* --- the disk ---------------------------------------------------------------------------------------- */
 
-/* What is on the disk, but for so many bytes at its end: a busy service writes megabytes a second, which
- * nobody reads, and which would push out what the host needs to have in memory. */
-static void forget(int fd, off_t kept_bytes)
+/* What there is to be taken to the disk. */
+static struct audit_written take_written(struct audit *a)
 {
-    struct stat st;
+    struct audit_written w = { .fd = -1 };
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > kept_bytes) {
-        (void)posix_fadvise(fd, 0, st.st_size - kept_bytes, POSIX_FADV_DONTNEED);
+    (void)pthread_mutex_lock(&a->lock);
+    w.last = audit_log_last(a->log);
+    w.lost = audit_log_take_aside(a->log, &w.aside);
+    if (audit_log_fd(a->log) >= 0) {
+        w.fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
+        w.fd_errnum = w.fd < 0 ? errno : 0;
     }
+    (void)pthread_mutex_unlock(&a->lock);
+    return w;
 }
 
-/* With the sync lock. All that is written by now, the end of a file that was put aside first. */
+/* With the sync lock. All that is written by now. */
 static int sync_all(struct audit *a)
 {
-    SCOPE_FD int aside = -1;
+    struct audit_written w = take_written(a);
+    int errnum = audit_disk_sync(&a->disk, &w);
 
+    scope_close_fd(&w.aside);
+    scope_close_fd(&w.fd);
     (void)pthread_mutex_lock(&a->lock);
-    uint64_t last = audit_log_last(a->log);
-    int errnum = audit_log_take_aside(a->log, &aside);
-    SCOPE_FD int fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
-
-    (void)pthread_mutex_unlock(&a->lock);
-    if (errnum == 0) {
-        errnum = (aside >= 0 && fdatasync(aside) != 0) || fd < 0 || fdatasync(fd) != 0 ? errno : 0;
+    a->is_disk_failing = errnum != 0;
+    if (errnum != 0) {
+        a->unsynced = audit_disk_lost(&a->disk);
+        errno = errnum;
+        note_failure(a, 0);
     }
-    if (errnum == 0) {
-        forget(aside, 0);
-        forget(fd, AUDIT_CACHED_BYTES);
-        a->synced = last;
-        return 0;
-    }
-    a->unsure = last;
-    (void)pthread_mutex_lock(&a->lock);
-    errno = errnum;
-    note_failure(a, 0);
     (void)pthread_mutex_unlock(&a->lock);
-    return -1;
+    return errnum == 0 ? 0 : -1;
 }
 
-/* Whoever comes while another waits for the disk is served by the next turn, with all who came. What the
- * kernel could not write it tells once, and then no more of it: those that come later have failed, too. */
+/* Whoever comes while another waits for the disk is served by the next turn, with all who came. */
 static int sync_to(struct audit *a, uint64_t sequence)
 {
-    int result = 0;
-
     (void)pthread_mutex_lock(&a->sync_lock);
-    if (sequence <= a->unsure) {
-        result = -1;
-    } else if (a->synced < sequence) {
+    int result = audit_disk_find(&a->disk, sequence);
+
+    if (result > 0) {
         result = sync_all(a);
     }
     (void)pthread_mutex_unlock(&a->sync_lock);
@@ -345,7 +347,14 @@ static bool wants_checkpoint(const struct audit *a)
 static void try_again(struct audit *a)
 {
     (void)pthread_mutex_lock(&a->lock);
-    if (append_lost(a) != 0) {
+    bool is_disk_failing = a->is_disk_failing;
+
+    (void)pthread_mutex_unlock(&a->lock);
+    if (is_disk_failing && sync_to(a, UINT64_MAX) != 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&a->lock);
+    if (has_to_tell(a) && append_lost(a) != 0) {
         note_failure(a, 0);
     }
     (void)pthread_mutex_unlock(&a->lock);
@@ -415,8 +424,8 @@ static void tell_failing(struct audit *a, bool *told)
     *told = is_failing;
 }
 
-/* A file that was put aside goes there whatever the choice. */
-static bool wants_disk(struct audit *a, uint64_t *records)
+/* A file that was put aside goes there whatever the choice, and whatever fails. */
+static bool wants_disk(struct audit *a, bool is_failing, uint64_t *records)
 {
     uint64_t before = *records;
 
@@ -424,8 +433,11 @@ static bool wants_disk(struct audit *a, uint64_t *records)
     bool has_aside = audit_log_has_aside(a->log);
 
     (void)pthread_mutex_unlock(&a->lock);
+    if (has_aside || is_failing || a->options.sync == AUDIT_SYNC_NONE) {
+        return has_aside;
+    }
     *records = value_of(&a->records);
-    return has_aside || (a->options.sync != AUDIT_SYNC_NONE && *records != before);
+    return *records != before;
 }
 
 static void *run(void *arg)
@@ -445,8 +457,10 @@ static void *run(void *arg)
         if (!told && wants_checkpoint(a)) {
             checkpoint(a);
         }
-        if (!told && wants_disk(a, &last_synced)) {
-            (void)sync_to(a, UINT64_MAX);
+        if (wants_disk(a, told, &last_synced)) {
+            if (sync_to(a, UINT64_MAX) != 0) {
+                tell_failing(a, &told); /* and is tried again in a while */
+            }
             (void)audit_log_sync_state(a->log);
         }
     }
@@ -544,8 +558,8 @@ void audit_stop(struct audit *a)
         if (!atomic_load(&a->is_failing)) {
             checkpoint(a);
         }
+        (void)sync_to(a, UINT64_MAX);
         if (!atomic_load(&a->is_failing)) {
-            (void)sync_to(a, UINT64_MAX);
             audit_log_stop(a->log);
         } else {
             log_error("the audit ends without a word of %llu records that are missing in it",

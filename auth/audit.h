@@ -31,7 +31,6 @@ enum {
     AUDIT_TICK_MS =
         1000, /* between looks of its thread: how long what failed is not tried again, and
                              with `interval`, what is not on the disk yet */
-    AUDIT_CACHED_BYTES = 1 << 20, /* of the file's end, kept in memory for whoever follows it */
 };
 
 struct audit;

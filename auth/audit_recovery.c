@@ -49,6 +49,7 @@ static int set_aside(struct audit_log *l, const struct audit_remains *r, const c
 
 #define WAS_ENDED "the service before did not stop, but was ended"
 #define FOREIGN   "the file had bytes that are not of this audit"
+#define SHORTER   "the file was shorter than it was left"
 
 /* No record yet, as far as the state knows. Whoever has a file there keeps it. */
 static int take_up_first(struct audit_log *l, const struct audit_remains *r)
@@ -78,7 +79,7 @@ static int take_up_rotation(struct audit_log *l, const struct audit_remains *r)
         return adopt(l, r, WAS_ENDED);
     }
     if (r->records > 0 || l->file.len_bytes != l->position.file_len_bytes) {
-        return set_aside(l, r, FOREIGN);
+        return set_aside(l, r, l->file.len_bytes < l->position.file_len_bytes ? SHORTER : FOREIGN);
     }
     if (audit_file_free_name(&l->file, NULL, audit_log_last(l), name) != 0 ||
         audit_file_put_aside(&l->file, name) != 0) {
@@ -96,7 +97,7 @@ static int take_up_file(struct audit_log *l, const struct audit_remains *r)
 
     if (l->file.len_bytes < l->position.file_len_bytes) {
         if (l->file.len_bytes > 0) {
-            return set_aside(l, r, "the file was shorter than it was left");
+            return set_aside(l, r, SHORTER);
         }
         audit_log_owe_begun(l, "missing", "");
         owe_recovered(l, r, "the file was gone or empty");

@@ -59,10 +59,33 @@ static struct {
     pthread_cond_t changed;
     unsigned live; /* exchanges */
     unsigned seen; /* that began */
+    unsigned remembered, recognised,
+        forgotten; /* connections; exchanges behind their first; connections */
     struct exchange *held[RIG_HELD_MAX];
     size_t held_count;
     char last_body_len[32];
 } rig = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void rig_forget(void *kept)
+{
+    pthread_mutex_lock(&rig.lock);
+    rig.forgotten++;
+    pthread_cond_broadcast(&rig.changed);
+    pthread_mutex_unlock(&rig.lock);
+    free(kept);
+}
+
+/* With the lock. */
+static void rig_remember(struct exchange_memory *memory)
+{
+    if (memory->kept != NULL) {
+        rig.recognised++;
+        return;
+    }
+    rig.remembered++;
+    *memory = (struct exchange_memory){ .kept = malloc(1), .release = rig_forget };
+    assert_non_null(memory->kept);
+}
 
 struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
 {
@@ -96,6 +119,7 @@ struct exchange *exchange_new(struct rpc *rpc, const struct exchange_head *head)
     pthread_mutex_lock(&rig.lock);
     rig.live++;
     rig.seen++;
+    rig_remember(head->memory);
     pthread_mutex_unlock(&rig.lock);
     return x;
 }

@@ -6,16 +6,18 @@
  * was put aside. And what a disk has lost is success for nobody.
  */
 #include "auth/audit.h"
+#include "auth/audit_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/lib/audit_rig.h"
 
-enum { SIZE_BYTES = 4096, RECORDS = 200, FILES_MAX = 64 };
+enum { SIZE_BYTES = 4096, RECORDS = 200, FILES_MAX = 64, FAILURES = 10 };
 
 /* --- fdatasync, in libc's place ------------------------------------------------------------------------ */
 
@@ -27,6 +29,8 @@ static struct disk {
     unsigned waiting; /* so many of them */
     unsigned by_writer;
     unsigned failing; /* so many calls more; as Linux does, what is lost is told once */
+    bool is_flaky;    /* every other one, and so many have: */
+    unsigned failures;
     struct {
         ino_t inode;
         off_t synced_bytes;
@@ -53,7 +57,6 @@ int fdatasync(int fd)
 {
     struct stat st;
 
-    assert_int_equal(fstat(fd, &st), 0);
     (void)pthread_mutex_lock(&disk.lock);
     if (pthread_equal(pthread_self(), disk.writer)) {
         disk.by_writer++;
@@ -67,7 +70,9 @@ int fdatasync(int fd)
     }
     bool fails = disk.failing > 0;
 
-    disk.failing -= fails;
+    assert_int_equal(fstat(fd, &st), 0);
+    disk.failing = disk.is_flaky ? !fails : disk.failing - fails;
+    disk.failures += fails;
     *synced(st.st_ino) = fails ? *synced(st.st_ino) : st.st_size;
     (void)pthread_cond_broadcast(&disk.changed);
     (void)pthread_mutex_unlock(&disk.lock);
@@ -78,7 +83,7 @@ int fdatasync(int fd)
 /* In libc's place as well: of the file that was told of last. */
 static struct advice {
     ino_t inode;
-    off_t from, len_bytes, size_bytes, synced_bytes;
+    off_t from, len_bytes, synced_bytes;
 } advised;
 
 int posix_fadvise(int fd, off_t from, off_t len_bytes, int advice)
@@ -88,25 +93,26 @@ int posix_fadvise(int fd, off_t from, off_t len_bytes, int advice)
     assert_int_equal(advice, POSIX_FADV_DONTNEED);
     assert_int_equal(fstat(fd, &st), 0);
     (void)pthread_mutex_lock(&disk.lock);
-    advised = (struct advice){ st.st_ino, from, len_bytes, st.st_size, *synced(st.st_ino) };
+    advised = (struct advice){ st.st_ino, from, len_bytes, *synced(st.st_ino) };
     (void)pthread_cond_broadcast(&disk.changed);
     (void)pthread_mutex_unlock(&disk.lock);
     return 0;
 }
 
-static bool is_any_advised(void)
+static off_t advised_to(void)
 {
     (void)pthread_mutex_lock(&disk.lock);
-    bool is_any = advised.inode != 0;
+    off_t to = advised.from + advised.len_bytes;
 
     (void)pthread_mutex_unlock(&disk.lock);
-    return is_any;
+    return to;
 }
 
-static struct advice wait_for_advice(ino_t inode)
+/* As far as to there, at least. */
+static struct advice wait_for_advice(ino_t inode, off_t to)
 {
     (void)pthread_mutex_lock(&disk.lock);
-    while (advised.inode != inode) {
+    while (advised.inode != inode || advised.from + advised.len_bytes < to) {
         (void)pthread_cond_wait(&disk.changed, &disk.lock);
     }
     struct advice a = advised;
@@ -115,11 +121,41 @@ static struct advice wait_for_advice(ino_t inode)
     return a;
 }
 
+/* And this: nothing can be written any more behind one that has succeeded. */
+static bool fills_up;
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    int result = (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+
+    if (result == 0 && fills_up) {
+        audit_rig_limit_files(10);
+    }
+    return result;
+}
+
 static void set_stuck(bool is_stuck)
 {
     (void)pthread_mutex_lock(&disk.lock);
     disk.is_stuck = is_stuck;
     (void)pthread_cond_broadcast(&disk.changed);
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+static void set_flaky(bool is_flaky)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.is_flaky = is_flaky;
+    disk.failing = is_flaky;
+    (void)pthread_mutex_unlock(&disk.lock);
+}
+
+static void wait_for_failures(unsigned count)
+{
+    (void)pthread_mutex_lock(&disk.lock);
+    while (disk.failures < count) {
+        (void)pthread_cond_wait(&disk.changed, &disk.lock);
+    }
     (void)pthread_mutex_unlock(&disk.lock);
 }
 
@@ -169,13 +205,14 @@ static bool is_on_disk(const struct audit_rig *r, const char *name)
     return is_whole;
 }
 
+/* What is in it now. */
 static void wait_until_on_disk(const struct audit_rig *r, const char *name)
 {
     ino_t inode;
     off_t size = size_of(r, name, &inode);
 
     (void)pthread_mutex_lock(&disk.lock);
-    while (*synced(inode) != size) {
+    while (*synced(inode) < size) {
         (void)pthread_cond_wait(&disk.changed, &disk.lock);
     }
     (void)pthread_mutex_unlock(&disk.lock);
@@ -200,9 +237,11 @@ static int begin(void **state)
     struct audit_rig *r = *state;
 
     disk.writer = pthread_self();
-    disk.by_writer = disk.failing = 0;
+    disk.by_writer = disk.failing = disk.failures = 0;
+    disk.is_flaky = false;
     disk.count = 0;
     advised = (struct advice){ .inode = 0 };
+    fills_up = false;
     r->options.log.max_bytes = SIZE_BYTES;
     return result;
 }
@@ -210,6 +249,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     set_stuck(false);
+    audit_rig_limit_files(0);
     return audit_rig_teardown(state);
 }
 
@@ -272,23 +312,37 @@ static struct audit_batch batch_of_one(void)
     return b;
 }
 
+static off_t write_beyond(struct audit_rig *r, off_t bytes, ino_t *inode)
+{
+    off_t size;
+
+    while ((size = size_of(r, "audit.log", inode)) <= bytes) {
+        audit_rig_write_all(r, RECORDS);
+    }
+    return size;
+}
+
 /* The host's memory is for others: of what is on the disk, no more than the file's end stays there. */
 static void what_is_on_the_disk_leaves_memory(void **state)
 {
     struct audit_rig *r = *state;
+    off_t forgotten = 0;
     ino_t inode;
 
     r->options.log.max_bytes = 0;
     r->options.sync = AUDIT_SYNC_INTERVAL;
     audit_rig_start(r);
-    while (size_of(r, "audit.log", &inode) <= AUDIT_CACHED_BYTES) {
-        assert_false(is_any_advised());
-        audit_rig_write_all(r, RECORDS);
-    }
-    struct advice a = wait_for_advice(inode);
+    (void)write_beyond(r, AUDIT_CACHED_BYTES, &inode);
+    assert_int_equal(advised_to(), 0);
+    for (off_t pieces = 2; pieces < 5; pieces++) {
+        (void)write_beyond(r, pieces * AUDIT_CACHED_BYTES, &inode);
+        struct advice a = wait_for_advice(inode, (pieces - 1) * AUDIT_CACHED_BYTES);
 
-    assert_int_equal(a.from, 0);
-    assert_true(a.len_bytes > 0 && a.len_bytes + AUDIT_CACHED_BYTES <= a.synced_bytes);
+        assert_int_equal(a.from, forgotten);
+        forgotten = a.from + a.len_bytes;
+        assert_int_equal(forgotten, (pieces - 1) * AUDIT_CACHED_BYTES);
+        assert_true(forgotten + AUDIT_CACHED_BYTES <= a.synced_bytes);
+    }
 }
 
 static void nothing_of_a_file_put_aside_stays_in_memory(void **state)
@@ -299,11 +353,55 @@ static void nothing_of_a_file_put_aside_stays_in_memory(void **state)
     audit_rig_start(r);
     put_aside(r, 1);
     off_t size = size_of(r, names[0], &inode);
-    struct advice a = wait_for_advice(inode);
+    struct advice a = wait_for_advice(inode, size);
 
     assert_int_equal(a.from, 0);
     assert_int_equal(a.len_bytes, size);
     assert_int_equal(a.synced_bytes, size);
+}
+
+/* The disk is full behind it, but has what was before: also where the service ends then. */
+static void a_file_put_aside_gets_there_though_nothing_can_be_written(void **state)
+{
+    static const unsigned ticks_ms[] = { 20, 3600 * 1000 };
+    struct audit_rig *r = *state;
+
+    for (size_t i = 0; i < sizeof ticks_ms / sizeof ticks_ms[0]; i++) {
+        r->options.tick_ms = ticks_ms[i];
+        audit_rig_start(r);
+        size_t before = audit_rig_list(r, names);
+
+        fills_up = true;
+        for (unsigned n = 0; audit_rig_write(r, n) == 0; n++) {
+            assert_true(n < RECORDS);
+        }
+        assert_int_equal(audit_rig_list(r, names), before + 1);
+        if (i == 0) {
+            wait_until_on_disk(r, names[before - 1]);
+        }
+        fills_up = false;
+        if (i == 1) {
+            audit_rig_stop(r);
+            assert_true(is_on_disk(r, names[before - 1]));
+        }
+        audit_rig_limit_files(0);
+        audit_rig_stop(r);
+    }
+    (void)audit_rig_whole(r);
+}
+
+/* Others have put it aside. */
+static void a_file_that_was_moved_away_gets_there_as_well(void **state)
+{
+    struct audit_rig *r = *state;
+
+    audit_rig_start(r);
+    audit_rig_write_all(r, 2);
+    assert_int_equal(rename(folder_path(&r->dir, "audit.log"), folder_path(&r->dir, "audit.log.1")),
+                     0);
+    audit_reopen(r->audit);
+    wait_until_on_disk(r, "audit.log.1");
+    assert_int_equal(syncs_by_writer(), 0);
 }
 
 /* The kernel tells one call of what was lost, and the next one that all is well. */
@@ -311,12 +409,14 @@ static void what_the_disk_has_lost_is_lost_for_all_who_wait(void **state)
 {
     const struct audit_batch batch = batch_of_one();
     struct audit_rig *r = *state;
-    struct audit_receipt first, second;
+    struct audit_receipt before, first, second;
     struct failure f = { 0 };
 
     r->options.sync = AUDIT_SYNC_EACH;
     r->options.tick_ms = 3600 * 1000; /* its thread does not come first */
     audit_rig_start(r);
+    audit_write_batch(r->audit, &batch, &before);
+    assert_int_equal(audit_settle(r->audit, &before, &f), 0);
     fail_next();
     audit_write_batch(r->audit, &batch, &first);
     audit_write_batch(r->audit, &batch, &second);
@@ -327,7 +427,8 @@ static void what_the_disk_has_lost_is_lost_for_all_who_wait(void **state)
     }
     assert_int_equal(audit_rig_write(r, 1), 0);
     assert_int_equal(audit_settle(r->audit, &first, &f), -ERROR_UNAVAILABLE);
-    assert_int_equal(audit_rig_count(r, "\"detail\":\"Input/output error\""), 1);
+    assert_int_equal(audit_settle(r->audit, &before, &f), 0);
+    assert_int_equal(audit_rig_count(r, "\"unsynced\":2,\"detail\":\"Input/output error\""), 1);
 }
 
 /* Also of a file that was put aside, where nobody else would have noticed. */
@@ -362,6 +463,44 @@ static void what_the_writer_has_seen_lost_is_told(void **state)
     set_stuck(false);
     while (audit_rig_count_all(r, "\"detail\":\"Input/output error\"") == 0) {
     }
+    wait_until_on_disk(r, names[2]);
+}
+
+/* Then what is in memory may be all that there is. */
+static void nothing_is_forgotten_once_a_disk_has_failed(void **state)
+{
+    struct audit_rig *r = *state;
+    ino_t inode;
+
+    r->options.log.max_bytes = 0;
+    r->options.sync = AUDIT_SYNC_INTERVAL;
+    fail_next();
+    audit_rig_start(r);
+    off_t size = write_beyond(r, 3 * AUDIT_CACHED_BYTES, &inode);
+
+    assert_true(size > 0);
+    wait_until_on_disk(r, "audit.log");
+    assert_int_equal(advised_to(), 0);
+}
+
+/* Each time that it seems to work again a record says so, which has to get there as well: that is not to go
+ * round and round. */
+static void a_disk_that_fails_again_and_again_is_tried_at_leisure(void **state)
+{
+    struct audit_rig *r = *state;
+    uint64_t sum = 0, begun_ns = clock_monotonic_ns();
+
+    r->options.log.max_bytes = 0;
+    r->options.sync = AUDIT_SYNC_INTERVAL;
+    audit_rig_start(r);
+    set_flaky(true);
+    assert_int_equal(audit_rig_write(r, 1), 0);
+    wait_for_failures(FAILURES);
+    uint64_t ticks = (clock_monotonic_ns() - begun_ns) / (r->options.tick_ms * CLOCK_NS_PER_MS);
+
+    assert_true(ticks + 1 >= FAILURES);
+    set_flaky(false);
+    assert_true(audit_rig_count_in(r, "audit.log", "\"event\":\"lost\"", &sum) >= FAILURES - 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -372,11 +511,15 @@ int main(void)
         TEST(a_file_put_aside_goes_to_the_disk_behind_the_writers_back),
         TEST(only_a_disk_that_stays_behind_by_files_is_waited_for),
         TEST(with_each_nothing_is_taken_before_it_is_there),
+        TEST(a_file_put_aside_gets_there_though_nothing_can_be_written),
+        TEST(a_file_that_was_moved_away_gets_there_as_well),
         TEST(what_is_on_the_disk_leaves_memory),
         TEST(nothing_of_a_file_put_aside_stays_in_memory),
         TEST(what_the_disk_has_lost_is_lost_for_all_who_wait),
         TEST(what_a_file_put_aside_has_lost_is_told),
         TEST(what_the_writer_has_seen_lost_is_told),
+        TEST(nothing_is_forgotten_once_a_disk_has_failed),
+        TEST(a_disk_that_fails_again_and_again_is_tried_at_leisure),
     };
 
     return UNIT_RUN(tests);

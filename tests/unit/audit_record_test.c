@@ -103,7 +103,6 @@ static void bytes_alone_are_the_only_count(void **state)
     json_decref(o);
 }
 
-/* A name that would be a field, a line, or text other than it is. */
 static json_t *parse_of(const struct domain_identity *d)
 {
     const struct audit_record r = { .event = AUDIT_SNAPSHOT, .domain = d };
@@ -162,6 +161,7 @@ static void each_domain_is_its_own(void **state)
     }
 }
 
+/* A name that would be a field, a line, or text other than it is. */
 static void hostile_names_stay_names(void **state)
 {
     const struct domain_identity domain = {

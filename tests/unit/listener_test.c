@@ -26,6 +26,29 @@ static void each_way_to_answer_delivers_its_body(void **state)
     rig_stop();
 }
 
+/* … until it ends, and not a connection longer. */
+static void what_rpc_remembers_of_a_connection_is_there_with_its_next_request(void **state)
+{
+    struct tls_peer first, second;
+    unsigned forgotten = rig.forgotten, remembered = rig.remembered, recognised = rig.recognised;
+
+    (void)state;
+    rig_start(&rig_limits);
+    rig_open(&first);
+    rig_open(&second);
+    for (int i = 0; i < 3; i++) {
+        rig_get(&first, "/later/5", 5);
+        rig_get(&second, "/sync/5000", 5000);
+    }
+    tls_peer_close(&first);
+    rig_wait(&rig.forgotten, forgotten + 1);
+    tls_peer_close(&second);
+    rig_wait(&rig.forgotten, forgotten + 2);
+    rig_stop();
+    assert_int_equal(rig.remembered, remembered + 2);
+    assert_int_equal(rig.recognised, recognised + 4);
+}
+
 static void a_held_request_holds_up_nobody_else(void **state)
 {
     struct tls_peer held, other;
@@ -470,6 +493,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_way_to_answer_delivers_its_body),
+        cmocka_unit_test(what_rpc_remembers_of_a_connection_is_there_with_its_next_request),
         cmocka_unit_test(a_held_request_holds_up_nobody_else),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(head_has_a_length_and_no_body),
