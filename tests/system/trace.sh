@@ -269,7 +269,8 @@ start_gateway() {
 dir=$(mktemp -d /tmp/xr.XXXXXX) # an ordinary user has to reach it
 cleanup rm -rf "$dir"
 cp "$BUILD/xenresd" "$BUILD/xenresd-mapper-sim" "$dir/"
-head -c 3145728 /dev/urandom >"$dir/trace.pt"
+# It does not end as a PSB begins: that is held back until there is more, or the trace is over.
+{ head -c 3145727 /dev/urandom && printf '\0'; } >"$dir/trace.pt"
 uuid=0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a
 cat >"$dir/host" <<END
 domain "pt1" { domid = 1 uuid = "${uuid}01" type = "hvm" vcpus = 2

@@ -388,7 +388,8 @@ what_is_done_to_the_files_is_found() {
 dir=$(mktemp -d /tmp/xr.XXXXXX) # the gateway reads it as another user
 cleanup rm -rf "$dir"
 mkfifo "$work/never"
-head -c 2097152 /dev/urandom >"$dir/trace.pt"
+# It does not end as a PSB begins: that is held back until there is more, or the trace is over.
+{ head -c 2097151 /dev/urandom && printf '\0'; } >"$dir/trace.pt"
 uuid=0b3c9f52-6f1e-4d5a-9a0c-3c1d5e7f9a
 cat >"$dir/host" <<END
 domain "played" { domid = 1 uuid = "${uuid}01" type = "hvm" vcpus = 2
