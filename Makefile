@@ -315,7 +315,7 @@ check-sanitize: ensure-deps ## make check, instrumented for addresses and undefi
 	@TEST_TIME_FACTOR=$${TEST_TIME_FACTOR:-2} $(MAKE) --no-print-directory SANITIZE=address,undefined DEVELOPER=1 check
 
 # What threads share: their tests, and both programs with streams open, read again and again.
-thread_tests := $(patsubst %,tests/unit/%_test,audit audit_batch audit_disk audited auth_stress ceiling copies doorbell domain_feed errand feed_table feeds \
+thread_tests := $(patsubst %,tests/unit/%_test,audit audit_batch audit_disk audit_loss audited auth_stress ceiling copies doorbell domain_feed errand feed_table feeds \
                 feeds_append feeds_append_stress feeds_gather feeds_life feeds_limits feeds_payer feeds_stress identity \
                 journal keeper listener listener_stream listener_tls mapper_client mapper_rest mapper_watch opaque policy_memo pump quota resolver \
                 ring_stress rules_stress sampler seal sim_sampler stream timer trace_leases trace_owners trace_service wait \

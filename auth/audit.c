@@ -103,10 +103,10 @@ static int append(struct audit *a, const char *body, size_t len)
     return result;
 }
 
-/* What is missing comes first, once it can be said that it is over. */
+/* What is missing comes first; and what the disk has lost, once that is over. */
 static bool has_to_tell(const struct audit *a)
 {
-    return atomic_load(&a->is_failing) && !a->is_disk_failing;
+    return atomic_load(&a->is_failing) && (!a->is_disk_failing || a->lost > 0);
 }
 
 static int append_lost(struct audit *a)
@@ -116,17 +116,22 @@ static int append_lost(struct audit *a)
 
     audit_writer_begin(&w, body, sizeof body, AUDIT_LOST, clock_wall_ns());
     audit_writer_number(&w, "records", a->lost);
-    if (a->unsynced > 0) {
+    if (a->unsynced > 0 && !a->is_disk_failing) {
         audit_writer_number(&w, "unsynced", a->unsynced);
     }
     audit_writer_text(&w, "detail", strerror(a->first_errno), 128);
     int result = append(a, w.out, w.len);
 
-    if (result == 0) {
-        log_warning("the audit can be written again; %llu records are missing, and %llu before may "
-                    "not be on the disk",
-                    (unsigned long long)a->lost, (unsigned long long)a->unsynced);
-        a->lost = a->unsynced = 0;
+    if (result != 0) {
+        return result;
+    }
+    log_warning(
+        "the audit can be written again; %llu records are missing, and %llu before may not be "
+        "on the disk",
+        (unsigned long long)a->lost, (unsigned long long)a->unsynced);
+    a->lost = 0;
+    if (!a->is_disk_failing) {
+        a->unsynced = 0;
         atomic_store(&a->is_failing, false);
         (void)pthread_cond_signal(&a->wanted);
     }
@@ -164,39 +169,50 @@ static int write_all_locked(struct audit *a, const struct audit_batch *b)
 
 /* --- the disk ---------------------------------------------------------------------------------------- */
 
-/* What there is to be taken to the disk. */
-static struct audit_written take_written(struct audit *a)
+/* Counts what has come of it. A writer may have asked the kernel about the same file, and been told. */
+static int book(struct audit *a, uint64_t last, int loss, int errnum)
 {
-    struct audit_written w = { .fd = -1 };
-
     (void)pthread_mutex_lock(&a->lock);
-    w.last = audit_log_last(a->log);
-    w.lost = audit_log_take_aside(a->log, &w.aside);
-    if (audit_log_fd(a->log) >= 0) {
-        w.fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
-        w.fd_errnum = w.fd < 0 ? errno : 0;
+    int of_writer = audit_log_take_loss(a->log);
+
+    loss = loss != 0 ? loss : of_writer;
+    if (loss != 0) {
+        a->unsynced += audit_disk_lose(&a->disk, audit_log_last(a->log));
+    } else if (errnum == 0) {
+        audit_disk_has(&a->disk, last);
+    }
+    errno = loss != 0 ? loss : errnum;
+    if (errno != 0) {
+        a->is_disk_failing = true;
+        note_failure(a, 0);
     }
     (void)pthread_mutex_unlock(&a->lock);
-    return w;
+    return loss == 0 && errnum == 0 ? 0 : -1;
 }
 
 /* With the sync lock. All that is written by now. */
 static int sync_all(struct audit *a)
 {
-    struct audit_written w = take_written(a);
-    int errnum = audit_disk_sync(&a->disk, &w);
+    struct audit_written w = { .fd = -1 };
+    int errnum = 0;
 
-    scope_close_fd(&w.aside);
-    scope_close_fd(&w.fd);
     (void)pthread_mutex_lock(&a->lock);
-    a->is_disk_failing = errnum != 0;
-    if (errnum != 0) {
-        a->unsynced = audit_disk_lost(&a->disk);
-        errno = errnum;
-        note_failure(a, 0);
+    w.last = audit_log_last(a->log);
+    w.aside = audit_log_take_aside(a->log);
+    if (audit_log_fd(a->log) >= 0) {
+        w.fd = fcntl(audit_log_fd(a->log), F_DUPFD_CLOEXEC, 0); /* it may be put aside */
+        errnum = w.fd < 0 ? errno : 0;                          /* another time */
     }
     (void)pthread_mutex_unlock(&a->lock);
-    return errnum == 0 ? 0 : -1;
+    int loss = audit_disk_sync(&w);
+    int result = book(a, w.last, loss, errnum);
+
+    if (result == 0) {
+        audit_disk_forget(&a->disk, &w);
+    }
+    scope_close_fd(&w.aside);
+    scope_close_fd(&w.fd);
+    return result;
 }
 
 /* Whoever comes while another waits for the disk is served by the next turn, with all who came. */
@@ -207,6 +223,21 @@ static int sync_to(struct audit *a, uint64_t sequence)
 
     if (result > 0) {
         result = sync_all(a);
+    }
+    (void)pthread_mutex_unlock(&a->sync_lock);
+    return result;
+}
+
+/* The audit's own: whoever else sees it work again does not say that it does. */
+static int sync_now(struct audit *a)
+{
+    (void)pthread_mutex_lock(&a->sync_lock);
+    int result = sync_all(a);
+
+    if (result == 0) {
+        (void)pthread_mutex_lock(&a->lock);
+        a->is_disk_failing = false;
+        (void)pthread_mutex_unlock(&a->lock);
     }
     (void)pthread_mutex_unlock(&a->sync_lock);
     return result;
@@ -288,6 +319,7 @@ void audit_reopen(struct audit *a)
     if (audit_log_reopen(a->log) != 0) {
         note_failure(a, 0);
     }
+    (void)pthread_cond_signal(&a->wanted);
     (void)pthread_mutex_unlock(&a->lock);
 }
 
@@ -310,7 +342,7 @@ void audit_count(const struct audit *a, struct audit_counters *out)
 /* --- its thread -------------------------------------------------------------------------------------- */
 
 /* Signs what there is, and tells the journal. */
-static void checkpoint(struct audit *a)
+static int checkpoint(struct audit *a)
 {
     char line[AUDIT_LINE_MAX_BYTES];
     size_t len = 0;
@@ -333,6 +365,7 @@ static void checkpoint(struct audit *a)
         line[len - 1] = '\0'; /* its newline */
         a->options.on_checkpoint(a->options.arg, line, sequence);
     }
+    return result;
 }
 
 static bool wants_checkpoint(const struct audit *a)
@@ -350,7 +383,7 @@ static void try_again(struct audit *a)
     bool is_disk_failing = a->is_disk_failing;
 
     (void)pthread_mutex_unlock(&a->lock);
-    if (is_disk_failing && sync_to(a, UINT64_MAX) != 0) {
+    if (is_disk_failing && sync_now(a) != 0) {
         return;
     }
     (void)pthread_mutex_lock(&a->lock);
@@ -366,18 +399,11 @@ static void write_sums(struct audit *a, bool all)
     struct audit_flood_sum sum;
 
     while (audit_flood_next(a->flood, clock_monotonic_ns(), all, &sum)) {
-        struct identity who = { 0 };
-        struct audit_record r = { .event = sum.event, .suppressed = sum.suppressed };
+        struct identity who;
+        struct audit_record r;
         char body[AUDIT_BODY_MAX_BYTES];
 
-        memcpy(who.text, sum.who, sizeof who.text);
-        r.who = !sum.is_peer && !sum.is_others ? &who : NULL;
-        r.peer = sum.is_peer && !sum.is_others ? sum.who : NULL;
-        r.detail = sum.is_others ? "others like it, of several callers, were not written"
-                                 : "others like it were not written";
-        r.outcome = sum.event == AUDIT_DENIED  ? ERROR_PERMISSION_DENIED
-                    : sum.event == AUDIT_LIMIT ? ERROR_RESOURCE_EXHAUSTED
-                                               : ERROR_UNAUTHENTICATED;
+        audit_flood_record(&sum, &who, &r);
         size_t len = audit_record_format(&r, clock_wall_ns(), body);
 
         (void)pthread_mutex_lock(&a->lock);
@@ -394,14 +420,10 @@ static void write_sums(struct audit *a, bool all)
 /* False: it is time to end. */
 static bool rest(struct audit *a, bool was_failing)
 {
-    struct timespec until;
-    uint64_t at_ns;
+    uint64_t at_ns = clock_monotonic_ns() + a->options.tick_ms * CLOCK_NS_PER_MS;
+    const struct timespec until = { .tv_sec = (time_t)(at_ns / CLOCK_NS_PER_S),
+                                    .tv_nsec = (long)(at_ns % CLOCK_NS_PER_S) };
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    at_ns = (uint64_t)until.tv_sec * CLOCK_NS_PER_S + (uint64_t)until.tv_nsec +
-            a->options.tick_ms * CLOCK_NS_PER_MS;
-    until = (struct timespec){ .tv_sec = (time_t)(at_ns / CLOCK_NS_PER_S),
-                               .tv_nsec = (long)(at_ns % CLOCK_NS_PER_S) };
     (void)pthread_mutex_lock(&a->lock);
     while (!a->is_stopping && atomic_load(&a->is_failing) == was_failing &&
            (was_failing || (value_of(&a->unsigned_records) < a->options.checkpoint_records &&
@@ -424,16 +446,17 @@ static void tell_failing(struct audit *a, bool *told)
     *told = is_failing;
 }
 
-/* A file that was put aside goes there whatever the choice, and whatever fails. */
-static bool wants_disk(struct audit *a, bool is_failing, uint64_t *records)
+/* A file that was put aside goes there whatever the choice, and whatever fails. Whether a disk works again is
+ * try_again()'s to find out. */
+static bool wants_disk(struct audit *a, uint64_t *records)
 {
     uint64_t before = *records;
 
     (void)pthread_mutex_lock(&a->lock);
-    bool has_aside = audit_log_has_aside(a->log);
+    bool has_aside = audit_log_has_aside(a->log), is_disk_failing = a->is_disk_failing;
 
     (void)pthread_mutex_unlock(&a->lock);
-    if (has_aside || is_failing || a->options.sync == AUDIT_SYNC_NONE) {
+    if (has_aside || is_disk_failing || a->options.sync == AUDIT_SYNC_NONE) {
         return has_aside;
     }
     *records = value_of(&a->records);
@@ -454,11 +477,11 @@ static void *run(void *arg)
             tell_failing(a, &told);
         }
         write_sums(a, false);
-        if (!told && wants_checkpoint(a)) {
-            checkpoint(a);
+        if (!told && wants_checkpoint(a) && checkpoint(a) != 0) {
+            tell_failing(a, &told); /* as well */
         }
-        if (wants_disk(a, told, &last_synced)) {
-            if (sync_to(a, UINT64_MAX) != 0) {
+        if (wants_disk(a, &last_synced)) {
+            if (sync_now(a) != 0) {
                 tell_failing(a, &told); /* and is tried again in a while */
             }
             (void)audit_log_sync_state(a->log);
@@ -529,6 +552,7 @@ int audit_start(struct audit *a, struct failure *f)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes is a disk that is full */
     int result = audit_log_recover(a->log, f);
 
+    audit_disk_has(&a->disk, audit_log_last(a->log)); /* nobody waits for those of before */
     a->checkpoint_ns = clock_monotonic_ns();
     if (result == 0 || a->options.on_failure == AUDIT_CONTINUE) {
         result = audit_write(a, &r, f); /* which tries that again */
@@ -553,17 +577,22 @@ void audit_stop(struct audit *a)
         (void)pthread_cond_signal(&a->wanted);
         (void)pthread_mutex_unlock(&a->lock);
         (void)pthread_join(a->thread, NULL);
+        if (atomic_load(&a->is_failing)) {
+            try_again(a);
+        }
         write_sums(a, true);
         (void)audit_write(a, &r, NULL);
         if (!atomic_load(&a->is_failing)) {
-            checkpoint(a);
+            (void)checkpoint(a);
         }
-        (void)sync_to(a, UINT64_MAX);
+        (void)sync_now(a);
         if (!atomic_load(&a->is_failing)) {
             audit_log_stop(a->log);
         } else {
-            log_error("the audit ends without a word of %llu records that are missing in it",
-                      (unsigned long long)a->lost);
+            log_error(
+                "the audit ends without a word of %llu records that are missing in it, and of "
+                "%llu that may not be on the disk",
+                (unsigned long long)a->lost, (unsigned long long)a->unsynced);
         }
     }
     audit_free(a);

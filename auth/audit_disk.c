@@ -8,51 +8,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A piece at a time. */
-static void forget(struct audit_disk *d, int fd, off_t synced_bytes, off_t kept_bytes)
-{
-    off_t to = synced_bytes - kept_bytes;
-
-    to -= kept_bytes > 0 ? to % AUDIT_CACHED_BYTES : 0;
-    if (d->lost_to == 0 && to > d->forgotten_bytes) {
-        (void)posix_fadvise(fd, d->forgotten_bytes, to - d->forgotten_bytes, POSIX_FADV_DONTNEED);
-        d->forgotten_bytes = to;
-    }
-}
-
-static int sync_file(struct audit_disk *d, int fd, off_t kept_bytes)
+/* How much of it is there then. */
+static int sync_file(int fd, off_t *bytes)
 {
     struct stat before;
 
-    if (fstat(fd, &before) != 0 || fdatasync(fd) != 0) {
+    if (fstat(fd, &before) != 0) {
         return errno;
     }
-    forget(d, fd, before.st_size, kept_bytes);
-    return 0;
+    *bytes = before.st_size;
+    return fdatasync(fd) == 0 ? 0 : errno;
 }
 
-int audit_disk_sync(struct audit_disk *d, const struct audit_written *w)
+/* What the kernel has lost it tells only one of those who ask about the same file. */
+int audit_disk_sync(struct audit_written *w)
 {
-    int errnum = w->lost, why = 0;
+    int result = w->aside >= 0 ? sync_file(w->aside, &w->aside_bytes) : 0;
+    int why = w->fd >= 0 ? sync_file(w->fd, &w->bytes) : 0;
 
-    if (w->aside >= 0) {
-        why = sync_file(d, w->aside, 0);
-        d->forgotten_bytes = 0; /* of the next one */
-    }
-    errnum = errnum != 0 ? errnum : why;
-    if (w->fd >= 0) {
-        why = sync_file(d, w->fd, AUDIT_CACHED_BYTES);
-    }
-    errnum = errnum != 0 ? errnum : why;
-    if (errnum == 0) {
-        d->synced = w->fd_errnum == 0 ? w->last : d->synced;
-        return w->fd_errnum;
-    }
-    if (d->lost_to <= d->synced) {
+    return result != 0 ? result : why;
+}
+
+void audit_disk_has(struct audit_disk *d, uint64_t last)
+{
+    d->synced = last;
+}
+
+uint64_t audit_disk_lose(struct audit_disk *d, uint64_t last)
+{
+    uint64_t known = d->lost_to > d->synced ? d->lost_to : d->synced;
+
+    if (d->lost_to == 0) {
         d->lost_from = d->synced;
     }
-    d->lost_to = w->last;
-    return errnum;
+    d->lost_to = last;
+    return last > known ? last - known : 0;
 }
 
 int audit_disk_find(const struct audit_disk *d, uint64_t sequence)
@@ -63,7 +53,22 @@ int audit_disk_find(const struct audit_disk *d, uint64_t sequence)
     return sequence <= d->synced ? 0 : 1;
 }
 
-uint64_t audit_disk_lost(const struct audit_disk *d)
+/* A piece at a time. */
+void audit_disk_forget(struct audit_disk *d, const struct audit_written *w)
 {
-    return d->lost_to - d->lost_from;
+    if (d->lost_to > 0) {
+        return;
+    }
+    if (w->aside >= 0) {
+        (void)posix_fadvise(w->aside, 0, w->aside_bytes, POSIX_FADV_DONTNEED);
+        d->forgotten_bytes = 0; /* of the next one */
+    }
+    off_t to = w->bytes - AUDIT_CACHED_BYTES;
+
+    to -= to % AUDIT_CACHED_BYTES;
+    if (w->fd >= 0 && to > d->forgotten_bytes) {
+        (void)posix_fadvise(w->fd, d->forgotten_bytes, to - d->forgotten_bytes,
+                            POSIX_FADV_DONTNEED);
+        d->forgotten_bytes = to;
+    }
 }

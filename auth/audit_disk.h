@@ -22,26 +22,33 @@ enum { AUDIT_CACHED_BYTES = 1 << 20 }; /* of the file's end, at least, for whoev
 
 /* Zeros: nothing is there. */
 struct audit_disk {
-    uint64_t synced;             /* the last record that is */
-    uint64_t lost_from, lost_to; /* those behind the one, up to the other, may have been lost */
-    off_t forgotten_bytes;       /* of the file that is written */
+    uint64_t synced; /* the last record that is */
+    uint64_t lost_from,
+        lost_to;           /* those behind the one, up to the other: some may have been lost */
+    off_t forgotten_bytes; /* of the file that is written */
 };
 
-/* All that was written up to the record `last`; the files are the caller's, and stay so. */
+/* The files with all that was written up to the record `last`; they are the caller's, and stay so. */
 struct audit_written {
     uint64_t last;
-    int aside;     /* one that was put aside, -1: none */
-    int lost;      /* what befell one that was put aside before: errno, or 0 */
-    int fd;        /* the one that is written now, -1: none … */
-    int fd_errnum; /* … where there is one, for want of a descriptor, say: another time */
+    int aside;                /* one that was put aside, -1: none */
+    int fd;                   /* the one that is written now, -1: none */
+    off_t aside_bytes, bytes; /* audit_disk_sync()'s: so much of them it was about */
 };
 
-/* Takes it there. 0, or errno: then all that was not there before may have been lost, unless it is
- * fd_errnum. */
-int audit_disk_sync(struct audit_disk *d, const struct audit_written *w);
+/* Takes them there; no lock is needed. 0, or errno: then what was written meanwhile may have been lost as
+ * well. */
+int audit_disk_sync(struct audit_written *w);
+
+/* What has come of it. The records up to `last` are there … */
+void audit_disk_has(struct audit_disk *d, uint64_t last);
+/* … or of those behind what is there, up to `last`, some may have been lost. How many of them nobody has
+ * counted yet. Late comers are told so from the first such moment on: better too many of them than one who
+ * is told that his is there. */
+uint64_t audit_disk_lose(struct audit_disk *d, uint64_t last);
 /* 0: it is there. 1: it is not, yet. -1: it may have been lost. */
 int audit_disk_find(const struct audit_disk *d, uint64_t sequence);
-/* How many may have been lost when it failed last. */
-uint64_t audit_disk_lost(const struct audit_disk *d);
+/* What is there leaves memory, see above. */
+void audit_disk_forget(struct audit_disk *d, const struct audit_written *w);
 
 #endif

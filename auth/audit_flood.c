@@ -180,3 +180,21 @@ void audit_flood_told(struct audit_flood *d, const struct audit_flood_sum *sum)
     p->is_used = p->sum.suppressed > 0;
     (void)pthread_mutex_unlock(&d->lock);
 }
+
+void audit_flood_record(const struct audit_flood_sum *sum, struct identity *who,
+                        struct audit_record *out)
+{
+    *who = (struct identity){ .token_id = "" };
+    memcpy(who->text, sum->who, sizeof who->text);
+    *out = (struct audit_record){
+        .event = sum->event,
+        .suppressed = sum->suppressed,
+        .who = !sum->is_peer && !sum->is_others ? who : NULL,
+        .peer = sum->is_peer && !sum->is_others ? sum->who : NULL,
+        .detail = sum->is_others ? "others like it, of several callers, were not written"
+                                 : "others like it were not written",
+        .outcome = sum->event == AUDIT_DENIED  ? ERROR_PERMISSION_DENIED
+                   : sum->event == AUDIT_LIMIT ? ERROR_RESOURCE_EXHAUSTED
+                                               : ERROR_UNAUTHENTICATED,
+    };
+}

@@ -43,5 +43,8 @@ bool audit_flood_next(struct audit_flood *d, uint64_t now_ns, bool all,
                       struct audit_flood_sum *out);
 /* That one was: so many are not to be told any more. */
 void audit_flood_told(struct audit_flood *d, const struct audit_flood_sum *sum);
+/* The record that tells of it; it has parts of `sum` and of `who`, which it fills. */
+void audit_flood_record(const struct audit_flood_sum *sum, struct identity *who,
+                        struct audit_record *out);
 
 #endif

@@ -54,7 +54,10 @@ void audit_log_close(struct audit_log *l)
 {
     if (l != NULL) {
         audit_file_close(&l->file);
-        scope_close_fd(&l->aside.fd);
+        if (l->aside.fd >= 0) {
+            (void)fdatasync(l->aside.fd);
+            scope_close_fd(&l->aside.fd);
+        }
         audit_state_close(l->state);
         audit_crypto_free(l->crypto);
         OPENSSL_cleanse(l, sizeof *l);
@@ -84,11 +87,15 @@ bool audit_log_has_aside(const struct audit_log *l)
     return l->aside.fd >= 0 || l->aside.errnum != 0;
 }
 
-int audit_log_take_aside(struct audit_log *l, int *fd)
+int audit_log_take_aside(struct audit_log *l)
+{
+    return scope_take_fd(&l->aside.fd);
+}
+
+int audit_log_take_loss(struct audit_log *l)
 {
     int errnum = l->aside.errnum;
 
-    *fd = scope_take_fd(&l->aside.fd);
     l->aside.errnum = 0;
     return errnum;
 }

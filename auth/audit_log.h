@@ -61,8 +61,9 @@ int audit_log_sync_state(struct audit_log *l);
 /* A file that was put aside may not be on the disk yet. It is left to who waits for disks, and not waited
  * for here, unless the one before it was not taken by then. */
 bool audit_log_has_aside(const struct audit_log *l);
-/* *fd is the caller's to sync and close; -1: there is none. 0, or the errno for which an earlier one did not
- * get there, once. */
-int audit_log_take_aside(struct audit_log *l, int *fd);
+int audit_log_take_aside(
+    struct audit_log *l); /* the caller's to sync and close; -1: there is none */
+/* For which errno one did not get there that was waited for here, once; 0: none. */
+int audit_log_take_loss(struct audit_log *l);
 
 #endif

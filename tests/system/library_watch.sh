@@ -214,7 +214,7 @@ a_batch_may_be_cut_short_by_a_gap() {
     return 1
 }
 are_at_the_same() { [ "$(number "$1" "$news")" = "$(number "$2" "$news")" ]; }
-overtake() { # more is written than the spool has room for, and sockets, however large they have grown
+overtake() { # more is written than spool and sockets have room for, which have grown with the first image
     local i
     for i in $(seq 80); do
         step_before quick
