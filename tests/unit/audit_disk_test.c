@@ -8,15 +8,21 @@
 /* Its thread takes it there at once, also where nothing else is. */
 static void a_file_put_aside_goes_to_the_disk_behind_the_writers_back(void **state)
 {
+    const enum audit_sync syncs[] = { AUDIT_SYNC_NONE, AUDIT_SYNC_INTERVAL };
     struct audit_rig *r = *state;
 
     r->options.tick_ms = 3600 * 1000;
-    audit_rig_start(r);
-    for (size_t i = 1; i <= 3; i++) {
-        put_aside(r, i);
-        wait_until_on_disk(r, names[i - 1]);
+    for (size_t i = 0; i < sizeof syncs / sizeof syncs[0]; i++) {
+        r->options.sync = syncs[i];
+        audit_rig_start(r);
+        size_t files = audit_rig_list(r, names);
+        unsigned before = syncs_by_writer(); /* at the stop of the one before */
+
+        put_aside(r, files);
+        wait_until_on_disk(r, names[files - 1]);
+        assert_int_equal(syncs_by_writer(), before);
+        audit_rig_stop(r);
     }
-    assert_int_equal(syncs_by_writer(), 0);
 }
 
 /* One that the disk holds up, and one that waits behind it, hold up nobody. A third is not begun to wait. */
