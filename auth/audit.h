@@ -12,9 +12,11 @@
  *
  * What cannot be written is the operator's choice. `refuse`: audit_write() and audit_check() fail, so that
  * calls are refused and streams end until it works again. `continue`: the service goes on, loudly. Either
- * way the first record afterwards says how many are missing.
+ * way the first record afterwards says how many are missing. A disk that loses what it was given counts as
+ * that, too, until something has got there: audit_disk.h.
  *
- * Any thread. Locks: the sync lock, then the log's; nothing is called with them but the log's own.
+ * Any thread. Locks: the sync lock, which is held while the disk is waited for, then the log's; nothing is
+ * called with them but the disk's and the log's own.
  * NULL is an audit that is off: everything succeeds.
  */
 #ifndef XENRES_AUTH_AUDIT_H

@@ -55,7 +55,11 @@ void audit_log_close(struct audit_log *l)
     if (l != NULL) {
         audit_file_close(&l->file);
         if (l->aside.fd >= 0) {
-            (void)fdatasync(l->aside.fd);
+            if (fdatasync(l->aside.fd) != 0) {
+                log_error(
+                    "the end of a file of the audit that was put aside may not be on the disk: %s",
+                    strerror(errno));
+            }
             scope_close_fd(&l->aside.fd);
         }
         audit_state_close(l->state);

@@ -70,10 +70,9 @@ struct exchange_head {
     uint64_t (*token_wait_ns)(void *arg);
     bool (*token_refused)(void *arg);
     void *arg;
-    struct exchange_memory
-        *memory; /* the connection's, of the thread that makes the exchange; NULL: none */
-    const struct identity *who; /* of the connection; NULL: nobody, which is refused … */
-    bool is_anonymous;          /* … but where a bearer token says who it is */
+    struct exchange_memory *memory; /* of the thread that makes the exchange; NULL: none */
+    const struct identity *who;     /* of the connection; NULL: nobody, which is refused … */
+    bool is_anonymous;              /* … but where a bearer token says who it is */
     enum exchange_tokens tokens;
     const char *peer_address; /* for the log */
     uint64_t received_ns;     /* monotonic: deadlines count from here */

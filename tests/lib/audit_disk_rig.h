@@ -9,12 +9,12 @@
 #define XENRES_TESTS_AUDIT_DISK_RIG_H
 
 #include "tests/lib/audit_rig.h"
+#include "tests/lib/rename_hook.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "auth/audit_disk.h"
@@ -122,19 +122,6 @@ static inline struct advice wait_for_advice(ino_t inode, off_t to)
 
     (void)pthread_mutex_unlock(&disk.lock);
     return a;
-}
-
-/* And this: nothing can be written any more behind one that has succeeded. */
-static bool fills_up;
-
-int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
-{
-    int result = (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
-
-    if (result == 0 && fills_up) {
-        audit_rig_limit_files(10);
-    }
-    return result;
 }
 
 static inline void set_stuck(bool is_stuck)
@@ -258,7 +245,7 @@ static inline int begin(void **state)
     disk.is_flaky = false;
     disk.count = 0;
     advised = (struct advice){ .inode = 0 };
-    fills_up = false;
+    after_rename = NULL;
     r->options.log.max_bytes = SIZE_BYTES;
     return result;
 }

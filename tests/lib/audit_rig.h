@@ -135,6 +135,16 @@ static inline void audit_rig_limit_files(uint64_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+/* Nothing can be opened any more. */
+static inline void audit_rig_limit_descriptors(bool is_limited)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = is_limited ? 0 : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 /* --- files --------------------------------------------------------------------------------------- */
 
 struct audit_bytes {

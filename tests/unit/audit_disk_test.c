@@ -99,6 +99,11 @@ static void nothing_of_a_file_put_aside_stays_in_memory(void **state)
     assert_int_equal(a.synced_bytes, size);
 }
 
+static void fill_disk(void)
+{
+    audit_rig_limit_files(10);
+}
+
 /* The disk is full behind it, but has what was before: also where the service ends then. */
 static void a_file_put_aside_gets_there_though_nothing_can_be_written(void **state)
 {
@@ -110,7 +115,7 @@ static void a_file_put_aside_gets_there_though_nothing_can_be_written(void **sta
         audit_rig_start(r);
         size_t before = audit_rig_list(r, names);
 
-        fills_up = true;
+        after_rename = fill_disk;
         for (unsigned n = 0; audit_rig_write(r, n) == 0; n++) {
             assert_true(n < RECORDS);
         }
@@ -118,7 +123,6 @@ static void a_file_put_aside_gets_there_though_nothing_can_be_written(void **sta
         if (i == 0) {
             wait_until_on_disk(r, names[before - 1]);
         }
-        fills_up = false;
         if (i == 1) {
             audit_rig_stop(r);
             assert_true(is_on_disk(r, names[before - 1]));

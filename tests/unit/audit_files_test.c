@@ -12,50 +12,20 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "tests/lib/audit_rig.h"
+#include "tests/lib/rename_hook.h"
 
 enum { SIZE_BYTES = 16384 };
-
-/* --- renaming, as the file system likes ---------------------------------------------------------------- */
-
-static int rename_errno;           /* every call fails with it; 0: none does */
-static void (*after_rename)(void); /* once, behind one that succeeded */
-
-int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
-{
-    if (rename_errno != 0) {
-        errno = rename_errno;
-        return -1;
-    }
-    int result = (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
-
-    if (result == 0 && after_rename != NULL) {
-        after_rename();
-        after_rename = NULL;
-    }
-    return result;
-}
 
 static void fill_disk(void)
 {
     audit_rig_limit_files(10);
 }
 
-/* No file can be opened any more. */
-static void limit_descriptors(bool is_limited)
-{
-    struct rlimit limit;
-
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = is_limited ? 0 : limit.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 static void take_descriptors(void)
 {
-    limit_descriptors(true);
+    audit_rig_limit_descriptors(true);
 }
 
 static struct audit_rig *saved_rig;
@@ -78,7 +48,7 @@ static int tear_down(void **state)
     rename_errno = 0;
     after_rename = NULL;
     audit_rig_limit_files(0);
-    limit_descriptors(false);
+    audit_rig_limit_descriptors(false);
     return audit_rig_teardown(state);
 }
 
@@ -191,7 +161,7 @@ static void a_next_file_that_cannot_be_made_is_made_later(void **state)
     audit_rig_start(r);
     after_rename = take_descriptors;
     write_until_refused(r);
-    limit_descriptors(false);
+    audit_rig_limit_descriptors(false);
     assert_int_equal(audit_rig_write(r, 1), 0);
     audit_rig_stop(r);
     (void)audit_rig_whole(r);
@@ -282,10 +252,10 @@ static void the_old_one_is_written_until_there_is_another(void **state)
 
     audit_rig_start(r);
     move_away(r);
-    limit_descriptors(true);
+    audit_rig_limit_descriptors(true);
     audit_reopen(r->audit);
     assert_int_equal(audit_rig_write(r, 1), 0);
-    limit_descriptors(false);
+    audit_rig_limit_descriptors(false);
     audit_reopen(r->audit);
     assert_int_equal(audit_rig_write(r, 2), 0);
     audit_rig_stop(r);
@@ -400,7 +370,7 @@ static void a_next_file_can_be_made_later_at_the_start_as_well(void **state)
     append_text(r, "not of the audit\n");
     after_rename = take_descriptors;
     audit_rig_start(r);
-    limit_descriptors(false);
+    audit_rig_limit_descriptors(false);
     assert_int_equal(audit_rig_write(r, 1), 0);
     struct audit_counters counted;
 
@@ -466,6 +436,26 @@ static void a_next_file_that_was_hardly_begun_is_begun_again(void **state)
 
     rotate_and_forget(*state, &line);
     go_on_with(*state, line / 2);
+}
+
+/* The power failed then: the file is where it was, and lacks its end. Nobody has put anything into it. */
+static void a_file_that_lost_its_end_when_it_was_to_be_put_aside_is_shorter(void **state)
+{
+    static char names[AUDIT_RIG_FILES][NAME_MAX + 1];
+    struct audit_rig *r = *state;
+    struct stat st;
+    long line;
+
+    rotate_and_forget(r, &line);
+    assert_int_equal(audit_rig_list(r, names), 2);
+    const char *path = folder_path(&r->dir, "audit.log");
+
+    assert_int_equal(rename(folder_path(&r->dir, names[0]), path), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size - line), 0);
+    audit_rig_run(r);
+    assert_int_equal(audit_rig_count(r, "the file was shorter than it was left"), 1);
+    assert_int_equal(audit_rig_count(r, "\"reason\":\"damaged\""), 1);
 }
 
 /* Killed at the very first start, when the state was there, and nothing else. */
@@ -556,6 +546,7 @@ int main(void)
         TEST(a_name_that_is_taken_is_no_obstacle),
         TEST(a_next_file_that_the_state_does_not_know_is_gone_on_with),
         TEST(a_next_file_that_was_hardly_begun_is_begun_again),
+        TEST(a_file_that_lost_its_end_when_it_was_to_be_put_aside_is_shorter),
         TEST(a_chain_that_was_hardly_begun_has_its_key),
         TEST(a_file_that_others_reach_is_not_written),
         TEST(a_first_start_on_a_full_disk_leaves_nothing_in_the_way),

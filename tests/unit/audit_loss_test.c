@@ -17,6 +17,27 @@ static struct audit_batch batch_of_one(void)
     return b;
 }
 
+/* Its thread does not come first. */
+static void start_with_each(struct audit_rig *r)
+{
+    r->options.sync = AUDIT_SYNC_EACH;
+    r->options.tick_ms = 3600 * 1000;
+    audit_rig_start(r);
+}
+
+/* The disk fails from now on, which costs a record; its thread has found out that it does so still. */
+static void lose_one(struct audit_rig *r)
+{
+    const struct audit_batch batch = batch_of_one();
+    struct audit_receipt receipt;
+    struct failure f = { 0 };
+
+    set_failing(UINT_MAX);
+    audit_write_batch(r->audit, &batch, &receipt);
+    assert_int_equal(audit_settle(r->audit, &receipt, &f), -ERROR_UNAVAILABLE);
+    wait_for_syncs_of_others(1);
+}
+
 /* The kernel tells one call of what was lost, and the next one that all is well. */
 static void what_the_disk_has_lost_is_lost_for_all_who_wait(void **state)
 {
@@ -25,9 +46,7 @@ static void what_the_disk_has_lost_is_lost_for_all_who_wait(void **state)
     struct audit_receipt before, first, second, third;
     struct failure f = { 0 };
 
-    r->options.sync = AUDIT_SYNC_EACH;
-    r->options.tick_ms = 3600 * 1000; /* its thread does not come first */
-    audit_rig_start(r);
+    start_with_each(r);
     audit_write_batch(r->audit, &batch, &before);
     assert_int_equal(audit_settle(r->audit, &before, &f), 0);
     fail_next();
@@ -78,9 +97,7 @@ static void what_is_written_meanwhile_is_lost_as_well(void **state)
     struct failure f = { 0 };
     pthread_t thread;
 
-    r->options.sync = AUDIT_SYNC_EACH;
-    r->options.tick_ms = 3600 * 1000;
-    audit_rig_start(r);
+    start_with_each(r);
     struct waiter first = { .audit = r->audit };
 
     audit_write_batch(r->audit, &batch, &first.receipt);
@@ -121,18 +138,10 @@ static void what_was_written_before_the_start_is_not_counted(void **state)
 /* The service stops before anybody has found out that the disk works again. */
 static void what_was_lost_is_told_at_the_stop(void **state)
 {
-    const struct audit_batch batch = batch_of_one();
     struct audit_rig *r = *state;
-    struct audit_receipt receipt;
-    struct failure f = { 0 };
 
-    r->options.sync = AUDIT_SYNC_EACH;
-    r->options.tick_ms = 3600 * 1000;
-    audit_rig_start(r);
-    set_failing(UINT_MAX);
-    audit_write_batch(r->audit, &batch, &receipt);
-    assert_int_equal(audit_settle(r->audit, &receipt, &f), -ERROR_UNAVAILABLE);
-    wait_for_syncs_of_others(1); /* it does not */
+    start_with_each(r);
+    lose_one(r);
     set_failing(0);
     audit_rig_stop(r);
     assert_int_equal(audit_rig_count(r, "\"unsynced\":1,"), 1);
@@ -150,14 +159,9 @@ static void what_is_missing_does_not_wait_for_the_disk(void **state)
     struct failure f = { 0 };
     uint64_t sum = 0;
 
-    r->options.sync = AUDIT_SYNC_EACH;
-    r->options.tick_ms = 3600 * 1000;
     r->options.log.max_bytes = 0;
-    audit_rig_start(r);
-    set_failing(UINT_MAX);
-    audit_write_batch(r->audit, &batch, &receipt);
-    assert_int_equal(audit_settle(r->audit, &receipt, &f), -ERROR_UNAVAILABLE);
-    wait_for_syncs_of_others(1);
+    start_with_each(r);
+    lose_one(r);
     audit_rig_limit_files(10);
     audit_write_batch(r->audit, &batch, &receipt);
     assert_false(receipt.is_written);
@@ -174,15 +178,6 @@ static void what_is_missing_does_not_wait_for_the_disk(void **state)
     assert_int_equal(audit_rig_count(r, "\"unsynced\""), 1);
 }
 
-static void limit_descriptors(bool is_limited)
-{
-    struct rlimit limit;
-
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = is_limited ? 0 : limit.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 /* … and not for want of something else: then it waits there still. */
 static void what_cannot_be_taken_to_the_disk_now_is_another_time(void **state)
 {
@@ -191,14 +186,12 @@ static void what_cannot_be_taken_to_the_disk_now_is_another_time(void **state)
     struct audit_receipt receipt;
     struct failure f = { 0 };
 
-    r->options.sync = AUDIT_SYNC_EACH;
-    r->options.tick_ms = 3600 * 1000;
-    audit_rig_start(r);
+    start_with_each(r);
     audit_write_batch(r->audit, &batch, &receipt);
-    limit_descriptors(true);
+    audit_rig_limit_descriptors(true);
     int result = audit_settle(r->audit, &receipt, &f);
 
-    limit_descriptors(false);
+    audit_rig_limit_descriptors(false);
     assert_int_equal(result, -ERROR_UNAVAILABLE);
     assert_int_equal(audit_settle(r->audit, &receipt, &f), 0);
     audit_rig_stop(r);
